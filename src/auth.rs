@@ -1,0 +1,240 @@
+//! Who a connection is: from the query, or from a signed token.
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+
+use crate::config::{Auth, Jwt};
+use crate::domain::{Name, Timestamp, UserId};
+use crate::error::Error;
+
+/// The subprotocol beside which a browser hands over its token, since it cannot set headers.
+pub const SUBPROTOCOL: &str = "chat";
+/// The role in a token that counts here.
+const ADMIN: &str = "admin";
+/// How far an issuer's clock may be ahead of ours.
+const AHEAD_SECS: f64 = 5.0;
+
+/// Who somebody is, as far as they could show.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub user: UserId,
+    /// The display name that a token vouches for.
+    pub name: Option<Name>,
+    pub is_admin: bool,
+}
+
+/// What a client shows of itself at the handshake.
+pub struct Credentials<'a> {
+    pub headers: &'a HeaderMap,
+    /// The query's `token`.
+    pub query_token: Option<&'a str>,
+    /// The query's `userId`.
+    pub user: Option<UserId>,
+}
+
+/// # Errors
+/// `UNAUTHORIZED` without a token or with one that does not hold; `FORBIDDEN` with a `userId` that is not the token's.
+pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<Identity, Error> {
+    match auth {
+        Auth::Open => Ok(Identity { user: shown.user.unwrap_or_else(UserId::anonymous), name: None, is_admin: false }),
+        Auth::Jwt(rules) => {
+            let token = token(&shown).ok_or(Error::Unauthorized(
+                "a token is needed: as `Authorization: Bearer`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`",
+            ))?;
+            let identity = verify(rules, token, now)?;
+            if shown.user.is_some_and(|user| user != identity.user) {
+                return Err(Error::Forbidden("`userId` is not the user that the token is for"));
+            }
+            Ok(identity)
+        }
+    }
+}
+
+/// Whether the client offers the subprotocol, which must be echoed then: browsers drop the socket otherwise.
+pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
+    subprotocols(headers).any(|offered| offered == SUBPROTOCOL)
+}
+
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}
+
+fn token<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
+    let bearer = shown.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let beside_chat = || {
+        let offered: Vec<_> = subprotocols(shown.headers).collect();
+        offered.contains(&SUBPROTOCOL).then(|| offered.into_iter().find(|name| *name != SUBPROTOCOL)).flatten()
+    };
+    bearer.or_else(beside_chat).or(shown.query_token).filter(|token| !token.is_empty())
+}
+
+/// The claims that count. Times are epoch seconds and may have a fraction.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    name: Option<String>,
+    #[serde(default)]
+    roles: Vec<String>,
+    exp: Option<f64>,
+    nbf: Option<f64>,
+    iat: Option<f64>,
+}
+
+fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
+    let claims = rules
+        .secrets
+        .iter()
+        .find_map(|secret| {
+            jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret.as_bytes()), &signed_by(rules)).ok()
+        })
+        .ok_or(Error::Unauthorized("the token does not hold; get a new one and connect again"))?
+        .claims;
+
+    let now = now.as_millis() as f64 / 1000.0;
+    let ends = match (claims.exp, claims.iat) {
+        (Some(exp), _) => exp,
+        (None, Some(iat)) if iat <= now + AHEAD_SECS => iat + rules.max_age_seconds as f64,
+        (None, Some(_)) => return Err(Error::Unauthorized("the token is from the future; check the issuer's clock")),
+        (None, None) => return Err(Error::Unauthorized("the token has neither `exp` nor `iat`; it must end some day")),
+    };
+    if now >= ends {
+        return Err(Error::Unauthorized("the token has expired; get a new one and connect again"));
+    }
+    if claims.nbf.is_some_and(|nbf| nbf > now + AHEAD_SECS) {
+        return Err(Error::Unauthorized("the token is not valid yet; try again later"));
+    }
+    Ok(Identity {
+        user: claims
+            .sub
+            .try_into()
+            .map_err(|_| Error::Unauthorized("the token's `sub` is no user id of 1 to 128 characters"))?,
+        name: claims.name.and_then(|name| name.try_into().ok()),
+        is_admin: claims.roles.iter().any(|role| role == ADMIN),
+    })
+}
+
+/// The signature, the issuer and the audience. Times are left to us: the library would ask the machine's clock.
+fn signed_by(rules: &Jwt) -> Validation {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = rules.audience.is_some();
+    if let Some(audience) = &rules.audience {
+        validation.set_audience(&[audience]);
+        validation.required_spec_claims.insert("aud".to_owned());
+    }
+    if let Some(issuer) = &rules.issuer {
+        validation.set_issuer(&[issuer]);
+        validation.required_spec_claims.insert("iss".to_owned());
+    }
+    validation
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &str = "a secret of thirty-two bytes, ok";
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const NOW_SECS: i64 = 1_800_000_000;
+
+    fn rules() -> Jwt {
+        Jwt { secrets: vec![SECRET.to_owned()], issuer: None, audience: None, max_age_seconds: 3600 }
+    }
+
+    fn signed(claims: &Value, secret: &str) -> String {
+        encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    }
+
+    fn status(rules: &Jwt, claims: &Value) -> u16 {
+        verify(rules, &signed(claims, SECRET), NOW).map_or_else(|error| error.status(), |_| 200)
+    }
+
+    #[test]
+    fn a_token_lives_until_exp_or_for_its_age_from_iat() {
+        let cases = [
+            (json!({ "sub": "ana", "exp": NOW_SECS + 1 }), 200),
+            (json!({ "sub": "ana", "exp": NOW_SECS }), 401),
+            (json!({ "sub": "ana", "iat": NOW_SECS - 3599 }), 200),
+            (json!({ "sub": "ana", "iat": NOW_SECS - 3600 }), 401),
+            (json!({ "sub": "ana", "iat": NOW_SECS - 7200, "exp": NOW_SECS + 60 }), 200),
+            (json!({ "sub": "ana", "iat": NOW_SECS + 3600 }), 401),
+            (json!({ "sub": "ana" }), 401),
+            (json!({ "sub": "ana", "exp": NOW_SECS + 60, "nbf": NOW_SECS + 60 }), 401),
+            (json!({ "sub": "ana", "exp": NOW_SECS + 60, "nbf": NOW_SECS - 60 }), 200),
+        ];
+        for (claims, expected) in cases {
+            assert_eq!(status(&rules(), &claims), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn claims_that_are_no_identity_are_refused() {
+        let end = NOW_SECS + 60;
+        for claims in [
+            json!({ "exp": end }),
+            json!({ "sub": "", "exp": end }),
+            json!({ "sub": 7, "exp": end }),
+            json!({ "sub": "a\nb", "exp": end }),
+            json!({ "sub": "ana", "exp": "tomorrow" }),
+            json!({ "sub": "ana", "exp": end, "roles": "admin" }),
+        ] {
+            assert_eq!(status(&rules(), &claims), 401, "{claims}");
+        }
+    }
+
+    #[test]
+    fn issuer_and_audience_count_when_they_are_configured() {
+        let rules = Jwt { issuer: Some("us".to_owned()), audience: Some("chat".to_owned()), ..rules() };
+        let end = NOW_SECS + 60;
+        assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "us", "aud": ["chat", "mail"] })), 200);
+        assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "us", "aud": "mail" })), 401);
+        assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "them", "aud": "chat" })), 401);
+        assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end })), 401);
+    }
+
+    #[test]
+    fn while_a_secret_is_rotated_both_hold_and_no_other() {
+        let other = "another secret of thirty-two byt";
+        let rules = Jwt { secrets: vec![other.to_owned(), SECRET.to_owned()], ..rules() };
+        let claims = json!({ "sub": "ana", "exp": NOW_SECS + 60 });
+        assert!(verify(&rules, &signed(&claims, SECRET), NOW).is_ok());
+        assert!(verify(&rules, &signed(&claims, other), NOW).is_ok());
+        assert!(verify(&rules, &signed(&claims, "a third secret of thirty-two byt"), NOW).is_err());
+    }
+
+    #[test]
+    fn a_token_of_another_algorithm_is_refused() {
+        let claims = json!({ "sub": "ana", "exp": NOW_SECS + 60 });
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let other = encode(&Header::new(Algorithm::HS384), &claims, &key).unwrap();
+        assert!(verify(&rules(), &other, NOW).is_err());
+        // {"alg":"none"}
+        let (_, rest) = signed(&claims, SECRET).split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let body = rest.split('.').next().unwrap();
+        assert!(verify(&rules(), &format!("eyJhbGciOiJub25lIn0.{body}."), NOW).is_err());
+    }
+
+    #[test]
+    fn a_token_is_taken_from_header_subprotocol_or_query_in_that_order() {
+        let mut headers = HeaderMap::new();
+        let shown = |headers: &HeaderMap| {
+            token(&Credentials { headers, query_token: Some("query"), user: None }).map(str::to_owned)
+        };
+        assert_eq!(shown(&headers).as_deref(), Some("query"));
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, "chat, beside".parse().unwrap());
+        assert_eq!(shown(&headers).as_deref(), Some("beside"));
+        headers.insert(AUTHORIZATION, "bearer header".parse().unwrap());
+        assert_eq!(shown(&headers).as_deref(), Some("header"));
+    }
+}

@@ -1,0 +1,321 @@
+//! Every environment variable: named once, read once, checked before the first event.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use http::Uri;
+
+use crate::store::tables::{self, Table};
+
+const SECRET: &str = "JWT_SECRET";
+/// Fewest bytes of a secret that HS256 is safe with.
+const MIN_SECRET_BYTES: usize = 32;
+/// Published in the documentation of a chat that our clients come from: no secret any more.
+const PUBLISHED_SECRET: &str = "test-websocket-chat-nodejs-secret-key-20251216201822";
+
+/// How the function is set up. Made by [`Config::from_env`] alone.
+#[derive(Debug)]
+pub struct Config {
+    /// `AWS_REGION`. Without one the SDK would ask the instance metadata service, and stall for a second.
+    pub region: String,
+    /// Where `@connections` is, as an `http` or `https` URL with the stage: from `WEBSOCKET_ENDPOINT`, unless
+    /// `AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` names another place.
+    pub connections_endpoint: String,
+    pub auth: Auth,
+    /// `LOBBY`: whether there is a room that everybody is in.
+    pub lobby: bool,
+    /// `MESSAGE_TTL_DAYS`.
+    pub message_ttl_days: i64,
+    pub tables: TableNames,
+}
+
+/// `AUTH_MODE`: who a connection is believed to be.
+pub enum Auth {
+    /// Whoever they say they are. For trying out.
+    Open,
+    /// Whoever a signed token says.
+    Jwt(Jwt),
+}
+
+pub struct Jwt {
+    /// `JWT_SECRET`, and `JWT_SECRET_PREVIOUS` while a secret is being rotated.
+    pub secrets: Vec<String>,
+    /// `JWT_ISSUER`: what `iss` must be, when set.
+    pub issuer: Option<String>,
+    /// `JWT_AUDIENCE`: what `aud` must contain, when set.
+    pub audience: Option<String>,
+    /// `JWT_MAX_AGE_SECONDS`: how long a token without `exp` lives, counted from its `iat`.
+    pub max_age_seconds: i64,
+}
+
+/// The secret that tokens are signed with, for whoever mints them.
+///
+/// # Errors
+/// It is missing, too short, or known to everybody.
+pub fn signing_secret(variable: impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
+    let mut reader = Reader::new(&variable);
+    let secret = reader.secret(SECRET);
+    if secret.is_none() {
+        reader.wrong(format!("{SECRET} is missing; set it to the secret of the stack that the token is for"));
+    }
+    reader.finish(secret.unwrap_or_default())
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "Open",
+            Self::Jwt(_) => "Jwt",
+        })
+    }
+}
+
+/// What each table of the catalogue is called in this deployment.
+#[derive(Debug)]
+pub struct TableNames(BTreeMap<&'static str, String>);
+
+impl TableNames {
+    pub fn of(&self, table: &Table) -> &str {
+        self.0.get(table.variable).map_or(table.default_name, String::as_str)
+    }
+
+    /// # Errors
+    /// A name that DynamoDB does not take.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(&variable);
+        let names = Self::read_from(&mut reader);
+        reader.finish(names)
+    }
+
+    fn read_from(reader: &mut Reader<'_>) -> Self {
+        Self(tables::ALL.iter().map(|table| (table.variable, reader.table_name(table))).collect())
+    }
+}
+
+/// All that is wrong with the environment, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is wrong: {0}")]
+pub struct ConfigError(String);
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// Names every variable that is missing or wrong, and what it should be.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        // A variable that is no UTF-8 is read with replacement characters, and so fails its check by name.
+        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Reads variables from wherever `variable` finds them. An empty one counts as not set.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(&variable);
+        let config = Self {
+            connections_endpoint: reader.connections_endpoint(),
+            auth: reader.auth(),
+            lobby: reader.choice("LOBBY", &["on", "off"]) == "on",
+            message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
+            tables: TableNames::read_from(&mut reader),
+            region: reader.region(),
+        };
+        reader.finish(config)
+    }
+}
+
+/// Reads variables one by one and remembers what is wrong with them.
+struct Reader<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { variable, problems: Vec::new() }
+    }
+
+    fn finish<T>(self, read: T) -> Result<T, ConfigError> {
+        if self.problems.is_empty() { Ok(read) } else { Err(ConfigError(self.problems.join("; "))) }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    fn wrong(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
+    /// One of `choices`; the first when not set.
+    fn choice(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
+        let Some(value) = self.text(name) else { return choices[0] };
+        choices.iter().copied().find(|choice| *choice == value).unwrap_or_else(|| {
+            self.wrong(format!("{name} must be {}, not \"{}\"", choices.join(" or "), value.escape_debug()));
+            choices[0]
+        })
+    }
+
+    fn number(&mut self, name: &str, default: i64, least: i64, most: i64) -> i64 {
+        let Some(value) = self.text(name) else { return default };
+        value.parse().ok().filter(|number| (least..=most).contains(number)).unwrap_or_else(|| {
+            self.wrong(format!(
+                "{name} must be a whole number from {least} to {most}, not \"{}\"",
+                value.escape_debug()
+            ));
+            default
+        })
+    }
+
+    fn table_name(&mut self, table: &Table) -> String {
+        let Some(name) = self.text(table.variable) else { return table.default_name.to_owned() };
+        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        if !letters || !(3..=255).contains(&name.len()) {
+            self.wrong(format!(
+                "{} must be the name of a DynamoDB table (3 to 255 letters, digits, '_', '-' or '.'), not \"{}\"",
+                table.variable,
+                name.escape_debug()
+            ));
+        }
+        name
+    }
+
+    /// Takes the form of a deployment's output, `id.execute-api.region.amazonaws.com/stage`, with or without a scheme.
+    fn connections_endpoint(&mut self) -> String {
+        const NAME: &str = "WEBSOCKET_ENDPOINT";
+        const FORM: &str = "abc123.execute-api.us-east-1.amazonaws.com/prod";
+
+        let Some(value) = self.text(NAME) else {
+            self.wrong(format!("{NAME} is missing; set it to the WebSocket API's host and stage, such as {FORM}"));
+            return String::new();
+        };
+        let (scheme, rest) = value.split_once("://").unwrap_or(("wss", &value));
+        let scheme = match scheme {
+            "wss" | "https" => "https",
+            "ws" | "http" => "http",
+            _ => "",
+        };
+        let url = format!("{scheme}://{}", rest.trim_end_matches('/'));
+        let parsed = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+        let staged = parsed.is_some_and(|uri| uri.path().len() > 1 && uri.query().is_none());
+        if scheme.is_empty() || !staged {
+            self.wrong(format!(
+                "{NAME} must be a WebSocket API's host and stage, such as {FORM}, not \"{}\"",
+                value.escape_debug()
+            ));
+        }
+        // What the SDK would take for the same purpose goes first, as it does for the other services.
+        self.text("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI").unwrap_or(url)
+    }
+
+    fn region(&mut self) -> String {
+        self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_else(|| {
+            self.wrong("AWS_REGION is missing; Lambda sets it, elsewhere name the region of the tables");
+            String::new()
+        })
+    }
+
+    fn secret(&mut self, name: &str) -> Option<String> {
+        let secret = self.text(name)?;
+        if secret.len() < MIN_SECRET_BYTES {
+            self.wrong(format!("{name} must be at least {MIN_SECRET_BYTES} bytes long"));
+        } else if secret == PUBLISHED_SECRET {
+            self.wrong(format!("{name} is a secret that stands in public documentation; make one of your own"));
+        }
+        Some(secret)
+    }
+
+    fn auth(&mut self) -> Auth {
+        let mode = self.choice("AUTH_MODE", &["jwt", "open"]);
+        let current = self.secret(SECRET);
+        if current.is_none() && mode == "jwt" {
+            self.wrong(format!(
+                "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes \
+                 (AUTH_MODE=open believes everybody, for trying out)"
+            ));
+        }
+        let previous = self.secret("JWT_SECRET_PREVIOUS");
+        let rules = Jwt {
+            secrets: current.into_iter().chain(previous).collect(),
+            issuer: self.text("JWT_ISSUER"),
+            audience: self.text("JWT_AUDIENCE"),
+            max_age_seconds: self.number("JWT_MAX_AGE_SECONDS", 86_400, 1, 10 * 365 * 86_400),
+        };
+        if mode == "open" { Auth::Open } else { Auth::Jwt(rules) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "a secret of thirty-two bytes, ok";
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let mut all = BTreeMap::from([
+            ("AWS_REGION", "eu-west-1"),
+            ("WEBSOCKET_ENDPOINT", "abc.execute-api.eu-west-1.amazonaws.com/prod"),
+            ("JWT_SECRET", SECRET),
+        ]);
+        all.extend(variables.iter().copied());
+        Config::read(|name| all.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_endpoint_may_have_a_scheme_or_none() {
+        for (given, endpoint) in [
+            ("abc.execute-api.eu-west-1.amazonaws.com/prod", "https://abc.execute-api.eu-west-1.amazonaws.com/prod"),
+            (
+                "wss://abc.execute-api.eu-west-1.amazonaws.com/prod/",
+                "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
+            ),
+            ("https://abc.example/prod", "https://abc.example/prod"),
+            ("ws://127.0.0.1:7071/dev", "http://127.0.0.1:7071/dev"),
+        ] {
+            assert_eq!(read(&[("WEBSOCKET_ENDPOINT", given)]).unwrap().connections_endpoint, endpoint);
+        }
+    }
+
+    #[test]
+    fn every_wrong_value_is_named_in_one_line() {
+        let wrong = [
+            ("WEBSOCKET_ENDPOINT", ""),
+            ("WEBSOCKET_ENDPOINT", "ftp://abc/prod"),
+            ("WEBSOCKET_ENDPOINT", "abc.example"),
+            ("WEBSOCKET_ENDPOINT", "not a host/prod"),
+            ("AUTH_MODE", "none"),
+            ("LOBBY", "yes"),
+            ("MESSAGE_TTL_DAYS", "0"),
+            ("MESSAGE_TTL_DAYS", "a month"),
+            ("JWT_SECRET", "short"),
+            ("JWT_SECRET", PUBLISHED_SECRET),
+            ("JWT_SECRET", ""),
+            ("JWT_SECRET_PREVIOUS", "short"),
+            ("JWT_MAX_AGE_SECONDS", "-1"),
+            ("CHAT_ROOMS_TABLE", "a b"),
+            ("AWS_REGION", ""),
+        ];
+        for (name, value) in wrong {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert!(error.contains(name) && !error.contains('\n'), "{name}={value}: {error}");
+        }
+
+        let both = read(&[("LOBBY", "yes"), ("AUTH_MODE", "none")]).unwrap_err();
+        assert!(both.contains("LOBBY") && both.contains("AUTH_MODE"), "{both}");
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = read(&[]).unwrap();
+        assert!(config.lobby);
+        assert_eq!(config.message_ttl_days, 30);
+        assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");
+        assert!(matches!(config.auth, Auth::Jwt(Jwt { max_age_seconds: 86_400, .. })));
+    }
+
+    #[test]
+    fn no_secret_shows_when_a_configuration_is_printed() {
+        assert!(!format!("{:?}", read(&[]).unwrap()).contains(SECRET));
+    }
+}

@@ -1,0 +1,156 @@
+//! Who and where: ids and names, valid from the moment they exist.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Most characters that an id or a name may have.
+const MAX_CHARS: usize = 128;
+
+/// Why a text is no id or no name.
+#[derive(Debug, thiserror::Error)]
+#[error("must be 1 to {MAX_CHARS} characters long, without control characters")]
+pub struct Invalid;
+
+fn checked(text: String) -> Result<String, Invalid> {
+    let fits = !text.is_empty() && text.chars().count() <= MAX_CHARS && !text.chars().any(char::is_control);
+    if fits { Ok(text) } else { Err(Invalid) }
+}
+
+macro_rules! checked_text {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                checked(text).map(Self)
+            }
+        }
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+checked_text! {
+    /// A user, as the query or the token names them: 1 to 128 characters.
+    UserId;
+    /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters.
+    RoomId;
+    /// A display name: 1 to 128 characters.
+    Name;
+    /// A WebSocket connection, as API Gateway names it.
+    ConnectionId;
+    /// A client's own id for a message, by which a repeated send is known: 1 to 128 characters.
+    ClientMessageId;
+}
+
+impl UserId {
+    /// A user who did not say who they are.
+    pub fn anonymous() -> Self {
+        let random = Uuid::new_v4().simple().to_string();
+        Self(format!("anon-{}", &random[..12]))
+    }
+
+    /// Who made what nobody made, such as the lobby.
+    pub fn system() -> Self {
+        Self("switchboard".to_owned())
+    }
+
+    /// The name to show for a user who gave none.
+    pub fn as_name(&self) -> Name {
+        Name(self.0.clone())
+    }
+}
+
+impl RoomId {
+    const LOBBY: &str = "lobby";
+    const DIRECT_PREFIX: &str = "dm-";
+
+    /// The room that everybody is in.
+    pub fn lobby() -> Self {
+        Self(Self::LOBBY.to_owned())
+    }
+
+    /// A room nobody has named before.
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7().to_string())
+    }
+
+    /// The direct conversation of two users: the same for both, whoever asks.
+    pub fn direct(one: &UserId, other: &UserId) -> Self {
+        let (first, second) = if one <= other { (one, other) } else { (other, one) };
+        let half = &hash(&[first.as_str(), second.as_str()])[..32];
+        Self(format!("{}{half}", Self::DIRECT_PREFIX))
+    }
+
+    pub fn is_lobby(&self) -> bool {
+        self.0 == Self::LOBBY
+    }
+
+    pub fn is_direct(&self) -> bool {
+        self.0.starts_with(Self::DIRECT_PREFIX)
+    }
+}
+
+/// A SHA-256 of texts, as hexadecimal. Each goes in with its length: ("ab", "c") and ("a", "bc") are kept apart.
+pub(super) fn hash(texts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A message's place in its room's log as text: `seq`, padded with zeros so that texts sort as numbers do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageId(pub(super) String);
+
+impl MessageId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: &str) -> UserId {
+        UserId::try_from(id.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_direct_conversation_has_one_id_for_both_and_another_for_anybody_else() {
+        assert_eq!(RoomId::direct(&user("ana"), &user("ben")), RoomId::direct(&user("ben"), &user("ana")));
+        assert_ne!(RoomId::direct(&user("ab"), &user("c")), RoomId::direct(&user("a"), &user("bc")));
+        assert!(RoomId::direct(&user("ana"), &user("ben")).is_direct());
+    }
+
+    #[test]
+    fn ids_are_1_to_128_characters_without_control_characters() {
+        let id = |text: &str| UserId::try_from(text.to_owned());
+        assert!(id(&"é".repeat(128)).is_ok());
+        assert!(id(&"é".repeat(129)).is_err());
+        assert!(id("").is_err());
+        assert!(id("a\nb").is_err());
+        assert!(id("a\u{7f}").is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! What is said, and what the log keeps of it.
+
+use super::{ClientMessageId, Name, RoomId, Seq, Timestamp, UserId};
+
+/// Most bytes of UTF-8 that one message may say.
+pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
+
+/// What a message says: 1 byte to [`MAX_CONTENT_BYTES`] of UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content(String);
+
+impl Content {
+    /// `None` for an empty text; too long a one is for the caller to refuse, with a status of its own.
+    pub fn new(text: String) -> Option<Self> {
+        (!text.is_empty()).then_some(Self(text))
+    }
+
+    pub fn is_too_large(&self) -> bool {
+        self.0.len() > MAX_CONTENT_BYTES
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// How a sender looks to the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// An avatar's address.
+    pub icon: Option<String>,
+    pub color: Option<String>,
+}
+
+/// A message before it has its place in the log.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub user: UserId,
+    pub name: Name,
+    pub style: Style,
+    pub content: Content,
+    pub reply_to: Option<Seq>,
+    pub client_id: Option<ClientMessageId>,
+}
+
+/// A message in its place in a room's log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub room: RoomId,
+    pub seq: Seq,
+    pub created_at: Timestamp,
+    pub user: UserId,
+    pub name: Name,
+    pub style: Style,
+    pub content: String,
+    pub reply_to: Option<Seq>,
+    /// For the sender alone.
+    pub client_id: Option<ClientMessageId>,
+}

@@ -1,0 +1,66 @@
+//! Rooms and who belongs to them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Name, RoomId, Seq, Timestamp, UserId};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoomType {
+    /// Anybody may join.
+    #[default]
+    Public,
+    /// Joined by invitation only.
+    Private,
+    /// The conversation of two users.
+    Direct,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoomStatus {
+    #[default]
+    Active,
+    /// Takes no members and no messages; its history can still be read.
+    Closed,
+}
+
+/// What a member may do in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Owner,
+    Admin,
+    Member,
+}
+
+#[derive(Clone, Debug)]
+pub struct Room {
+    pub id: RoomId,
+    pub name: Option<Name>,
+    pub room_type: RoomType,
+    pub status: RoomStatus,
+    pub creator: UserId,
+    pub created_at: Timestamp,
+    /// Whether the room closes when nobody says anything for long.
+    pub auto_close: bool,
+    pub max_participants: Option<u64>,
+    /// Kept equal to the number of members by the transactions that change membership.
+    pub participant_count: u64,
+    /// An end of the log that was noted some time ago: the real one is there or further on.
+    pub last_seq: Seq,
+}
+
+/// Somebody who belongs to a room, connected or not.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub user: UserId,
+    pub room: RoomId,
+    pub role: Role,
+    pub joined_at: Timestamp,
+    pub name: Name,
+    /// The other one, in a direct conversation.
+    pub peer: Option<UserId>,
+    /// How far the member has read.
+    pub last_read: Seq,
+}

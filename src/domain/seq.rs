@@ -1,0 +1,96 @@
+//! Positions in a log: dense, from 1, the same for every reader.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Invalid, MessageId, Timestamp};
+
+/// How far a log jumps ahead when its end can no longer be seen. Expiry deletes entries in any order, and no
+/// `seq` may ever be given twice: this is far above whatever the last noted end can be behind the real one.
+pub const RESTART_GAP: u64 = 100_000;
+
+/// A position in a room's log: 1, 2, 3, ... 0 stands for "before the first".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(u64);
+
+impl Seq {
+    /// Before the first entry.
+    pub const ZERO: Self = Self(0);
+    /// JavaScript counts exactly up to here, and sixteen digits hold it.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
+    const DIGITS: usize = 16;
+
+    /// # Errors
+    /// A number above [`Seq::MAX`].
+    pub fn new(number: u64) -> Result<Self, Invalid> {
+        if number <= Self::MAX.0 { Ok(Self(number)) } else { Err(Invalid) }
+    }
+
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    pub fn plus(self, count: u64) -> Self {
+        Self(self.0 + count)
+    }
+
+    pub fn is_multiple_of(self, step: u64) -> bool {
+        self.0.is_multiple_of(step)
+    }
+
+    pub fn as_i64(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
+    pub fn message_id(self) -> MessageId {
+        MessageId(format!("{:0width$}", self.0, width = Self::DIGITS))
+    }
+
+    /// The position that a message id stands for; `None` for a key that is no position in the log.
+    pub fn of(id: &MessageId) -> Option<Self> {
+        let digits = id.as_str();
+        let padded = digits.len() == Self::DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+        padded.then(|| digits.parse().ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The end of a log, as the next writer must know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tail {
+    pub seq: Seq,
+    pub created_at: Timestamp,
+    /// Epoch seconds.
+    pub expires_at: i64,
+}
+
+impl Tail {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now.has_passed(self.expires_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_ids_sort_as_their_positions_do() {
+        assert!(Seq(9).message_id().as_str() < Seq(10).message_id().as_str());
+        assert_eq!(Seq::of(&Seq(42).message_id()), Some(Seq(42)));
+        assert_eq!(Seq::of(&MessageId("42".to_owned())), None);
+        assert_eq!(Seq::of(&MessageId("c#00000000000000".to_owned())), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! Time as events tell it. Nothing here asks the machine's clock.
+
+use serde::{Deserialize, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+const ISO: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// A moment, in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    pub const fn from_millis(epoch_ms: i64) -> Self {
+        Self(epoch_ms)
+    }
+
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Milliseconds from `earlier` to this moment; negative when it is the later one.
+    pub const fn millis_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Whether something that ends at `expires_at` (epoch seconds) is over. The table's own expiry comes up to two
+    /// days late, so every reader asks.
+    pub const fn has_passed(self, expires_at: i64) -> bool {
+        self.as_secs() >= expires_at
+    }
+
+    /// ISO 8601 in UTC with milliseconds and `Z`.
+    pub fn to_iso(self) -> String {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .ok()
+            .and_then(|moment| moment.format(ISO).ok())
+            .unwrap_or_default()
+    }
+
+    /// The moment that [`Timestamp::to_iso`] wrote.
+    pub fn from_iso(text: &str) -> Option<Self> {
+        let moment = time::PrimitiveDateTime::parse(text, ISO).ok()?.assume_utc();
+        i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
+    /// For `#[serde(serialize_with)]`: as [`Timestamp::to_iso`] writes it.
+    pub fn serialize_iso<S: Serializer>(moment: &Self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&moment.to_iso())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iso_times_are_utc_with_milliseconds() {
+        let moment = Timestamp::from_millis(1_708_328_531_007);
+        assert_eq!(moment.to_iso(), "2024-02-19T07:42:11.007Z");
+        assert_eq!(Timestamp::from_iso("2024-02-19T07:42:11.007Z"), Some(moment));
+    }
+}

@@ -1,0 +1,124 @@
+//! Everything that can go wrong, and the one place that says what the client is told of it.
+
+use std::error::Error as StdError;
+
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What `Display` says, a client may read. Causes are sources: the router logs them, nobody else sees them.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    BadRequest(&'static str),
+    #[error("`{field}` {problem}")]
+    InvalidField { field: &'static str, problem: &'static str },
+    #[error("there is no such action; `actions` lists those there are")]
+    UnknownAction,
+    #[error("the frame names more than one target; give a room or a user, not both")]
+    AmbiguousTarget,
+    #[error("`{field}` is given under two names with different values; give it once")]
+    AmbiguousField { field: &'static str },
+    #[error("give a `roomId` or a `recipientId`, or join a room first")]
+    TargetRequired,
+
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    #[error("this connection is no longer known here; connect again")]
+    Reconnect,
+
+    #[error("{0}")]
+    Forbidden(&'static str),
+    #[error("you are not a member of this room; join it first")]
+    NotAMember,
+    #[error("this room is private; ask its owner or an admin for an invite")]
+    InviteRequired,
+
+    #[error("there is no such room")]
+    RoomNotFound,
+    #[error("there is no such message in this room")]
+    MessageNotFound,
+
+    #[error("the room is full; try again when somebody has left")]
+    RoomFull,
+    #[error("this `clientMessageId` was used for another content; give each message one of its own")]
+    IdempotencyMismatch,
+    #[error("you are in as many rooms as one can be in; leave one first")]
+    TooManyRooms,
+    #[error("the room is closed; its history can still be read by its members")]
+    RoomClosed,
+    #[error("too long: a message has at most 16 KB of UTF-8, and its frame 32 KB of JSON")]
+    TooLarge,
+
+    #[error("too many are writing to this room just now; send it again")]
+    RoomBusy,
+    /// Something that we depend on did not answer.
+    #[error("a service behind this one did not answer; try again")]
+    Unavailable(#[source] BoxError),
+    /// Ours, not the caller's: logged in full, shown as nothing.
+    #[error("something went wrong on our side; the request id finds it in the log")]
+    Internal(#[source] BoxError),
+}
+
+impl Error {
+    pub fn internal(cause: impl Into<BoxError>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// The HTTP status, on a handshake, in an HTTP answer and in an `error` frame alike.
+    pub fn status(&self) -> u16 {
+        self.kind().0
+    }
+
+    pub fn code(&self) -> &'static str {
+        self.kind().1
+    }
+
+    fn kind(&self) -> (u16, &'static str) {
+        match self {
+            Self::BadRequest(_) => (400, "BAD_REQUEST"),
+            Self::InvalidField { .. } => (400, "INVALID_FIELD"),
+            Self::UnknownAction => (400, "UNKNOWN_ACTION"),
+            Self::AmbiguousTarget => (400, "AMBIGUOUS_TARGET"),
+            Self::AmbiguousField { .. } => (400, "AMBIGUOUS_FIELD"),
+            Self::TargetRequired => (400, "TARGET_REQUIRED"),
+            Self::Unauthorized(_) => (401, "UNAUTHORIZED"),
+            Self::Reconnect => (401, "RECONNECT"),
+            Self::Forbidden(_) => (403, "FORBIDDEN"),
+            Self::TooManyRooms => (403, "FORBIDDEN"),
+            Self::NotAMember => (403, "NOT_A_MEMBER"),
+            Self::InviteRequired => (403, "INVITE_REQUIRED"),
+            Self::RoomNotFound => (404, "ROOM_NOT_FOUND"),
+            Self::MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
+            Self::RoomFull => (409, "ROOM_FULL"),
+            Self::IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
+            Self::RoomClosed => (410, "ROOM_CLOSED"),
+            Self::TooLarge => (413, "TOO_LARGE"),
+            Self::Internal(_) => (500, "INTERNAL"),
+            Self::RoomBusy => (503, "ROOM_BUSY"),
+            Self::Unavailable(_) => (503, "UNAVAILABLE"),
+        }
+    }
+
+    /// The field at fault, where there is one.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidField { field, .. } | Self::AmbiguousField { field } => Some(field),
+            _ => None,
+        }
+    }
+
+    /// Whether the client can find the valid actions useful.
+    pub fn wants_actions(&self) -> bool {
+        matches!(self, Self::UnknownAction | Self::BadRequest(_))
+    }
+
+    /// The cause and its causes in one line, for the log.
+    pub fn cause(&self) -> Option<String> {
+        self.source().map(chain)
+    }
+}
+
+/// An error and its causes in one line, for the log.
+pub fn chain(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,164 @@
+//! What AWS sends, decoded into one form.
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest};
+use aws_lambda_events::query_map::QueryMap;
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::delivery::Delivered;
+use crate::domain::{ConnectionId, RoomId, Timestamp, UserId};
+use crate::error::{BoxError, Error};
+use crate::routes::Route;
+use crate::wire::Fields;
+
+/// One invocation: what is asked, by whom, when. What is found out on the way stands here too, for the log.
+pub struct Call {
+    pub route: Route,
+    /// API Gateway's id for the request.
+    pub request_id: String,
+    /// The event's own time; the code asks no other clock what time it is.
+    pub at: Timestamp,
+    /// When the function has to have answered.
+    pub deadline: Instant,
+    pub connection: Option<ConnectionId>,
+    pub payload: Payload,
+    pub trace: Trace,
+}
+
+pub enum Payload {
+    /// A client opens a connection.
+    Handshake {
+        headers: HeaderMap,
+        query: QueryMap,
+    },
+    /// A client's frame: its fields, or what is wrong with it.
+    Frame {
+        fields: Result<Fields, Error>,
+        /// The client's own id for the frame, that the answer repeats.
+        request_id: Option<String>,
+        /// Whether API Gateway takes the answer back to the client by itself.
+        has_route_response: bool,
+    },
+    Empty,
+}
+
+/// What the log tells of an invocation besides its outcome.
+#[derive(Debug, Default)]
+pub struct Trace {
+    pub room: Option<RoomId>,
+    pub user: Option<UserId>,
+    pub delivered: Delivered,
+}
+
+/// The event is none that this function knows: a mistake in the deployment, not of a client.
+#[derive(Debug, thiserror::Error)]
+#[error("this is no event of the WebSocket API or the HTTP API")]
+pub struct UnknownEvent {
+    #[source]
+    cause: BoxError,
+    /// Whether a client is waiting for its handshake.
+    pub is_handshake: bool,
+}
+
+/// What tells the kinds of events apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    request_context: EnvelopeContext<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvelopeContext<'a> {
+    #[serde(borrow)]
+    http: Option<&'a RawValue>,
+    event_type: Option<&'a str>,
+}
+
+impl Call {
+    /// # Errors
+    /// An event of another source, or one without the parts that its source always sends.
+    pub fn decode(event: &RawValue, deadline: Instant) -> Result<Self, UnknownEvent> {
+        let mut is_handshake = false;
+        let decoded = serde_json::from_str::<Envelope<'_>>(event.get()).map_err(BoxError::from).and_then(|envelope| {
+            let context = envelope.request_context;
+            is_handshake = context.event_type == Some("CONNECT");
+            if context.http.is_some() {
+                Self::of_http(serde_json::from_str(event.get())?, deadline)
+            } else {
+                Self::of_websocket(serde_json::from_str(event.get())?, deadline)
+            }
+        });
+        decoded.map_err(|cause| UnknownEvent { cause, is_handshake })
+    }
+
+    fn of_websocket(event: ApiGatewayWebsocketProxyRequest, deadline: Instant) -> Result<Self, BoxError> {
+        let context = event.request_context;
+        // The route key alone does not tell: a client can send a frame whose action is "$connect".
+        let (route, payload) = match context.event_type.as_deref() {
+            Some("CONNECT") => {
+                let payload = Payload::Handshake { headers: event.headers, query: event.query_string_parameters };
+                (Route::Connect, payload)
+            }
+            Some("DISCONNECT") => (Route::Disconnect, Payload::Empty),
+            Some("MESSAGE") => {
+                let (route, fields, request_id) = Fields::of_frame(event.body.as_deref().unwrap_or_default());
+                let key = context.route_key.as_deref().and_then(Route::of_key);
+                let has_route_response = key.is_none_or(Route::has_route_response);
+                (route, Payload::Frame { fields, request_id, has_route_response })
+            }
+            _ => return Err("an unknown eventType".into()),
+        };
+        Ok(Self {
+            route,
+            request_id: context.request_id.unwrap_or_default(),
+            at: Timestamp::from_millis(context.request_time_epoch),
+            deadline,
+            connection: Some(ConnectionId::try_from(context.connection_id.ok_or("no connectionId")?)?),
+            payload,
+            trace: Trace::default(),
+        })
+    }
+
+    fn of_http(event: ApiGatewayV2httpRequest, deadline: Instant) -> Result<Self, BoxError> {
+        let context = event.request_context;
+        let route = context.route_key.as_deref().and_then(Route::of_key).filter(|route| route.is_http());
+        Ok(Self {
+            route: route.ok_or("a route of the HTTP API that the route table does not have")?,
+            request_id: context.request_id.unwrap_or_default(),
+            at: Timestamp::from_millis(context.time_epoch),
+            deadline,
+            connection: None,
+            payload: Payload::Empty,
+            trace: Trace::default(),
+        })
+    }
+
+    /// The connection that a WebSocket route was called on.
+    ///
+    /// # Errors
+    /// `INTERNAL` on a route of the HTTP API.
+    pub fn connection(&self) -> Result<&ConnectionId, Error> {
+        self.connection.as_ref().ok_or_else(|| Error::internal("the event has no connection"))
+    }
+
+    /// The client's frame as the request that its route takes.
+    ///
+    /// # Errors
+    /// What is wrong with the frame.
+    pub fn request<T: TryFrom<Fields, Error = Error>>(&mut self) -> Result<T, Error> {
+        self.take_fields()?.try_into()
+    }
+
+    /// # Errors
+    /// What is wrong with the frame, if it is.
+    pub fn take_fields(&mut self) -> Result<Fields, Error> {
+        match &mut self.payload {
+            Payload::Frame { fields, .. } => std::mem::replace(fields, Ok(Fields::default())),
+            _ => Err(Error::internal("the event has no frame")),
+        }
+    }
+}

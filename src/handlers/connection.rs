@@ -1,0 +1,133 @@
+//! Connections: how they open, how they close, and what they ask that concerns no room.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::{room, seat};
+use crate::app::App;
+use crate::auth::{self, Credentials, Identity};
+use crate::domain::{ConnectionId, Member, RoomId};
+use crate::error::Error;
+use crate::event::{Call, Payload};
+use crate::store::{Channel, Connection, Subscription};
+use crate::wire::{Frame, Handshake, Presence};
+
+/// Rooms that are told at once that somebody has come.
+const ROOMS_AT_ONCE: usize = 16;
+
+/// Opens a connection: for one room, when the client names one; else for all that the user is a member of.
+/// Tells whether the client offered the subprotocol, which the answer echoes then.
+pub async fn open(app: &App, call: &mut Call) -> Result<bool, Error> {
+    let id = call.connection()?.clone();
+    let Payload::Handshake { headers, query } = &call.payload else {
+        return Err(Error::internal("a connection was opened without a handshake"));
+    };
+    let shown = Handshake::try_from(query)?;
+    let credentials = Credentials { headers, query_token: query.first("token"), user: shown.user.clone() };
+    let identity = auth::identify(&app.config.auth, credentials, call.at)?;
+    let speaks_chat = auth::offers_subprotocol(headers);
+
+    call.trace.user = Some(identity.user.clone());
+    call.trace.room = shown.room.clone();
+    let me = connection(call, id, identity, shown);
+    let result = match me.room_id.clone() {
+        Some(room) => open_for_one(app, call, &me, &room).await,
+        None => open_for_all(app, &me).await,
+    };
+    if result.is_err() {
+        // A client that was refused gets no `$disconnect`. What is left behind even so goes by TTL.
+        let _ = app.store.forget(&me.connection_id, None).await;
+    }
+    result.map(|()| speaks_chat)
+}
+
+fn connection(call: &Call, id: ConnectionId, identity: Identity, shown: Handshake) -> Connection {
+    Connection {
+        connection_id: id,
+        user_id: identity.user,
+        name_verified: identity.name.is_some(),
+        name: identity.name.or(shown.name),
+        role: identity.is_admin.then(|| Connection::ADMIN.to_owned()),
+        user_icon: shown.style.icon,
+        user_color: shown.style.color,
+        pinned: shown.room.is_some(),
+        room_id: shown.room,
+        connected_at: call.at,
+        channels: BTreeSet::new(),
+        ttl: Connection::expiry(call.at),
+    }
+}
+
+/// The room is joined, and made when it is unknown: clients that connect so have no other way to make one.
+async fn open_for_one(app: &App, call: &mut Call, me: &Connection, id: &RoomId) -> Result<(), Error> {
+    let mine = Channel::of_user(&me.user_id);
+    if id.is_lobby() {
+        room::require_lobby(app)?;
+        return app.store.add_connection(me, &[mine, Channel::of_room(id)]).await;
+    }
+    if id.is_direct() {
+        seat::direct_peer(app, &me.user_id, id).await?;
+        return app.store.add_connection(me, &[mine]).await;
+    }
+    let entered = match room::admit(app, me, id, call.at).await {
+        Err(Error::RoomNotFound) => room::found(app, me, id, call.at).await?,
+        entered => entered?,
+    };
+    app.store.add_connection(me, &[mine, Channel::of_room(id)]).await?;
+    room::settle(app, call, me, &entered).await
+}
+
+async fn open_for_all(app: &App, me: &Connection) -> Result<(), Error> {
+    let mut channels = vec![Channel::of_user(&me.user_id)];
+    if app.config.lobby {
+        channels.push(Channel::of_room(&RoomId::lobby()));
+    }
+    app.store.add_connection(me, &channels).await?;
+
+    let rooms = rooms_of(app, me).await?;
+    if rooms.is_empty() {
+        return Ok(());
+    }
+    app.store.subscribe(&me.connection_id, &rooms).await?;
+    // Whoever ended a membership since, did not see these subscriptions.
+    let still: BTreeSet<_> = rooms_of(app, me).await?.into_iter().map(|row| row.channel).collect();
+    for lost in rooms.iter().filter(|row| !still.contains(&row.channel)) {
+        app.store.unsubscribe(&me.connection_id, &lost.channel).await?;
+    }
+    stream::iter(still.iter().filter_map(Channel::room))
+        .for_each_concurrent(ROOMS_AT_ONCE, |room| async move {
+            app.delivery.announce_presence(&room, me, Presence::Online, me.connected_at).await;
+        })
+        .await;
+    Ok(())
+}
+
+/// A connection's rows in all rooms of its user. Direct conversations need none: they are heard as the user.
+async fn rooms_of(app: &App, me: &Connection) -> Result<Vec<Subscription>, Error> {
+    let row = |member: Member| {
+        let name = me.name.clone().unwrap_or(member.name);
+        me.on(Channel::of_room(&member.room), name)
+    };
+    let memberships = app.store.memberships(&me.user_id).await?;
+    Ok(memberships.into_iter().filter(|member| !member.room.is_direct()).map(row).collect())
+}
+
+pub async fn close(app: &App, call: &mut Call) -> Result<(), Error> {
+    if let Some(known) = app.store.forget(call.connection()?, None).await? {
+        app.delivery.tell_gone(&known, call.at).await;
+        call.trace.user = Some(known.user_id);
+    }
+    Ok(())
+}
+
+/// Tells a client that keeps its connection alive whether it is still one.
+pub async fn ping(app: &App, call: &mut Call) -> Result<Frame, Error> {
+    seat::known(app, call).await?;
+    Ok(Frame::Pong)
+}
+
+/// A frame that names no action: what is wrong with it.
+pub fn not_understood(call: &mut Call) -> Result<Frame, Error> {
+    call.take_fields().and(Err(Error::UnknownAction))
+}

@@ -1,0 +1,46 @@
+//! Telling the others that somebody is typing. Nothing is stored.
+
+use futures_util::StreamExt;
+
+use super::seat::{self, Seat};
+use crate::app::App;
+use crate::delivery::{Except, Publication};
+use crate::error::Error;
+use crate::event::Call;
+use crate::store::Channel;
+use crate::wire::{Frame, Recipient, Typing};
+
+pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
+    let Typing { to, is_typing } = call.request()?;
+    let frame_of = |seat: &Seat| Frame::Typing {
+        room_id: seat.room.clone(),
+        user_id: seat.user.clone(),
+        user_name: seat.name.clone(),
+        is_typing,
+    };
+
+    let delivered = match &to {
+        Recipient::Room(room) if !room.is_direct() => {
+            // Who hears it is read anyway, and whoever is live in a room may type there: one read for both.
+            let mut pages = app.store.subscribers(&Channel::of_room(room), call.at);
+            let first = pages.next().await.transpose()?.unwrap_or_default();
+            let seat = match first.iter().find(|live| Some(&live.connection_id) == call.connection.as_ref()) {
+                Some(live) => Seat::of_subscription(live, room.clone()),
+                None => seat::find(app, call, &to).await?,
+            };
+            call.trace.user = Some(seat.user.clone());
+            call.trace.room = Some(seat.room.clone());
+            app.delivery
+                .publish_from(first, pages, Publication::new(&frame_of(&seat), Except::User(&seat.user)), call.at)
+                .await
+        }
+        _ => {
+            let seat = seat::find(app, call, &to).await?;
+            app.delivery
+                .publish(&seat.channels, Publication::new(&frame_of(&seat), Except::User(&seat.user)), call.at)
+                .await
+        }
+    };
+    call.trace.delivered += delivered;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Switchboard: real-time chat in one Lambda.
+//!
+//! The way of an event: API Gateway sends it to the function ([`serve`]), [`event`] decodes it, [`router`] picks the
+//! handler by the route that [`routes`] declares, [`handlers`] do what is asked with [`store`] (DynamoDB) and
+//! [`delivery`] (`@connections`), and the router writes the response and one line of log. [`wire`] is what clients
+//! send and hear, [`domain`] what is true without either. `local` is AWS's side of every wire, for a laptop.
+
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod delivery;
+pub mod domain;
+pub mod error;
+pub mod event;
+mod handlers;
+#[cfg(feature = "local")]
+pub mod local;
+pub mod router;
+pub mod routes;
+pub mod store;
+pub mod wire;
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use app::App;
+use config::Config;
+
+/// Kept back from the time that Lambda gives an invocation, for the answer's own way.
+const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
+
+/// Runs the function: takes events from the Lambda Runtime API until that is gone. A configuration that is wrong
+/// ends it at once, with one line on standard error.
+pub fn serve() -> ExitCode {
+    let config = match Config::from_env() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    log_json();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the asynchronous runtime did not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %error, "the Runtime API is gone");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), lambda_runtime::Error> {
+    let app = App::new(config).await;
+    let app = &app;
+    let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+        router::handle(app, &event.payload, deadline(event.context.deadline)).await
+    });
+    lambda_runtime::run(handler).await
+}
+
+/// Lambda's deadline (epoch milliseconds) on the clock that waits are measured by.
+fn deadline(epoch_ms: u64) -> Instant {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = Duration::from_millis(epoch_ms).saturating_sub(now).saturating_sub(FOR_THE_ANSWER);
+    Instant::now() + left
+}
+
+/// One JSON object a line on standard output, which CloudWatch takes apart by itself.
+fn log_json() {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .log_internal_errors(false)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+}

@@ -1,0 +1,311 @@
+//! DynamoDB: an embedded one on a thread of its own, and in front of it the wire, where every request is metered.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType, TimeToLiveSpecification,
+};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use dynoxide::Database;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::faults::Faults;
+use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use crate::config::TableNames;
+use crate::store::tables::{self, Table};
+
+/// How many of the latest requests are remembered.
+const CALLS_KEPT: usize = 10_000;
+const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+/// DynamoDB's own limit for a request.
+const REQUEST_BYTES: usize = 16 * 1024 * 1024;
+
+/// One request that the function made, and what it would be charged for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreCall {
+    /// As in the API: `PutItem`, `Query`, ...
+    pub operation: String,
+    pub read_units: f64,
+    pub write_units: f64,
+}
+
+pub struct DynamoDb {
+    calls: Arc<Mutex<VecDeque<StoreCall>>>,
+    wire: JoinHandle<()>,
+    /// Ends the engine when it is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Drop for DynamoDb {
+    fn drop(&mut self) {
+        self.wire.abort();
+    }
+}
+
+impl DynamoDb {
+    /// Serves on `listener`, with every table of the catalogue made.
+    pub async fn start(
+        listener: TcpListener,
+        data: Option<&Path>,
+        names: &TableNames,
+        faults: Faults,
+    ) -> Result<Self, String> {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let database = open(data)?;
+        let engine = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
+        let engine_address = engine.local_addr().map_err(|error| error.to_string())?;
+        let engine = engine.into_std().map_err(|error| error.to_string())?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("dynamodb".to_owned())
+            .spawn(move || run_engine(engine, database, stopped))
+            .map_err(|error| error.to_string())?;
+
+        let calls = Arc::default();
+        let wire = Wire {
+            engine: format!("http://{engine_address}/"),
+            client: HttpClient::builder(TokioExecutor::new()).build_http(),
+            calls: Arc::clone(&calls),
+            faults,
+        };
+        let router =
+            Router::new().fallback(forward).layer(DefaultBodyLimit::max(REQUEST_BYTES)).with_state(Arc::new(wire));
+        let wire = tokio::spawn(async move {
+            // It serves until the stack ends.
+            let _ = axum::serve(listener, router).await;
+        });
+        let started = Self { calls, wire, _stop: stop };
+        make_tables(&format!("http://{address}"), names).await?;
+        started.take_calls();
+        Ok(started)
+    }
+
+    pub fn take_calls(&self) -> Vec<StoreCall> {
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+fn open(data: Option<&Path>) -> Result<Database, String> {
+    let Some(data) = data else { return Database::memory().map_err(|error| error.to_string()) };
+    std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let file = data.join("dynamodb.sqlite");
+    Database::new(&file.to_string_lossy()).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// The engine blocks while it works, so it does that where nobody else is.
+fn run_engine(listener: std::net::TcpListener, database: Database, stopped: oneshot::Receiver<()>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "the embedded DynamoDB has no runtime"),
+    };
+    runtime.block_on(async {
+        let served = match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let stopped = async { drop(stopped.await) };
+                let sweeping = tokio::spawn(sweep(database.clone()));
+                let served = dynoxide::server::serve_with_shutdown(listener, database, stopped).await;
+                sweeping.abort();
+                served
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = served {
+            tracing::error!(%error, "the embedded DynamoDB has ended");
+        }
+    });
+}
+
+/// Deletes what has expired, late, as DynamoDB does.
+async fn sweep(database: Database) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = database.sweep_ttl() {
+            tracing::warn!(%error, "expired rows were not deleted");
+        }
+    }
+}
+
+struct Wire {
+    engine: String,
+    client: HttpClient<HttpConnector, Full<Bytes>>,
+    calls: Arc<Mutex<VecDeque<StoreCall>>>,
+    faults: Faults,
+}
+
+async fn forward(State(wire): State<Arc<Wire>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+    match wire.pass_on(method, headers, body).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(error, "the embedded DynamoDB does not answer");
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+    }
+}
+
+impl Wire {
+    /// Asks for the consumed capacity with every request, and notes it.
+    async fn pass_on(&self, method: Method, mut headers: HeaderMap, body: Bytes) -> Result<Response, String> {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let operation = target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation.to_owned());
+        let is_data = operation.as_deref().is_some_and(|operation| DATA_OPERATIONS.contains(&operation));
+        if is_data && self.faults.strikes(|plan| plan.store_throttled) {
+            return Ok(failure(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
+        }
+        let body = if is_data { asking_for_capacity(body) } else { body };
+        headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::HOST);
+
+        let mut request = axum::http::Request::builder().method(method).uri(&self.engine);
+        if let Some(all) = request.headers_mut() {
+            *all = headers;
+        }
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
+        let response = self.client.request(request).await.map_err(|error| error.to_string())?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        if let Some(operation) = operation.filter(|_| is_data) {
+            let call = metered(operation, &body);
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            if calls.len() == CALLS_KEPT {
+                calls.pop_front();
+            }
+            calls.push_back(call);
+            drop(calls);
+            if self.faults.strikes(|plan| plan.store_answer_lost) {
+                return Ok(failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"));
+            }
+        }
+        Ok((parts, body).into_response())
+    }
+}
+
+/// An answer of DynamoDB's that something went wrong.
+fn failure(status: StatusCode, kind: &str) -> Response {
+    let body = serde_json::json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": kind });
+    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
+}
+
+const DATA_OPERATIONS: &[&str] = &[
+    "BatchGetItem",
+    "BatchWriteItem",
+    "DeleteItem",
+    "GetItem",
+    "PutItem",
+    "Query",
+    "Scan",
+    "TransactGetItems",
+    "TransactWriteItems",
+    "UpdateItem",
+];
+
+fn asking_for_capacity(body: Bytes) -> Bytes {
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(Value::Object(mut request)) => {
+            request.entry("ReturnConsumedCapacity").or_insert("TOTAL".into());
+            Value::Object(request).to_string().into()
+        }
+        _ => body,
+    }
+}
+
+fn metered(operation: String, answer: &[u8]) -> StoreCall {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let capacity = &answer["ConsumedCapacity"];
+    let tables = capacity.as_array().map_or(std::slice::from_ref(capacity), Vec::as_slice);
+    let units = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+    let is_read = matches!(operation.as_str(), "BatchGetItem" | "GetItem" | "Query" | "Scan" | "TransactGetItems");
+    let (read_units, write_units) = if is_read { (units, 0.0) } else { (0.0, units) };
+    StoreCall { operation, read_units, write_units }
+}
+
+/// Makes the tables that are not there yet, over the wire as anybody would.
+async fn make_tables(endpoint: &str, names: &TableNames) -> Result<(), String> {
+    let settings = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .endpoint_url(endpoint)
+        .region(Region::new(REGION))
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(10)).build())
+        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "local"))
+        .build();
+    let client = Client::from_conf(settings);
+    for table in tables::ALL {
+        make_table(&client, table, names.of(table)).await.map_err(|error| {
+            format!("table {}: {}", names.of(table), aws_sdk_dynamodb::error::DisplayErrorContext(error))
+        })?;
+    }
+    Ok(())
+}
+
+async fn make_table(client: &Client, table: &Table, name: &str) -> Result<(), aws_sdk_dynamodb::Error> {
+    let mut attributes = vec![table.partition_key];
+    attributes.extend(table.sort_key);
+    let mut request = client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(key_schema(table.partition_key, table.sort_key)?));
+    for index in table.indexes {
+        attributes.extend([index.partition_key, index.sort_key]);
+        let projection = Projection::builder()
+            .projection_type(ProjectionType::Include)
+            .set_non_key_attributes(Some(index.includes.iter().map(|&name| name.to_owned()).collect()))
+            .build();
+        request = request.global_secondary_indexes(
+            GlobalSecondaryIndex::builder()
+                .index_name(index.name)
+                .set_key_schema(Some(key_schema(index.partition_key, Some(index.sort_key))?))
+                .projection(projection)
+                .build()?,
+        );
+    }
+    attributes.sort_unstable();
+    attributes.dedup();
+    for attribute in attributes {
+        request = request.attribute_definitions(
+            AttributeDefinition::builder().attribute_name(attribute).attribute_type(ScalarAttributeType::S).build()?,
+        );
+    }
+    match request.send().await {
+        Ok(_) => {}
+        // Kept from an earlier run.
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(ttl) = table.ttl {
+        let ttl = TimeToLiveSpecification::builder().attribute_name(ttl).enabled(true).build()?;
+        client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await?;
+    }
+    Ok(())
+}
+
+fn key_schema(partition: &str, sort: Option<&str>) -> Result<Vec<KeySchemaElement>, BuildError> {
+    let element = |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    let mut schema = vec![element(partition, KeyType::Hash)?];
+    if let Some(sort) = sort {
+        schema.push(element(sort, KeyType::Range)?);
+    }
+    Ok(schema)
+}

@@ -1,0 +1,164 @@
+//! The connections there are, and `@connections`: what can be done with one from outside.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Bytes;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+
+use super::Gateway;
+use crate::domain::Timestamp;
+
+/// The largest message that can be posted.
+pub const MESSAGE_BYTES: usize = 128 * 1024;
+/// Frames that may wait for a client that is slow to read.
+const OUTBOX_FRAMES: usize = 1024;
+
+/// What is to be done with a socket.
+pub enum Outgoing {
+    Text(String),
+    /// Closed on the server's behalf.
+    Close,
+}
+
+/// What API Gateway knows of a client.
+#[derive(Clone)]
+pub struct Identity {
+    pub source_ip: String,
+    pub user_agent: Option<String>,
+}
+
+/// An open connection.
+pub struct Live {
+    pub id: String,
+    pub connected_at: Timestamp,
+    pub identity: Identity,
+    last_active_ms: AtomicI64,
+    outbox: mpsc::Sender<Outgoing>,
+    /// That it is to be closed although its outbox is full.
+    cut: Notify,
+}
+
+impl Live {
+    pub fn new(id: String, connected_at: Timestamp, identity: Identity) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
+        let (outbox, outgoing) = mpsc::channel(OUTBOX_FRAMES);
+        let last_active_ms = AtomicI64::new(connected_at.as_millis());
+        (Arc::new(Self { id, connected_at, identity, last_active_ms, outbox, cut: Notify::new() }), outgoing)
+    }
+
+    pub fn touch(&self, now: Timestamp) {
+        self.last_active_ms.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Ends when the connection is to be closed without another word.
+    pub async fn cut(&self) {
+        self.cut.notified().await;
+    }
+
+    /// `false` when the client is too slow to take more.
+    pub fn send(&self, outgoing: Outgoing) -> bool {
+        self.outbox.try_send(outgoing).is_ok()
+    }
+}
+
+/// All open connections by their ids.
+#[derive(Default)]
+pub struct Registry(Mutex<HashMap<String, Arc<Live>>>);
+
+impl Registry {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Live>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn add(&self, live: Arc<Live>) {
+        self.all().insert(live.id.clone(), live);
+    }
+
+    pub fn remove(&self, id: &str) -> Option<Arc<Live>> {
+        self.all().remove(id)
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.all().keys().cloned().collect()
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<Live>> {
+        self.all().get(id).cloned()
+    }
+}
+
+/// Answers a request to `@connections/{id}`.
+pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -> Response {
+    if *method == Method::POST
+        && let Some(fault) = faulty(gateway).await
+    {
+        return fault;
+    }
+    let Some(live) = gateway.registry.find(id) else {
+        return refuse(StatusCode::GONE, "GoneException", json!({}));
+    };
+    match *method {
+        Method::POST if body.len() > MESSAGE_BYTES => {
+            let told = json!({ "message": "Payload too large" });
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", told)
+        }
+        Method::POST => {
+            if live.send(Outgoing::Text(String::from_utf8_lossy(&body).into_owned())) {
+                StatusCode::OK.into_response()
+            } else {
+                refuse(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "LimitExceededException",
+                    json!({ "message": "Too many requests" }),
+                )
+            }
+        }
+        Method::GET => {
+            let last_active = Timestamp::from_millis(live.last_active_ms.load(Ordering::Relaxed));
+            axum::Json(json!({
+                "connectedAt": live.connected_at.to_iso(),
+                "lastActiveAt": last_active.to_iso(),
+                "identity": { "sourceIp": live.identity.source_ip, "userAgent": live.identity.user_agent },
+            }))
+            .into_response()
+        }
+        Method::DELETE => {
+            gateway.registry.remove(id);
+            if !live.send(Outgoing::Close) {
+                live.cut.notify_one();
+            }
+            StatusCode::NO_CONTENT.into_response()
+        }
+        _ => forbidden(),
+    }
+}
+
+/// What a post is answered when it goes wrong on purpose.
+async fn faulty(gateway: &Gateway) -> Option<Response> {
+    let faults = &gateway.faults;
+    if faults.strikes(|plan| plan.post_hanging) {
+        std::future::pending::<()>().await;
+    }
+    if faults.strikes(|plan| plan.post_gone) {
+        return Some(refuse(StatusCode::GONE, "GoneException", json!({})));
+    }
+    if faults.strikes(|plan| plan.post_throttled) {
+        return Some(refuse(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", json!({})));
+    }
+    faults
+        .strikes(|plan| plan.post_failed)
+        .then(|| refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", json!({})))
+}
+
+/// What API Gateway says to whatever it does not know.
+pub fn forbidden() -> Response {
+    refuse(StatusCode::FORBIDDEN, "ForbiddenException", json!({ "message": "Forbidden" }))
+}
+
+fn refuse(status: StatusCode, kind: &'static str, body: serde_json::Value) -> Response {
+    (status, [("x-amzn-ErrorType", kind)], axum::Json(body)).into_response()
+}

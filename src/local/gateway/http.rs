@@ -1,0 +1,121 @@
+//! The HTTP API.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::events::{self, HttpRequest};
+use super::{Gateway, IntegrationError};
+use crate::routes::Route;
+
+/// The largest body that an HTTP API takes.
+const BODY_BYTES: usize = 10 * 1024 * 1024;
+
+pub fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> JoinHandle<()> {
+    super::serve(listener, Router::new().fallback(request).with_state(gateway))
+}
+
+async fn request(
+    State(gateway): State<Arc<Gateway>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some((route, path_parameters)) = selected(parts.method.as_str(), parts.uri.path()) else {
+        return told(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let Ok(body) = to_bytes(body, BODY_BYTES).await else {
+        return told(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    };
+    let event = events::http(
+        &gateway,
+        HttpRequest {
+            route_key: route.key(),
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            path_parameters,
+            headers: &parts.headers,
+            body: &body,
+            source_ip: peer.ip().to_string(),
+        },
+    );
+    match gateway.integrate(&event).await {
+        Ok(answer) => respond(answer),
+        Err(IntegrationError::Failed) => told(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        Err(IntegrationError::TimedOut) => told(StatusCode::GATEWAY_TIMEOUT, "Service Unavailable"),
+    }
+}
+
+/// The route whose key matches, and what stands for its parameters.
+fn selected(method: &str, path: &str) -> Option<(Route, BTreeMap<String, String>)> {
+    let segments: Vec<_> = path.split('/').collect();
+    Route::ALL.iter().filter_map(|route| Some((*route, route.key().split_once(' ')?))).find_map(
+        |(route, (wanted_method, pattern))| {
+            let patterns: Vec<_> = pattern.split('/').collect();
+            if wanted_method != method || patterns.len() != segments.len() {
+                return None;
+            }
+            let mut parameters = BTreeMap::new();
+            for (pattern, segment) in patterns.into_iter().zip(&segments) {
+                match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
+                    Some(name) if !segment.is_empty() => {
+                        let value = percent_decode_str(segment).decode_utf8_lossy().into_owned();
+                        parameters.insert(name.to_owned(), value);
+                    }
+                    None if pattern == *segment => {}
+                    _ => return None,
+                }
+            }
+            Some((route, parameters))
+        },
+    )
+}
+
+/// A function's answer as the response; one that is no response object stands for a body with status 200.
+fn respond(answer: Value) -> Response {
+    let Some(status) = answer["statusCode"].as_u64() else {
+        return ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response();
+    };
+    let Some(status) = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()) else {
+        return told(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+    };
+    let text = answer["body"].as_str().unwrap_or_default();
+    let body = if answer["isBase64Encoded"].as_bool().unwrap_or_default() {
+        BASE64_STANDARD.decode(text).unwrap_or_default()
+    } else {
+        text.as_bytes().to_vec()
+    };
+    let mut response = (status, body).into_response();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    let headers = answer["headers"].as_object().into_iter().flatten();
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name.as_str());
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    for cookie in answer["cookies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if let Ok(value) = HeaderValue::from_str(cookie) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+    response
+}
+
+fn told(status: StatusCode, message: &str) -> Response {
+    (status, axum::Json(serde_json::json!({ "message": message }))).into_response()
+}

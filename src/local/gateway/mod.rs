@@ -1,0 +1,95 @@
+//! API Gateway: a WebSocket API with its `@connections`, and an HTTP API. Sources: the API Gateway developer guide,
+//! and captures on real accounts.
+
+mod connections;
+mod events;
+pub mod http;
+pub mod websocket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::clock::Clock;
+use super::faults::Faults;
+use super::runtime::{Failure, Pool};
+use connections::Registry;
+
+/// How long an integration may take, whatever the function's own limit is.
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+
+pub struct Gateway {
+    stage: String,
+    clock: Clock,
+    pool: Arc<Pool>,
+    registry: Registry,
+    faults: Faults,
+}
+
+/// Why an integration has no answer for the client.
+enum IntegrationError {
+    Failed,
+    TimedOut,
+}
+
+impl Gateway {
+    pub fn new(stage: String, clock: Clock, pool: Arc<Pool>, faults: Faults) -> Self {
+        Self { stage, clock, pool, registry: Registry::default(), faults }
+    }
+
+    pub fn open_connections(&self) -> Vec<String> {
+        self.registry.ids()
+    }
+
+    /// Gives the function an event. Its answer must be a JSON value. The function works to its own end, also when
+    /// nobody waits for it any more.
+    async fn integrate(&self, event: &Value) -> Result<Value, IntegrationError> {
+        if event["body"].is_string() && self.faults.strikes(|plan| plan.event_repeated) {
+            self.invoke(event);
+        }
+        let answer: Bytes = match tokio::time::timeout(INTEGRATION_TIMEOUT, self.invoke(event)).await {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(failure))) => {
+                tracing::error!(%failure, "an event has no answer");
+                return Err(IntegrationError::Failed);
+            }
+            Ok(Err(_)) => return Err(IntegrationError::Failed),
+            Err(_) => return Err(IntegrationError::TimedOut),
+        };
+        serde_json::from_slice(&answer).map_err(|error| {
+            tracing::error!(%error, "the function's answer is no JSON");
+            IntegrationError::Failed
+        })
+    }
+
+    fn invoke(&self, event: &Value) -> JoinHandle<Result<Bytes, Failure>> {
+        let (pool, event) = (Arc::clone(&self.pool), event.to_string());
+        tokio::spawn(async move { pool.invoke(event).await })
+    }
+}
+
+/// Serves an API until the stack ends.
+fn serve(listener: TcpListener, api: Router) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let _ = axum::serve(listener, api.into_make_service_with_connect_info::<SocketAddr>()).await;
+    })
+}
+
+/// An id such as API Gateway gives to connections: 16 characters, the last one `=`.
+fn connection_id() -> String {
+    BASE64_URL_SAFE.encode(&Uuid::new_v4().as_bytes()[..11])
+}
+
+/// An id such as API Gateway gives to requests.
+fn request_id() -> String {
+    Uuid::new_v4().to_string()
+}

@@ -1,0 +1,263 @@
+//! The WebSocket API: handshakes, frames, ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::http::header::{SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tungstenite::error::Error as SocketError;
+
+use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden};
+use super::events::{self, Ending};
+use super::{Gateway, IntegrationError, connection_id, request_id};
+use crate::routes::Route;
+
+const FRAME_BYTES: usize = 32 * 1024;
+const URL_CHARS: usize = 4096;
+/// Without data in either direction; pings of the protocol are none.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+
+pub fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> JoinHandle<()> {
+    super::serve(listener, Router::new().fallback(request).with_state(gateway))
+}
+
+async fn request(
+    State(gateway): State<Arc<Gateway>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(gateway.stage.as_str()));
+    match rest.and_then(|rest| rest.strip_prefix("/@connections/").map(|id| percent_decode_str(id).decode_utf8_lossy()))
+    {
+        Some(id) => match to_bytes(body, MESSAGE_BYTES + 1).await {
+            Ok(body) => connections::answer(&gateway, &parts.method, &id, body).await,
+            Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        },
+        None if matches!(rest, Some("" | "/")) => open(gateway, peer, parts).await,
+        None => forbidden(),
+    }
+}
+
+async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Response {
+    if parts.uri.to_string().len() > URL_CHARS {
+        return StatusCode::URI_TOO_LONG.into_response();
+    }
+    let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
+        return StatusCode::UPGRADE_REQUIRED.into_response();
+    };
+    let user_agent = parts.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
+    let identity = Identity { source_ip: peer.ip().to_string(), user_agent };
+    let (live, outgoing) = Live::new(connection_id(), gateway.clock.now(), identity);
+
+    let event = events::connect(&gateway, &live, &parts.headers, parts.uri.query());
+    let (answer, accepted) = match connect(&gateway, &live, event).await {
+        Ok(outcome) => outcome,
+        Err(IntegrationError::Failed) => return StatusCode::BAD_GATEWAY.into_response(),
+        Err(IntegrationError::TimedOut) => return StatusCode::GATEWAY_TIMEOUT.into_response(),
+    };
+    let Some(accepted) = accepted else {
+        return status_of(&answer).unwrap_or(StatusCode::BAD_GATEWAY).into_response();
+    };
+    let subprotocol = header(&answer, SEC_WEBSOCKET_PROTOCOL.as_str());
+
+    // From here on it can be posted to; what is posted before the socket is there waits for it.
+    gateway.registry.add(live);
+    let mut response =
+        upgrade.max_frame_size(FRAME_BYTES).max_message_size(MESSAGE_BYTES).on_upgrade(move |socket| async move {
+            if let Some(session) = accepted.session() {
+                let ending = session.run(socket, outgoing).await;
+                closed(&session.gateway, &session.live, &ending).await;
+            }
+        });
+    if let Some(subprotocol) = subprotocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    response
+}
+
+/// A connection that the function has accepted: as long as it has no socket, dropping it is its end, of which the
+/// function hears. So it is when the client has not waited for its handshake.
+struct Accepted {
+    session: Option<Session>,
+}
+
+impl Accepted {
+    fn session(mut self) -> Option<Session> {
+        self.session.take()
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(Session { gateway, live }) = self.session.take() {
+            tokio::spawn(async move { closed(&gateway, &live, &Ending::abnormal()).await });
+        }
+    }
+}
+
+/// The function's answer to a handshake; it works to its end also when the client does not wait for it.
+async fn connect(
+    gateway: &Arc<Gateway>,
+    live: &Arc<Live>,
+    event: Value,
+) -> Result<(Value, Option<Accepted>), IntegrationError> {
+    let (gateway, live) = (Arc::clone(gateway), Arc::clone(live));
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(async move {
+        let outcome = gateway.integrate(&event).await.map(|answer| {
+            let is_accepted = status_of(&answer).is_some_and(|status| status.is_success());
+            let session = is_accepted.then_some(Session { gateway, live });
+            (answer, session.map(|session| Accepted { session: Some(session) }))
+        });
+        // Where nobody waits any more, what is accepted ends here.
+        drop(answer.send(outcome));
+    });
+    answered.await.unwrap_or(Err(IntegrationError::Failed))
+}
+
+fn status_of(answer: &Value) -> Option<StatusCode> {
+    StatusCode::from_u16(u16::try_from(answer["statusCode"].as_u64()?).ok()?).ok()
+}
+
+fn header(answer: &Value, wanted: &str) -> Option<String> {
+    let headers = answer["headers"].as_object()?;
+    let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+    value.as_str().map(str::to_owned)
+}
+
+async fn closed(gateway: &Gateway, live: &Live, ending: &Ending) {
+    gateway.registry.remove(&live.id);
+    if gateway.faults.strikes(|plan| plan.disconnect_lost) {
+        return;
+    }
+    // The client has gone; there is nobody to tell how it went.
+    let _ = gateway.integrate(&events::disconnect(gateway, live, ending)).await;
+}
+
+/// An open socket.
+struct Session {
+    gateway: Arc<Gateway>,
+    live: Arc<Live>,
+}
+
+impl Session {
+    async fn run(&self, mut socket: WebSocket, mut outgoing: mpsc::Receiver<Outgoing>) -> Ending {
+        let end_of_life = Instant::now() + LIFETIME;
+        let mut idle_until = Instant::now() + IDLE;
+        loop {
+            tokio::select! {
+                received = socket.recv() => match received {
+                    Some(Ok(Message::Text(_))) if self.gateway.faults.strikes(|plan| plan.socket_dropped) => {
+                        return Ending::abnormal();
+                    }
+                    Some(Ok(Message::Text(text))) => {
+                        idle_until = Instant::now() + IDLE;
+                        self.live.touch(self.gateway.clock.now());
+                        self.dispatch(text.as_str().to_owned());
+                    }
+                    Some(Ok(Message::Binary(_))) => return close(socket, 1003, "Binary is not supported").await,
+                    Some(Ok(Message::Close(frame))) => {
+                        let ending = ending_of(frame);
+                        farewell(socket).await;
+                        return ending;
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Err(error)) => {
+                        let cause = error.into_inner();
+                        return match cause.downcast_ref::<SocketError>() {
+                            Some(SocketError::Capacity(_)) => close(socket, 1009, "Message is too big").await,
+                            Some(SocketError::Utf8(_)) => close(socket, 1007, "Invalid UTF-8").await,
+                            Some(SocketError::Protocol(_)) => close(socket, 1002, "Protocol error").await,
+                            _ => Ending::abnormal(),
+                        };
+                    }
+                    None => return Ending::abnormal(),
+                },
+                Some(what) = outgoing.recv() => match what {
+                    Outgoing::Text(text) => {
+                        idle_until = Instant::now() + IDLE;
+                        self.live.touch(self.gateway.clock.now());
+                        tokio::select! {
+                            sent = socket.send(Message::Text(text.into())) => if sent.is_err() {
+                                return Ending::abnormal();
+                            },
+                            // The client does not read, so it would not see a close frame either.
+                            () = self.live.cut() => return Ending::new(1000, "Connection Closed Normally"),
+                            () = sleep_until(end_of_life) => return Ending::new(1001, "Going away"),
+                        }
+                    }
+                    Outgoing::Close => return close(socket, 1000, "Connection Closed Normally").await,
+                },
+                () = sleep_until(idle_until.min(end_of_life)) => return close(socket, 1001, "Going away").await,
+            }
+        }
+    }
+
+    /// Frames of one connection may be under way at once, and their answers come as they come.
+    fn dispatch(&self, body: String) {
+        let (gateway, live) = (Arc::clone(&self.gateway), Arc::clone(&self.live));
+        tokio::spawn(async move {
+            let route = selected(&body);
+            let answer = match gateway.integrate(&events::message(&gateway, &live, route.key(), &body)).await {
+                Ok(answer) if answer["statusCode"].is_u64() => {
+                    let body = answer["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
+                    body.filter(|_| route.has_route_response())
+                }
+                Ok(_) | Err(IntegrationError::Failed) => Some(told("Internal server error", &live.id)),
+                Err(IntegrationError::TimedOut) => Some(told("Endpoint request timed out", &live.id)),
+            };
+            if let Some(answer) = answer {
+                live.send(Outgoing::Text(answer));
+            }
+        });
+    }
+}
+
+/// `$request.body.action`: the route of exactly that key, or `$default`.
+fn selected(body: &str) -> Route {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let key = body["action"].as_str().and_then(Route::of_key);
+    key.filter(|route| !route.is_http()).unwrap_or(Route::Default)
+}
+
+/// What API Gateway itself tells a client, with its very spacing.
+fn told(message: &str, connection: &str) -> String {
+    let request = request_id();
+    format!(r#"{{"message": "{message}", "connectionId":"{connection}", "requestId":"{request}"}}"#)
+}
+
+async fn close(mut socket: WebSocket, code: u16, reason: &'static str) -> Ending {
+    // The client may have gone already.
+    let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+    farewell(socket).await;
+    Ending::new(code, reason)
+}
+
+/// Lets the close frames of both sides go through, as the protocol wants it; some clients never send theirs.
+async fn farewell(mut socket: WebSocket) {
+    let both = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
+}
+
+fn ending_of(frame: Option<CloseFrame>) -> Ending {
+    match frame {
+        Some(frame) => Ending::new(frame.code, &frame.reason),
+        None => Ending::new(1005, "Client-side close frame status not set"),
+    }
+}

@@ -1,0 +1,255 @@
+//! AWS's side of every wire, on a laptop: API Gateway, the Lambda Runtime API, DynamoDB and S3 in one process.
+//!
+//! The function runs as child processes, as it runs on Lambda, and reaches the rest through the AWS SDK over sockets:
+//! nothing in it knows that this is no cloud. See [`Stack`].
+
+mod clock;
+mod dynamodb;
+pub mod faults;
+mod gateway;
+mod runtime;
+mod s3;
+pub mod token;
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::config::{Config, ConfigError, TableNames};
+
+pub use clock::Clock;
+pub use dynamodb::StoreCall;
+use faults::Faults;
+use gateway::Gateway;
+use runtime::Pool;
+
+/// Takes each line that the function logs.
+pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What the function's requests are signed with here. The embedded S3 checks it.
+const ACCESS_KEY: &str = "switchboard";
+const SECRET_KEY: &str = "switchboard-local-secret";
+const REGION: &str = "us-east-1";
+
+/// How a stack is to be.
+pub struct Options {
+    /// 0 takes any free port, for each of the four.
+    pub http_port: u16,
+    pub websocket_port: u16,
+    pub dynamodb_port: u16,
+    pub s3_port: u16,
+    pub stage: String,
+    /// Where tables and files are kept; in memory and in a temporary folder without it.
+    pub data: Option<PathBuf>,
+    /// Most function processes at once.
+    pub concurrency: usize,
+    /// How long the function may take for an event.
+    pub timeout: Duration,
+    /// The function: a program and its arguments.
+    pub function: Vec<OsString>,
+    /// Whether the function is ours, so that its configuration can be checked before it starts.
+    pub function_is_ours: bool,
+    /// Set for the function on top of this process's own environment.
+    pub environment: Vec<(String, String)>,
+    pub logs: LogSink,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+impl Options {
+    /// A stack of one's own for a function: on free ports, with nothing kept and nothing going wrong.
+    pub fn on_free_ports(function: OsString, logs: LogSink) -> Self {
+        Self {
+            http_port: 0,
+            websocket_port: 0,
+            dynamodb_port: 0,
+            s3_port: 0,
+            stage: "dev".to_owned(),
+            data: None,
+            concurrency: 8,
+            timeout: Duration::from_secs(29),
+            function: vec![function],
+            function_is_ours: true,
+            environment: Vec::new(),
+            logs,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// Where a stack is reached.
+#[derive(Clone, Debug, Serialize)]
+pub struct Urls {
+    pub websocket: String,
+    pub http: String,
+    pub connections: String,
+    pub dynamodb: String,
+    pub s3: String,
+}
+
+/// Why a stack did not start: a line for the person who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{}", taken.join("; "))]
+    Ports { taken: Vec<String> },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the stage must be 1 to 128 letters, digits, '-' or '_'")]
+    Stage,
+    #[error("the embedded DynamoDB did not start: {0}")]
+    DynamoDb(String),
+    #[error("the embedded S3 did not start: {0}")]
+    S3(String),
+    #[error("a listener did not start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A running stack. It ends, with every function process, when it is dropped.
+pub struct Stack {
+    urls: Urls,
+    clock: Clock,
+    pool: Arc<Pool>,
+    gateway: Arc<Gateway>,
+    dynamodb: dynamodb::DynamoDb,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    _s3: s3::Folder,
+}
+
+impl Stack {
+    /// Starts everything; when it returns, everything answers.
+    ///
+    /// # Errors
+    /// Names every port that is taken with its flag, and every variable that is wrong. Nothing is left running then.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let stage_letters = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+        if !(1..=128).contains(&options.stage.len()) || !options.stage.bytes().all(stage_letters) {
+            return Err(StartError::Stage);
+        }
+        let [http, websocket, dynamodb, s3] = bind([
+            ("--http-port", options.http_port),
+            ("--websocket-port", options.websocket_port),
+            ("--dynamodb-port", options.dynamodb_port),
+            ("--s3-port", options.s3_port),
+        ])
+        .await?;
+        let stage = &options.stage;
+        let urls = Urls {
+            websocket: format!("ws://{}/{stage}", websocket.local_addr()?),
+            http: format!("http://{}", http.local_addr()?),
+            connections: format!("http://{}/{stage}", websocket.local_addr()?),
+            dynamodb: format!("http://{}", dynamodb.local_addr()?),
+            s3: format!("http://{}", s3.local_addr()?),
+        };
+
+        let environment = environment(&options, &urls);
+        let variable = |name: &str| {
+            let given = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            given.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        };
+        if options.function_is_ours {
+            Config::read(variable)?;
+        }
+        let tables = TableNames::read(variable)?;
+
+        let files = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
+        let mut tasks = vec![s3::serve(s3, &files).map_err(StartError::S3)?];
+        let dynamodb = dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, options.faults.clone())
+            .await
+            .map_err(StartError::DynamoDb)?;
+
+        let clock = Clock::default();
+        let pool = Arc::new(Pool::new(
+            runtime::Function { command: options.function, environment, timeout: options.timeout },
+            options.concurrency,
+            options.logs,
+            options.faults.clone(),
+        ));
+        let gateway = Arc::new(Gateway::new(options.stage, clock.clone(), Arc::clone(&pool), options.faults));
+        tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
+        tasks.push(gateway::http::serve(http, Arc::clone(&gateway)));
+        Ok(Self { urls, clock, pool, gateway, dynamodb, tasks, _s3: files })
+    }
+
+    pub fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    /// The time that events tell.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What the function asked of DynamoDB since this was last called.
+    pub fn take_store_calls(&self) -> Vec<StoreCall> {
+        self.dynamodb.take_calls()
+    }
+
+    /// Ids of the connections that are open.
+    pub fn open_connections(&self) -> Vec<String> {
+        self.gateway.open_connections()
+    }
+
+    /// Process ids of the function processes there are.
+    pub fn function_processes(&self) -> Vec<u32> {
+        self.pool.processes()
+    }
+
+    /// How many function processes there have been, those that ended and were replaced among them.
+    pub fn function_processes_ever(&self) -> usize {
+        self.pool.started()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.pool.stop();
+    }
+}
+
+async fn bind<const N: usize>(ports: [(&str, u16); N]) -> Result<[TcpListener; N], StartError> {
+    let mut bound = Vec::new();
+    let mut taken = Vec::new();
+    for (flag, port) in ports {
+        match TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await {
+            Ok(listener) => bound.push(listener),
+            Err(error) => taken.push(format!("port {port} cannot be used ({error}); choose another with {flag}")),
+        }
+    }
+    <[TcpListener; N]>::try_from(bound).map_err(|_| StartError::Ports { taken })
+}
+
+/// What the function finds in its environment here, besides what Lambda itself sets.
+fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
+    let given = |name: &str| {
+        options.environment.iter().any(|(known, _)| known == name)
+            || std::env::var_os(name).is_some_and(|value| !value.is_empty())
+    };
+    let mut environment = Vec::new();
+    for (name, value) in [("AUTH_MODE", "open"), ("AWS_REGION", REGION)] {
+        if !given(name) {
+            environment.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    environment.extend(options.environment.iter().cloned());
+    let ours = [
+        ("WEBSOCKET_ENDPOINT", urls.websocket.as_str()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &urls.dynamodb),
+        ("AWS_ENDPOINT_URL_S3", &urls.s3),
+        ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        // What is on this machine is not behind anybody's proxy.
+        ("NO_PROXY", "127.0.0.1"),
+        ("no_proxy", "127.0.0.1"),
+    ];
+    environment.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    environment
+}

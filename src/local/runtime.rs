@@ -1,0 +1,310 @@
+//! The Lambda service: a pool of function processes, each behind a Runtime API of its own.
+//!
+//! Source: the Lambda developer guide, "Using the Lambda runtime API". One event at a time for each process; past the
+//! deadline a process is killed; one that has ended is replaced when the next event comes.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::LogSink;
+use super::faults::Faults;
+
+const FUNCTION_NAME: &str = "switchboard";
+const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
+const MEMORY_MB: &str = "256";
+/// The largest event or answer that Lambda takes in one piece.
+const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+
+/// A program that speaks the Runtime API.
+pub struct Function {
+    pub command: Vec<OsString>,
+    pub environment: Vec<(String, String)>,
+    pub timeout: Duration,
+}
+
+/// Why an event got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("the function answered with an error: {0}")]
+    Reported(String),
+    #[error("the function's process ended ({0}) before it answered")]
+    Exited(String),
+    #[error("the function did not answer in time, and was ended")]
+    TimedOut,
+    #[error("the function could not be started: {0}")]
+    NotStarted(#[from] io::Error),
+}
+
+/// As many processes as there are events at once, up to a limit; beyond it events wait.
+pub struct Pool {
+    function: Function,
+    logs: LogSink,
+    places: Semaphore,
+    /// The most recently used one is last, and is used first.
+    idle: Mutex<Vec<Environment>>,
+    processes: Arc<Mutex<Vec<u32>>>,
+    started: AtomicUsize,
+    faults: Faults,
+}
+
+impl Pool {
+    pub fn new(function: Function, concurrency: usize, logs: LogSink, faults: Faults) -> Self {
+        Self {
+            function,
+            logs,
+            places: Semaphore::new(concurrency),
+            idle: Mutex::default(),
+            processes: Arc::default(),
+            started: AtomicUsize::new(0),
+            faults,
+        }
+    }
+
+    /// Gives the function an event and waits for its answer.
+    ///
+    /// # Errors
+    /// The function failed, for this event.
+    pub async fn invoke(&self, event: String) -> Result<Bytes, Failure> {
+        let _place = self.places.acquire().await.map_err(|_| Failure::Exited("the stack has stopped".to_owned()))?;
+        let mut environment = match self.take_idle() {
+            Some(environment) => environment,
+            None => {
+                self.started.fetch_add(1, Ordering::Relaxed);
+                Environment::start(&self.function, &self.logs, &self.processes).await?
+            }
+        };
+        if self.faults.strikes(|plan| plan.function_killed) {
+            environment.dies_after(self.faults.moment());
+        }
+        let answer = environment.run(event, self.function.timeout).await;
+        match &answer {
+            Ok(_) | Err(Failure::Reported(_)) => lock(&self.idle).push(environment),
+            Err(failure) => tracing::error!(%failure, "a function process is replaced"),
+        }
+        answer
+    }
+
+    fn take_idle(&self) -> Option<Environment> {
+        let mut idle = lock(&self.idle);
+        loop {
+            let mut environment = idle.pop()?;
+            if environment.is_running() {
+                return Some(environment);
+            }
+        }
+    }
+
+    pub fn started(&self) -> usize {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    pub fn processes(&self) -> Vec<u32> {
+        lock(&self.processes).clone()
+    }
+
+    /// Ends every process, also those that are at work.
+    pub fn stop(&self) {
+        self.places.close();
+        lock(&self.idle).clear();
+        for id in self.processes() {
+            kill_group(id);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kill_group(process: u32) {
+    if let Some(group) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Where the answer to an event goes, or the error that the function reports.
+type Reply = oneshot::Sender<Result<Bytes, String>>;
+
+struct Invocation {
+    id: String,
+    event: String,
+    deadline_ms: u128,
+    answer: Reply,
+}
+
+/// What the Runtime API of one process knows.
+struct Mailbox {
+    next: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
+    current: Mutex<Option<(String, Reply)>>,
+}
+
+/// One process and its Runtime API. Dropping it ends both.
+struct Environment {
+    child: Child,
+    id: u32,
+    events: mpsc::Sender<Invocation>,
+    api: JoinHandle<()>,
+    processes: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        kill_group(self.id);
+        self.api.abort();
+        lock(&self.processes).retain(|id| *id != self.id);
+    }
+}
+
+impl Environment {
+    async fn start(function: &Function, logs: &LogSink, processes: &Arc<Mutex<Vec<u32>>>) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let (program, arguments) =
+            function.command.split_first().ok_or_else(|| io::Error::other("the function's command is empty"))?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            // The keys that are set below are no session's.
+            .env_remove("AWS_SESSION_TOKEN")
+            .envs(function.environment.iter().map(|(name, value)| (name, value)))
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME)
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY_MB)
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{FUNCTION_NAME}"))
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "local")
+            .env("_HANDLER", "bootstrap")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A group of its own: what the function starts ends with it, and Ctrl-C is the stack's to handle.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let id = child.id().unwrap_or_default();
+        forward(child.stdout.take(), logs);
+        forward(child.stderr.take(), logs);
+        lock(processes).push(id);
+
+        let (events, next) = mpsc::channel(1);
+        let mailbox = Arc::new(Mailbox { next: next.into(), current: Mutex::default() });
+        let api = tokio::spawn(async move {
+            // It serves until it is aborted; there is nobody to tell of an error but the process, which sees it.
+            let _ = axum::serve(listener, runtime_api(mailbox)).await;
+        });
+        Ok(Self { child, id, events, api, processes: Arc::clone(processes) })
+    }
+
+    fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn dies_after(&self, moment: Duration) {
+        let id = self.id;
+        tokio::spawn(async move {
+            tokio::time::sleep(moment).await;
+            kill_group(id);
+        });
+    }
+
+    async fn run(&mut self, event: String, timeout: Duration) -> Result<Bytes, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let invocation =
+            Invocation { id: Uuid::new_v4().to_string(), event, deadline_ms: (now + timeout).as_millis(), answer };
+        // There is always a place: the event before was taken before it was answered.
+        let _ = self.events.try_send(invocation);
+        tokio::select! {
+            biased;
+            answer = answered => match answer {
+                Ok(Ok(body)) => Ok(body),
+                Ok(Err(report)) => Err(Failure::Reported(report)),
+                Err(_) => Err(Failure::Exited("its Runtime API has closed".to_owned())),
+            },
+            ended = self.child.wait() => Err(Failure::Exited(match ended {
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            })),
+            () = tokio::time::sleep(timeout) => Err(Failure::TimedOut),
+        }
+    }
+}
+
+fn forward(output: Option<impl AsyncRead + Send + Unpin + 'static>, logs: &LogSink) {
+    let Some(output) = output else { return };
+    let logs = Arc::clone(logs);
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(output).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            logs(&String::from_utf8_lossy(&line));
+        }
+    });
+}
+
+fn runtime_api(mailbox: Arc<Mailbox>) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+        .route("/2018-06-01/runtime/init/error", post(init_error))
+        .layer(axum::extract::DefaultBodyLimit::max(PAYLOAD_BYTES))
+        .with_state(mailbox)
+}
+
+async fn next(State(mailbox): State<Arc<Mailbox>>) -> Response {
+    let Some(invocation) = mailbox.next.lock().await.recv().await else {
+        return StatusCode::GONE.into_response();
+    };
+    let headers = [
+        ("Content-Type", "application/json".to_owned()),
+        ("Lambda-Runtime-Aws-Request-Id", invocation.id.clone()),
+        ("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms.to_string()),
+        ("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN.to_owned()),
+        ("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned()),
+    ];
+    *lock(&mailbox.current) = Some((invocation.id, invocation.answer));
+    (headers, invocation.event).into_response()
+}
+
+async fn response(State(mailbox): State<Arc<Mailbox>>, Path(id): Path<String>, body: Bytes) -> Response {
+    settle(&mailbox, &id, Ok(body))
+}
+
+async fn error(State(mailbox): State<Arc<Mailbox>>, Path(id): Path<String>, body: Bytes) -> Response {
+    settle(&mailbox, &id, Err(String::from_utf8_lossy(&body).into_owned()))
+}
+
+async fn init_error(body: Bytes) -> Response {
+    tracing::error!(report = %String::from_utf8_lossy(&body), "the function did not start");
+    (StatusCode::ACCEPTED, r#"{"status":"OK"}"#).into_response()
+}
+
+fn settle(mailbox: &Mailbox, id: &str, answer: Result<Bytes, String>) -> Response {
+    let current = lock(&mailbox.current).take_if(|(current, _)| current == id);
+    match current {
+        Some((_, waiting)) => {
+            // Whoever waited may have given up.
+            let _ = waiting.send(answer);
+            (StatusCode::ACCEPTED, r#"{"status":"OK"}"#).into_response()
+        }
+        None => (StatusCode::BAD_REQUEST, r#"{"errorType":"InvalidRequestID"}"#).into_response(),
+    }
+}

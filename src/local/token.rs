@@ -1,0 +1,38 @@
+//! Tokens for trying out.
+
+use jsonwebtoken::{EncodingKey, Header};
+use serde::Serialize;
+
+use super::Clock;
+use crate::domain::{Name, UserId};
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    roles: &'a [String],
+    iat: i64,
+    exp: i64,
+}
+
+/// A token for `sub`, from now on for `lifetime_seconds`.
+///
+/// # Errors
+/// A subject or a name with which the token would not be accepted.
+pub fn mint(
+    secret: &str,
+    sub: &str,
+    name: Option<&str>,
+    roles: &[String],
+    lifetime_seconds: u32,
+) -> Result<String, String> {
+    UserId::try_from(sub.to_owned()).map_err(|invalid| format!("--sub {invalid}"))?;
+    if let Some(name) = name {
+        Name::try_from(name.to_owned()).map_err(|invalid| format!("--name {invalid}"))?;
+    }
+    let iat = Clock::default().now().as_secs();
+    let claims = Claims { sub, name, roles, iat, exp: iat + i64::from(lifetime_seconds) };
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&Header::default(), &claims, &key).map_err(|error| error.to_string())
+}

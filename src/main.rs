@@ -1,0 +1,7 @@
+//! The Lambda.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    switchboard::serve()
+}

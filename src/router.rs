@@ -1,0 +1,180 @@
+//! From an event to a handler and back: the only place that writes responses, and the log line of each invocation.
+
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
+use aws_lambda_events::encodings::Body;
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::auth::SUBPROTOCOL;
+use crate::error::{BoxError, Error, chain};
+use crate::event::{Call, Payload};
+use crate::handlers::{connection, history, inbox, message, room, typing};
+use crate::routes::Route;
+use crate::wire::Frame;
+
+/// What a handler has to say.
+enum Reply {
+    Nothing,
+    Frame(Box<Frame>),
+    /// The handshake holds; whether the subprotocol is echoed.
+    Open {
+        speaks_chat: bool,
+    },
+    Healthy,
+}
+
+impl Reply {
+    fn frame(frame: Frame) -> Self {
+        Self::Frame(Box::new(frame))
+    }
+}
+
+/// What API Gateway gets back.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    WebSocket(Box<ApiGatewayProxyResponse>),
+    Http(Box<ApiGatewayV2httpResponse>),
+}
+
+/// # Errors
+/// Only for an event that no source of ours sends. Whatever a client does wrong, or a dependency, is a response.
+pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Response, BoxError> {
+    let started = Instant::now();
+    let mut call = match Call::decode(event, deadline) {
+        Ok(call) => call,
+        Err(unknown) if unknown.is_handshake => {
+            tracing::warn!(error = chain(&unknown), "a handshake was not understood");
+            return Ok(Response::websocket(400));
+        }
+        Err(unknown) => return Err(unknown.into()),
+    };
+    // Boxed once: the futures of the SDK nest deeper than the compiler follows by itself.
+    let outcome = Box::pin(dispatch(app, &mut call)).await;
+    log(&call, started, outcome.as_ref().err());
+    Ok(respond(app, &call, outcome).await)
+}
+
+async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
+    match call.route {
+        Route::Connect => connection::open(app, call).await.map(|speaks_chat| Reply::Open { speaks_chat }),
+        Route::Disconnect => connection::close(app, call).await.map(|()| Reply::Nothing),
+        Route::Default => connection::not_understood(call).map(Reply::frame),
+        Route::Ping => connection::ping(app, call).await.map(Reply::frame),
+        Route::CreateRoom => room::create(app, call).await.map(Reply::frame),
+        Route::JoinRoom => room::join(app, call).await.map(Reply::frame),
+        Route::LeaveRoom => room::leave(app, call).await.map(Reply::frame),
+        Route::RoomInfo => room::info(app, call).await.map(Reply::frame),
+        Route::SendMessage => message::send(app, call).await.map(Reply::frame),
+        Route::BroadcastMessage => message::broadcast(app, call).await.map(Reply::frame),
+        Route::TypingIndicator => typing::start(app, call).await.map(|()| Reply::Nothing),
+        Route::GetMessages => history::page(app, call).await.map(Reply::frame),
+        Route::Resume => history::resume(app, call).await.map(Reply::frame),
+        Route::MarkRead => inbox::mark_read(app, call).await.map(Reply::frame),
+        Route::ListRooms => inbox::list(app, call).await.map(Reply::frame),
+        Route::Health => Ok(Reply::Healthy),
+    }
+}
+
+async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Response {
+    match &call.payload {
+        Payload::Frame { request_id, has_route_response, .. } => {
+            let frame = match &outcome {
+                Ok(Reply::Frame(frame)) => Some(frame.to_answer(request_id.as_deref())),
+                Ok(_) => None,
+                Err(error) => {
+                    let frame = Frame::error(error, call.route, &call.request_id);
+                    Some(frame.to_answer(request_id.as_deref()))
+                }
+            };
+            let reconnect = matches!(outcome, Err(Error::Reconnect));
+            answer(app, call, frame, *has_route_response, reconnect).await
+        }
+        _ if call.route.is_http() => match outcome {
+            Ok(_) => Response::http(200, r#"{"status":"ok"}"#.to_owned()),
+            Err(error) => Response::http(error.status(), Frame::error(&error, call.route, &call.request_id).to_body()),
+        },
+        _ => match outcome {
+            Ok(Reply::Open { speaks_chat: true }) => Response::websocket(200).with_subprotocol(),
+            Ok(_) => Response::websocket(200),
+            Err(error) => {
+                let body = Frame::error(&error, call.route, &call.request_id).to_body();
+                Response::websocket(error.status().into()).with_body(body)
+            }
+        },
+    }
+}
+
+/// An answer travels on the route response. Where there is none, and where the connection is closed behind the
+/// answer, it is posted.
+async fn answer(app: &App, call: &Call, frame: Option<String>, has_route_response: bool, close: bool) -> Response {
+    let response = Response::websocket(200);
+    let (Some(frame), Some(connection)) = (frame, &call.connection) else { return response };
+    if has_route_response && !close {
+        return response.with_body(frame);
+    }
+    app.delivery.tell(connection, frame).await;
+    if close {
+        app.delivery.close(connection).await;
+    }
+    response
+}
+
+/// The one line that an invocation leaves: who, where, how it ended; never what was said.
+fn log(call: &Call, started: Instant, error: Option<&Error>) {
+    let status = error.map_or(200, Error::status);
+    let trace = &call.trace;
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id = call.request_id,
+                route = call.route.key(),
+                connection_id = call.connection.as_ref().map(|id| id.as_str()),
+                room_id = trace.room.as_ref().map(|id| id.as_str()),
+                user_id = trace.user.as_ref().map(|id| id.as_str()),
+                status,
+                code = error.map_or("OK", Error::code),
+                duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                recipients = trace.delivered.recipients,
+                gone = trace.delivered.gone,
+                error = error.and_then(Error::cause),
+                "invocation"
+            )
+        };
+    }
+    if status >= 500 { line!(error) } else { line!(info) }
+}
+
+impl Response {
+    fn websocket(status: i64) -> Self {
+        let mut response = ApiGatewayProxyResponse::default();
+        response.status_code = status;
+        Self::WebSocket(Box::new(response))
+    }
+
+    fn http(status: u16, json: String) -> Self {
+        let mut response = ApiGatewayV2httpResponse::default();
+        response.status_code = status.into();
+        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.body = Some(Body::Text(json));
+        Self::Http(Box::new(response))
+    }
+
+    fn with_body(mut self, json: String) -> Self {
+        if let Self::WebSocket(response) = &mut self {
+            response.body = Some(Body::Text(json));
+        }
+        self
+    }
+
+    fn with_subprotocol(mut self) -> Self {
+        if let Self::WebSocket(response) = &mut self {
+            response.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        }
+        self
+    }
+}

@@ -1,0 +1,127 @@
+//! The route table: every route there is, declared once. API Gateway, the local gateway and the documents follow it.
+
+/// Declares [`Route`] and what is known of each route: its key and its aliases.
+macro_rules! routes {
+    ($($(#[doc = $about:literal])+ $name:ident = $key:literal $(| $alias:literal)*,)+) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Route {
+            $($(#[doc = $about])+ $name,)+
+        }
+
+        impl Route {
+            pub const ALL: &[Route] = &[$(Route::$name,)+];
+
+            /// What API Gateway calls the route.
+            pub const fn key(self) -> &'static str {
+                match self { $(Route::$name => $key,)+ }
+            }
+
+            /// Further names of the same action.
+            pub const fn aliases(self) -> &'static [&'static str] {
+                match self { $(Route::$name => &[$($alias,)*],)+ }
+            }
+        }
+    };
+}
+
+routes! {
+    /// A client opens a WebSocket.
+    Connect = "$connect",
+    /// A WebSocket has closed.
+    Disconnect = "$disconnect",
+    /// A frame that names no action of ours.
+    Default = "$default",
+    /// Ask whether anybody is there.
+    Ping = "ping",
+    /// Make a room, with its first members.
+    CreateRoom = "createRoom",
+    /// Become a member of a room and hear it.
+    JoinRoom = "joinRoom",
+    /// End one's membership in a room.
+    LeaveRoom = "leaveRoom",
+    /// Ask what a room is and who is in it.
+    RoomInfo = "roomInfo",
+    /// Say something to a room, to a user or in the lobby.
+    SendMessage = "sendMessage",
+    /// Say something to all members of a room; an admin without a room: to everybody.
+    BroadcastMessage = "broadcastMessage",
+    /// Tell the others that the caller is typing.
+    TypingIndicator = "typingIndicator" | "user-typing" | "typing",
+    /// Read a page of a conversation's history.
+    GetMessages = "getMessages",
+    /// Hear rooms again, and get what was said meanwhile.
+    Resume = "resume",
+    /// Note how far one has read.
+    MarkRead = "markRead",
+    /// Ask for all rooms one is in, and what is unread there.
+    ListRooms = "listRooms",
+    /// Ask over HTTP whether the function answers.
+    Health = "GET /health",
+}
+
+impl Route {
+    /// Whether the route is HTTP's; all others are WebSocket's.
+    pub fn is_http(self) -> bool {
+        self.key().contains(' ')
+    }
+
+    /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`.
+    pub fn has_route_response(self) -> bool {
+        !self.is_http() && !matches!(self, Self::Connect | Self::Disconnect)
+    }
+
+    /// The action that a client means. Case, `-` and `_` do not count, and nobody means a route with a `$`.
+    pub fn of_action(action: &str) -> Option<Self> {
+        let wanted = folded(action);
+        Self::actions()
+            .find(|route| folded(route.key()) == wanted || route.aliases().iter().any(|alias| folded(alias) == wanted))
+    }
+
+    /// The route with exactly this key.
+    pub fn of_key(key: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|route| route.key() == key)
+    }
+
+    /// All that a frame's `action` can name.
+    pub fn actions() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|route| !route.is_http() && !route.key().starts_with('$'))
+    }
+}
+
+fn folded(action: &str) -> String {
+    action.chars().filter(|letter| !matches!(letter, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_one_in_every_spelling() {
+        for spelling in ["sendMessage", "send-message", "SEND_MESSAGE", "sendmessage"] {
+            assert_eq!(Route::of_action(spelling), Some(Route::SendMessage));
+        }
+        for spelling in ["user-typing", "userTyping", "typing", "typing-indicator"] {
+            assert_eq!(Route::of_action(spelling), Some(Route::TypingIndicator));
+        }
+    }
+
+    #[test]
+    fn nobody_can_ask_for_a_route_of_the_gateway_or_of_http() {
+        for action in ["$connect", "$disconnect", "$default", "$-connect", "GET /health", ""] {
+            assert_eq!(Route::of_action(action), None, "{action}");
+        }
+    }
+
+    #[test]
+    fn no_two_routes_answer_to_the_same_name() {
+        let mut names: Vec<String> = Route::ALL
+            .iter()
+            .flat_map(|route| route.aliases().iter().chain([&route.key()]).map(|name| folded(name)).collect::<Vec<_>>())
+            .collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,135 @@
+//! Who is live on a channel.
+
+use futures_util::stream::{self, Stream, TryStreamExt};
+use serde::{Deserialize, Serialize};
+
+use super::tables::{SUBSCRIPTIONS, TTL};
+use super::{Store, delete, failed, number, put, row_of, text};
+use crate::domain::{ConnectionId, Name, RoomId, Timestamp, UserId};
+use crate::error::Error;
+
+/// Where frames are published: everybody live on it hears them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Channel(String);
+
+impl Channel {
+    pub fn of_room(room: &RoomId) -> Self {
+        Self(format!("room#{room}"))
+    }
+
+    /// What reaches a user on every device.
+    pub fn of_user(user: &UserId) -> Self {
+        Self(format!("user#{user}"))
+    }
+
+    /// The channel of this name, as [`Channel::as_str`] told it.
+    pub(super) fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// The room whose channel it is, if it is a room's.
+    pub fn room(&self) -> Option<RoomId> {
+        RoomId::try_from(self.0.strip_prefix("room#")?.to_owned()).ok()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A connection on a channel. Small, since a fan-out reads them all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription {
+    pub channel: Channel,
+    pub connection_id: ConnectionId,
+    pub user_id: UserId,
+    /// How the user is called on this channel.
+    pub name: Name,
+    /// Set for those whose token says that they are an admin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_icon: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_color: Option<String>,
+    /// When the connection was opened.
+    pub connected_at: Timestamp,
+    /// On a user's own channel: the connection was opened for one room and hears no others by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    pub ttl: i64,
+}
+
+impl Subscription {
+    /// The same connection's row on another channel, where it is called `name`.
+    pub fn on(&self, channel: Channel, name: Name) -> Self {
+        Self { channel, name, pinned: false, ..self.clone() }
+    }
+}
+
+impl Store {
+    /// A connection's own row on a channel.
+    pub async fn subscription(
+        &self,
+        channel: &Channel,
+        connection: &ConnectionId,
+        now: Timestamp,
+    ) -> Result<Option<Subscription>, Error> {
+        let row: Option<Subscription> =
+            self.row(&SUBSCRIPTIONS, SUBSCRIPTIONS.key_of(channel.as_str(), connection.as_str())).await?;
+        Ok(row.filter(|row| !now.has_passed(row.ttl)))
+    }
+
+    /// Everybody live on a channel, page by page, as it is now.
+    pub fn subscribers(
+        &self,
+        channel: &Channel,
+        now: Timestamp,
+    ) -> impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + use<> {
+        let pages = self
+            .client
+            .query()
+            .table_name(self.name(&SUBSCRIPTIONS))
+            .key_condition_expression("#channel = :channel")
+            .expression_attribute_names("#channel", SUBSCRIPTIONS.partition_key)
+            .expression_attribute_values(":channel", text(channel.as_str()))
+            .filter_expression("#ttl > :now")
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":now", number(now.as_secs()))
+            .consistent_read(true)
+            .into_paginator()
+            .send();
+        Box::pin(stream::unfold(pages, |mut pages| async {
+            let page = pages.next().await?;
+            let rows =
+                page.map_err(failed).and_then(|page| page.items.unwrap_or_default().into_iter().map(row_of).collect());
+            Some((rows, pages))
+        }))
+    }
+
+    /// Everybody live on a channel, at once: for a user's own devices, and for what is told of a room.
+    pub async fn all_subscribers(&self, channel: &Channel, now: Timestamp) -> Result<Vec<Subscription>, Error> {
+        self.subscribers(channel, now).try_concat().await
+    }
+
+    /// Puts a connection on channels. Their names must stand in the connection's own row first: what is written here
+    /// is found again by them when the connection goes.
+    pub(super) async fn put_subscriptions(&self, rows: &[Subscription]) -> Result<(), Error> {
+        let writes = rows.iter().map(|row| Ok((&SUBSCRIPTIONS, put(row)?))).collect::<Result<_, Error>>()?;
+        self.write_all(writes).await
+    }
+
+    pub(super) async fn delete_subscriptions(
+        &self,
+        connection: &ConnectionId,
+        channels: impl IntoIterator<Item = &str>,
+    ) -> Result<(), Error> {
+        let writes = channels
+            .into_iter()
+            .map(|channel| Ok((&SUBSCRIPTIONS, delete(SUBSCRIPTIONS.key_of(channel, connection.as_str()))?)))
+            .collect::<Result<_, Error>>()?;
+        self.write_all(writes).await
+    }
+}

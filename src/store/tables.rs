@@ -1,0 +1,105 @@
+//! The table catalogue: every table, its keys and its indexes. Terraform and the local stack make them from it.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// A table as a deployment makes it. All keys are strings.
+#[derive(Debug)]
+pub struct Table {
+    pub default_name: &'static str,
+    /// The environment variable that names it otherwise.
+    pub variable: &'static str,
+    pub partition_key: &'static str,
+    pub sort_key: Option<&'static str>,
+    /// The attribute (epoch seconds) after which DynamoDB deletes a row by itself.
+    pub ttl: Option<&'static str>,
+    pub indexes: &'static [Index],
+}
+
+/// A global secondary index.
+#[derive(Debug)]
+pub struct Index {
+    pub name: &'static str,
+    pub partition_key: &'static str,
+    pub sort_key: &'static str,
+    /// What a reader of the index finds besides the keys.
+    pub includes: &'static [&'static str],
+}
+
+pub type Key = HashMap<String, AttributeValue>;
+
+impl Table {
+    /// A key of a table without a sort key.
+    pub fn key(&self, partition: &str) -> Key {
+        HashMap::from([(self.partition_key.to_owned(), AttributeValue::S(partition.to_owned()))])
+    }
+
+    /// A key of a table with a sort key.
+    pub fn key_of(&self, partition: &str, sort: &str) -> Key {
+        let mut key = self.key(partition);
+        if let Some(name) = self.sort_key {
+            key.insert(name.to_owned(), AttributeValue::S(sort.to_owned()));
+        }
+        key
+    }
+}
+
+/// The attribute that carries the end of a row's life, wherever there is one.
+pub const TTL: &str = "ttl";
+
+/// Rooms, and what is noted of direct conversations and the lobby.
+pub const ROOMS: Table = Table {
+    default_name: "ChatRooms",
+    variable: "CHAT_ROOMS_TABLE",
+    partition_key: "id",
+    sort_key: None,
+    ttl: None,
+    indexes: &[],
+};
+
+/// Who is connected, and to which channels. TTL: just over the two hours that API Gateway gives a connection.
+pub const CONNECTIONS: Table = Table {
+    default_name: "Connections",
+    variable: "CONNECTIONS_TABLE",
+    partition_key: "connectionId",
+    sort_key: None,
+    ttl: Some(TTL),
+    indexes: &[],
+};
+
+/// Who is live on a channel. TTL: a connection that nobody saw leaving goes by itself.
+pub const SUBSCRIPTIONS: Table = Table {
+    default_name: "Subscriptions",
+    variable: "SUBSCRIPTIONS_TABLE",
+    partition_key: "channel",
+    sort_key: Some("connectionId"),
+    ttl: Some(TTL),
+    indexes: &[],
+};
+
+/// Who belongs to which room, connected or not.
+pub const MEMBERS: Table = Table {
+    default_name: "Members",
+    variable: "MEMBERS_TABLE",
+    partition_key: "userId",
+    sort_key: Some("roomId"),
+    ttl: None,
+    indexes: &[MEMBERS_BY_ROOM],
+};
+
+/// A room's members, for its list of participants.
+pub const MEMBERS_BY_ROOM: Index =
+    Index { name: "byRoom", partition_key: "roomId", sort_key: "userId", includes: &["role", "joinedAt", "name"] };
+
+/// The log: what was said, in order. TTL: `MESSAGE_TTL_DAYS`.
+pub const MESSAGES: Table = Table {
+    default_name: "Messages",
+    variable: "MESSAGES_TABLE",
+    partition_key: "roomId",
+    sort_key: Some("messageId"),
+    ttl: Some(TTL),
+    indexes: &[],
+};
+
+pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES];

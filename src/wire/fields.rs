@@ -1,0 +1,244 @@
+//! A client's JSON object, and how a field is read from it: by its one name, whatever alias it came under.
+
+use std::collections::BTreeMap;
+
+use aws_lambda_events::query_map::QueryMap;
+use serde_json::{Map, Value};
+
+use crate::domain::{ClientMessageId, Content, Name, RoomId, RoomType, Seq, UserId};
+use crate::error::Error;
+use crate::routes::Route;
+
+/// Fields of several names. The first is the one that errors speak of.
+const ALIASES: &[&[&str]] = &[&["content", "message", "text", "data"], &["userName", "username", "name"]];
+/// Most characters of a client's `requestId`.
+const REQUEST_ID_CHARS: usize = 64;
+
+/// The fields of one frame. `null` is as good as absent.
+#[derive(Debug, Default)]
+pub struct Fields {
+    fields: Map<String, Value>,
+    has_data: bool,
+    /// Fields that came under two names with two values. Whoever asks for one is told.
+    ambiguous: Vec<&'static str>,
+}
+
+impl Fields {
+    /// What a text frame asks for: the route, its fields or what is wrong with them, and the id that its answer is to
+    /// carry.
+    pub fn of_frame(text: &str) -> (Route, Result<Self, Error>, Option<String>) {
+        let refused = |error, id| (Route::Default, Err(error), id);
+        let object = match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => return refused(Error::BadRequest("a frame is a JSON object with an `action`"), None),
+            Err(_) => return refused(Error::BadRequest("the frame is no JSON; send an object with an `action`"), None),
+        };
+        let mut fields = Self::of(object);
+        let request_id = match fields.take::<RequestId>("requestId") {
+            Ok(id) => id.map(|id| id.0),
+            Err(error) => return refused(error, None),
+        };
+        match fields.fields.remove("action") {
+            Some(Value::String(action)) => match Route::of_action(&action) {
+                Some(route) => (route, Ok(fields.without_aliases()), request_id),
+                None => refused(Error::UnknownAction, request_id),
+            },
+            _ => refused(Error::UnknownAction, request_id),
+        }
+    }
+
+    /// The query of a handshake, read by the same rules. Of a parameter that is repeated, the last one counts.
+    pub fn of_query(query: &QueryMap) -> Self {
+        let object = query.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+        Self::of(object).without_aliases()
+    }
+
+    fn of(mut object: Map<String, Value>) -> Self {
+        object.retain(|_, value| !value.is_null());
+        Self { has_data: object.contains_key("data"), fields: object, ambiguous: Vec::new() }
+    }
+
+    /// Brings every field under its first name.
+    fn without_aliases(mut self) -> Self {
+        for names in ALIASES {
+            let field = names[0];
+            let mut values = names.iter().filter_map(|name| self.fields.remove(*name));
+            let Some(value) = values.next() else { continue };
+            if values.any(|other| other != value) {
+                self.ambiguous.push(field);
+            }
+            self.fields.insert(field.to_owned(), value);
+        }
+        self
+    }
+
+    /// Whether the frame speaks of `data`, as clients do that know one room only.
+    pub fn has_data(&self) -> bool {
+        self.has_data
+    }
+
+    /// # Errors
+    /// The field is there and no `T`, or there twice.
+    pub fn take<T: Field>(&mut self, field: &'static str) -> Result<Option<T>, Error> {
+        if self.ambiguous.contains(&field) {
+            return Err(Error::AmbiguousField { field });
+        }
+        self.fields.remove(field).map(|value| T::read(field, value)).transpose()
+    }
+
+    /// # Errors
+    /// The field is missing or no `T`.
+    pub fn need<T: Field>(&mut self, field: &'static str) -> Result<T, Error> {
+        self.take(field)?.ok_or(Error::InvalidField { field, problem: "is missing" })
+    }
+}
+
+/// What a field can be.
+pub trait Field: Sized {
+    /// How an error goes on after the field's name.
+    const PROBLEM: &'static str;
+
+    fn of_value(value: Value) -> Option<Self>;
+
+    /// # Errors
+    /// `INVALID_FIELD`; never with the value in it, which may be long.
+    fn read(field: &'static str, value: Value) -> Result<Self, Error> {
+        Self::of_value(value).ok_or(Error::InvalidField { field, problem: Self::PROBLEM })
+    }
+}
+
+fn string(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+macro_rules! fields {
+    ($($type:ty, $problem:literal, $of_value:expr;)+) => {$(
+        impl Field for $type {
+            const PROBLEM: &'static str = $problem;
+
+            fn of_value(value: Value) -> Option<Self> {
+                let of_value: fn(Value) -> Option<Self> = $of_value;
+                of_value(value)
+            }
+        }
+    )+};
+}
+
+struct RequestId(String);
+/// A reference to an avatar: shown, never fetched by us.
+pub struct Icon(pub String);
+pub struct Color(pub String);
+/// How many messages a page may have, already at most 100.
+pub struct Limit(pub usize);
+/// A place in a list.
+pub struct Cursor(pub String);
+/// Positions in several rooms.
+pub struct Cursors(pub BTreeMap<RoomId, Seq>);
+/// How many may be in a room.
+pub struct Places(pub u64);
+
+fields! {
+    RequestId, "must be a string of at most 64 characters",
+        |value| string(value).filter(|id| id.chars().count() <= REQUEST_ID_CHARS).map(RequestId);
+    UserId, "must be a user id: a string of 1 to 128 characters without control characters",
+        |value| string(value)?.try_into().ok();
+    RoomId, "must be a room id: a string of 1 to 128 characters without control characters",
+        |value| string(value)?.try_into().ok();
+    ClientMessageId, "must be a string of 1 to 128 characters without control characters",
+        |value| string(value)?.try_into().ok();
+    Cursor, "must be the `nextCursor` of the page before",
+        |value| string(value).filter(|text| is_line(text, 512)).map(Cursor);
+    Cursors, "must be an object of at most 50 room ids, each with the last seq seen there",
+        |value| match value {
+            Value::Object(rooms) if rooms.len() <= 50 => {
+                let cursor = |(room, seq)| Some((RoomId::try_from(room).ok()?, Seq::of_value(seq)?));
+                rooms.into_iter().map(cursor).collect::<Option<_>>().map(Cursors)
+            }
+            _ => None,
+        };
+    Name, "must be a string of 1 to 128 characters without control characters",
+        |value| string(value)?.try_into().ok();
+    Icon, "must be a string of at most 512 characters without control characters",
+        |value| string(value).filter(|text| is_line(text, 512)).map(Icon);
+    Color, "must be a string of at most 64 characters without control characters",
+        |value| string(value).filter(|text| is_line(text, 64)).map(Color);
+    Seq, "must be a seq: a whole number from 0 to 9007199254740991",
+        |value| Self::new(value.as_u64()?).ok();
+    bool, "must be true or false", |value| value.as_bool();
+    RoomType, "must be \"public\" or \"private\"", |value| match value.as_str()? {
+        "public" => Some(Self::Public),
+        "private" => Some(Self::Private),
+        _ => None,
+    };
+    Limit, "must be a whole number, at least 1",
+        |value| value.as_f64().filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| Self(limit.min(100.0) as usize));
+    Places, "must be a whole number from 1 to 1000000",
+        |value| value.as_u64().filter(|places| (1..=1_000_000).contains(places)).map(Self);
+    Vec<UserId>, "must be a list of user ids: strings of 1 to 128 characters without control characters",
+        |value| match value {
+            Value::Array(ids) => ids.into_iter().map(UserId::of_value).collect(),
+            _ => None,
+        };
+}
+
+fn is_line(text: &str, most_chars: usize) -> bool {
+    text.chars().count() <= most_chars && !text.chars().any(char::is_control)
+}
+
+impl Field for Content {
+    const PROBLEM: &'static str = "must be a string of 1 byte to 16 KB";
+
+    fn of_value(value: Value) -> Option<Self> {
+        Self::new(string(value)?)
+    }
+
+    /// # Errors
+    /// `TOO_LARGE` has a status of its own.
+    fn read(field: &'static str, value: Value) -> Result<Self, Error> {
+        let content = Self::of_value(value).ok_or(Error::InvalidField { field, problem: Self::PROBLEM })?;
+        if content.is_too_large() { Err(Error::TooLarge) } else { Ok(content) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(frame: Value) -> Result<Fields, Error> {
+        Fields::of_frame(&frame.to_string()).1
+    }
+
+    #[test]
+    fn a_field_is_found_under_each_of_its_names() {
+        for name in ["content", "message", "text", "data"] {
+            let mut fields = fields(json!({ "action": "sendMessage", name: "hi" })).unwrap();
+            assert_eq!(fields.need::<Content>("content").unwrap().as_str(), "hi");
+        }
+    }
+
+    #[test]
+    fn two_names_of_a_field_must_agree() {
+        assert!(fields(json!({ "action": "sendMessage", "text": "a", "content": "a" })).is_ok());
+        let mut differing = fields(json!({ "action": "sendMessage", "text": "a", "content": "b" })).unwrap();
+        let error = differing.need::<Content>("content").unwrap_err();
+        assert_eq!((error.code(), error.field()), ("AMBIGUOUS_FIELD", Some("content")));
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let mut fields = fields(json!({ "action": "sendMessage", "roomId": null, "data": null })).unwrap();
+        assert!(fields.take::<RoomId>("roomId").unwrap().is_none());
+        assert!(!fields.has_data());
+    }
+
+    #[test]
+    fn no_error_repeats_what_was_sent() {
+        let mut fields = fields(json!({ "action": "getMessages", "limit": "x".repeat(1000) })).unwrap();
+        assert!(fields.take::<Limit>("limit").err().unwrap().to_string().len() < 100);
+    }
+}

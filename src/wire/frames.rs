@@ -1,0 +1,354 @@
+//! What clients hear: one enum, one spelling of each field.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::{
+    ClientMessageId, Draft, Entry, MessageId, Name, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+};
+use crate::error::Error;
+use crate::routes::Route;
+
+/// The most that one frame may have, as API Gateway has it.
+pub const LARGEST_FRAME_BYTES: usize = 32 * 1024;
+
+/// The most that an answer adds around its items: a room's id, the client's request id, both with every character
+/// escaped, and cursors.
+pub const ENVELOPE_BYTES: usize = 1024;
+
+/// A frame from the server, told apart by its `type`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Frame {
+    Ack {
+        action: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room_id: Option<RoomId>,
+        /// Where a message has gone whose sender gets no copy.
+        #[serde(flatten)]
+        message: Option<Position>,
+        #[serde(skip_serializing_if = "is_false")]
+        duplicate: bool,
+    },
+    Pong,
+    Error {
+        code: &'static str,
+        status: u16,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        field: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        actions: Option<Vec<&'static str>>,
+    },
+    Message(Message),
+    Typing {
+        room_id: RoomId,
+        user_id: UserId,
+        user_name: Name,
+        is_typing: bool,
+    },
+    Room(Box<RoomFrame>),
+    Messages {
+        room_id: RoomId,
+        items: Vec<Frame>,
+        has_more: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_before: Option<Seq>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_after: Option<Seq>,
+    },
+    Joined {
+        room_id: RoomId,
+        user_id: UserId,
+        user_name: Name,
+    },
+    Rooms {
+        items: Vec<ListedRoom>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<String>,
+    },
+    Resumed {
+        rooms: BTreeMap<RoomId, Resumed>,
+    },
+    Read {
+        room_id: RoomId,
+        user_id: UserId,
+        seq: Seq,
+    },
+    Presence {
+        room_id: RoomId,
+        user_id: UserId,
+        status: Presence,
+        #[serde(serialize_with = "Timestamp::serialize_iso")]
+        at: Timestamp,
+    },
+    Left {
+        room_id: RoomId,
+        user_id: UserId,
+        reason: &'static str,
+    },
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    pub message_id: MessageId,
+    pub seq: Seq,
+    #[serde(serialize_with = "Timestamp::serialize_iso")]
+    pub created_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    pub room_id: RoomId,
+    #[serde(flatten)]
+    pub position: Position,
+    pub user_id: UserId,
+    pub user_name: Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_icon: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_color: Option<String>,
+    pub content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<ClientMessageId>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub duplicate: bool,
+}
+
+impl Message {
+    /// An entry as `reader` sees it: a sender's own id for a message is nobody else's affair.
+    pub fn seen_by(reader: &UserId, entry: Entry) -> Self {
+        let mut message = Self::from(entry);
+        if message.user_id != *reader {
+            message.client_message_id = None;
+        }
+        message
+    }
+
+    /// Whether a message, once it has its place, fits a frame, and a page of history that holds nothing else.
+    pub fn fits(room: &RoomId, draft: &Draft) -> bool {
+        let Draft { user, name, style, content, reply_to, client_id } = draft.clone();
+        let placed = Self::from(Entry {
+            room: room.clone(),
+            seq: Seq::MAX,
+            created_at: Timestamp::from_millis(0),
+            user,
+            name,
+            style,
+            content: content.into_string(),
+            reply_to,
+            client_id,
+        });
+        fitting([&Frame::Message(placed)].into_iter(), ENVELOPE_BYTES) == 1
+    }
+}
+
+impl From<Entry> for Message {
+    fn from(entry: Entry) -> Self {
+        Self {
+            position: Position { message_id: entry.seq.message_id(), seq: entry.seq, created_at: entry.created_at },
+            room_id: entry.room,
+            user_id: entry.user,
+            user_name: entry.name,
+            user_icon: entry.style.icon,
+            user_color: entry.style.color,
+            content: entry.content,
+            reply_to: entry.reply_to,
+            client_message_id: entry.client_id,
+            duplicate: false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomFrame {
+    pub room_id: RoomId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_name: Option<Name>,
+    pub room_type: RoomType,
+    pub status: RoomStatus,
+    pub creator: UserId,
+    #[serde(serialize_with = "Timestamp::serialize_iso")]
+    pub created_at: Timestamp,
+    /// Epoch milliseconds, unlike every other time.
+    pub last_activity: Timestamp,
+    pub auto_close: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_participants: Option<u64>,
+    pub participant_count: u64,
+    pub last_seq: Seq,
+    /// Users, not connections.
+    pub online_count: u64,
+    /// Absent in a list of rooms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participants: Option<Vec<Participant>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<UserId>,
+}
+
+/// A room in the list of a user's rooms.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedRoom {
+    #[serde(flatten)]
+    pub room: RoomFrame,
+    pub last_read_seq: Seq,
+    /// What others said behind it; 99 stands for 99 and more.
+    pub unread: usize,
+    #[serde(skip_serializing_if = "is_false")]
+    pub unread_more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<Frame>,
+}
+
+/// What a client missed in a room, or why it is not told.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum Resumed {
+    Missed {
+        items: Vec<Frame>,
+        /// Whether that is all.
+        complete: bool,
+        /// Where to go on from, if it is not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_after: Option<Seq>,
+        last_seq: Seq,
+        /// Set where some of what was missed is no longer there.
+        #[serde(skip_serializing_if = "is_false")]
+        reset: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        oldest_seq: Option<Seq>,
+    },
+    Refused {
+        error: Refusal,
+    },
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Refusal {
+    pub code: &'static str,
+    pub status: u16,
+    pub message: String,
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code(), status: error.status(), message: error.to_string() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    Online,
+    Offline,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl RoomFrame {
+    /// With as many of `participants` as fit a frame; `more` tells whether there are others behind them.
+    pub fn with_participants(mut self, mut participants: Vec<Participant>, more: bool) -> Self {
+        let fitting = fitting(participants.iter(), json(&self).len() + ENVELOPE_BYTES);
+        let more = more || fitting < participants.len();
+        participants.truncate(fitting);
+        self.next_cursor = participants.last().map(|last| last.user_id.clone()).filter(|_| more);
+        self.participants = Some(participants);
+        self
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Participant {
+    pub user_id: UserId,
+    pub user_name: Name,
+    pub role: Role,
+    #[serde(serialize_with = "Timestamp::serialize_iso")]
+    pub joined_at: Timestamp,
+    pub online: bool,
+}
+
+impl Frame {
+    /// The answer to an action that has nothing more to tell.
+    pub fn ack(route: Route, room: Option<RoomId>) -> Self {
+        Self::Ack { action: route.key(), room_id: room, message: None, duplicate: false }
+    }
+
+    /// What a client is told of a failure in `route`. `request_id` is ours: it finds the failure in the log.
+    pub fn error(error: &Error, route: Route, request_id: &str) -> Self {
+        let mut message = error.to_string();
+        if error.cause().is_some() {
+            message.push_str(&format!(" (request id {request_id})"));
+        }
+        Self::Error {
+            code: error.code(),
+            status: error.status(),
+            message,
+            action: Route::actions().find(|action| *action == route).map(Route::key),
+            field: error.field(),
+            actions: error.wants_actions().then(|| Route::actions().map(Route::key).collect()),
+        }
+    }
+
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+
+    /// The frame as the body of an HTTP answer, which needs no `type`.
+    pub fn to_body(&self) -> String {
+        let mut body = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("type");
+        }
+        body.to_string()
+    }
+
+    /// The frame as the answer to a client's own, with the id that the client gave it.
+    pub fn to_answer(&self, request_id: Option<&str>) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answer<'a> {
+            #[serde(flatten)]
+            frame: &'a Frame,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            request_id: Option<&'a str>,
+        }
+        json(&Answer { frame: self, request_id })
+    }
+}
+
+/// What `item` takes of a frame, its comma included.
+pub fn size_of(item: &impl Serialize) -> usize {
+    json(item).len() + 1
+}
+
+/// How many of `items`, from the first, go into one frame of which `taken` bytes are spoken for.
+pub fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>, taken: usize) -> usize {
+    let mut left = LARGEST_FRAME_BYTES.saturating_sub(taken);
+    items
+        .take_while(|item| {
+            let size = size_of(item);
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
+        })
+        .count()
+}
+
+/// Frames are made of strings, numbers and lists: there is nothing in them that JSON cannot say.
+fn json(frame: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(frame).unwrap_or_default()
+}

@@ -1,0 +1,109 @@
+//! What an operation costs, by the capacity that DynamoDB says it took.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use switchboard::local::StoreCall;
+
+use crate::support::{User, World};
+
+#[derive(Debug)]
+struct Cost {
+    reads: f64,
+    writes: f64,
+    requests: usize,
+}
+
+fn cost(calls: &[StoreCall]) -> Cost {
+    Cost {
+        reads: calls.iter().map(|call| call.read_units).sum(),
+        writes: calls.iter().map(|call| call.write_units).sum(),
+        requests: calls.len(),
+    }
+}
+
+async fn room_of_100(world: &World) -> Vec<User> {
+    let mut users = vec![world.connect_to("user-00", "tea").await];
+    users.extend(
+        join_all((1..100).map(|number| {
+            let user = format!("user-{number:02}");
+            async move { world.connect_to(&user, "tea").await }
+        }))
+        .await,
+    );
+    // The first message of a log also asks how old its room is.
+    users[0].says("tea", "first").await;
+    world.take_store_calls();
+    users
+}
+
+#[tokio::test]
+async fn a_message_to_100_costs_1_write_unit_at_most_6_read_units_and_4_requests() {
+    let world = World::start().await;
+    let mut users = room_of_100(&world).await;
+
+    users[0].says("tea", &"x".repeat(300)).await;
+
+    let cost = cost(&world.take_store_calls());
+    assert!(cost.writes == 1.0 && cost.reads > 0.0 && cost.reads <= 6.0 && cost.requests == 4, "{cost:?}");
+    for user in &mut users[1..] {
+        while user.hears("message").await["seq"] != 2 {}
+    }
+}
+
+#[tokio::test]
+async fn a_message_with_an_id_of_its_senders_costs_4_write_units() {
+    let world = World::start().await;
+    let mut users = room_of_100(&world).await;
+
+    users[0].ask(json!({ "action": "sendMessage", "roomId": "tea", "content": "x", "clientMessageId": "m1" })).await;
+
+    let cost = cost(&world.take_store_calls());
+    assert!(cost.writes == 4.0 && cost.reads > 0.0 && cost.reads <= 6.0 && cost.requests == 4, "{cost:?}");
+}
+
+#[tokio::test]
+async fn typing_to_100_costs_no_write_at_most_4_read_units_and_1_request() {
+    let world = World::start().await;
+    let mut users = room_of_100(&world).await;
+
+    users[0].send(json!({ "action": "typing", "roomId": "tea" })).await;
+    for user in &mut users[1..] {
+        user.hears("typing").await;
+    }
+
+    let cost = cost(&world.take_store_calls());
+    assert!(cost.writes == 0.0 && cost.reads > 0.0 && cost.reads <= 4.0 && cost.requests == 1, "{cost:?}");
+}
+
+#[tokio::test]
+async fn connecting_and_disconnecting_cost_at_most_3_write_units_and_2_read_units_each() {
+    let world = World::start().await;
+    world.take_store_calls();
+
+    let ana = world.connect("ana").await;
+    let connect = cost(&world.take_store_calls());
+    assert!(connect.writes <= 3.0 && connect.reads <= 2.0 && connect.requests <= 4, "{connect:?}");
+    assert!(connect.writes > 0.0);
+
+    ana.closes().await;
+    world.logs(|line| line["route"] == "$disconnect").await;
+    let disconnect = cost(&world.take_store_calls());
+    assert!(disconnect.writes <= 3.0 && disconnect.reads <= 2.0 && disconnect.requests <= 4, "{disconnect:?}");
+    assert!(disconnect.writes > 0.0);
+}
+
+#[tokio::test]
+async fn a_page_of_50_small_messages_costs_at_most_6_read_units() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    for _ in 0..60 {
+        ana.says("tea", &"x".repeat(120)).await;
+    }
+    world.take_store_calls();
+
+    let page = ana.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
+
+    assert_eq!(page["items"].as_array().unwrap().len(), 50);
+    let cost = cost(&world.take_store_calls());
+    assert!(cost.writes == 0.0 && cost.reads > 0.0 && cost.reads <= 6.0 && cost.requests <= 3, "{cost:?}");
+}

@@ -1,0 +1,144 @@
+//! Talking to one other user.
+
+use serde_json::json;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn a_direct_message_reaches_the_other_on_every_device_and_the_senders_others() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut anas_laptop = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    // Opened for one room, and reached by direct messages all the same.
+    let mut bens_tablet = world.connect_to("ben", "tea").await;
+    let mut eve = world.connect("eve").await;
+
+    let copy = ana.ask(json!({ "action": "sendMessage", "recipientId": "ben", "content": "psst" })).await;
+
+    assert_eq!(copy["type"], "message");
+    assert!(copy["roomId"].as_str().unwrap().starts_with("dm-"));
+    assert_eq!(ben.hears("message").await, copy);
+    assert_eq!(bens_tablet.hears("message").await, copy);
+    assert_eq!(anas_laptop.hears("message").await, copy);
+    eve.hears_nothing().await;
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn both_have_one_conversation_with_one_history() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    ana.ask(json!({ "action": "sendMessage", "recipientId": "ben", "content": "one" })).await;
+    let second = ben.ask(json!({ "action": "sendMessage", "targetId": "ana", "content": "two" })).await;
+    assert_eq!(second["seq"], 2);
+
+    let by_ana = ana.ask(json!({ "action": "getMessages", "targetId": "ben" })).await;
+    let by_ben = ben.ask(json!({ "action": "getMessages", "recipientId": "ana" })).await;
+    let by_room = ben.ask(json!({ "action": "getMessages", "roomId": second["roomId"] })).await;
+
+    assert_eq!(by_ana, by_ben);
+    assert_eq!(by_ana, by_room);
+    let contents: Vec<_> = by_ana["items"].as_array().unwrap().iter().map(|item| &item["content"]).collect();
+    assert_eq!(contents, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn the_conversation_answers_to_its_own_id_for_its_two_users() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    let first = ana.ask(json!({ "action": "sendMessage", "recipientId": "ben", "content": "one" })).await;
+    let room = ben.hears("message").await["roomId"].clone();
+    assert_eq!(room, first["roomId"]);
+
+    ben.ask(json!({ "action": "sendMessage", "roomId": room, "content": "two" })).await;
+
+    assert_eq!(ana.hears("message").await["content"], "two");
+    let info = ana.ask(json!({ "action": "roomInfo", "roomId": room })).await;
+    assert_eq!((&info["participantCount"], &info["onlineCount"]), (&json!(2), &json!(2)));
+}
+
+#[tokio::test]
+async fn nobody_else_can_name_join_or_read_it() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    let mut eve = world.connect("eve").await;
+    let room =
+        ana.ask(json!({ "action": "sendMessage", "recipientId": "ben", "content": "us" })).await["roomId"].clone();
+    ben.hears("message").await;
+
+    for action in ["sendMessage", "getMessages", "joinRoom", "leaveRoom", "roomInfo", "typingIndicator"] {
+        let refused = eve.is_refused(json!({ "action": action, "roomId": room, "content": "me too" })).await;
+        assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()), "{action}");
+        // The answer does not tell whether two users have ever talked.
+        let refused = eve.is_refused(json!({ "action": action, "roomId": "dm-unheard-of", "content": "?" })).await;
+        assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()), "{action}");
+    }
+    assert_eq!(world.open(&format!("?userId=eve&roomId={}", room.as_str().unwrap())).await.err(), Some(403));
+    assert_eq!(world.open("?userId=eve&roomId=dm-made-up").await.err(), Some(403));
+    ana.hears_nothing().await;
+    ben.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_target_is_a_room_when_the_caller_is_in_one_of_that_id() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    let mut eve = world.connect("eve").await;
+
+    let to_room = ana.ask(json!({ "action": "sendMessage", "targetId": "tea", "content": "all" })).await;
+    assert_eq!(to_room["roomId"], "tea");
+    ben.hears("message").await;
+
+    let to_user = eve.ask(json!({ "action": "sendMessage", "targetId": "tea", "content": "one" })).await;
+    assert!(to_user["roomId"].as_str().unwrap().starts_with("dm-"));
+    ben.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_note_to_oneself_reaches_ones_other_devices_once() {
+    let world = World::start().await;
+    let mut phone = world.connect("ana").await;
+    let mut laptop = world.connect("ana").await;
+
+    let note = phone.ask(json!({ "action": "sendMessage", "recipientId": "ana", "content": "milk" })).await;
+
+    assert_eq!(laptop.hears("message").await, note);
+    laptop.hears_nothing().await;
+    phone.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_message_for_somebody_who_is_away_waits_for_them() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    ana.ask(json!({ "action": "sendMessage", "recipientId": "ben", "content": "later" })).await;
+
+    let mut ben = world.connect("ben").await;
+    let history = ben.ask(json!({ "action": "getMessages", "targetId": "ana", "limit": 10 })).await;
+
+    assert_eq!(history["items"][0]["content"], "later");
+}
+
+#[tokio::test]
+async fn a_frame_with_two_targets_is_refused() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    for targets in [
+        json!({ "roomId": "tea", "recipientId": "ben" }),
+        json!({ "chatRoomId": "tea", "targetId": "ben" }),
+        json!({ "roomId": "tea", "chatRoomId": "coffee" }),
+        json!({ "recipientId": "ben", "targetId": "eve" }),
+    ] {
+        let mut frame = targets;
+        frame["action"] = json!("sendMessage");
+        frame["content"] = json!("hm");
+        assert_eq!(ana.is_refused(frame).await, (400, "AMBIGUOUS_TARGET".to_owned()));
+    }
+    let twice = json!({ "action": "sendMessage", "roomId": "tea", "chatRoomId": "tea", "content": "fine" });
+    assert_eq!(ana.ask(twice).await["type"], "message");
+}

@@ -1,0 +1,258 @@
+//! Rooms: making them, joining, leaving, and who is in them.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+#[tokio::test]
+async fn a_room_is_made_with_its_members_who_hear_of_it_at_once() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+
+    let room = ana
+        .ask(json!({ "action": "createRoom", "roomName": "Tea", "members": ["ben", "cleo", "ana"], "maxParticipants": 5 }))
+        .await;
+
+    let id = room["roomId"].clone();
+    let joined = json!({ "type": "joined", "roomId": id, "userId": "ben", "userName": "ben" });
+    assert_eq!(ben.hears("joined").await, joined);
+    let participants: Vec<_> = room["participants"].as_array().unwrap().iter().map(brief).collect();
+    assert_eq!(
+        participants,
+        [json!(["ana", "owner", true]), json!(["ben", "member", true]), json!(["cleo", "member", false])]
+    );
+    let expected = json!({
+        "type": "room", "roomId": id, "roomName": "Tea", "roomType": "public", "status": "active", "creator": "ana",
+        "createdAt": room["createdAt"], "lastActivity": room["lastActivity"], "autoClose": false,
+        "maxParticipants": 5, "participantCount": 3, "lastSeq": 0, "onlineCount": 2,
+        "participants": room["participants"],
+    });
+    assert_eq!(room, expected);
+    assert!(room["lastActivity"].is_i64());
+    ben.says(id.as_str().unwrap(), "thanks").await;
+    assert_eq!(ana.hears("message").await["content"], "thanks");
+}
+
+fn brief(participant: &Value) -> Value {
+    json!([participant["userId"], participant["role"], participant["online"]])
+}
+
+#[tokio::test]
+async fn who_joins_is_announced_and_hears_the_room_on_all_devices() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&[]).await;
+    let mut phone = world.connect("ben").await;
+    let mut laptop = world.connect("ben").await;
+
+    let room = phone.ask(json!({ "action": "join-room", "roomId": tea, "userName": "Ben" })).await;
+
+    let joined = json!({ "type": "joined", "roomId": tea, "userId": "ben", "userName": "Ben" });
+    assert_eq!(ana.hears("joined").await, joined);
+    assert_eq!(laptop.hears("joined").await, joined);
+    assert_eq!((&room["participantCount"], &room["onlineCount"]), (&json!(2), &json!(2)));
+    ana.says(&tea, "welcome").await;
+    assert_eq!(phone.hears("message").await["content"], "welcome");
+    assert_eq!(laptop.hears("message").await["content"], "welcome");
+    assert_eq!(phone.says(&tea, "hi").await["userName"], "Ben");
+}
+
+#[tokio::test]
+async fn a_member_added_by_another_keeps_its_name() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.open("?userId=ben&username=Benny").await.unwrap();
+    let tea = ana.creates_room(&["ben"]).await;
+
+    assert_eq!(ben.says(&tea, "hi").await["userName"], "Benny");
+}
+
+#[tokio::test]
+async fn joining_again_is_no_error_takes_no_place_and_is_not_announced() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect("ben").await.joined("tea").await;
+    ana.hears("joined").await;
+
+    let room = ben.ask(json!({ "action": "joinRoom", "roomId": "tea" })).await;
+
+    assert_eq!(room["participantCount"], 2);
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn who_leaves_is_announced_and_hears_nothing_of_the_room_on_any_device() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut phone = world.connect("ben").await.joined("tea").await;
+    let mut laptop = world.connect("ben").await;
+    ana.hears("joined").await;
+
+    let ack = phone.ask(json!({ "action": "leave-room", "roomId": "tea" })).await;
+
+    assert_eq!(ack, json!({ "type": "ack", "action": "leaveRoom", "roomId": "tea" }));
+    assert_eq!(ana.hears("left").await, json!({ "type": "left", "roomId": "tea", "userId": "ben", "reason": "left" }));
+    ana.says("tea", "gone?").await;
+    phone.hears_nothing().await;
+    laptop.hears_nothing().await;
+    for action in ["getMessages", "sendMessage", "roomInfo", "typing"] {
+        let refused = phone.is_refused(json!({ "action": action, "roomId": "tea", "content": "back" })).await;
+        assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()), "{action}");
+    }
+    // Leaving again is no error, and no news.
+    assert_eq!(phone.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await["type"], "ack");
+    let info = ana.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
+    assert_eq!(info["participantCount"], 1);
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_member_who_reconnects_hears_its_rooms_again() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    let tea = ana.creates_room(&["ben"]).await;
+    let coffee = ben.creates_room(&["ana"]).await;
+    ana.closes().await;
+    world.logs(|line| line["route"] == "$disconnect").await;
+
+    let mut ana = world.connect("ana").await;
+
+    ben.says(&tea, "one").await;
+    ben.says(&coffee, "two").await;
+    assert_eq!(ana.hears("message").await["content"], "one");
+    assert_eq!(ana.hears("message").await["content"], "two");
+}
+
+#[tokio::test]
+async fn a_connection_opened_for_one_room_hears_no_other_until_it_joins_it() {
+    let world = World::start().await;
+    let mut ben = world.connect("ben").await;
+    let tea = ben.creates_room(&["ana"]).await;
+    let mut ana = world.connect_to("ana", "coffee").await;
+
+    ben.says(&tea, "unheard").await;
+    ana.hears_nothing().await;
+
+    ana.ask(json!({ "action": "joinRoom", "roomId": tea })).await;
+    ben.says(&tea, "heard").await;
+    assert_eq!(ana.hears("message").await["content"], "heard");
+}
+
+#[tokio::test]
+async fn an_unknown_room_is_made_by_connecting_to_it_and_by_nothing_else() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    for action in ["joinRoom", "leaveRoom", "roomInfo", "sendMessage", "getMessages"] {
+        let refused = ana.is_refused(json!({ "action": action, "roomId": "tea", "content": "?" })).await;
+        assert_eq!(refused, (404, "ROOM_NOT_FOUND".to_owned()), "{action}");
+    }
+    assert!(world.rows("ChatRooms").await.is_empty());
+
+    let mut ben = world.connect_to("ben", "tea").await;
+
+    let info = ben.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
+    assert_eq!(
+        (&info["creator"], &info["roomType"], &info["autoClose"]),
+        (&json!("ben"), &json!("public"), &json!(false))
+    );
+    assert_eq!(info["participants"][0]["role"], "owner");
+}
+
+#[tokio::test]
+async fn many_who_connect_to_an_unknown_room_at_once_make_one_room() {
+    let world = World::start().await;
+
+    let users = join_all((0..20).map(|number| {
+        let (world, user) = (&world, format!("user-{number:02}"));
+        async move { world.connect_to(&user, "tea").await }
+    }))
+    .await;
+
+    let info = users.into_iter().next().unwrap().ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
+    assert_eq!((&info["participantCount"], &info["onlineCount"]), (&json!(20), &json!(20)));
+    let owners = info["participants"].as_array().unwrap().iter().filter(|user| user["role"] == "owner").count();
+    assert_eq!(owners, 1);
+}
+
+#[tokio::test]
+async fn a_room_takes_no_more_than_its_places_even_when_all_come_at_once() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let room = ana.ask(json!({ "action": "createRoom", "maxParticipants": 5 })).await;
+    let id = room["roomId"].as_str().unwrap();
+
+    let mut users = join_all((0..20).map(|number| {
+        let (world, user) = (&world, format!("user-{number}"));
+        async move { world.connect(&user).await }
+    }))
+    .await;
+    let answers = join_all(users.iter_mut().map(|user| user.ask(json!({ "action": "joinRoom", "roomId": id })))).await;
+
+    let admitted = answers.iter().filter(|answer| answer["type"] == "room").count();
+    assert_eq!(admitted, 4);
+    assert!(answers.iter().all(|answer| answer["type"] == "room" || answer["code"] == "ROOM_FULL"));
+    assert_eq!(world.open(&format!("?userId=late&roomId={id}")).await.err(), Some(409));
+    let info = ana.ask(json!({ "action": "roomInfo", "roomId": id })).await;
+    assert_eq!(info["participantCount"], 5);
+    assert_eq!(world.rows_with("Members", "roomId", id).await, 5);
+}
+
+#[tokio::test]
+async fn a_private_room_is_for_those_it_was_made_with() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let room = ana.ask(json!({ "action": "createRoom", "roomType": "private", "members": ["ben"] })).await;
+    let id = room["roomId"].as_str().unwrap();
+    let mut ben = world.connect("ben").await;
+    let mut eve = world.connect("eve").await;
+
+    assert_eq!(ben.ask(json!({ "action": "joinRoom", "roomId": id })).await["roomType"], "private");
+    let refused = eve.is_refused(json!({ "action": "joinRoom", "roomId": id })).await;
+    assert_eq!(refused, (403, "INVITE_REQUIRED".to_owned()));
+    assert_eq!(world.open(&format!("?userId=eve&roomId={id}")).await.err(), Some(403));
+    assert_eq!(world.rows_with("Connections", "userId", "eve").await, 1);
+}
+
+#[tokio::test]
+async fn participants_come_in_pages() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let members: Vec<_> = (0..98).map(|number| format!("user-{number:02}")).collect();
+    let room = ana.ask(json!({ "action": "createRoom", "members": members })).await;
+    let id = room["roomId"].clone();
+    assert_eq!(room["participants"].as_array().unwrap().len(), 99);
+    for user in ["zoe-1", "zoe-2"] {
+        world.connect(user).await.joined(id.as_str().unwrap()).await;
+    }
+
+    let first = ana.ask(json!({ "action": "roomInfo", "roomId": id })).await;
+    let cursor = first["nextCursor"].clone();
+    let second = ana.ask(json!({ "action": "roomInfo", "roomId": id, "cursor": cursor })).await;
+
+    assert_eq!(first["participantCount"], 101);
+    assert_eq!(first["participants"].as_array().unwrap().len(), 100);
+    assert_eq!(second["participants"].as_array().unwrap().len(), 1);
+    assert_eq!(second["participants"][0]["userId"], "zoe-2");
+    assert!(second.get("nextCursor").is_none());
+}
+
+#[tokio::test]
+async fn a_room_cannot_be_made_larger_than_it_may_be() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let many: Vec<_> = (0..99).map(|number| format!("user-{number}")).collect();
+    for frame in [
+        json!({ "action": "createRoom", "members": many }),
+        json!({ "action": "createRoom", "members": ["ben", "cleo"], "maxParticipants": 2 }),
+        json!({ "action": "createRoom", "maxParticipants": 0 }),
+        json!({ "action": "createRoom", "roomType": "secret" }),
+        json!({ "action": "createRoom", "members": "ben" }),
+        json!({ "action": "createRoom", "roomName": "x".repeat(129) }),
+    ] {
+        assert_eq!(ana.is_refused(frame).await, (400, "INVALID_FIELD".to_owned()));
+    }
+    assert!(world.rows("ChatRooms").await.is_empty());
+}

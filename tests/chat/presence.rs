@@ -1,0 +1,96 @@
+//! Who is there.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{User, World};
+
+async fn is_online(asked: &mut User, room: &str, user: &str) -> bool {
+    let info = asked.ask(json!({ "action": "roomInfo", "roomId": room })).await;
+    let participants = info["participants"].as_array().unwrap().clone();
+    participants.iter().any(|other| other["userId"] == user && other["online"] == true)
+}
+
+fn brief(presence: &Value) -> Value {
+    json!([presence["roomId"], presence["userId"], presence["status"]])
+}
+
+#[tokio::test]
+async fn a_room_hears_when_a_member_comes_and_goes_and_not_of_further_tabs() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&["ben"]).await;
+    assert!(!is_online(&mut ana, &tea, "ben").await);
+
+    let first_tab = world.connect("ben").await;
+    let presence = ana.hears("presence").await;
+    assert_eq!(brief(&presence), json!([tea, "ben", "online"]));
+    assert!(presence["at"].as_str().unwrap().ends_with('Z'));
+    assert!(is_online(&mut ana, &tea, "ben").await);
+
+    let second_tab = world.connect("ben").await;
+    first_tab.closes().await;
+    world.logs(|line| line["route"] == "$disconnect").await;
+    ana.hears_nothing().await;
+    assert!(is_online(&mut ana, &tea, "ben").await);
+
+    second_tab.closes().await;
+    assert_eq!(brief(&ana.hears("presence").await), json!([tea, "ben", "offline"]));
+    assert!(!is_online(&mut ana, &tea, "ben").await);
+}
+
+#[tokio::test]
+async fn tabs_that_open_or_close_at_once_never_end_in_silence() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&["ben"]).await;
+    for round in 1..=5 {
+        let tabs = join_all((0..4).map(|_| world.connect("ben"))).await;
+        assert_eq!(brief(&ana.hears("presence").await), json!([tea, "ben", "online"]));
+
+        join_all(tabs.into_iter().map(User::closes)).await;
+        world.has_called("$disconnect", 4 * round).await;
+        // States may be repeated.
+        while ana.hears("presence").await["status"] != "offline" {}
+        assert!(!is_online(&mut ana, &tea, "ben").await);
+        ana.forgets_what_it_heard();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_for_one_room_shows_in_that_room_alone() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&["ben"]).await;
+    let coffee = ana.creates_room(&["ben"]).await;
+
+    let ben = world.connect_to("ben", &tea).await;
+
+    assert_eq!(brief(&ana.hears("presence").await), json!([tea, "ben", "online"]));
+    assert!(!is_online(&mut ana, &coffee, "ben").await);
+    ben.closes().await;
+    assert_eq!(brief(&ana.hears("presence").await), json!([tea, "ben", "offline"]));
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn in_a_room_with_more_than_100_connections_nobody_is_told_who_comes_and_goes() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let _others = join_all((0..100).map(|number| {
+        let (world, user) = (&world, format!("user-{number}"));
+        async move { world.connect_to(&user, "tea").await }
+    }))
+    .await;
+    ana.ask(json!({ "action": "ping" })).await;
+    ana.forgets_what_it_heard();
+
+    let late = world.connect_to("late", "tea").await;
+    late.closes().await;
+    world.logs(|line| line["route"] == "$disconnect").await;
+
+    ana.hears_nothing().await;
+    let info = ana.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
+    assert_eq!((&info["participantCount"], &info["onlineCount"]), (&json!(102), &json!(101)));
+    assert_eq!(info["participants"].as_array().unwrap().len(), 100);
+}

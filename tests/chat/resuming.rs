@@ -1,0 +1,187 @@
+//! Coming back, and getting what was missed.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join;
+use serde_json::{Value, json};
+
+use crate::support::{User, World};
+
+async fn resume(user: &mut User, rooms: Value) -> Value {
+    let answer = user.ask(json!({ "action": "resume", "rooms": rooms })).await;
+    assert_eq!(answer["type"], "resumed", "{answer}");
+    answer["rooms"].clone()
+}
+
+fn seqs(room: &Value) -> Vec<u64> {
+    room["items"].as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_missed_comes_in_order_and_the_room_is_heard_again() {
+    let world = World::start().await;
+    let mut ben = world.connect("ben").await;
+    let tea = ben.creates_room(&["ana"]).await;
+    for number in 1..=5 {
+        ben.says(&tea, &format!("{number}")).await;
+    }
+    // Opened for another room: it hears this one from the resume on.
+    let mut ana = world.connect_to("ana", "coffee").await;
+
+    let rooms = resume(&mut ana, json!({ &tea: 2 })).await;
+
+    assert_eq!(seqs(&rooms[&tea]), [3, 4, 5]);
+    assert_eq!(rooms[&tea]["items"][0]["content"], "3");
+    assert_eq!((&rooms[&tea]["complete"], &rooms[&tea]["lastSeq"]), (&json!(true), &json!(5)));
+    assert!(rooms[&tea].get("nextAfter").is_none() && rooms[&tea].get("reset").is_none());
+    ben.says(&tea, "6").await;
+    assert_eq!(ana.hears("message").await["seq"], 6);
+    assert_eq!(seqs(&resume(&mut ana, json!({ &tea: 6 })).await[&tea]), [0u64; 0]);
+}
+
+#[tokio::test]
+async fn direct_conversations_and_the_lobby_resume_as_rooms_do() {
+    let world = World::start().await;
+    let mut ben = world.connect("ben").await;
+    let sent = ben.ask(json!({ "action": "sendMessage", "recipientId": "ana", "content": "psst" })).await;
+    ben.ask(json!({ "action": "sendMessage", "data": "all" })).await;
+    let dm = sent["roomId"].as_str().unwrap();
+    let mut ana = world.connect_to("ana", "tea").await;
+
+    let rooms = resume(&mut ana, json!({ dm: 0, "lobby": 0 })).await;
+
+    assert_eq!(rooms[dm]["items"], json!([sent]));
+    assert_eq!(rooms["lobby"]["items"][0]["content"], "all");
+    ben.ask(json!({ "action": "sendMessage", "data": "again" })).await;
+    assert_eq!(ana.hears("message").await["content"], "again");
+}
+
+#[tokio::test]
+async fn rooms_one_may_not_hear_are_refused_one_by_one() {
+    let world = World::start().await;
+    let mut ben = world.connect("ben").await;
+    let tea = ben.creates_room(&[]).await;
+    let dm = ben.ask(json!({ "action": "sendMessage", "recipientId": "cleo", "content": "x" })).await["roomId"].clone();
+    let mut ana = world.connect_to("ana", "mine").await;
+    ana.says("mine", "hi").await;
+
+    let rooms = resume(&mut ana, json!({ &tea: 0, "nowhere": 0, dm.as_str().unwrap(): 0, "mine": 0 })).await;
+
+    assert_eq!((&rooms[&tea]["error"]["status"], &rooms[&tea]["error"]["code"]), (&json!(403), &json!("NOT_A_MEMBER")));
+    assert_eq!(rooms["nowhere"]["error"]["code"], "ROOM_NOT_FOUND");
+    assert_eq!(rooms[dm.as_str().unwrap()]["error"]["code"], "NOT_A_MEMBER");
+    assert_eq!(seqs(&rooms["mine"]), [1]);
+    ben.says(&tea, "not for ana").await;
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_long_absence_comes_in_frames_that_fit_shared_fairly_among_the_rooms() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "one").await;
+    let mut ana = {
+        ana.ask(json!({ "action": "ping" })).await;
+        world.connect_to("ana", "two").await;
+        ana
+    };
+    let content = "x".repeat(5_000);
+    for room in ["one", "two"] {
+        for _ in 0..8 {
+            ana.says(room, &content).await;
+        }
+    }
+
+    let (mut cursors, mut frames) = (json!({ "one": 0, "two": 0 }), 0);
+    let mut found = [Vec::new(), Vec::new()];
+    loop {
+        let rooms = resume(&mut ana, cursors.clone()).await;
+        assert!(rooms.to_string().len() < 32 * 1024);
+        frames += 1;
+        let mut all = true;
+        for (room, found) in ["one", "two"].into_iter().zip(&mut found) {
+            let got = seqs(&rooms[room]);
+            if frames == 1 {
+                assert!(got.len() >= 2, "not fair: {room} got {got:?}");
+            }
+            found.extend(got);
+            if rooms[room]["complete"] == false {
+                cursors[room] = rooms[room]["nextAfter"].clone();
+                assert_eq!(cursors[room].as_u64(), found.last().copied());
+                all = false;
+            } else {
+                cursors[room] = rooms[room]["lastSeq"].clone();
+            }
+        }
+        if all {
+            break;
+        }
+    }
+    assert_eq!(found, [(1..=8).collect::<Vec<_>>(), (1..=8).collect()]);
+}
+
+#[tokio::test]
+async fn a_cursor_from_before_what_is_kept_is_reset_to_the_oldest_there_is() {
+    let world = World::with(&[("MESSAGE_TTL_DAYS", "1")]).await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    for _ in 0..3 {
+        ana.says("tea", "old").await;
+    }
+    world.time_passes(20 * 3600);
+    let mut ana = world.connect_to("ana", "tea").await;
+    ana.says("tea", "new").await;
+    world.time_passes(5 * 3600);
+    let mut ana = world.connect_to("ana", "tea").await;
+
+    let old = resume(&mut ana, json!({ "tea": 1 })).await["tea"].clone();
+    assert_eq!((&old["reset"], &old["oldestSeq"], seqs(&old)), (&json!(true), &json!(4), vec![4]));
+    let edge = resume(&mut ana, json!({ "tea": 3 })).await["tea"].clone();
+    assert!(edge.get("reset").is_none() && edge["complete"] == true && seqs(&edge) == [4]);
+
+    // Then all has expired, and the log goes on far above.
+    world.time_passes(2 * 86_400);
+    let mut ana = world.connect_to("ana", "tea").await;
+    let seen = resume(&mut ana, json!({ "tea": 4 })).await["tea"].clone();
+    assert!(seen.get("reset").is_none() && seen["complete"] == true, "{seen}");
+    let missed = resume(&mut ana, json!({ "tea": 2 })).await["tea"].clone();
+    assert_eq!((&missed["reset"], &missed["complete"]), (&json!(true), &json!(true)));
+    let next = ana.says("tea", "much later").await["seq"].clone();
+    assert_eq!(missed["oldestSeq"], next);
+    assert_eq!(resume(&mut ana, json!({ "tea": 4 })).await["tea"]["reset"], true);
+}
+
+#[tokio::test]
+async fn what_is_said_while_somebody_resumes_is_in_the_answer_or_comes_after_it() {
+    let world = World::start().await;
+    let mut ben = world.connect("ben").await;
+    let tea = ben.creates_room(&["ana"]).await;
+    for round in 0..5u64 {
+        let mut ana = world.connect_to("ana", "coffee").await;
+        let talk = async {
+            for _ in 0..4 {
+                ben.says(&tea, "hi").await;
+            }
+        };
+
+        let ((), rooms) = join(talk, resume(&mut ana, json!({ &tea: round * 4 }))).await;
+
+        let mut got: BTreeSet<_> = seqs(&rooms[&tea]).into_iter().collect();
+        while got.len() < 4 {
+            got.insert(ana.hears("message").await["seq"].as_u64().unwrap());
+        }
+        assert_eq!(got, (round * 4 + 1..=round * 4 + 4).collect());
+    }
+}
+
+#[tokio::test]
+async fn at_most_50_rooms_are_resumed_at_once() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let many = |count: usize| (0..count).map(|room| (format!("room-{room}"), json!(0))).collect::<Value>();
+
+    for rooms in [many(51), json!([]), json!({ "tea": -1 }), json!({ "tea": "1" }), json!({ "": 1 }), json!(null)] {
+        let refused = ana.is_refused(json!({ "action": "resume", "rooms": rooms })).await;
+        assert_eq!(refused, (400, "INVALID_FIELD".to_owned()));
+    }
+    assert_eq!(resume(&mut ana, json!({})).await, json!({}));
+    assert_eq!(resume(&mut ana, many(2)).await.as_object().unwrap().len(), 2);
+}

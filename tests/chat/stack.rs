@@ -1,0 +1,262 @@
+//! The stack as a program: what `cargo run` starts, how it tells where it is, and how it ends.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
+
+use crate::support::{User, World};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const FREE_PORTS: [&str; 8] = ["--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"];
+
+/// The status and the body of a GET.
+pub async fn get(url: &str) -> (u16, String) {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn local(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+struct Running {
+    process: Child,
+    line: String,
+    urls: Value,
+}
+
+async fn running(arguments: &[&str]) -> Running {
+    let mut process = local(&[&FREE_PORTS, arguments].concat(), &[]).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    timeout(PATIENCE, stdout.read_line(&mut line)).await.unwrap().unwrap();
+    process.stdout = Some(stdout.into_inner());
+    Running { urls: serde_json::from_str(&line).unwrap(), process, line }
+}
+
+async fn connect(urls: &Value) -> User {
+    let url = format!("{}?userId=ana", urls["websocket"].as_str().unwrap());
+    User::new(connect_async(url).await.unwrap().0)
+}
+
+/// The processes that this one has started.
+fn children_of(process: &Child) -> Vec<Pid> {
+    // Each belongs to the thread that started it.
+    let threads = std::fs::read_dir(format!("/proc/{}/task", process.id().unwrap())).unwrap();
+    let lists =
+        threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default());
+    let ids: Vec<_> = lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    ids.iter().map(|id| Pid::from_raw(id.parse().unwrap()).unwrap()).collect()
+}
+
+async fn end(process: &Pid) {
+    let ended = async {
+        // A zombie whose parent is gone is reaped by init; there is nothing to be notified by.
+        while test_kill_process(*process).is_ok() && !is_zombie(*process) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("a child lives on");
+}
+
+fn is_zombie(process: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+#[tokio::test]
+async fn it_tells_programs_where_it_is_in_one_line_and_chats() {
+    let mut stack = running(&["--json", "--stage", "test"]).await;
+
+    let port = |name: &str| stack.urls[name].as_str().unwrap().split(':').nth(2).unwrap().split('/').next().unwrap();
+    let expected = format!(
+        concat!(
+            r#"{{"websocket":"ws://127.0.0.1:{ws}/test","http":"http://127.0.0.1:{http}","#,
+            r#""connections":"http://127.0.0.1:{ws}/test","dynamodb":"http://127.0.0.1:{db}","s3":"http://127.0.0.1:{s3}"}}"#,
+            "\n"
+        ),
+        ws = port("websocket"),
+        http = port("http"),
+        db = port("dynamodb"),
+        s3 = port("s3"),
+    );
+    assert_eq!(stack.line, expected);
+    let mut ana = connect(&stack.urls).await;
+    ana.hears_nothing().await;
+
+    kill_process(Pid::from_child_id(&stack.process), Signal::TERM).unwrap();
+    let status = timeout(PATIENCE, stack.process.wait()).await.unwrap().unwrap();
+    assert!(status.success());
+    let mut rest = String::new();
+    stack.process.stdout.take().unwrap().read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "");
+    let mut logged = String::new();
+    stack.process.stderr.take().unwrap().read_to_string(&mut logged).await.unwrap();
+    assert!(logged.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{logged}");
+}
+
+trait FromChild {
+    fn from_child_id(child: &Child) -> Pid;
+}
+
+impl FromChild for Pid {
+    fn from_child_id(child: &Child) -> Pid {
+        Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn its_children_end_with_it_however_it_ends() {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let mut stack = running(&["--json"]).await;
+        let _ana = connect(&stack.urls).await;
+        let children = children_of(&stack.process);
+        assert!(!children.is_empty());
+
+        kill_process(Pid::from_child_id(&stack.process), signal).unwrap();
+        timeout(Duration::from_secs(2), stack.process.wait()).await.expect("it takes too long to end").unwrap();
+
+        for child in children {
+            end(&child).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_tells_people_where_it_is_and_how_to_chat() {
+    let mut process = local(&FREE_PORTS, &[]).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut told = String::new();
+    while told.matches("wscat").count() < 2 || !told.contains("sendMessage") {
+        told.push_str(&timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap());
+        told.push('\n');
+    }
+    for what in ["WebSocket API  ws://127.0.0.1:", "HTTP API       http://127.0.0.1:", "DynamoDB", "S3", "roomId=tea"] {
+        assert!(told.contains(what), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn every_port_that_is_taken_is_named_with_its_flag() {
+    let taken = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+    let [http, s3] = taken.each_ref().map(|listener| listener.local_addr().unwrap().port().to_string());
+    let arguments = ["--http-port", &http, "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", &s3];
+
+    let output = timeout(PATIENCE, local(&arguments, &[]).output()).await.unwrap().unwrap();
+
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert_eq!(error.lines().count(), 1, "{error}");
+    for named in ["--http-port", &http, "--s3-port", &s3] {
+        assert!(error.contains(named), "{error}");
+    }
+    assert!(!error.contains("--websocket-port"));
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_ends_stack_and_function_at_once_with_one_line() {
+    let wrong: &[(&str, &[(&str, &str)])] = &[
+        ("AUTH_MODE", &[("AUTH_MODE", "sometimes")]),
+        ("JWT_SECRET", &[("AUTH_MODE", "jwt")]),
+        ("JWT_SECRET", &[("AUTH_MODE", "jwt"), ("JWT_SECRET", "short")]),
+        ("LOBBY", &[("LOBBY", "maybe")]),
+        ("MESSAGE_TTL_DAYS", &[("MESSAGE_TTL_DAYS", "never")]),
+    ];
+    for (name, environment) in wrong {
+        let stack = timeout(PATIENCE, local(&FREE_PORTS, environment).output()).await.unwrap().unwrap();
+        let mut function = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+        function.env("AWS_REGION", "us-east-1").env("WEBSOCKET_ENDPOINT", "x.example/prod").env("AUTH_MODE", "open");
+        let function = timeout(PATIENCE, function.envs(environment.iter().copied()).output()).await.unwrap().unwrap();
+        for output in [stack, function] {
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success() && output.stdout.is_empty());
+            assert!(error.contains(name) && error.lines().count() == 1, "{error}");
+        }
+    }
+
+    let mut function = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+    let output = function.env("AWS_REGION", "us-east-1").env("AUTH_MODE", "open").env_remove("WEBSOCKET_ENDPOINT");
+    let output = timeout(PATIENCE, output.output()).await.unwrap().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("WEBSOCKET_ENDPOINT is missing"));
+}
+
+#[tokio::test]
+async fn what_was_said_is_kept_in_the_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--json", "--data", folder.path().to_str().unwrap()];
+    let stack = running(&data).await;
+    let note = serde_json::json!({ "action": "sendMessage", "recipientId": "ana", "content": "remember" });
+    connect(&stack.urls).await.ask(note).await;
+    drop(stack);
+
+    let stack = running(&data).await;
+
+    let asked = serde_json::json!({ "action": "getMessages", "recipientId": "ana" });
+    let history = connect(&stack.urls).await.ask(asked).await;
+    assert_eq!(history["items"][0]["content"], "remember");
+}
+
+#[tokio::test]
+async fn a_function_process_that_crashes_is_replaced() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let before = world.function_processes();
+
+    for id in &before {
+        let process = Pid::from_raw(i32::try_from(*id).unwrap()).unwrap();
+        kill_process(process, Signal::KILL).unwrap();
+        end(&process).await;
+    }
+
+    ana.hears_nothing().await;
+    assert!(world.function_processes().iter().all(|id| !before.contains(id)));
+}
+
+#[tokio::test]
+async fn s3_keeps_files_for_those_who_sign() {
+    let world = World::start().await;
+    let client = |secret: &str| {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(&world.urls().s3)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("switchboard", secret, None, None, "test"))
+            .force_path_style(true)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    };
+    let signs = client("switchboard-local-secret");
+    signs.create_bucket().bucket("files").send().await.unwrap();
+
+    let put = signs.put_object().bucket("files").key("a/b.txt").body(ByteStream::from_static(b"tea"));
+    put.send().await.unwrap();
+
+    let got = signs.get_object().bucket("files").key("a/b.txt").send().await.unwrap();
+    assert_eq!(got.body.collect().await.unwrap().into_bytes().as_ref(), b"tea");
+    let refused = client("another secret").get_object().bucket("files").key("a/b.txt").send().await.unwrap_err();
+    assert_eq!(refused.raw_response().unwrap().status().as_u16(), 403);
+}

@@ -1,0 +1,150 @@
+//! Somebody with a socket.
+
+use std::collections::VecDeque;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::world::PATIENCE;
+
+pub struct User {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Heard, but not asked for yet.
+    heard: VecDeque<Value>,
+    asked: u32,
+}
+
+impl User {
+    pub fn new(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self { socket, heard: VecDeque::new(), asked: 0 }
+    }
+
+    pub async fn send(&mut self, frame: Value) {
+        self.send_text(frame.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: String) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    pub async fn send_binary(&mut self, bytes: Vec<u8>) {
+        self.socket.send(Message::binary(bytes)).await.unwrap();
+    }
+
+    /// Sends a frame and waits for the answer to that very frame, which is given without its request id.
+    pub async fn ask(&mut self, mut frame: Value) -> Value {
+        self.asked += 1;
+        let id = json!(format!("question {}", self.asked));
+        frame["requestId"] = id.clone();
+        self.send(frame).await;
+        let mut answer = self.waits_for("an answer", |frame| frame["requestId"] == id).await;
+        answer.as_object_mut().unwrap().remove("requestId");
+        answer
+    }
+
+    /// As `ask`, of what is to be refused: the status and the code.
+    pub async fn is_refused(&mut self, frame: Value) -> (u64, String) {
+        let answer = self.ask(frame.clone()).await;
+        assert_eq!(answer["type"], "error", "{frame} was answered {answer}");
+        (answer["status"].as_u64().unwrap(), answer["code"].as_str().unwrap().to_owned())
+    }
+
+    /// The next frame of this type; others stay to be asked for.
+    pub async fn hears(&mut self, kind: &str) -> Value {
+        self.waits_for(kind, |frame| frame["type"] == kind).await
+    }
+
+    /// The next frame, whatever it is.
+    pub async fn hears_anything(&mut self) -> Value {
+        self.waits_for("anything", |_| true).await
+    }
+
+    /// Nothing has come that was not asked for. Decided by an answer that comes behind whatever would have come.
+    pub async fn hears_nothing(&mut self) {
+        let pong = self.ask(json!({ "action": "ping" })).await;
+        assert_eq!(pong["type"], "pong");
+        assert!(self.heard.is_empty(), "heard {:?}", self.heard);
+    }
+
+    /// What has come so far is not asked for any more.
+    pub fn forgets_what_it_heard(&mut self) {
+        self.heard.clear();
+    }
+
+    /// Becomes a member of a room.
+    pub async fn joined(mut self, room: &str) -> Self {
+        let answer = self.ask(json!({ "action": "joinRoom", "roomId": room })).await;
+        assert_eq!(answer["type"], "room", "{answer}");
+        self
+    }
+
+    /// Makes a room with these members, and gives its id.
+    pub async fn creates_room(&mut self, members: &[&str]) -> String {
+        let answer = self.ask(json!({ "action": "createRoom", "members": members })).await;
+        assert_eq!(answer["type"], "room", "{answer}");
+        answer["roomId"].as_str().unwrap().to_owned()
+    }
+
+    /// Says something in a room, and gives the own copy of it.
+    pub async fn says(&mut self, room: &str, content: &str) -> Value {
+        let answer = self.ask(json!({ "action": "sendMessage", "roomId": room, "content": content })).await;
+        assert_eq!(answer["type"], "message", "{answer}");
+        answer
+    }
+
+    /// Waits for the server to end the connection, and gives the code.
+    pub async fn is_closed(&mut self) -> Option<u16> {
+        let closed = async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame.map(|frame: CloseFrame| frame.code.into()),
+                    Some(Ok(Message::Text(text))) => {
+                        self.heard.push_back(serde_json::from_str(&text).unwrap());
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.expect("the connection stays open")
+    }
+
+    /// Sends a close frame, and stays to hear the answer.
+    pub async fn says_goodbye(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "bye".into() };
+        self.socket.send(Message::Close(Some(frame))).await.unwrap();
+    }
+
+    /// Leaves, saying goodbye.
+    pub async fn closes(mut self) {
+        self.socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
+    async fn waits_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.heard.iter().position(&wanted) {
+            return self.heard.remove(at).unwrap();
+        }
+        let frame = tokio::time::timeout(PATIENCE, async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        let frame: Value = serde_json::from_str(&text).unwrap();
+                        if wanted(&frame) {
+                            return frame;
+                        }
+                        self.heard.push_back(frame);
+                    }
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => panic!("waiting for {what}: the connection ended"),
+                    Some(Ok(_)) => {}
+                }
+            }
+        })
+        .await;
+        frame.unwrap_or_else(|_| panic!("waiting for {what}, heard only {:?}", self.heard))
+    }
+}

@@ -1,0 +1,196 @@
+//! A whole stack of a test's own: gateway, function processes, stores.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::Value;
+use switchboard::local::{Options, Stack, StoreCall};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName};
+
+use super::User;
+
+/// Nothing in a test may take longer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What tokens are signed with in worlds that want them.
+const SECRET: &str = "a secret for tests, long enough for HS256";
+
+/// A token as anybody with the secret can make one.
+pub fn token(claims: &Value) -> String {
+    jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}
+
+pub struct World {
+    stack: Stack,
+    logs: Arc<Logs>,
+}
+
+#[derive(Default)]
+struct Logs {
+    lines: Mutex<Vec<String>>,
+    more: Notify,
+}
+
+impl World {
+    /// In which everybody is believed.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// In which a signed token is asked for.
+    pub async fn with_tokens() -> Self {
+        Self::with(&[("AUTH_MODE", "jwt"), ("JWT_SECRET", SECRET)]).await
+    }
+
+    /// In which the function finds these variables.
+    pub async fn with(environment: &[(&str, &str)]) -> Self {
+        let logs = Arc::new(Logs::default());
+        let sink = Arc::clone(&logs);
+        let logged = move |line: &str| {
+            sink.lines.lock().unwrap().push(line.to_owned());
+            sink.more.notify_waiters();
+        };
+        let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), Arc::new(logged));
+        let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let stack = Stack::start(Options { environment, ..options }).await.unwrap();
+        Self { stack, logs }
+    }
+
+    pub fn urls(&self) -> &switchboard::local::Urls {
+        self.stack.urls()
+    }
+
+    /// A user who says who they are and nothing else.
+    pub async fn connect(&self, user: &str) -> User {
+        self.open(&format!("?userId={user}")).await.unwrap()
+    }
+
+    /// A user who opens a connection for one room, which is made if it is not there.
+    pub async fn connect_to(&self, user: &str, room: &str) -> User {
+        self.open(&format!("?userId={user}&roomId={room}")).await.unwrap()
+    }
+
+    /// A handshake with this query; the HTTP status where it is refused.
+    pub async fn open(&self, query: &str) -> Result<User, u16> {
+        self.open_with(query, &[]).await.map(|(user, _)| user)
+    }
+
+    /// A handshake with this query and these headers, and the headers of the answer.
+    pub async fn open_with(&self, query: &str, headers: &[(&str, &str)]) -> Result<(User, HeaderMap), u16> {
+        let mut request = format!("{}{query}", self.urls().websocket).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let opened = tokio::time::timeout(PATIENCE, connect_async(request)).await.expect("no answer to the handshake");
+        match opened {
+            Ok((socket, response)) => Ok((User::new(socket), response.headers().clone())),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("the handshake went wrong: {error}"),
+        }
+    }
+
+    /// A client that asks for a connection and is gone as soon as the function is at work on it.
+    pub async fn begins_a_handshake_and_goes(&self, user: &str) {
+        let query = format!("?userId={user}");
+        let (host, path) = self.urls().websocket.strip_prefix("ws://").unwrap().split_once('/').unwrap();
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        let request = format!(
+            "GET /{path}{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        while self.rows_with("Connections", "userId", user).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets the events that follow come from so much later.
+    pub fn time_passes(&self, seconds: u64) {
+        self.stack.clock().advance(Duration::from_secs(seconds));
+    }
+
+    /// What the function asked of DynamoDB since this was last called.
+    pub fn take_store_calls(&self) -> Vec<StoreCall> {
+        self.stack.take_store_calls()
+    }
+
+    pub fn function_processes(&self) -> Vec<u32> {
+        self.stack.function_processes()
+    }
+
+    /// How many function processes there have been.
+    pub fn processes_ever(&self) -> usize {
+        self.stack.function_processes_ever()
+    }
+
+    /// The function's log so far.
+    pub fn log(&self) -> Vec<Value> {
+        let lines = self.logs.lines.lock().unwrap();
+        lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
+    }
+
+    /// The first line of log of which `wanted` holds, when it comes.
+    pub async fn logs(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let line = async {
+            loop {
+                let more = self.logs.more.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                if let Some(line) = self.log().into_iter().find(|line| wanted(line)) {
+                    return line;
+                }
+                more.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, line).await.expect("that was never logged")
+    }
+
+    /// Waits until a route was called so many times.
+    pub async fn has_called(&self, route: &str, times: usize) {
+        let called = async {
+            loop {
+                let more = self.logs.more.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                if self.log().iter().filter(|line| line["route"] == route).count() >= times {
+                    return;
+                }
+                more.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, called).await.expect("it was not called so often");
+    }
+
+    /// As the function itself reaches the tables.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(&self.urls().dynamodb)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
+    /// Every row of a table.
+    pub async fn rows(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let pages = self.dynamodb().scan().table_name(table).consistent_read(true).into_paginator().items().send();
+        pages.collect::<Result<Vec<_>, _>>().await.unwrap()
+    }
+
+    /// How many rows there are of a connection or of a room, wherever they may be.
+    pub async fn rows_with(&self, table: &str, attribute: &str, value: &str) -> usize {
+        let value = AttributeValue::S(value.to_owned());
+        self.rows(table).await.into_iter().filter(|row| row.get(attribute) == Some(&value)).count()
+    }
+}

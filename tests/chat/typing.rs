@@ -1,0 +1,89 @@
+//! Who is typing.
+
+use serde_json::json;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn the_others_in_a_room_see_who_is_typing() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    ana.hears("joined").await;
+
+    ana.send(json!({ "action": "typingIndicator", "chatRoomId": "tea" })).await;
+
+    let typing = json!({ "type": "typing", "roomId": "tea", "userId": "ana", "userName": "ana", "isTyping": true });
+    assert_eq!(ben.hears("typing").await, typing);
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn it_is_seen_when_somebody_stops() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+
+    ana.send(json!({ "action": "typing", "roomId": "tea", "isTyping": false })).await;
+
+    assert_eq!(ben.hears("typing").await["isTyping"], false);
+}
+
+#[tokio::test]
+async fn ones_own_other_devices_do_not_see_it() {
+    let world = World::start().await;
+    let mut phone = world.connect_to("ana", "tea").await;
+    let mut laptop = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    phone.hears("joined").await;
+    laptop.hears("joined").await;
+
+    phone.send(json!({ "action": "typingIndicator", "roomId": "tea" })).await;
+
+    ben.hears("typing").await;
+    laptop.hears_nothing().await;
+    phone.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_user_sees_that_another_is_typing_to_them() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    let mut eve = world.connect("eve").await;
+
+    ana.send(json!({ "action": "typingIndicator", "recipientId": "ben" })).await;
+
+    let typing = ben.hears("typing").await;
+    assert_eq!(typing["userId"], "ana");
+    assert!(typing["roomId"].as_str().unwrap().starts_with("dm-"));
+    eve.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn nobody_types_into_a_room_that_they_are_not_in() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut eve = world.connect("eve").await;
+
+    let refused = eve.is_refused(json!({ "action": "typingIndicator", "roomId": "tea" })).await;
+    assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()));
+    let refused = eve.is_refused(json!({ "action": "typingIndicator", "roomId": "coffee" })).await;
+    assert_eq!(refused, (404, "ROOM_NOT_FOUND".to_owned()));
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn typing_is_stored_nowhere() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    world.take_store_calls();
+
+    ana.send(json!({ "action": "typingIndicator", "roomId": "tea" })).await;
+    ben.hears("typing").await;
+
+    let written: f64 = world.take_store_calls().iter().map(|call| call.write_units).sum();
+    assert_eq!(written, 0.0);
+    assert!(world.rows("Messages").await.is_empty());
+}

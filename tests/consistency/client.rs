@@ -1,0 +1,294 @@
+//! Somebody who chats at random, loses the connection, and comes back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::ROOMS;
+use super::record::{Absence, Clock, Heard, Record, Said, Sent};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// How long an answer is waited for before it counts as lost.
+const LOST: Duration = Duration::from_secs(5);
+/// How often something is tried again before it is given up, while things go wrong.
+const TRIES: usize = 4;
+
+pub struct Client {
+    pub record: Record,
+    dice: fastrand::Rng,
+    url: String,
+    clock: Arc<Clock>,
+    socket: Option<Socket>,
+    /// Rooms it believes to be in; where it does not know it is in neither set.
+    inside: BTreeSet<String>,
+    asked: usize,
+    /// By room: from where to resume.
+    cursors: BTreeMap<String, u64>,
+}
+
+/// Makes a room before anything goes wrong.
+pub async fn make_room(url: &str, room: &str) {
+    let (mut socket, _) = connect_async(format!("{url}?userId=host&roomId={room}")).await.unwrap();
+    socket.close(None).await.unwrap();
+    while let Some(Ok(_)) = socket.next().await {}
+}
+
+/// Says something where every connection could be live, so that those that are dead answer 410. The one who says it
+/// stays connected.
+pub async fn speak_everywhere(url: &str, clients: &[Client]) -> Client {
+    let mut host = Client::new(usize::MAX, 0, url.to_owned(), Arc::default());
+    host.record.user = "host".to_owned();
+    for room in ROOMS.into_iter().chain(["lobby"]) {
+        host.must(json!({ "action": "sendMessage", "roomId": room, "content": "anybody there?" })).await;
+    }
+    for client in clients {
+        let user = &client.record.user;
+        host.must(json!({ "action": "sendMessage", "recipientId": user, "content": "you there?" })).await;
+    }
+    host
+}
+
+impl Client {
+    pub fn new(number: usize, seed: u64, url: String, clock: Arc<Clock>) -> Self {
+        let record = Record { user: format!("user-{number}"), ..Record::default() };
+        let dice = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
+        Self { record, dice, url, clock, socket: None, inside: BTreeSet::new(), asked: 0, cursors: BTreeMap::new() }
+    }
+
+    pub async fn chats(mut self, operations: usize) -> Self {
+        for room in ROOMS {
+            self.record.absences.push(Absence { room: room.to_owned(), from: 0, until: None });
+        }
+        for _ in 0..operations {
+            self.record.operations += 1;
+            let room = ROOMS[self.dice.usize(..ROOMS.len())];
+            if !self.inside.contains(room) {
+                // One room is entered by half of them only.
+                if room != ROOMS[3] || self.record.user.ends_with(['0', '2', '4', '6', '8']) {
+                    self.joins(room).await;
+                }
+                continue;
+            }
+            match self.dice.u32(..20) {
+                0..11 => self.says(room).await,
+                11..13 => self.leaves(room).await,
+                13..15 => drop(self.ask(json!({ "action": "typing", "roomId": room }), false).await),
+                15..17 => self.reads(room).await,
+                17 => self.socket = None,
+                _ => self.resumes(TRIES).await,
+            }
+        }
+        self
+    }
+
+    /// With nothing going wrong any more: back in its rooms, up to date, and with the whole history read.
+    pub async fn comes_back(mut self) -> Self {
+        for room in ROOMS {
+            if self.inside.contains(room) {
+                self.joins(room).await;
+            } else {
+                self.must(json!({ "action": "leaveRoom", "roomId": room })).await;
+            }
+        }
+        // Whatever the last socket still had to say.
+        self.must(json!({ "action": "ping" })).await;
+        self.cursors.clear();
+        self.resumes(1).await;
+        for room in self.inside.clone() {
+            let mut after = json!(0);
+            while !after.is_null() {
+                let asked = json!({ "action": "getMessages", "roomId": room, "after": after, "limit": 100 });
+                let page = self.must(asked).await;
+                let history = self.record.histories.entry(room.clone()).or_default();
+                for item in page["items"].as_array().unwrap() {
+                    history.insert(item["seq"].as_u64().unwrap(), Said::of(item));
+                }
+                after = page["nextAfter"].clone();
+            }
+        }
+        self
+    }
+
+    async fn says(&mut self, room: &str) {
+        let number = self.record.sent.len();
+        let id = format!("{}-{number}", self.record.user);
+        let content = format!("{id}: {}", "x".repeat(self.dice.usize(..200)));
+        let started = self.clock.tick();
+        let sent = Sent { room: room.to_owned(), id: id.clone(), content: content.clone(), started, acked: None };
+        self.record.sent.push(sent);
+        let frame = json!({ "action": "sendMessage", "roomId": room, "content": content, "clientMessageId": id });
+        for _ in 0..TRIES {
+            let Some(answer) = self.ask(frame.clone(), true).await else { continue };
+            match answer["type"].as_str() {
+                Some("message") => {
+                    self.record.sent[number].acked = answer["seq"].as_u64();
+                    self.sees(&answer);
+                    return;
+                }
+                _ if passes(&answer) => {}
+                _ => return,
+            }
+        }
+    }
+
+    async fn joins(&mut self, room: &str) {
+        let started = self.clock.tick();
+        let open = self.record.absences.iter_mut().rfind(|absence| absence.room == room && absence.until.is_none());
+        if let Some(absence) = open {
+            absence.until = Some(started);
+        }
+        for _ in 0..TRIES {
+            let answer = self.ask(json!({ "action": "joinRoom", "roomId": room }), true).await;
+            if answer.is_some_and(|answer| answer["type"] == "room") {
+                self.inside.insert(room.to_owned());
+                return;
+            }
+        }
+    }
+
+    async fn leaves(&mut self, room: &str) {
+        self.inside.remove(room);
+        for _ in 0..TRIES {
+            let answer = self.ask(json!({ "action": "leaveRoom", "roomId": room }), true).await;
+            if answer.is_some_and(|answer| answer["type"] == "ack") {
+                let from = self.clock.tick();
+                self.record.absences.push(Absence { room: room.to_owned(), from, until: None });
+                return;
+            }
+        }
+    }
+
+    async fn reads(&mut self, room: &str) {
+        let page = self.ask(json!({ "action": "getMessages", "roomId": room, "limit": 20 }), true).await;
+        for item in page.iter().flat_map(|page| page["items"].as_array()).flatten() {
+            self.sees(item);
+        }
+    }
+
+    /// Until everything that was missed is there.
+    async fn resumes(&mut self, tries: usize) {
+        let mut left: BTreeSet<_> = self.inside.clone();
+        let mut failures = 0;
+        while !left.is_empty() && failures < tries {
+            let rooms: Value =
+                left.iter().map(|room| (room.clone(), json!(self.cursors.get(room).unwrap_or(&0)))).collect();
+            let answer = self.ask(json!({ "action": "resume", "rooms": rooms }), true).await;
+            let Some(answer) = answer.filter(|answer| answer["type"] == "resumed") else {
+                failures += 1;
+                continue;
+            };
+            for (room, resumed) in answer["rooms"].as_object().unwrap() {
+                for item in resumed["items"].as_array().into_iter().flatten() {
+                    self.sees(item);
+                }
+                if resumed["reset"] == true {
+                    self.record.oddities.push(format!("a reset of {room}: {resumed}"));
+                }
+                if resumed["complete"] == false {
+                    self.cursors.insert(room.clone(), resumed["nextAfter"].as_u64().unwrap());
+                } else {
+                    left.remove(room);
+                    if let Some(last) = resumed["lastSeq"].as_u64() {
+                        self.cursors.insert(room.clone(), last);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What must go through, since nothing goes wrong.
+    async fn must(&mut self, frame: Value) -> Value {
+        for _ in 0..20 {
+            match self.ask(frame.clone(), true).await {
+                Some(answer) if passes(&answer) => {}
+                Some(answer) => return answer,
+                None => {}
+            }
+        }
+        panic!("{} was never answered: {frame}", self.record.user);
+    }
+
+    /// Sends a frame, on a new connection if there is none. `None` when there was no answer, or none was wanted.
+    async fn ask(&mut self, mut frame: Value, wants_answer: bool) -> Option<Value> {
+        self.connects().await?;
+        self.asked += 1;
+        let id = json!(format!("{}", self.asked));
+        frame["requestId"] = id.clone();
+        let sent = self.socket.as_mut()?.send(Message::text(frame.to_string())).await;
+        if sent.is_err() {
+            self.socket = None;
+            return None;
+        }
+        if !wants_answer {
+            return None;
+        }
+        let until = Instant::now() + LOST;
+        loop {
+            match timeout_at(until, self.socket.as_mut()?.next()).await {
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    let heard: Value = serde_json::from_str(&text).unwrap();
+                    // What the gateway says of a failure names no frame; there is but one under way.
+                    if heard["requestId"] == id || heard.get("type").is_none() {
+                        return Some(heard);
+                    }
+                    self.hears(&heard);
+                }
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                Ok(_) => {
+                    self.socket = None;
+                    return None;
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    async fn connects(&mut self) -> Option<()> {
+        if self.socket.is_none() {
+            let url = format!("{}?userId={}", self.url, self.record.user);
+            let (socket, _) = timeout(LOST, connect_async(url)).await.ok()?.ok()?;
+            self.socket = Some(socket);
+        }
+        Some(())
+    }
+
+    fn hears(&mut self, frame: &Value) {
+        if frame["type"] != "message" {
+            return;
+        }
+        let room = frame["roomId"].as_str().unwrap().to_owned();
+        let content = Said::of(frame).content;
+        // An answer that came too late is no delivery.
+        if frame.get("requestId").is_none() {
+            let seq = frame["seq"].as_u64().unwrap();
+            self.record.heard.push(Heard { at: self.clock.tick(), room, seq, content });
+        }
+        self.sees(frame);
+    }
+
+    fn sees(&mut self, message: &Value) {
+        let (room, seq) = (message["roomId"].as_str().unwrap().to_owned(), message["seq"].as_u64().unwrap());
+        let said = Said::of(message);
+        let view = self.record.views.entry(room.clone()).or_default();
+        if let Some(before) = view.insert(seq, said.clone())
+            && before != said
+        {
+            self.record.oddities.push(format!("{room} {seq} was {before:?} and then {said:?}"));
+        }
+    }
+}
+
+/// Whether it may work when it is tried again.
+fn passes(answer: &Value) -> bool {
+    answer["message"] == "Internal server error"
+        || answer["message"] == "Endpoint request timed out"
+        || answer["type"] == "error" && (answer["status"].as_u64().unwrap_or(0) >= 500 || answer["code"] == "RECONNECT")
+}

@@ -1,0 +1,145 @@
+//! Whether the promises hold while everything goes wrong.
+//!
+//! Clients chat at random, chosen by a seed, while sockets break, function processes die, events come twice, and the
+//! stores and posts fail in every way they can. Each client records what it sent, was told and heard. Afterwards the
+//! faults end, everybody comes back, and the records are held against the log:
+//!
+//! 1. every acknowledged message is in the log exactly once, where its sender was told;
+//! 2. no position and no client's message id is there twice;
+//! 3. all readers see one log, dense from the first;
+//! 4. every member's view, after its last resume, is the log;
+//! 5. nobody heard or read anything of a room that they were not in;
+//! 6. a message that was not acknowledged is wholly there or wholly absent;
+//! 7. no row is left of a connection that answered 410.
+//!
+//! `cargo test --release --test consistency -- --seed 1 --seeds 200`
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod checks;
+mod client;
+mod record;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::{Options, Stack};
+
+use client::Client;
+use record::{Clock, Record};
+
+/// Checks the promises under faults.
+#[derive(Parser)]
+struct Arguments {
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds, one after the other
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// How many clients chat
+    #[arg(long, default_value_t = 50)]
+    clients: usize,
+    /// How many things each of them does
+    #[arg(long, default_value_t = 12)]
+    operations: usize,
+}
+
+/// Rooms that everybody may be in; each client is in some of them.
+pub const ROOMS: [&str; 4] = ["tea", "coffee", "cocoa", "water"];
+
+const PLAN: Plan = Plan {
+    store_throttled: 10,
+    store_answer_lost: 10,
+    post_gone: 5,
+    post_throttled: 20,
+    post_failed: 10,
+    post_hanging: 1,
+    function_killed: 15,
+    event_repeated: 30,
+    disconnect_lost: 300,
+    socket_dropped: 30,
+};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let started = Instant::now();
+    let (mut operations, mut violations) = (0, 0);
+    for seed in arguments.seed..arguments.seed + arguments.seeds {
+        let outcome = runtime.block_on(run(seed, arguments.clients, arguments.operations));
+        operations += outcome.operations;
+        violations += outcome.violations.len();
+        println!("seed {seed}: {}", outcome.summary);
+        for violation in &outcome.violations {
+            println!("  VIOLATED {violation}");
+        }
+    }
+    println!(
+        "{} seeds, {operations} operations, {violations} violations, {:.0} s",
+        arguments.seeds,
+        started.elapsed().as_secs_f64()
+    );
+    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+struct Outcome {
+    operations: usize,
+    summary: String,
+    violations: Vec<String>,
+}
+
+async fn run(seed: u64, clients: usize, operations: usize) -> Outcome {
+    let faults = Faults::seeded(seed);
+    let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), Arc::new(|_| {}));
+    let stack = Stack::start(Options { faults: faults.clone(), ..options }).await.unwrap();
+    let url = stack.urls().websocket.clone();
+    for room in ROOMS {
+        client::make_room(&url, room).await;
+    }
+
+    // The chat, while things go wrong.
+    let clock = Arc::new(Clock::default());
+    faults.follow(PLAN);
+    // Half of the time connections are old enough for a 410 to be believed.
+    let aging = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        stack.clock().advance(Duration::from_secs(40));
+        std::future::pending::<()>().await;
+    };
+    let chat = futures_util::future::join_all((0..clients).map(|number| {
+        let client = Client::new(number, seed, url.clone(), Arc::clone(&clock));
+        tokio::spawn(client.chats(operations))
+    }));
+    let chatted = tokio::select! {
+        chatted = chat => chatted,
+        () = aging => unreachable!("it never ends"),
+    };
+    faults.follow(Plan::default());
+
+    // Everybody comes back, and looks.
+    stack.clock().advance(Duration::from_secs(60));
+    let clients = chatted.into_iter().map(Result::unwrap);
+    let back = futures_util::future::join_all(clients.map(|client| tokio::spawn(client.comes_back())))
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect::<Vec<_>>();
+    let logs = checks::logs(&stack).await;
+    let _host = client::speak_everywhere(&url, &back).await;
+
+    let records: Vec<&Record> = back.iter().map(|client| &client.record).collect();
+    let mut violations = checks::of_records(&records, &logs);
+    violations.extend(checks::of_rows(&stack).await);
+    let acked = records.iter().flat_map(|record| &record.sent).filter(|sent| sent.acked.is_some()).count();
+    let sent: usize = records.iter().map(|record| record.sent.len()).sum();
+    let summary = format!(
+        "{acked} of {sent} messages acknowledged, {} in the logs, {} function processes",
+        logs.values().map(std::collections::BTreeMap::len).sum::<usize>(),
+        stack.function_processes_ever()
+    );
+    Outcome { operations: records.iter().map(|record| record.operations).sum(), summary, violations }
+}
