@@ -26,6 +26,8 @@ pub struct Config {
     pub lobby: bool,
     /// `MESSAGE_TTL_DAYS`.
     pub message_ttl_days: i64,
+    /// `ROOM_IDLE_SECONDS`: after so long without a message a room closes that was made over HTTP.
+    pub room_idle_seconds: i64,
     pub tables: TableNames,
 }
 
@@ -118,6 +120,7 @@ impl Config {
             auth: reader.auth(),
             lobby: reader.choice("LOBBY", &["on", "off"]) == "on",
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
+            room_idle_seconds: reader.number("ROOM_IDLE_SECONDS", 1_800, 1, 365 * 86_400),
             tables: TableNames::read_from(&mut reader),
             region: reader.region(),
         };
@@ -288,6 +291,7 @@ mod tests {
             ("LOBBY", "yes"),
             ("MESSAGE_TTL_DAYS", "0"),
             ("MESSAGE_TTL_DAYS", "a month"),
+            ("ROOM_IDLE_SECONDS", "0"),
             ("JWT_SECRET", "short"),
             ("JWT_SECRET", PUBLISHED_SECRET),
             ("JWT_SECRET", ""),
@@ -309,7 +313,7 @@ mod tests {
     fn what_is_not_set_has_its_default() {
         let config = read(&[]).unwrap();
         assert!(config.lobby);
-        assert_eq!(config.message_ttl_days, 30);
+        assert_eq!((config.message_ttl_days, config.room_idle_seconds), (30, 1_800));
         assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");
         assert!(matches!(config.auth, Auth::Jwt(Jwt { max_age_seconds: 86_400, .. })));
     }

@@ -2,7 +2,6 @@
 
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::error::SdkError;
-use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use futures_util::future;
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
@@ -22,9 +21,17 @@ const MOST_TOLD: usize = 100;
 /// Who on a channel is left out.
 #[derive(Clone, Copy)]
 pub enum Except<'a> {
+    Nobody,
     Connection(&'a ConnectionId),
     /// Every device of a user.
     User(&'a UserId),
+}
+
+impl<'a> Except<'a> {
+    /// The connection that asked, if one did.
+    pub fn caller(connection: Option<&'a ConnectionId>) -> Self {
+        connection.map_or(Self::Nobody, Self::Connection)
+    }
 }
 
 /// A frame and who is to hear it.
@@ -44,6 +51,7 @@ impl<'a> Publication<'a> {
 
     fn reaches(&self, live: &Subscription) -> bool {
         match self.except {
+            Except::Nobody => true,
             Except::Connection(connection) => live.connection_id != *connection,
             Except::User(user) => live.user_id != *user,
         }
@@ -159,7 +167,7 @@ impl Delivery {
     /// Closes a connection, if it is there.
     pub async fn close(&self, connection: &ConnectionId) {
         if let Err(error) = self.client.delete_connection().connection_id(connection.as_str()).send().await
-            && error.raw_response().is_none_or(|answer| answer.status().as_u16() != 410)
+            && !is_gone(&error)
         {
             tracing::warn!(connection_id = %connection, error = chain(&error), "a connection was not closed");
         }
@@ -204,6 +212,23 @@ impl Delivery {
         delivered
     }
 
+    /// Cleans up the connections on a channel that API Gateway no longer knows, and tells how many these were.
+    pub async fn weed(&self, channel: &Channel, now: Timestamp) -> Result<u64, Error> {
+        let live = self.store.all_subscribers(channel, now).await?;
+        let gone = stream::iter(&live)
+            .filter(|live| future::ready(now.millis_since(live.connected_at) > OPENING_MS))
+            .map(|live| async move {
+                let asked = self.client.get_connection().connection_id(live.connection_id.as_str()).send().await;
+                let is_gone = asked.is_err_and(|error| is_gone(&error));
+                if is_gone {
+                    Box::pin(self.clean(live, now)).await;
+                }
+                u64::from(is_gone)
+            })
+            .buffer_unordered(CONCURRENCY);
+        Ok(gone.fold(0, |all, one| future::ready(all + one)).await)
+    }
+
     /// Forgets a connection that answered 410. It is closed too: were it alive after all, its client reconnects.
     async fn clean(&self, live: &Subscription, now: Timestamp) {
         match self.store.forget(&live.connection_id, Some(&live.channel)).await {
@@ -237,7 +262,6 @@ impl Delivery {
     }
 }
 
-fn is_gone(error: &SdkError<PostToConnectionError>) -> bool {
-    error.as_service_error().is_some_and(PostToConnectionError::is_gone_exception)
-        || error.raw_response().is_some_and(|answer| answer.status().as_u16() == 410)
+fn is_gone<E>(error: &SdkError<E>) -> bool {
+    error.raw_response().is_some_and(|answer| answer.status().as_u16() == 410)
 }

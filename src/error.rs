@@ -32,8 +32,13 @@ pub enum Error {
     #[error("this room is private; ask its owner or an admin for an invite")]
     InviteRequired,
 
+    #[error("you are banned from this room; only its owner or an admin can change that")]
+    Banned,
+
     #[error("there is no such room")]
     RoomNotFound,
+    #[error("there is no such member in this room")]
+    UserNotFound,
     #[error("there is no such message in this room")]
     MessageNotFound,
 
@@ -45,7 +50,7 @@ pub enum Error {
     TooManyRooms,
     #[error("the room is closed; its history can still be read by its members")]
     RoomClosed,
-    #[error("too long: a message has at most 16 KB of UTF-8, and its frame 32 KB of JSON")]
+    #[error("too long: a message has at most 16 KB of UTF-8, and a frame or a body 32 KB of JSON")]
     TooLarge,
 
     #[error("too many are writing to this room just now; send it again")]
@@ -86,7 +91,9 @@ impl Error {
             Self::TooManyRooms => (403, "FORBIDDEN"),
             Self::NotAMember => (403, "NOT_A_MEMBER"),
             Self::InviteRequired => (403, "INVITE_REQUIRED"),
+            Self::Banned => (403, "BANNED"),
             Self::RoomNotFound => (404, "ROOM_NOT_FOUND"),
+            Self::UserNotFound => (404, "USER_NOT_FOUND"),
             Self::MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
             Self::RoomFull => (409, "ROOM_FULL"),
             Self::IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),

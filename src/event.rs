@@ -2,7 +2,10 @@
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest};
 use aws_lambda_events::query_map::QueryMap;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -41,6 +44,14 @@ pub enum Payload {
         /// Whether API Gateway takes the answer back to the client by itself.
         has_route_response: bool,
     },
+    /// A request to the HTTP API.
+    Request {
+        headers: HeaderMap,
+        /// Who the client says it is.
+        user: Option<UserId>,
+        /// Its fields, or what is wrong with it.
+        fields: Result<Fields, Error>,
+    },
     Empty,
 }
 
@@ -54,12 +65,18 @@ pub struct Trace {
 
 /// The event is none that this function knows: a mistake in the deployment, not of a client.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no event of the WebSocket API or the HTTP API")]
+#[error("this is no event of the WebSocket API, the HTTP API or the schedule")]
 pub struct UnknownEvent {
     #[source]
     cause: BoxError,
-    /// Whether a client is waiting for its handshake.
-    pub is_handshake: bool,
+    pub waiting: Option<Waiting>,
+}
+
+/// Who waits for an answer to an event that was not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    Handshake,
+    Request,
 }
 
 /// What tells the kinds of events apart.
@@ -67,8 +84,19 @@ pub struct UnknownEvent {
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
     #[serde(borrow)]
-    request_context: EnvelopeContext<'a>,
+    request_context: Option<EnvelopeContext<'a>>,
+    source: Option<&'a str>,
 }
+
+/// What EventBridge sends by a schedule.
+#[derive(Deserialize)]
+struct Scheduled {
+    id: String,
+    time: String,
+}
+
+/// Where EventBridge's own schedules say that they come from.
+const SCHEDULE: &str = "aws.events";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,17 +110,35 @@ impl Call {
     /// # Errors
     /// An event of another source, or one without the parts that its source always sends.
     pub fn decode(event: &RawValue, deadline: Instant) -> Result<Self, UnknownEvent> {
-        let mut is_handshake = false;
+        let mut waiting = None;
         let decoded = serde_json::from_str::<Envelope<'_>>(event.get()).map_err(BoxError::from).and_then(|envelope| {
-            let context = envelope.request_context;
-            is_handshake = context.event_type == Some("CONNECT");
+            let Some(context) = envelope.request_context else {
+                return match envelope.source {
+                    Some(SCHEDULE) => Self::of_schedule(serde_json::from_str(event.get())?, deadline),
+                    _ => Err("an unknown source".into()),
+                };
+            };
             if context.http.is_some() {
+                waiting = Some(Waiting::Request);
                 Self::of_http(serde_json::from_str(event.get())?, deadline)
             } else {
+                waiting = (context.event_type == Some("CONNECT")).then_some(Waiting::Handshake);
                 Self::of_websocket(serde_json::from_str(event.get())?, deadline)
             }
         });
-        decoded.map_err(|cause| UnknownEvent { cause, is_handshake })
+        decoded.map_err(|cause| UnknownEvent { cause, waiting })
+    }
+
+    fn of_schedule(event: Scheduled, deadline: Instant) -> Result<Self, BoxError> {
+        Ok(Self {
+            route: Route::Sweep,
+            request_id: event.id,
+            at: Timestamp::from_rfc3339(&event.time).ok_or("the schedule's time is none")?,
+            deadline,
+            connection: None,
+            payload: Payload::Empty,
+            trace: Trace::default(),
+        })
     }
 
     fn of_websocket(event: ApiGatewayWebsocketProxyRequest, deadline: Instant) -> Result<Self, BoxError> {
@@ -126,13 +172,22 @@ impl Call {
     fn of_http(event: ApiGatewayV2httpRequest, deadline: Instant) -> Result<Self, BoxError> {
         let context = event.request_context;
         let route = context.route_key.as_deref().and_then(Route::of_key).filter(|route| route.is_http());
+        let body = event.body.unwrap_or_default();
+        let body = if event.is_base64_encoded { BASE64_STANDARD.decode(&body)? } else { body.into_bytes() };
+        let query = form_urlencoded::parse(event.raw_query_string.as_deref().unwrap_or_default().as_bytes());
+        let content_type = event.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let fields = Fields::of_http(content_type, &body, query.into_owned(), event.path_parameters.into_iter());
+        let (user, fields) = match fields.and_then(|mut fields| Ok((fields.take("userId")?, fields))) {
+            Ok((user, fields)) => (user, Ok(fields)),
+            Err(error) => (None, Err(error)),
+        };
         Ok(Self {
             route: route.ok_or("a route of the HTTP API that the route table does not have")?,
             request_id: context.request_id.unwrap_or_default(),
             at: Timestamp::from_millis(context.time_epoch),
             deadline,
             connection: None,
-            payload: Payload::Empty,
+            payload: Payload::Request { headers: event.headers, user, fields },
             trace: Trace::default(),
         })
     }
@@ -145,20 +200,22 @@ impl Call {
         self.connection.as_ref().ok_or_else(|| Error::internal("the event has no connection"))
     }
 
-    /// The client's frame as the request that its route takes.
+    /// The client's frame or request as what its route takes.
     ///
     /// # Errors
-    /// What is wrong with the frame.
+    /// What is wrong with it.
     pub fn request<T: TryFrom<Fields, Error = Error>>(&mut self) -> Result<T, Error> {
         self.take_fields()?.try_into()
     }
 
     /// # Errors
-    /// What is wrong with the frame, if it is.
+    /// What is wrong with the frame or the request, if it is.
     pub fn take_fields(&mut self) -> Result<Fields, Error> {
         match &mut self.payload {
-            Payload::Frame { fields, .. } => std::mem::replace(fields, Ok(Fields::default())),
-            _ => Err(Error::internal("the event has no frame")),
+            Payload::Frame { fields, .. } | Payload::Request { fields, .. } => {
+                std::mem::replace(fields, Ok(Fields::default()))
+            }
+            _ => Err(Error::internal("the event has no fields")),
         }
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::auth::SUBPROTOCOL;
 use crate::error::{BoxError, Error, chain};
-use crate::event::{Call, Payload};
-use crate::handlers::{connection, history, inbox, message, room, typing};
+use crate::event::{Call, Payload, Waiting};
+use crate::handlers::{connection, history, inbox, invites, message, moderation, places, room, sweep, typing};
 use crate::routes::Route;
 use crate::wire::Frame;
 
@@ -39,24 +39,36 @@ impl Reply {
 pub enum Response {
     WebSocket(Box<ApiGatewayProxyResponse>),
     Http(Box<ApiGatewayV2httpResponse>),
+    /// To a source that waits for no answer.
+    Done,
 }
 
 /// # Errors
-/// Only for an event that no source of ours sends. Whatever a client does wrong, or a dependency, is a response.
+/// For an event that no source of ours sends, and for a call of the schedule that failed: Lambda makes it again.
+/// Whatever a client does wrong, or a dependency that a client waits for, is a response.
 pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Response, BoxError> {
     let started = Instant::now();
     let mut call = match Call::decode(event, deadline) {
         Ok(call) => call,
-        Err(unknown) if unknown.is_handshake => {
-            tracing::warn!(error = chain(&unknown), "a handshake was not understood");
-            return Ok(Response::websocket(400));
+        Err(unknown) => {
+            tracing::warn!(error = chain(&unknown), "an event was not understood");
+            return match unknown.waiting {
+                Some(Waiting::Handshake) => Ok(Response::websocket(400)),
+                Some(Waiting::Request) => {
+                    let error = Error::InvalidField { field: "headers", problem: "must be plain ASCII" };
+                    Ok(Response::http(error.status(), Frame::error(&error, Route::Default, "").to_body()))
+                }
+                None => Err(unknown.into()),
+            };
         }
-        Err(unknown) => return Err(unknown.into()),
     };
     // Boxed once: the futures of the SDK nest deeper than the compiler follows by itself.
     let outcome = Box::pin(dispatch(app, &mut call)).await;
     log(&call, started, outcome.as_ref().err());
-    Ok(respond(app, &call, outcome).await)
+    match outcome {
+        Err(error) if call.route == Route::Sweep => Err(error.into()),
+        outcome => Ok(respond(app, &call, outcome).await),
+    }
 }
 
 async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
@@ -66,17 +78,27 @@ async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
         Route::Default => connection::not_understood(call).map(Reply::frame),
         Route::Ping => connection::ping(app, call).await.map(Reply::frame),
         Route::CreateRoom => room::create(app, call).await.map(Reply::frame),
-        Route::JoinRoom => room::join(app, call).await.map(Reply::frame),
-        Route::LeaveRoom => room::leave(app, call).await.map(Reply::frame),
-        Route::RoomInfo => room::info(app, call).await.map(Reply::frame),
+        Route::JoinRoom | Route::PostJoin => room::join(app, call).await.map(Reply::frame),
+        Route::LeaveRoom | Route::PostLeave => room::leave(app, call).await.map(Reply::frame),
+        Route::RoomInfo | Route::GetRoom => room::info(app, call).await.map(Reply::frame),
+        Route::CloseRoom | Route::PostClose => room::close(app, call).await.map(Reply::frame),
+        Route::RemoveMember => moderation::remove(app, call).await.map(Reply::frame),
+        Route::BanMember => moderation::ban(app, call).await.map(Reply::frame),
+        Route::UnbanMember => moderation::unban(app, call).await.map(Reply::frame),
+        Route::SetRole => moderation::set_role(app, call).await.map(Reply::frame),
         Route::SendMessage => message::send(app, call).await.map(Reply::frame),
         Route::BroadcastMessage => message::broadcast(app, call).await.map(Reply::frame),
         Route::TypingIndicator => typing::start(app, call).await.map(|()| Reply::Nothing),
-        Route::GetMessages => history::page(app, call).await.map(Reply::frame),
+        Route::GetMessages | Route::GetRoomMessages => history::page(app, call).await.map(Reply::frame),
         Route::Resume => history::resume(app, call).await.map(Reply::frame),
         Route::MarkRead => inbox::mark_read(app, call).await.map(Reply::frame),
         Route::ListRooms => inbox::list(app, call).await.map(Reply::frame),
         Route::Health => Ok(Reply::Healthy),
+        Route::PostRoom => places::create(app, call).await.map(Reply::frame),
+        Route::GetRooms => places::search(app, call).await.map(Reply::frame),
+        Route::PostInvite => invites::make(app, call).await.map(Reply::frame),
+        Route::DeleteInvite => invites::revoke(app, call).await.map(Reply::frame),
+        Route::Sweep => sweep::run(app, call).await.map(|()| Reply::Nothing),
     }
 }
 
@@ -94,10 +116,12 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
             let reconnect = matches!(outcome, Err(Error::Reconnect));
             answer(app, call, frame, *has_route_response, reconnect).await
         }
-        _ if call.route.is_http() => match outcome {
+        Payload::Request { .. } => match outcome {
+            Ok(Reply::Frame(frame)) => Response::http(status(call.route), frame.to_body()),
             Ok(_) => Response::http(200, r#"{"status":"ok"}"#.to_owned()),
             Err(error) => Response::http(error.status(), Frame::error(&error, call.route, &call.request_id).to_body()),
         },
+        _ if call.route == Route::Sweep => Response::Done,
         _ => match outcome {
             Ok(Reply::Open { speaks_chat: true }) => Response::websocket(200).with_subprotocol(),
             Ok(_) => Response::websocket(200),
@@ -107,6 +131,11 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
             }
         },
     }
+}
+
+/// The status when all is well.
+fn status(route: Route) -> u16 {
+    if matches!(route, Route::PostRoom | Route::PostInvite) { 201 } else { 200 }
 }
 
 /// An answer travels on the route response. Where there is none, and where the connection is closed behind the
@@ -126,7 +155,7 @@ async fn answer(app: &App, call: &Call, frame: Option<String>, has_route_respons
 
 /// The one line that an invocation leaves: who, where, how it ended; never what was said.
 fn log(call: &Call, started: Instant, error: Option<&Error>) {
-    let status = error.map_or(200, Error::status);
+    let status = error.map_or(status(call.route), Error::status);
     let trace = &call.trace;
     macro_rules! line {
         ($level:ident) => {

@@ -41,6 +41,16 @@ routes! {
     LeaveRoom = "leaveRoom",
     /// Ask what a room is and who is in it.
     RoomInfo = "roomInfo",
+    /// Close a room: nothing is said in it any more.
+    CloseRoom = "closeRoom",
+    /// End somebody else's membership.
+    RemoveMember = "removeMember",
+    /// End somebody's membership, or keep somebody from becoming a member.
+    BanMember = "banMember",
+    /// Let somebody become a member again.
+    UnbanMember = "unbanMember",
+    /// Say what a member may do in a room.
+    SetRole = "setRole",
     /// Say something to a room, to a user or in the lobby.
     SendMessage = "sendMessage",
     /// Say something to all members of a room; an admin without a room: to everybody.
@@ -57,17 +67,40 @@ routes! {
     ListRooms = "listRooms",
     /// Ask over HTTP whether the function answers.
     Health = "GET /health",
+    /// Make a room at a place, over HTTP as all that follow.
+    PostRoom = "POST /rooms",
+    /// Search for rooms near a place.
+    GetRooms = "GET /rooms",
+    /// Become a member of a room and hear it on all devices.
+    PostJoin = "POST /rooms/join",
+    /// End one's membership in a room.
+    PostLeave = "POST /rooms/leave",
+    /// Close a room.
+    PostClose = "POST /rooms/close",
+    /// Ask what a room is and who is in it.
+    GetRoom = "GET /rooms/{roomId}",
+    /// Read a page of a room's history.
+    GetRoomMessages = "GET /rooms/{roomId}/messages",
+    /// Make an invite into a private room.
+    PostInvite = "POST /rooms/{roomId}/invites",
+    /// Make an invite worthless.
+    DeleteInvite = "DELETE /rooms/{roomId}/invites/{invite}",
+    /// Close idle rooms and forget dead connections: called by a schedule, by nobody else.
+    Sweep = "schedule",
 }
 
 impl Route {
-    /// Whether the route is HTTP's; all others are WebSocket's.
     pub fn is_http(self) -> bool {
         self.key().contains(' ')
     }
 
+    pub fn is_websocket(self) -> bool {
+        !self.is_http() && self != Self::Sweep
+    }
+
     /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`.
     pub fn has_route_response(self) -> bool {
-        !self.is_http() && !matches!(self, Self::Connect | Self::Disconnect)
+        self.is_websocket() && !matches!(self, Self::Connect | Self::Disconnect)
     }
 
     /// The action that a client means. Case, `-` and `_` do not count, and nobody means a route with a `$`.
@@ -84,7 +117,7 @@ impl Route {
 
     /// All that a frame's `action` can name.
     pub fn actions() -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(|route| !route.is_http() && !route.key().starts_with('$'))
+        Self::ALL.iter().copied().filter(|route| route.is_websocket() && !route.key().starts_with('$'))
     }
 }
 
@@ -108,7 +141,7 @@ mod tests {
 
     #[test]
     fn nobody_can_ask_for_a_route_of_the_gateway_or_of_http() {
-        for action in ["$connect", "$disconnect", "$default", "$-connect", "GET /health", ""] {
+        for action in ["$connect", "$disconnect", "$default", "$-connect", "GET /health", "schedule", ""] {
             assert_eq!(Route::of_action(action), None, "{action}");
         }
     }

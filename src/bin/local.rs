@@ -48,6 +48,12 @@ struct Arguments {
     /// Time that the function has for an event; then its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
+    /// How often the schedule calls the function, which closes idle rooms then
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    schedule_seconds: u64,
+    /// Origin of web pages that may ask the HTTP API; can be given more than once
+    #[arg(long, default_value = "*", value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
     /// Another program that speaks the Lambda Runtime API, with its arguments [default: this one]
     #[arg(long, value_name = "CMD")]
     function: Option<String>,
@@ -159,6 +165,8 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         data: arguments.data,
         concurrency: arguments.concurrency.into(),
         timeout: Duration::from_secs(arguments.timeout_seconds),
+        schedule: Some(Duration::from_secs(arguments.schedule_seconds)),
+        cors_origins: arguments.cors_origin,
         function_is_ours: arguments.function.is_none(),
         function,
         environment: Vec::new(),

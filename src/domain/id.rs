@@ -59,6 +59,8 @@ checked_text! {
     ConnectionId;
     /// A client's own id for a message, by which a repeated send is known: 1 to 128 characters.
     ClientMessageId;
+    /// What lets somebody into a private room: 1 to 128 characters.
+    InviteCode;
 }
 
 impl UserId {
@@ -106,6 +108,13 @@ impl RoomId {
 
     pub fn is_direct(&self) -> bool {
         self.0.starts_with(Self::DIRECT_PREFIX)
+    }
+}
+
+impl InviteCode {
+    /// One that nobody can guess.
+    pub fn fresh() -> Self {
+        Self(Uuid::new_v4().simple().to_string())
     }
 }
 

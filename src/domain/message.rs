@@ -1,6 +1,6 @@
 //! What is said, and what the log keeps of it.
 
-use super::{ClientMessageId, Name, RoomId, Seq, Timestamp, UserId};
+use super::{ClientMessageId, CloseReason, Name, RoomId, Seq, Timestamp, UserId};
 
 /// Most bytes of UTF-8 that one message may say.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
@@ -25,6 +25,13 @@ impl Content {
 
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+/// What the last entry of a log says.
+impl From<CloseReason> for Content {
+    fn from(reason: CloseReason) -> Self {
+        Self(reason.as_str().to_owned())
     }
 }
 

@@ -1,5 +1,6 @@
-//! What is true without AWS and without JSON: ids, rooms, messages, positions in a log, time.
+//! What is true without AWS and without JSON: ids, rooms, places, messages, positions in a log, time.
 
+mod geo;
 mod id;
 mod message;
 mod once;
@@ -7,9 +8,10 @@ mod room;
 mod seq;
 mod time;
 
-pub use id::{ClientMessageId, ConnectionId, Invalid, MessageId, Name, RoomId, UserId};
+pub use geo::{Filed, Location, Metres, Stretch};
+pub use id::{ClientMessageId, ConnectionId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
 pub use message::{Content, Draft, Entry, MAX_CONTENT_BYTES, Style};
 pub use once::Once;
-pub use room::{Member, Role, Room, RoomStatus, RoomType};
+pub use room::{CloseReason, Member, Place, Role, Room, RoomStatus, RoomType};
 pub use seq::{RESTART_GAP, Seq, Tail};
 pub use time::Timestamp;

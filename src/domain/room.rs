@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, RoomId, Seq, Timestamp, UserId};
+use super::{Location, Metres, Name, RoomId, Seq, Timestamp, UserId};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -25,6 +25,24 @@ pub enum RoomStatus {
     Closed,
 }
 
+/// Why a room was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Somebody did it.
+    Closed,
+    /// Nobody had said anything for long.
+    Idle,
+}
+
+impl CloseReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+        }
+    }
+}
+
 /// What a member may do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +50,25 @@ pub enum Role {
     Owner,
     Admin,
     Member,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+}
+
+/// Where a room is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub location: Location,
+    pub road_name: Option<Name>,
+    /// From so far away the room is near, even to those who look less far.
+    pub radius: Metres,
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +79,9 @@ pub struct Room {
     pub status: RoomStatus,
     pub creator: UserId,
     pub created_at: Timestamp,
+    /// The last activity that was noted: the log's tail knows of later ones.
+    pub last_activity: Timestamp,
+    pub place: Option<Place>,
     /// Whether the room closes when nobody says anything for long.
     pub auto_close: bool,
     pub max_participants: Option<u64>,

@@ -74,9 +74,16 @@ pub struct Tail {
     pub created_at: Timestamp,
     /// Epoch seconds.
     pub expires_at: i64,
+    /// Whether it says that the room is closed: then nothing comes behind it.
+    pub is_closing: bool,
 }
 
 impl Tail {
+    /// The last position that can have a message.
+    pub fn last_seq(&self) -> Seq {
+        if self.is_closing { self.seq.previous() } else { self.seq }
+    }
+
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now.has_passed(self.expires_at)
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 const ISO: &[BorrowedFormatItem<'_>] =
@@ -50,6 +51,22 @@ impl Timestamp {
     pub fn from_iso(text: &str) -> Option<Self> {
         let moment = time::PrimitiveDateTime::parse(text, ISO).ok()?.assume_utc();
         i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
+    /// A moment as AWS's events tell it, such as `2026-11-21T11:33:07Z`.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
+    /// The moment so many seconds before.
+    pub const fn minus_secs(self, seconds: i64) -> Self {
+        Self(self.0.saturating_sub(seconds.saturating_mul(1000)))
+    }
+
+    /// From whole seconds since the epoch.
+    pub const fn from_secs(epoch_secs: i64) -> Self {
+        Self(epoch_secs.saturating_mul(1000))
     }
 
     /// For `#[serde(serialize_with)]`: as [`Timestamp::to_iso`] writes it.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::{room, seat};
+use super::seat::Caller;
+use super::{membership, room, seat};
 use crate::app::App;
 use crate::auth::{self, Credentials, Identity};
 use crate::domain::{ConnectionId, Member, RoomId};
@@ -70,12 +71,13 @@ async fn open_for_one(app: &App, call: &mut Call, me: &Connection, id: &RoomId) 
         seat::direct_peer(app, &me.user_id, id).await?;
         return app.store.add_connection(me, &[mine]).await;
     }
-    let entered = match room::admit(app, me, id, call.at).await {
-        Err(Error::RoomNotFound) => room::found(app, me, id, call.at).await?,
+    let caller = Caller::from(me.clone());
+    let entered = match membership::admit(app, &caller, id, None, call.at).await {
+        Err(Error::RoomNotFound) => membership::found(app, &caller, id, call.at).await?,
         entered => entered?,
     };
     app.store.add_connection(me, &[mine, Channel::of_room(id)]).await?;
-    room::settle(app, call, me, &entered).await
+    membership::settle(app, call, &caller, &entered).await
 }
 
 async fn open_for_all(app: &App, me: &Connection) -> Result<(), Error> {

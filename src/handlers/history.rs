@@ -136,6 +136,8 @@ struct Missed {
     last_seq: Seq,
     /// The oldest position there is, where some of what was missed is no longer there.
     oldest: Option<Seq>,
+    /// Whether nothing more will be said.
+    closed: bool,
 }
 
 impl Missed {
@@ -144,7 +146,7 @@ impl Missed {
             try_join!(app.store.entries(&room, Page::After(after), MOST_MISSED, now), app.store.tail(&room))?;
         // The next one to be written: one more than the last, but for a log whose end has expired.
         let next = match tail {
-            Some(tail) if entries.is_empty() && after >= tail.seq => tail.seq.next(),
+            Some(tail) if entries.is_empty() && after >= tail.last_seq() => tail.last_seq().next(),
             tail => match app.store.next_seq(&room, tail, now).await {
                 // Nothing was ever said in the lobby.
                 Err(Error::RoomNotFound) => Seq::ZERO.next(),
@@ -154,7 +156,8 @@ impl Missed {
         let first = entries.first().map_or(next, |entry| entry.seq);
         Ok(Self {
             oldest: (after.next() < first).then_some(first),
-            last_seq: tail.map_or(next.previous(), |tail| tail.seq),
+            last_seq: tail.map_or(next.previous(), |tail| tail.last_seq()),
+            closed: tail.is_some_and(|tail| tail.is_closing),
             items: entries
                 .into_iter()
                 .map(|entry| (entry.seq, Frame::Message(Message::seen_by(&me.user_id, entry))))
@@ -203,6 +206,7 @@ fn shared_out(missed: Vec<Missed>) -> BTreeMap<RoomId, Resumed> {
                 last_seq: missed.last_seq,
                 reset: missed.oldest.is_some(),
                 oldest_seq: missed.oldest,
+                closed: missed.closed,
             };
             (missed.room, resumed)
         })

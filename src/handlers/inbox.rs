@@ -12,7 +12,7 @@ use crate::delivery::{Except, Publication};
 use crate::domain::{Member, RoomId, Seq, Tail, Timestamp};
 use crate::error::Error;
 use crate::event::Call;
-use crate::wire::{ENVELOPE_BYTES, Frame, ListRooms, ListedRoom, MarkRead, Message, Recipient, fitting};
+use crate::wire::{Cursor, ENVELOPE_BYTES, Frame, ListRooms, ListedRoom, MarkRead, Message, Recipient, fitting};
 
 /// Rooms that are looked at at once.
 const ROOMS_AT_ONCE: usize = 32;
@@ -29,7 +29,7 @@ pub async fn mark_read(app: &App, call: &mut Call) -> Result<Frame, Error> {
     }
     let seat = seat::find(app, call, &Recipient::Room(id.clone())).await?;
     // What has not been written has not been read.
-    let seq = app.store.tail(&id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.seq));
+    let seq = app.store.tail(&id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.last_seq()));
     if app.store.mark_read(&seat.user, &id, seq).await? {
         let frame = Frame::Read { room_id: id.clone(), user_id: seat.user, seq };
         let publication = Publication::new(&frame, Except::Connection(call.connection()?));
@@ -94,7 +94,7 @@ impl Place {
             let activity = Reverse(Timestamp::from_millis(activity.parse().ok()?));
             Some(Self { activity, room: RoomId::try_from(room.to_owned()).ok()? })
         });
-        parts.ok_or(Error::InvalidField { field: "cursor", problem: "must be the `nextCursor` of the page before" })
+        parts.ok_or_else(Cursor::invalid)
     }
 }
 

@@ -6,15 +6,65 @@ use tokio::time::{Instant, sleep};
 use tokio::try_join;
 
 use crate::app::App;
+use crate::auth::{self, Credentials};
+use crate::config::Auth;
 use crate::domain::{Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
-use crate::event::Call;
+use crate::event::{Call, Payload};
 use crate::store::{Channel, Connection, Subscription};
 use crate::wire::Recipient;
 
 /// A join and a message sent in one breath are handled by two Lambdas at once: for so long is a join waited for.
 const JOIN_UNDER_WAY: Duration = Duration::from_millis(300);
 const JOIN_LOOKED_FOR_EVERY: Duration = Duration::from_millis(30);
+
+/// Who asks, at whichever door.
+pub struct Caller {
+    pub user: UserId,
+    /// The display name, where one is known.
+    pub name: Option<Name>,
+    /// Whether a token vouches for the name: nobody changes it then.
+    name_verified: bool,
+    pub style: Style,
+    /// By its token: of everything, not of a room.
+    pub is_admin: bool,
+    /// What it asks on; nothing over HTTP.
+    pub connection: Option<Connection>,
+}
+
+impl From<Connection> for Caller {
+    fn from(connection: Connection) -> Self {
+        Self {
+            user: connection.user_id.clone(),
+            name: connection.name.clone(),
+            name_verified: connection.name_verified,
+            style: connection.style(),
+            is_admin: connection.is_admin(),
+            connection: Some(connection),
+        }
+    }
+}
+
+impl Caller {
+    /// The name to show: the one given, or the user id.
+    pub fn display_name(&self) -> Name {
+        self.name.clone().unwrap_or_else(|| self.user.as_name())
+    }
+
+    /// Takes on a name and looks that came with a request.
+    pub fn introduce(&mut self, name: Option<Name>, style: Style) {
+        if !self.name_verified {
+            self.name = name.or(self.name.take());
+        }
+        self.style.icon = style.icon.or(self.style.icon.take());
+        self.style.color = style.color.or(self.style.color.take());
+        if let Some(connection) = &mut self.connection {
+            connection.name.clone_from(&self.name);
+            connection.user_icon.clone_from(&self.style.icon);
+            connection.user_color.clone_from(&self.style.color);
+        }
+    }
+}
 
 /// The caller's place in a conversation.
 pub struct Seat {
@@ -30,14 +80,14 @@ pub struct Seat {
 }
 
 impl Seat {
-    fn of_connection(connection: &Connection, room: RoomId, channels: Vec<Channel>) -> Self {
+    fn of_caller(caller: &Caller, room: RoomId, channels: Vec<Channel>) -> Self {
         Self {
             room,
             channels,
-            user: connection.user_id.clone(),
-            name: connection.display_name(),
-            style: connection.style(),
-            is_admin: connection.is_admin(),
+            user: caller.user.clone(),
+            name: caller.display_name(),
+            style: caller.style.clone(),
+            is_admin: caller.is_admin,
             peer: None,
         }
     }
@@ -66,6 +116,41 @@ pub async fn known(app: &App, call: &mut Call) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Who asks, on a connection or over HTTP.
+///
+/// # Errors
+/// `RECONNECT`; over HTTP what is wrong with the token, or `INVALID_FIELD` for a request that does not say who asks.
+pub async fn caller(app: &App, call: &mut Call) -> Result<Caller, Error> {
+    if call.connection.is_some() {
+        return known(app, call).await.map(Caller::from);
+    }
+    guest(app, call)?.ok_or(Error::InvalidField { field: "userId", problem: "is missing" })
+}
+
+/// Who asks over HTTP, if they say so.
+///
+/// # Errors
+/// What is wrong with the token, where one is asked for.
+pub fn guest(app: &App, call: &mut Call) -> Result<Option<Caller>, Error> {
+    let Payload::Request { headers, user, .. } = &call.payload else {
+        return Err(Error::internal("the event is no request"));
+    };
+    if user.is_none() && matches!(app.config.auth, Auth::Open) {
+        return Ok(None);
+    }
+    let shown = Credentials { headers, query_token: None, user: user.clone() };
+    let identity = auth::identify(&app.config.auth, shown, call.at)?;
+    call.trace.user = Some(identity.user.clone());
+    Ok(Some(Caller {
+        user: identity.user,
+        name_verified: identity.name.is_some(),
+        name: identity.name,
+        style: Style::default(),
+        is_admin: identity.is_admin,
+        connection: None,
+    }))
+}
+
 /// The caller's place in the conversation that a frame is for.
 ///
 /// # Errors
@@ -73,15 +158,15 @@ pub async fn known(app: &App, call: &mut Call) -> Result<Connection, Error> {
 pub async fn find(app: &App, call: &mut Call, to: &Recipient) -> Result<Seat, Error> {
     let seat = match to {
         Recipient::Room(room) if room.is_direct() => {
-            let me = known(app, call).await?;
-            direct(&me, &direct_peer(app, &me.user_id, room).await?)
+            let me = caller(app, call).await?;
+            direct(&me, &direct_peer(app, &me.user, room).await?)
         }
         Recipient::Room(room) => in_room(app, call, room).await?,
-        Recipient::User(peer) => direct(&known(app, call).await?, peer),
+        Recipient::User(peer) => direct(&caller(app, call).await?, peer),
         Recipient::Either(target) => {
-            let me = known(app, call).await?;
+            let me = caller(app, call).await?;
             let room = RoomId::try_from(target.to_string()).map_err(Error::internal)?;
-            match app.store.member(&me.user_id, &room).await? {
+            match app.store.member(&me.user, &room).await? {
                 Some(Member { peer: Some(peer), .. }) => direct(&me, &peer),
                 Some(member) => member_seat(&me, &member),
                 None if room.is_lobby() => in_room(app, call, &room).await?,
@@ -103,20 +188,22 @@ async fn in_room(app: &App, call: &mut Call, room: &RoomId) -> Result<Seat, Erro
         return Err(Error::RoomNotFound);
     }
     let channel = Channel::of_room(room);
-    if let Some(live) = app.store.subscription(&channel, call.connection()?, call.at).await? {
+    if let Some(connection) = &call.connection
+        && let Some(live) = app.store.subscription(&channel, connection, call.at).await?
+    {
         return Ok(Seat::of_subscription(&live, room.clone()));
     }
-    let me = known(app, call).await?;
+    let me = caller(app, call).await?;
     if room.is_lobby() {
-        return Ok(Seat::of_connection(&me, room.clone(), vec![channel]));
+        return Ok(Seat::of_caller(&me, room.clone(), vec![channel]));
     }
-    let member = membership(app, &me.user_id, room).await?;
+    let member = membership(app, &me.user, room).await?;
     Ok(member_seat(&me, &member))
 }
 
 /// A member's place in a room that this connection does not hear.
-fn member_seat(me: &Connection, member: &Member) -> Seat {
-    let mut seat = Seat::of_connection(me, member.room.clone(), vec![Channel::of_room(&member.room)]);
+fn member_seat(me: &Caller, member: &Member) -> Seat {
+    let mut seat = Seat::of_caller(me, member.room.clone(), vec![Channel::of_room(&member.room)]);
     if me.name.is_none() {
         seat.name = member.name.clone();
     }
@@ -124,10 +211,10 @@ fn member_seat(me: &Connection, member: &Member) -> Seat {
 }
 
 /// Both hear a direct conversation on all their devices, whichever rooms these are in.
-fn direct(me: &Connection, peer: &UserId) -> Seat {
-    let mut channels = vec![Channel::of_user(&me.user_id), Channel::of_user(peer)];
+fn direct(me: &Caller, peer: &UserId) -> Seat {
+    let mut channels = vec![Channel::of_user(&me.user), Channel::of_user(peer)];
     channels.dedup();
-    let mut seat = Seat::of_connection(me, RoomId::direct(&me.user_id, peer), channels);
+    let mut seat = Seat::of_caller(me, RoomId::direct(&me.user, peer), channels);
     seat.peer = Some(peer.clone());
     seat
 }

@@ -171,6 +171,9 @@ impl Wire {
         if is_data && self.faults.strikes(|plan| plan.store_throttled) {
             return Ok(failure(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
         }
+        if operation.as_deref() == Some("TransactWriteItems") && self.faults.strikes(|plan| plan.transaction_conflict) {
+            return Ok(conflict(&body));
+        }
         let body = if is_data { asking_for_capacity(body) } else { body };
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::HOST);
@@ -203,6 +206,22 @@ impl Wire {
 fn failure(status: StatusCode, kind: &str) -> Response {
     let body = serde_json::json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": kind });
     (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
+}
+
+/// What DynamoDB answers to a transaction that another one is in the way of.
+fn conflict(transaction: &[u8]) -> Response {
+    let transaction: Value = serde_json::from_slice(transaction).unwrap_or_default();
+    let items = transaction["TransactItems"].as_array().map_or(0, Vec::len);
+    let mut reasons = vec![serde_json::json!({ "Code": "None" }); items];
+    if let Some(last) = reasons.last_mut() {
+        *last = serde_json::json!({ "Code": "TransactionConflict", "Message": "Transaction is ongoing for the item" });
+    }
+    let body = serde_json::json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+        "CancellationReasons": reasons,
+    });
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
 const DATA_OPERATIONS: &[&str] = &[
@@ -267,15 +286,17 @@ async fn make_table(client: &Client, table: &Table, name: &str) -> Result<(), aw
         .set_key_schema(Some(key_schema(table.partition_key, table.sort_key)?));
     for index in table.indexes {
         attributes.extend([index.partition_key, index.sort_key]);
-        let projection = Projection::builder()
-            .projection_type(ProjectionType::Include)
-            .set_non_key_attributes(Some(index.includes.iter().map(|&name| name.to_owned()).collect()))
-            .build();
+        let projection = match index.includes {
+            [] => Projection::builder().projection_type(ProjectionType::KeysOnly),
+            names => Projection::builder()
+                .projection_type(ProjectionType::Include)
+                .set_non_key_attributes(Some(names.iter().map(|&name| name.to_owned()).collect())),
+        };
         request = request.global_secondary_indexes(
             GlobalSecondaryIndex::builder()
                 .index_name(index.name)
                 .set_key_schema(Some(key_schema(index.partition_key, Some(index.sort_key))?))
-                .projection(projection)
+                .projection(projection.build())
                 .build()?,
         );
     }

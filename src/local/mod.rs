@@ -9,6 +9,7 @@ pub mod faults;
 mod gateway;
 mod runtime;
 mod s3;
+mod schedule;
 pub mod token;
 
 use std::ffi::OsString;
@@ -50,6 +51,10 @@ pub struct Options {
     pub concurrency: usize,
     /// How long the function may take for an event.
     pub timeout: Duration,
+    /// How often the schedule calls the function; never without it.
+    pub schedule: Option<Duration>,
+    /// Web pages that may ask the HTTP API, by their origins; `*` for all.
+    pub cors_origins: Vec<String>,
     /// The function: a program and its arguments.
     pub function: Vec<OsString>,
     /// Whether the function is ours, so that its configuration can be checked before it starts.
@@ -73,6 +78,8 @@ impl Options {
             data: None,
             concurrency: 8,
             timeout: Duration::from_secs(29),
+            schedule: None,
+            cors_origins: vec!["*".to_owned()],
             function: vec![function],
             function_is_ours: true,
             environment: Vec::new(),
@@ -171,7 +178,10 @@ impl Stack {
         ));
         let gateway = Arc::new(Gateway::new(options.stage, clock.clone(), Arc::clone(&pool), options.faults));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
-        tasks.push(gateway::http::serve(http, Arc::clone(&gateway)));
+        tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
+        if let Some(every) = options.schedule {
+            tasks.push(schedule::serve(every, clock.clone(), Arc::clone(&pool)));
+        }
         Ok(Self { urls, clock, pool, gateway, dynamodb, tasks, _s3: files })
     }
 
@@ -182,6 +192,11 @@ impl Stack {
     /// The time that events tell.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Calls the function as the schedule does, and returns when it is done.
+    pub async fn call_by_schedule(&self) {
+        schedule::fire(&self.clock, &self.pool).await;
     }
 
     /// What the function asked of DynamoDB since this was last called.

@@ -9,8 +9,28 @@ use super::{Store, failed, number, row_of, text, was_done};
 use crate::domain::{Member, Name, Role, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 
+pub(super) const STATUS: &str = "status";
+const NOT_BANNED: &str = "#status <> :banned";
+
 /// Most participants in one answer.
 pub const PARTICIPANTS_PAGE: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    Member,
+    /// May not join again.
+    Banned,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Banned => "banned",
+        }
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,6 +38,7 @@ pub(super) struct MemberRow {
     pub user_id: UserId,
     pub room_id: RoomId,
     pub role: Role,
+    pub status: Status,
     pub joined_at: Timestamp,
     pub name: Name,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,13 +50,14 @@ pub(super) struct MemberRow {
 impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
         let Member { user, room, role, joined_at, name, peer, last_read } = member.clone();
-        Self { user_id: user, room_id: room, role, joined_at, name, peer, last_read_seq: last_read }
+        let status = Status::Member;
+        Self { user_id: user, room_id: room, role, status, joined_at, name, peer, last_read_seq: last_read }
     }
 }
 
 impl From<MemberRow> for Member {
     fn from(row: MemberRow) -> Self {
-        let MemberRow { user_id, room_id, role, joined_at, name, peer, last_read_seq } = row;
+        let MemberRow { user_id, room_id, role, status: _, joined_at, name, peer, last_read_seq } = row;
         Self { user: user_id, room: room_id, role, joined_at, name, peer, last_read: last_read_seq }
     }
 }
@@ -44,9 +66,33 @@ pub(super) fn key(user: &UserId, room: &RoomId) -> Key {
     MEMBERS.key_of(user.as_str(), room.as_str())
 }
 
+/// How a user stands to a room.
+pub enum Standing {
+    Stranger,
+    Member(Member),
+    Banned,
+}
+
+impl Standing {
+    pub fn member(self) -> Option<Member> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::Stranger | Self::Banned => None,
+        }
+    }
+}
+
 impl Store {
+    pub async fn standing(&self, user: &UserId, room: &RoomId) -> Result<Standing, Error> {
+        Ok(match self.row::<MemberRow>(&MEMBERS, key(user, room)).await? {
+            None => Standing::Stranger,
+            Some(row) if row.status == Status::Banned => Standing::Banned,
+            Some(row) => Standing::Member(row.into()),
+        })
+    }
+
     pub async fn member(&self, user: &UserId, room: &RoomId) -> Result<Option<Member>, Error> {
-        Ok(self.row::<MemberRow>(&MEMBERS, key(user, room)).await?.map(Member::from))
+        Ok(self.standing(user, room).await?.member())
     }
 
     /// All rooms of a user, as it is now.
@@ -61,8 +107,12 @@ impl Store {
 
     /// How many rooms a user is in.
     pub async fn count_memberships(&self, user: &UserId) -> Result<usize, Error> {
-        let counted = self.memberships_query(user).select(Select::Count).send().await.map_err(failed)?;
-        Ok(usize::try_from(counted.count).unwrap_or_default())
+        let mut pages = self.memberships_query(user).select(Select::Count).into_paginator().send();
+        let mut count = 0;
+        while let Some(page) = pages.next().await {
+            count += usize::try_from(page.map_err(failed)?.count).unwrap_or_default();
+        }
+        Ok(count)
     }
 
     fn memberships_query(&self, user: &UserId) -> QueryFluentBuilder {
@@ -72,7 +122,43 @@ impl Store {
             .key_condition_expression("#user = :user")
             .expression_attribute_names("#user", MEMBERS.partition_key)
             .expression_attribute_values(":user", text(user.as_str()))
+            .filter_expression(NOT_BANNED)
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_values(":banned", text(Status::Banned.as_str()))
             .consistent_read(true)
+    }
+
+    /// Gives a member another role. `false` when there is no such member.
+    pub async fn set_role(&self, user: &UserId, room: &RoomId, role: Role) -> Result<bool, Error> {
+        let changed = self
+            .client
+            .update_item()
+            .table_name(self.name(&MEMBERS))
+            .set_key(Some(key(user, room)))
+            .update_expression("SET #role = :role")
+            .condition_expression("#status = :member")
+            .expression_attribute_names("#role", "role")
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_values(":role", text(role.as_str()))
+            .expression_attribute_values(":member", text(Status::Member.as_str()))
+            .send()
+            .await;
+        was_done(changed)
+    }
+
+    /// Lets a banned user join again. `false` when it is not banned.
+    pub async fn unban(&self, user: &UserId, room: &RoomId) -> Result<bool, Error> {
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(self.name(&MEMBERS))
+            .set_key(Some(key(user, room)))
+            .condition_expression("#status = :banned")
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_values(":banned", text(Status::Banned.as_str()))
+            .send()
+            .await;
+        was_done(deleted)
     }
 
     /// Notes how far a member has read, which only ever grows. `false` when it was as far already, or is no member.
@@ -83,8 +169,9 @@ impl Store {
             .table_name(self.name(&MEMBERS))
             .set_key(Some(key(user, room)))
             .update_expression("SET #read = :seq")
-            .condition_expression("attribute_exists(#user) AND #read < :seq")
-            .expression_attribute_names("#user", MEMBERS.partition_key)
+            .condition_expression("#status = :member AND #read < :seq")
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_values(":member", text(Status::Member.as_str()))
             .expression_attribute_names("#read", "lastReadSeq")
             .expression_attribute_values(":seq", number(seq.as_i64()))
             .send()
@@ -100,7 +187,7 @@ impl Store {
                 (MEMBERS_BY_ROOM.sort_key.to_owned(), AttributeValue::S(user.to_string())),
             ])
         });
-        let page = self
+        let mut items = self
             .client
             .query()
             .table_name(self.name(&MEMBERS))
@@ -108,18 +195,22 @@ impl Store {
             .key_condition_expression("#room = :room")
             .expression_attribute_names("#room", MEMBERS_BY_ROOM.partition_key)
             .expression_attribute_values(":room", text(room.as_str()))
+            .filter_expression(NOT_BANNED)
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_values(":banned", text(Status::Banned.as_str()))
             .set_exclusive_start_key(start)
-            .limit(PARTICIPANTS_PAGE as i32)
-            .send()
-            .await
-            .map_err(failed)?;
-        let more = page.last_evaluated_key.is_some_and(|key| !key.is_empty());
-        let members = page
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| row_of::<MemberRow>(item).map(Member::from))
-            .collect::<Result<_, _>>()?;
+            .limit(PARTICIPANTS_PAGE as i32 + 1)
+            .into_paginator()
+            .items()
+            .send();
+        let mut members: Vec<Member> = Vec::new();
+        while members.len() <= PARTICIPANTS_PAGE
+            && let Some(item) = items.next().await
+        {
+            members.push(row_of::<MemberRow>(item.map_err(failed)?)?.into());
+        }
+        let more = members.len() > PARTICIPANTS_PAGE;
+        members.truncate(PARTICIPANTS_PAGE);
         Ok((members, more))
     }
 }

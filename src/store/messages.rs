@@ -9,10 +9,13 @@ use tokio::time::Instant;
 use super::tables::{MESSAGES, TTL};
 use super::{Backoff, Store, failed, item_of, number, row_of, text};
 use crate::domain::{
-    ClientMessageId, Draft, Entry, MessageId, Name, Once, RESTART_GAP, RoomId, Seq, Style, Tail, Timestamp, UserId,
+    ClientMessageId, CloseReason, Draft, Entry, MessageId, Name, Once, RESTART_GAP, Room, RoomId, RoomStatus, Seq,
+    Style, Tail, Timestamp, UserId,
 };
 use crate::error::Error;
 
+/// The attribute that tells what an entry is.
+const KIND: &str = "kind";
 const SECS_PER_DAY: i64 = 86_400;
 /// Every so many entries the room's row learns how far its log has come.
 const LIFT_EVERY: u64 = 100;
@@ -21,6 +24,17 @@ const LIFT_EVERY: u64 = 100;
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Message,
+    /// The room was closed: the last entry of its log.
+    Closed,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +101,7 @@ enum Put {
 #[serde(rename_all = "camelCase")]
 struct TailRow {
     message_id: MessageId,
+    kind: Kind,
     created_at: String,
     ttl: i64,
 }
@@ -158,7 +173,12 @@ impl Store {
             .map_err(failed)?;
         let Some(item) = newest.items.unwrap_or_default().pop() else { return Ok(None) };
         let row: TailRow = row_of(item)?;
-        Ok(Some(Tail { seq: position(&row.message_id)?, created_at: moment(&row.created_at)?, expires_at: row.ttl }))
+        Ok(Some(Tail {
+            seq: position(&row.message_id)?,
+            created_at: moment(&row.created_at)?,
+            expires_at: row.ttl,
+            is_closing: row.kind == Kind::Closed,
+        }))
     }
 
     /// Gives a message its place, at the end of its room's log as `tail` tells it or further on. The room's row must
@@ -166,8 +186,8 @@ impl Store {
     /// A message that its sender gave an id gets a place once, however often it is sent.
     ///
     /// # Errors
-    /// `ROOM_BUSY` when too many write at once until `deadline`; then nothing is written. `IDEMPOTENCY_MISMATCH` when
-    /// the sender's id stands for another content.
+    /// `ROOM_BUSY` when too many write at once until `deadline`; then nothing is written. `ROOM_CLOSED`.
+    /// `IDEMPOTENCY_MISMATCH` when the sender's id stands for another content.
     pub async fn append(
         &self,
         room: &RoomId,
@@ -179,13 +199,17 @@ impl Store {
         let once = draft.client_id.as_ref().map(|id| Once::new(&draft.user, id, &draft.content, draft.reply_to));
         let mut backoff = Backoff::until(deadline);
         loop {
-            let seq = self.next_seq(room, tail, now).await?;
-            let created_at = tail.map_or(now, |tail| tail.created_at.max(now));
-            // Never before the last one's end: then an entry that can still be seen has no deleted ones behind it,
-            // even when the days that entries live were made fewer.
-            let ttl = (created_at.as_secs() + self.config.message_ttl_days * SECS_PER_DAY)
-                .max(tail.map_or(0, |tail| tail.expires_at));
-            let row = EntryRow::new(room, seq, draft, created_at, ttl);
+            let Some(seq) = self.free_seq(room, tail, now).await? else {
+                // What was sent before the room was closed is there, and its sender may ask again.
+                return match &once {
+                    Some(once) => match self.sent_before(room, once).await? {
+                        Put::Before(entry) => Ok(Appended { entry, is_duplicate: true }),
+                        Put::Done(_) | Put::Taken => Err(Error::RoomClosed),
+                    },
+                    None => Err(Error::RoomClosed),
+                };
+            };
+            let row = self.entry_row(room, seq, draft, tail, now);
             let put = match &once {
                 None => self.put_entry(row).await?,
                 Some(once) => self.put_entry_once(row, once, now).await?,
@@ -205,6 +229,72 @@ impl Store {
         }
     }
 
+    fn entry_row(&self, room: &RoomId, seq: Seq, draft: &Draft, tail: Option<Tail>, now: Timestamp) -> EntryRow {
+        let created_at = tail.map_or(now, |tail| tail.created_at.max(now));
+        // Never before the last one's end: then an entry that can still be seen has no deleted ones behind it, even when
+        // the days that entries live were made fewer.
+        let ttl = (created_at.as_secs() + self.config.message_ttl_days * SECS_PER_DAY)
+            .max(tail.map_or(0, |tail| tail.expires_at));
+        EntryRow::new(room, seq, draft, created_at, ttl)
+    }
+
+    /// Closes a room for ever.
+    ///
+    /// # Errors
+    /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, or `ROOM_BUSY` when too many write at once until `deadline`.
+    pub async fn close_room(&self, room: &RoomId, by: &UserId, now: Timestamp, deadline: Instant) -> Result<(), Error> {
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let tail = self.tail(room).await?;
+            if self.close_behind(room, by, CloseReason::Closed, tail, now).await? {
+                return Ok(());
+            }
+            if !backoff.pause().await {
+                return Err(Error::RoomBusy);
+            }
+        }
+    }
+
+    /// Closes a room for ever unless somebody has written to it behind `tail`; tells whether it did.
+    ///
+    /// # Errors
+    /// As [`Store::close_room`].
+    pub async fn close_idle(&self, room: &RoomId, tail: Option<Tail>, now: Timestamp) -> Result<bool, Error> {
+        self.close_behind(room, &UserId::system(), CloseReason::Idle, tail, now).await
+    }
+
+    async fn close_behind(
+        &self,
+        room: &RoomId,
+        by: &UserId,
+        reason: CloseReason,
+        tail: Option<Tail>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let seq = self.free_seq(room, tail, now).await?.ok_or(Error::RoomClosed)?;
+        let draft = Draft {
+            user: by.clone(),
+            name: by.as_name(),
+            style: Style::default(),
+            content: reason.into(),
+            reply_to: None,
+            client_id: None,
+        };
+        let row = EntryRow { kind: Kind::Closed, ..self.entry_row(room, seq, &draft, tail, now) };
+        let items = vec![
+            TransactWriteItem::builder().put(self.new_entry(&row)?).build(),
+            TransactWriteItem::builder().update(self.closing(room, seq, now)?).build(),
+        ];
+        match self.transact(items).await? {
+            Ok(()) => Ok(true),
+            Err(refused) if refused.get(1) == Some(&true) => Err(match self.room(room).await? {
+                None => Error::RoomNotFound,
+                Some(_) => Error::RoomClosed,
+            }),
+            Err(_) => Ok(false),
+        }
+    }
+
     async fn note_end(&self, room: &RoomId, seq: Seq) {
         if seq.is_multiple_of(LIFT_EVERY)
             && let Err(error) = self.lift_last_seq(room, seq).await
@@ -221,13 +311,30 @@ impl Store {
             Some(tail) if !tail.is_expired(now) => Ok(tail.seq.next()),
             _ => {
                 let row = self.room(room).await?.ok_or(Error::RoomNotFound)?;
-                let noted = tail.map_or(Seq::ZERO, |tail| tail.seq).max(row.last_seq);
-                let lifetime_ms = self.config.message_ttl_days * SECS_PER_DAY * 1000;
-                // In a room younger than its messages live, none can have expired: there has been none.
-                let untouched = noted == Seq::ZERO && now.millis_since(row.created_at) < lifetime_ms;
-                Ok(if untouched { noted.next() } else { noted.plus(RESTART_GAP) })
+                Ok(self.restart(&row, tail, now))
             }
         }
+    }
+
+    /// As [`Store::next_seq`], and `None` in a room that is closed.
+    async fn free_seq(&self, room: &RoomId, tail: Option<Tail>, now: Timestamp) -> Result<Option<Seq>, Error> {
+        match tail {
+            Some(tail) if tail.is_closing => Ok(None),
+            Some(tail) if !tail.is_expired(now) => Ok(Some(tail.seq.next())),
+            _ => {
+                // The entry that tells may have expired.
+                let row = self.room(room).await?.ok_or(Error::RoomNotFound)?;
+                Ok((row.status == RoomStatus::Active).then(|| self.restart(&row, tail, now)))
+            }
+        }
+    }
+
+    fn restart(&self, row: &Room, tail: Option<Tail>, now: Timestamp) -> Seq {
+        let noted = tail.map_or(Seq::ZERO, |tail| tail.seq).max(row.last_seq);
+        let lifetime_ms = self.config.message_ttl_days * SECS_PER_DAY * 1000;
+        // In a room younger than its messages live, none can have expired: there has been none.
+        let untouched = noted == Seq::ZERO && now.millis_since(row.created_at) < lifetime_ms;
+        if untouched { noted.next() } else { noted.plus(RESTART_GAP) }
     }
 
     async fn put_entry(&self, row: EntryRow) -> Result<Put, Error> {
@@ -267,13 +374,7 @@ impl Store {
             digest: once.digest.clone(),
             ttl: row.ttl,
         };
-        let entry = types::Put::builder()
-            .table_name(self.name(&MESSAGES))
-            .set_item(Some(item_of(&row)?))
-            .condition_expression("attribute_not_exists(#room)")
-            .expression_attribute_names("#room", MESSAGES.partition_key)
-            .build()
-            .map_err(Error::internal)?;
+        let entry = self.new_entry(&row)?;
         let id = types::Put::builder()
             .table_name(self.name(&MESSAGES))
             .set_item(Some(item_of(&used)?))
@@ -289,6 +390,17 @@ impl Store {
             Err(refused) if refused.get(1) == Some(&true) => self.sent_before(&row.room_id, once).await,
             Err(_) => Ok(Put::Taken),
         }
+    }
+
+    /// The part of a transaction that writes an entry: if its place is free.
+    fn new_entry(&self, row: &EntryRow) -> Result<types::Put, Error> {
+        types::Put::builder()
+            .table_name(self.name(&MESSAGES))
+            .set_item(Some(item_of(row)?))
+            .condition_expression("attribute_not_exists(#room)")
+            .expression_attribute_names("#room", MESSAGES.partition_key)
+            .build()
+            .map_err(Error::internal)
     }
 
     async fn sent_before(&self, room: &RoomId, once: &Once) -> Result<Put, Error> {
@@ -307,7 +419,7 @@ impl Store {
         }
     }
 
-    /// Up to `limit` entries, oldest first, and whether there are more in the direction of reading. What has expired
+    /// Up to `limit` messages, oldest first, and whether there are more in the direction of reading. What has expired
     /// is not there, deleted yet or not.
     pub async fn entries(
         &self,
@@ -326,9 +438,11 @@ impl Store {
         let wanted = limit + 1;
         let mut items = self
             .entries_between(room, from, to)
-            .filter_expression("#ttl > :now")
+            .filter_expression("#ttl > :now AND #kind = :message")
             .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_names("#kind", KIND)
             .expression_attribute_values(":now", number(now.as_secs()))
+            .expression_attribute_values(":message", text(Kind::Message.as_str()))
             .scan_index_forward(forward)
             .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
             .into_paginator()
@@ -348,7 +462,7 @@ impl Store {
         Ok((entries, more))
     }
 
-    /// How many entries behind `after` others than `user` wrote: exact up to `most`, and no more than one above it.
+    /// How many messages behind `after` others than `user` wrote: exact up to `most`, and no more than one above it.
     pub async fn count_of_others(
         &self,
         room: &RoomId,
@@ -359,8 +473,10 @@ impl Store {
     ) -> Result<usize, Error> {
         let mut pages = self
             .entries_between(room, after.next(), Seq::MAX)
-            .filter_expression("#ttl > :now AND #user <> :user")
+            .filter_expression("#ttl > :now AND #kind = :message AND #user <> :user")
             .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_names("#kind", KIND)
+            .expression_attribute_values(":message", text(Kind::Message.as_str()))
             .expression_attribute_names("#user", "userId")
             .expression_attribute_values(":now", number(now.as_secs()))
             .expression_attribute_values(":user", text(user.as_str()))
@@ -377,7 +493,7 @@ impl Store {
         Ok(count.min(most + 1))
     }
 
-    /// The newest entry, unless it has expired.
+    /// The newest message, unless it has expired.
     pub async fn newest(&self, room: &RoomId, now: Timestamp) -> Result<Option<Entry>, Error> {
         Ok(self.entries(room, Page::Latest, 1, now).await?.0.pop())
     }

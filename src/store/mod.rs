@@ -1,8 +1,10 @@
 //! What is remembered, in DynamoDB. The only place that names a table or an attribute.
 
 mod connections;
+mod invites;
 mod members;
 mod messages;
+mod places;
 mod rooms;
 mod subscriptions;
 pub mod tables;
@@ -14,8 +16,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, WriteRequest};
+use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -24,8 +28,10 @@ use crate::config::{Config, TableNames};
 use crate::error::Error;
 
 pub use connections::Connection;
-pub use members::PARTICIPANTS_PAGE;
+pub use invites::Invite;
+pub use members::{PARTICIPANTS_PAGE, Standing};
 pub use messages::{Appended, Page};
+pub use places::Filing;
 pub use rooms::{Admission, MAX_FOUNDERS};
 pub use subscriptions::{Channel, Subscription};
 use tables::{Key, Table};
@@ -154,6 +160,18 @@ impl Backoff {
         self.most = (self.most * 2).min(Self::LONGEST);
         true
     }
+}
+
+/// A query's rows, page by page.
+fn pages<T: DeserializeOwned + Send>(
+    query: QueryFluentBuilder,
+) -> impl Stream<Item = Result<Vec<T>, Error>> + Send + Unpin + use<T> {
+    Box::pin(stream::unfold(query.into_paginator().send(), |mut pages| async {
+        let page = pages.next().await?;
+        let rows =
+            page.map_err(failed).and_then(|page| page.items.unwrap_or_default().into_iter().map(row_of).collect());
+        Some((rows, pages))
+    }))
 }
 
 fn row_of<T: DeserializeOwned>(item: Item) -> Result<T, Error> {

@@ -1,10 +1,10 @@
 //! Who is live on a channel.
 
-use futures_util::stream::{self, Stream, TryStreamExt};
+use futures_util::stream::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::tables::{SUBSCRIPTIONS, TTL};
-use super::{Store, delete, failed, number, put, row_of, text};
+use super::{Store, delete, number, pages, put, text};
 use crate::domain::{ConnectionId, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 
@@ -88,7 +88,7 @@ impl Store {
         channel: &Channel,
         now: Timestamp,
     ) -> impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + use<> {
-        let pages = self
+        let query = self
             .client
             .query()
             .table_name(self.name(&SUBSCRIPTIONS))
@@ -98,15 +98,8 @@ impl Store {
             .filter_expression("#ttl > :now")
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":now", number(now.as_secs()))
-            .consistent_read(true)
-            .into_paginator()
-            .send();
-        Box::pin(stream::unfold(pages, |mut pages| async {
-            let page = pages.next().await?;
-            let rows =
-                page.map_err(failed).and_then(|page| page.items.unwrap_or_default().into_iter().map(row_of).collect());
-            Some((rows, pages))
-        }))
+            .consistent_read(true);
+        pages(query)
     }
 
     /// Everybody live on a channel, at once: for a user's own devices, and for what is told of a room.

@@ -55,8 +55,16 @@ pub const ROOMS: Table = Table {
     partition_key: "id",
     sort_key: None,
     ttl: None,
-    indexes: &[],
+    indexes: &[ROOMS_BY_PLACE, ROOMS_BY_ACTIVITY],
 };
+
+/// Active rooms that have a place, by the cell that it is filed under.
+pub const ROOMS_BY_PLACE: Index =
+    Index { name: "byPlace", partition_key: "cell", sort_key: "spot", includes: &["location", "radius", "roomType"] };
+
+/// Active rooms that close by themselves, by the last activity that was noted (ISO 8601).
+pub const ROOMS_BY_ACTIVITY: Index =
+    Index { name: "byActivity", partition_key: "sweep", sort_key: "activeAt", includes: &[] };
 
 /// Who is connected, and to which channels. TTL: just over the two hours that API Gateway gives a connection.
 pub const CONNECTIONS: Table = Table {
@@ -78,7 +86,7 @@ pub const SUBSCRIPTIONS: Table = Table {
     indexes: &[],
 };
 
-/// Who belongs to which room, connected or not.
+/// Who belongs to which room, connected or not; and who is banned from it.
 pub const MEMBERS: Table = Table {
     default_name: "Members",
     variable: "MEMBERS_TABLE",
@@ -89,8 +97,12 @@ pub const MEMBERS: Table = Table {
 };
 
 /// A room's members, for its list of participants.
-pub const MEMBERS_BY_ROOM: Index =
-    Index { name: "byRoom", partition_key: "roomId", sort_key: "userId", includes: &["role", "joinedAt", "name"] };
+pub const MEMBERS_BY_ROOM: Index = Index {
+    name: "byRoom",
+    partition_key: "roomId",
+    sort_key: "userId",
+    includes: &["role", "status", "joinedAt", "name"],
+};
 
 /// The log: what was said, in order. TTL: `MESSAGE_TTL_DAYS`.
 pub const MESSAGES: Table = Table {
@@ -102,4 +114,14 @@ pub const MESSAGES: Table = Table {
     indexes: &[],
 };
 
-pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES];
+/// What lets somebody into a private room. TTL: when it expires.
+pub const INVITES: Table = Table {
+    default_name: "Invites",
+    variable: "INVITES_TABLE",
+    partition_key: "roomId",
+    sort_key: Some("invite"),
+    ttl: Some(TTL),
+    indexes: &[],
+};
+
+pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES];

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use aws_lambda_events::query_map::QueryMap;
 use serde_json::{Map, Value};
 
-use crate::domain::{ClientMessageId, Content, Name, RoomId, RoomType, Seq, UserId};
+use super::frames::LARGEST_FRAME_BYTES;
+use crate::domain::{ClientMessageId, Content, InviteCode, Metres, Name, Role, RoomId, RoomType, Seq, UserId};
 use crate::error::Error;
 use crate::routes::Route;
 
@@ -14,11 +15,13 @@ const ALIASES: &[&[&str]] = &[&["content", "message", "text", "data"], &["userNa
 /// Most characters of a client's `requestId`.
 const REQUEST_ID_CHARS: usize = 64;
 
-/// The fields of one frame. `null` is as good as absent.
+/// The fields of one frame, or of one HTTP request. `null` is as good as absent.
 #[derive(Debug, Default)]
 pub struct Fields {
     fields: Map<String, Value>,
     has_data: bool,
+    /// They come from a query, where everything is text: numbers too.
+    is_query: bool,
     /// Fields that came under two names with two values. Whoever asks for one is told.
     ambiguous: Vec<&'static str>,
 }
@@ -50,12 +53,60 @@ impl Fields {
     /// The query of a handshake, read by the same rules. Of a parameter that is repeated, the last one counts.
     pub fn of_query(query: &QueryMap) -> Self {
         let object = query.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
-        Self::of(object).without_aliases()
+        Self { is_query: true, ..Self::of(object) }.without_aliases()
+    }
+
+    /// An HTTP request: the JSON object of its body or, without a body, its query; what its path names; and from the
+    /// query in any case who is asking.
+    ///
+    /// # Errors
+    /// `TOO_LARGE`, and `INVALID_FIELD` for a body that is no JSON object or says that it is something else.
+    pub fn of_http(
+        content_type: Option<&str>,
+        body: &[u8],
+        query: impl Iterator<Item = (String, String)>,
+        path: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let invalid = |field, problem| Err(Error::InvalidField { field, problem });
+        let query: Map<String, Value> = query.map(|(name, value)| (name, Value::from(value))).collect();
+        let mut fields = if body.is_empty() {
+            Self { is_query: true, ..Self::of(query) }.without_aliases()
+        } else if body.len() > LARGEST_FRAME_BYTES {
+            return Err(Error::TooLarge);
+        } else if content_type.is_some_and(|kind| !is_json(kind)) {
+            return invalid("content-type", "must be application/json");
+        } else {
+            let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
+                return invalid("body", "must be a JSON object");
+            };
+            let mut fields = Self::of(object).without_aliases();
+            if let Some(user) = query.get("userId") {
+                fields.also("userId", user.clone());
+            }
+            fields
+        };
+        for (name, value) in path {
+            for known in ["roomId", "invite"] {
+                if name == known {
+                    fields.also(known, value.clone().into());
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    /// A field's value from another place, which must be the same.
+    fn also(&mut self, field: &'static str, value: Value) {
+        if self.fields.get(field).is_some_and(|known| *known != value) {
+            self.ambiguous.push(field);
+        }
+        self.fields.insert(field.to_owned(), value);
     }
 
     fn of(mut object: Map<String, Value>) -> Self {
         object.retain(|_, value| !value.is_null());
-        Self { has_data: object.contains_key("data"), fields: object, ambiguous: Vec::new() }
+        let has_data = object.contains_key("data");
+        Self { has_data, fields: object, is_query: false, ambiguous: Vec::new() }
     }
 
     /// Brings every field under its first name.
@@ -83,7 +134,15 @@ impl Fields {
         if self.ambiguous.contains(&field) {
             return Err(Error::AmbiguousField { field });
         }
-        self.fields.remove(field).map(|value| T::read(field, value)).transpose()
+        let Some(value) = self.fields.remove(field) else { return Ok(None) };
+        let value = match value {
+            // What is no number stays text, and is refused as such.
+            Value::String(text) if self.is_query && T::IS_NUMBER => {
+                text.parse().map(Value::Number).unwrap_or(Value::String(text))
+            }
+            value => value,
+        };
+        T::read(field, value).map(Some)
     }
 
     /// # Errors
@@ -97,6 +156,8 @@ impl Fields {
 pub trait Field: Sized {
     /// How an error goes on after the field's name.
     const PROBLEM: &'static str;
+    /// Whether it is a JSON number.
+    const IS_NUMBER: bool = false;
 
     fn of_value(value: Value) -> Option<Self>;
 
@@ -115,9 +176,10 @@ fn string(value: Value) -> Option<String> {
 }
 
 macro_rules! fields {
-    ($($type:ty, $problem:literal, $of_value:expr;)+) => {$(
+    ($is_number:literal; $($type:ty, $problem:literal, $of_value:expr;)+) => {$(
         impl Field for $type {
             const PROBLEM: &'static str = $problem;
+            const IS_NUMBER: bool = $is_number;
 
             fn of_value(value: Value) -> Option<Self> {
                 let of_value: fn(Value) -> Option<Self> = $of_value;
@@ -135,12 +197,50 @@ pub struct Color(pub String);
 pub struct Limit(pub usize);
 /// A place in a list.
 pub struct Cursor(pub String);
+impl Cursor {
+    /// A cursor that no page gave.
+    pub fn invalid() -> Error {
+        Error::InvalidField { field: "cursor", problem: Self::PROBLEM }
+    }
+}
+
 /// Positions in several rooms.
 pub struct Cursors(pub BTreeMap<RoomId, Seq>);
 /// How many may be in a room.
 pub struct Places(pub u64);
+/// Degrees north, -90 to 90.
+pub struct Latitude(pub f64);
+/// Degrees east, -180 to 180.
+pub struct Longitude(pub f64);
+/// From how far away a room is near.
+pub struct RoomRadius(pub Metres);
+/// How far a search looks.
+pub struct SearchRadius(pub Metres);
+/// How often an invite can be used.
+pub struct Uses(pub u64);
+/// For how long an invite can be used.
+pub struct Seconds(pub i64);
 
-fields! {
+fields! { true;
+    Latitude, "must be a number of degrees from -90 to 90", |value| number_within(&value, -90.0, 90.0).map(Self);
+    Longitude, "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0).map(Self);
+    RoomRadius, "must be a number of metres from 1 to 10000",
+        |value| number_within(&value, 1.0, 10_000.0).map(Metres::new).map(Self);
+    SearchRadius, "must be a number of metres from 0 to 50000",
+        |value| number_within(&value, 0.0, 50_000.0).map(Metres::new).map(Self);
+    Seq, "must be a seq: a whole number from 0 to 9007199254740991",
+        |value| Self::new(value.as_u64()?).ok();
+    Limit, "must be a whole number, at least 1",
+        |value| value.as_f64().filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| Self(limit.min(100.0) as usize));
+    Places, "must be a whole number from 1 to 1000000",
+        |value| value.as_u64().filter(|places| (1..=1_000_000).contains(places)).map(Self);
+    Uses, "must be a whole number from 1 to 1000000",
+        |value| value.as_u64().filter(|uses| (1..=1_000_000).contains(uses)).map(Self);
+    Seconds, "must be a whole number from 1 to 31536000",
+        |value| value.as_i64().filter(|seconds| (1..=31_536_000).contains(seconds)).map(Self);
+}
+
+fields! { false;
     RequestId, "must be a string of at most 64 characters",
         |value| string(value).filter(|id| id.chars().count() <= REQUEST_ID_CHARS).map(RequestId);
     UserId, "must be a user id: a string of 1 to 128 characters without control characters",
@@ -165,23 +265,35 @@ fields! {
         |value| string(value).filter(|text| is_line(text, 512)).map(Icon);
     Color, "must be a string of at most 64 characters without control characters",
         |value| string(value).filter(|text| is_line(text, 64)).map(Color);
-    Seq, "must be a seq: a whole number from 0 to 9007199254740991",
-        |value| Self::new(value.as_u64()?).ok();
+    InviteCode, "must be an invite: a string of 1 to 128 characters without control characters",
+        |value| string(value)?.try_into().ok();
+    Role, "must be \"owner\", \"admin\" or \"member\"", |value| match value.as_str()? {
+        "owner" => Some(Self::Owner),
+        "admin" => Some(Self::Admin),
+        "member" => Some(Self::Member),
+        _ => None,
+    };
     bool, "must be true or false", |value| value.as_bool();
     RoomType, "must be \"public\" or \"private\"", |value| match value.as_str()? {
         "public" => Some(Self::Public),
         "private" => Some(Self::Private),
         _ => None,
     };
-    Limit, "must be a whole number, at least 1",
-        |value| value.as_f64().filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| Self(limit.min(100.0) as usize));
-    Places, "must be a whole number from 1 to 1000000",
-        |value| value.as_u64().filter(|places| (1..=1_000_000).contains(places)).map(Self);
     Vec<UserId>, "must be a list of user ids: strings of 1 to 128 characters without control characters",
         |value| match value {
             Value::Array(ids) => ids.into_iter().map(UserId::of_value).collect(),
             _ => None,
         };
+}
+
+fn number_within(value: &Value, least: f64, most: f64) -> Option<f64> {
+    value.as_f64().filter(|number| (least..=most).contains(number))
+}
+
+/// Whether a content type is JSON, with parameters or without.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 fn is_line(text: &str, most_chars: usize) -> bool {

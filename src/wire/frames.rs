@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    ClientMessageId, Draft, Entry, MessageId, Name, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    ClientMessageId, Draft, Entry, InviteCode, Location, MessageId, Metres, Name, Role, RoomId, RoomStatus, RoomType,
+    Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::routes::Route;
@@ -88,8 +89,38 @@ pub enum Frame {
     Left {
         room_id: RoomId,
         user_id: UserId,
-        reason: &'static str,
+        reason: LeaveReason,
     },
+    RoomClosed {
+        room_id: RoomId,
+        reason: &'static str,
+        /// Who closed it, if somebody did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_id: Option<UserId>,
+    },
+    /// Over HTTP alone.
+    Near {
+        rooms: Vec<NearRoom>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<String>,
+    },
+    /// Over HTTP alone.
+    Invite {
+        room_id: RoomId,
+        invite: InviteCode,
+        #[serde(serialize_with = "Timestamp::serialize_iso")]
+        expires_at: Timestamp,
+        max_uses: u64,
+    },
+}
+
+/// Why somebody is no longer in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaveReason {
+    Left,
+    Removed,
+    Banned,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -184,9 +215,18 @@ pub struct RoomFrame {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_participants: Option<u64>,
     pub participant_count: u64,
-    pub last_seq: Seq,
-    /// Users, not connections.
-    pub online_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub road_name: Option<Name>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radius: Option<Metres>,
+    /// Absent where many rooms are looked through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seq: Option<Seq>,
+    /// Users, not connections. Absent where many rooms are looked through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online_count: Option<u64>,
     /// Absent in a list of rooms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub participants: Option<Vec<Participant>>,
@@ -209,6 +249,17 @@ pub struct ListedRoom {
     pub last_message: Option<Frame>,
 }
 
+/// A room that was searched for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NearRoom {
+    /// `roomId` once more.
+    pub id: RoomId,
+    #[serde(flatten)]
+    pub room: RoomFrame,
+    pub distance: Metres,
+}
+
 /// What a client missed in a room, or why it is not told.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
@@ -226,6 +277,9 @@ pub enum Resumed {
         reset: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         oldest_seq: Option<Seq>,
+        /// Set where nothing more will be said.
+        #[serde(skip_serializing_if = "is_false")]
+        closed: bool,
     },
     Refused {
         error: Refusal,
@@ -307,11 +361,14 @@ impl Frame {
         json(self)
     }
 
-    /// The frame as the body of an HTTP answer, which needs no `type`.
+    /// The frame as the body of an HTTP answer, which needs no `type`. There a room has an `id` as well.
     pub fn to_body(&self) -> String {
         let mut body = serde_json::to_value(self).unwrap_or_default();
         if let Some(fields) = body.as_object_mut() {
             fields.remove("type");
+            if let Self::Room(room) = self {
+                fields.insert("id".to_owned(), room.room_id.as_str().into());
+            }
         }
         body.to_string()
     }

@@ -4,12 +4,12 @@ mod fields;
 mod frames;
 mod requests;
 
-pub use fields::Fields;
+pub use fields::{Cursor, Fields};
 pub use frames::{
-    ENVELOPE_BYTES, Frame, LARGEST_FRAME_BYTES, ListedRoom, Message, Participant, Presence, Resumed, RoomFrame,
-    fitting, size_of,
+    ENVELOPE_BYTES, Frame, LARGEST_FRAME_BYTES, LeaveReason, ListedRoom, Message, NearRoom, Participant, Presence,
+    Resumed, RoomFrame, fitting, size_of,
 };
 pub use requests::{
-    Broadcast, CreateRoom, Handshake, History, JoinRoom, LeaveRoom, ListRooms, MarkRead, Recipient, Resume, RoomInfo,
-    SendMessage, Typing,
+    AboutMember, Broadcast, CreateRoom, FoundRoom, Handshake, History, InRoom, JoinRoom, ListRooms, MakeInvite,
+    MarkRead, Recipient, Resume, RevokeInvite, RoomInfo, SearchRooms, SendMessage, SetRole, Typing,
 };

@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 use aws_lambda_events::query_map::QueryMap;
 use serde_json::Value;
 
-use super::fields::{Color, Cursor, Cursors, Field, Fields, Icon, Limit, Places};
-use crate::domain::{ClientMessageId, Content, Name, RoomId, RoomType, Seq, Style, UserId};
+use super::fields::{
+    Color, Cursor, Cursors, Field, Fields, Icon, Latitude, Limit, Longitude, Places, RoomRadius, SearchRadius, Seconds,
+    Uses,
+};
+use crate::domain::{
+    ClientMessageId, Content, InviteCode, Location, Metres, Name, Place, Role, RoomId, RoomType, Seq, Style, UserId,
+};
 use crate::error::Error;
 use crate::store::Page;
 
@@ -151,25 +156,167 @@ pub struct JoinRoom {
     pub room: RoomId,
     pub name: Option<Name>,
     pub style: Style,
+    /// What a private room is joined with.
+    pub invite: Option<InviteCode>,
 }
 
 impl TryFrom<Fields> for JoinRoom {
     type Error = Error;
 
     fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)?, name: name(&mut fields, "userName")?, style: style(&mut fields)? })
+        Ok(Self {
+            room: room(&mut fields)?,
+            name: name(&mut fields, "userName")?,
+            style: style(&mut fields)?,
+            invite: fields.take("invite")?,
+        })
     }
 }
 
-pub struct LeaveRoom {
+/// A request that a room's id says all about: to leave it, to close it.
+pub struct InRoom {
     pub room: RoomId,
 }
 
-impl TryFrom<Fields> for LeaveRoom {
+impl TryFrom<Fields> for InRoom {
     type Error = Error;
 
     fn try_from(mut fields: Fields) -> Result<Self, Error> {
         Ok(Self { room: room(&mut fields)? })
+    }
+}
+
+/// A room that is to be at a place.
+pub struct FoundRoom {
+    pub name: Option<Name>,
+    pub room_type: RoomType,
+    pub place: Place,
+    pub max_participants: Option<u64>,
+    /// How the creator is called.
+    pub user_name: Option<Name>,
+}
+
+impl FoundRoom {
+    const DEFAULT_RADIUS: Metres = Metres::new(1_000.0);
+}
+
+impl TryFrom<Fields> for FoundRoom {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self {
+            place: Place {
+                location: location(&mut fields)?,
+                road_name: name(&mut fields, "roadName")?,
+                radius: fields.take::<RoomRadius>("radius")?.map_or(Self::DEFAULT_RADIUS, |radius| radius.0),
+            },
+            name: name(&mut fields, "roomName")?,
+            room_type: fields.take("roomType")?.unwrap_or_default(),
+            max_participants: fields.take::<Places>("maxParticipants")?.map(|places| places.0),
+            user_name: name(&mut fields, "userName")?,
+        })
+    }
+}
+
+fn location(fields: &mut Fields) -> Result<Location, Error> {
+    let (latitude, longitude) = (fields.need::<Latitude>("latitude")?, fields.need::<Longitude>("longitude")?);
+    Location::new(latitude.0, longitude.0)
+        .ok_or(Error::InvalidField { field: "latitude", problem: "and `longitude` must be a place on earth" })
+}
+
+pub struct SearchRooms {
+    pub around: Location,
+    /// Both, when not given.
+    pub room_type: Option<RoomType>,
+    pub radius: Metres,
+    /// 1 to 100.
+    pub limit: usize,
+    /// Behind which of the rooms the page begins, as the page before told.
+    pub cursor: Option<String>,
+}
+
+impl SearchRooms {
+    const DEFAULT_RADIUS: Metres = Metres::new(5_000.0);
+    const DEFAULT_LIMIT: usize = 50;
+}
+
+impl TryFrom<Fields> for SearchRooms {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self {
+            around: location(&mut fields)?,
+            room_type: fields.take("roomType")?,
+            radius: fields.take::<SearchRadius>("radius")?.map_or(Self::DEFAULT_RADIUS, |radius| radius.0),
+            limit: fields.take::<Limit>("limit")?.map_or(Self::DEFAULT_LIMIT, |limit| limit.0),
+            cursor: fields.take::<Cursor>("cursor")?.map(|cursor| cursor.0),
+        })
+    }
+}
+
+pub struct MakeInvite {
+    pub room: RoomId,
+    pub max_uses: u64,
+    pub lifetime_seconds: i64,
+}
+
+impl MakeInvite {
+    const DEFAULT_USES: u64 = 1;
+    const DEFAULT_LIFETIME_SECONDS: i64 = 86_400;
+}
+
+impl TryFrom<Fields> for MakeInvite {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self {
+            room: room(&mut fields)?,
+            max_uses: fields.take::<Uses>("maxUses")?.map_or(Self::DEFAULT_USES, |uses| uses.0),
+            lifetime_seconds: fields
+                .take::<Seconds>("expiresInSeconds")?
+                .map_or(Self::DEFAULT_LIFETIME_SECONDS, |seconds| seconds.0),
+        })
+    }
+}
+
+pub struct RevokeInvite {
+    pub room: RoomId,
+    pub invite: InviteCode,
+}
+
+impl TryFrom<Fields> for RevokeInvite {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self { room: room(&mut fields)?, invite: fields.need("invite")? })
+    }
+}
+
+/// A request about another user in a room.
+pub struct AboutMember {
+    pub room: RoomId,
+    pub user: UserId,
+}
+
+impl TryFrom<Fields> for AboutMember {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self { room: room(&mut fields)?, user: fields.need("userId")? })
+    }
+}
+
+pub struct SetRole {
+    pub room: RoomId,
+    pub user: UserId,
+    pub role: Role,
+}
+
+impl TryFrom<Fields> for SetRole {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self { room: room(&mut fields)?, user: fields.need("userId")?, role: fields.need("role")? })
     }
 }
 

@@ -94,6 +94,7 @@ async fn who_leaves_is_announced_and_hears_nothing_of_the_room_on_any_device() {
 
     assert_eq!(ack, json!({ "type": "ack", "action": "leaveRoom", "roomId": "tea" }));
     assert_eq!(ana.hears("left").await, json!({ "type": "left", "roomId": "tea", "userId": "ben", "reason": "left" }));
+    assert_eq!(laptop.hears("left").await["userId"], "ben");
     ana.says("tea", "gone?").await;
     phone.hears_nothing().await;
     laptop.hears_nothing().await;

@@ -53,6 +53,7 @@ pub const ROOMS: [&str; 4] = ["tea", "coffee", "cocoa", "water"];
 
 const PLAN: Plan = Plan {
     store_throttled: 10,
+    transaction_conflict: 50,
     store_answer_lost: 10,
     post_gone: 5,
     post_throttled: 20,

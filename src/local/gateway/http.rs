@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::cors::{self, Cors};
 use super::events::{self, HttpRequest};
 use super::{Gateway, IntegrationError};
 use crate::routes::Route;
@@ -23,15 +24,32 @@ use crate::routes::Route;
 /// The largest body that an HTTP API takes.
 const BODY_BYTES: usize = 10 * 1024 * 1024;
 
-pub fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> JoinHandle<()> {
-    super::serve(listener, Router::new().fallback(request).with_state(gateway))
+struct Api {
+    gateway: Arc<Gateway>,
+    cors: Cors,
+}
+
+/// Serves the API until the stack ends. Pages of `origins` may ask it, `*` stands for all.
+pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, origins: Vec<String>) -> JoinHandle<()> {
+    let api = Arc::new(Api { gateway, cors: Cors::new(origins) });
+    super::serve(listener, Router::new().fallback(request).with_state(api))
 }
 
 async fn request(
-    State(gateway): State<Arc<Gateway>>,
+    State(api): State<Arc<Api>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request<Body>,
 ) -> Response {
+    if request.method() == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, api.cors.of_preflight(request.headers())).into_response();
+    }
+    let cors = api.cors.of_answer(request.headers());
+    let mut response = integrated(&api.gateway, peer, request).await;
+    response.headers_mut().extend(cors);
+    response
+}
+
+async fn integrated(gateway: &Gateway, peer: SocketAddr, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
     let Some((route, path_parameters)) = selected(parts.method.as_str(), parts.uri.path()) else {
         return told(StatusCode::NOT_FOUND, "Not Found");
@@ -40,7 +58,7 @@ async fn request(
         return told(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
     let event = events::http(
-        &gateway,
+        gateway,
         HttpRequest {
             route_key: route.key(),
             method: parts.method.as_str(),
@@ -104,7 +122,9 @@ fn respond(answer: Value) -> Response {
     for (name, value) in headers {
         let name = HeaderName::try_from(name.as_str());
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value))
+            && !cors::is_cors(&name)
+        {
             response.headers_mut().insert(name, value);
         }
     }

@@ -2,6 +2,7 @@
 //! and captures on real accounts.
 
 mod connections;
+mod cors;
 mod events;
 pub mod http;
 pub mod websocket;

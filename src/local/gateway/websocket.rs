@@ -233,7 +233,7 @@ impl Session {
 fn selected(body: &str) -> Route {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let key = body["action"].as_str().and_then(Route::of_key);
-    key.filter(|route| !route.is_http()).unwrap_or(Route::Default)
+    key.filter(|route| route.is_websocket()).unwrap_or(Route::Default)
 }
 
 /// What API Gateway itself tells a client, with its very spacing.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jsonwebtoken::{EncodingKey, Header};
@@ -53,6 +53,11 @@ impl World {
 
     /// In which the function finds these variables.
     pub async fn with(environment: &[(&str, &str)]) -> Self {
+        Self::changed(environment, |options| options).await
+    }
+
+    /// As `with`, on a stack that differs from the usual one.
+    pub async fn changed(environment: &[(&str, &str)], change: impl FnOnce(Options) -> Options) -> Self {
         let logs = Arc::new(Logs::default());
         let sink = Arc::clone(&logs);
         let logged = move |line: &str| {
@@ -61,7 +66,8 @@ impl World {
         };
         let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), Arc::new(logged));
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let stack = Stack::start(Options { environment, ..options }).await.unwrap();
+        let options = Options { environment, ..options };
+        let stack = Stack::start(change(options)).await.unwrap();
         Self { stack, logs }
     }
 
@@ -116,6 +122,11 @@ impl World {
     /// Lets the events that follow come from so much later.
     pub fn time_passes(&self, seconds: u64) {
         self.stack.clock().advance(Duration::from_secs(seconds));
+    }
+
+    /// Calls the function by its schedule, and returns when it is done.
+    pub async fn is_swept(&self) {
+        self.stack.call_by_schedule().await;
     }
 
     /// What the function asked of DynamoDB since this was last called.
@@ -192,5 +203,29 @@ impl World {
     pub async fn rows_with(&self, table: &str, attribute: &str, value: &str) -> usize {
         let value = AttributeValue::S(value.to_owned());
         self.rows(table).await.into_iter().filter(|row| row.get(attribute) == Some(&value)).count()
+    }
+
+    /// Lets the tables know a connection that API Gateway does not, as when `$disconnect` was lost.
+    pub async fn is_haunted_by(&self, id: &str, room: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let number = |value: u128| AttributeValue::N(value.to_string());
+        let channels = ["user#ghost".to_owned(), format!("room#{room}"), "room#lobby".to_owned()];
+        let common = HashMap::from([
+            ("connectionId".to_owned(), text(id)),
+            ("userId".to_owned(), text("ghost")),
+            ("name".to_owned(), text("ghost")),
+            ("connectedAt".to_owned(), number(now.as_millis())),
+            ("ttl".to_owned(), number(u128::from(now.as_secs()) + 7200)),
+        ]);
+        let client = self.dynamodb();
+        for channel in &channels {
+            let mut row = common.clone();
+            row.insert("channel".to_owned(), text(channel));
+            client.put_item().table_name("Subscriptions").set_item(Some(row)).send().await.unwrap();
+        }
+        let mut row = common;
+        row.insert("channels".to_owned(), AttributeValue::Ss(channels.to_vec()));
+        client.put_item().table_name("Connections").set_item(Some(row)).send().await.unwrap();
     }
 }

@@ -1,0 +1,48 @@
+//! EventBridge's schedule: the event by which the function is called every so often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval_at};
+use uuid::Uuid;
+
+use super::REGION;
+use super::clock::Clock;
+use super::runtime::Pool;
+
+/// Calls the function for the first time when `every` has passed, and so on until the stack ends.
+pub fn serve(every: Duration, clock: Clock, pool: Arc<Pool>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut ticks = interval_at(Instant::now() + every, every);
+        loop {
+            ticks.tick().await;
+            fire(&clock, &pool).await;
+        }
+    })
+}
+
+/// Calls the function once, and returns when it is done.
+pub async fn fire(clock: &Clock, pool: &Pool) {
+    if let Err(failure) = pool.invoke(event(clock).to_string()).await {
+        tracing::error!(%failure, "a scheduled event was not handled");
+    }
+}
+
+fn event(clock: &Clock) -> Value {
+    let time = OffsetDateTime::from_unix_timestamp(clock.now().as_secs()).ok();
+    json!({
+        "version": "0",
+        "id": Uuid::new_v4().to_string(),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": time.and_then(|time| time.format(&Rfc3339).ok()),
+        "region": REGION,
+        "resources": [format!("arn:aws:events:{REGION}:000000000000:rule/sweep")],
+        "detail": {},
+    })
+}

@@ -1,0 +1,71 @@
+//! Active rooms by the places that they are at.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use futures_util::future::try_join_all;
+use futures_util::stream::TryStreamExt;
+use serde::Deserialize;
+
+use super::rooms::RoomRow;
+use super::tables::{ROOMS, ROOMS_BY_PLACE};
+use super::{Backoff, Store, failed, pages, row_of, text};
+use crate::domain::{Location, Metres, Room, RoomId, RoomType, Stretch};
+use crate::error::Error;
+
+/// What a search needs to know of a room to tell whether it is near.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Filing {
+    pub id: RoomId,
+    pub location: Location,
+    pub radius: Metres,
+    pub room_type: RoomType,
+}
+
+impl Store {
+    /// All rooms that are filed under `stretches`, each of which is one query and its further pages. It may be a moment
+    /// behind: rooms may be closed already.
+    pub async fn rooms_in(&self, stretches: &[Stretch]) -> Result<Vec<Filing>, Error> {
+        let found = try_join_all(stretches.iter().map(|stretch| {
+            let query = self
+                .client
+                .query()
+                .table_name(self.name(&ROOMS))
+                .index_name(ROOMS_BY_PLACE.name)
+                .key_condition_expression("#cell = :cell AND #spot BETWEEN :from AND :to")
+                .expression_attribute_names("#cell", ROOMS_BY_PLACE.partition_key)
+                .expression_attribute_names("#spot", ROOMS_BY_PLACE.sort_key)
+                .expression_attribute_values(":cell", text(&stretch.cell))
+                .expression_attribute_values(":from", text(&stretch.from))
+                .expression_attribute_values(":to", text(&stretch.to));
+            pages::<Filing>(query).try_concat()
+        }));
+        Ok(found.await?.into_iter().flatten().collect())
+    }
+
+    /// The rooms of these ids, at most 100, as they are now and in no order. Those that are not there are left out.
+    pub async fn rooms_of(&self, ids: impl Iterator<Item = &RoomId>) -> Result<Vec<Room>, Error> {
+        let keys: Vec<_> = ids.map(|id| ROOMS.key(id.as_str())).collect();
+        let mut rooms = Vec::with_capacity(keys.len());
+        if keys.is_empty() {
+            return Ok(rooms);
+        }
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let mut rest = HashMap::from([(self.name(&ROOMS).to_owned(), wanted.map_err(Error::internal)?)]);
+        let mut backoff = Backoff::new();
+        loop {
+            let answer = self.client.batch_get_item().set_request_items(Some(rest)).send().await.map_err(failed)?;
+            for item in answer.responses.unwrap_or_default().into_values().flatten() {
+                rooms.push(row_of::<RoomRow>(item)?.into());
+            }
+            rest = answer.unprocessed_keys.unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(rooms);
+            }
+            if !backoff.pause().await {
+                return Err(Error::Unavailable("rows were left unread by DynamoDB".into()));
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Looking after a room.
+
+use serde_json::{Value, json};
+
+use crate::support::{User, World, token};
+
+/// Ana's room with Ben and Cleo in it, all live.
+async fn room_of_three(world: &World) -> (String, User, User, User) {
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    let mut cleo = world.connect("cleo").await;
+    let tea = ana.creates_room(&["ben", "cleo"]).await;
+    ben.hears("joined").await;
+    cleo.hears("joined").await;
+    (tea, ana, ben, cleo)
+}
+
+fn about(action: &str, room: &str, user: &str) -> Value {
+    json!({ "action": action, "roomId": room, "userId": user })
+}
+
+#[tokio::test]
+async fn who_is_removed_is_told_why_hears_nothing_more_and_may_come_again() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
+    let mut tablet = world.connect("ben").await;
+
+    let ack = ana.ask(about("removeMember", &tea, "ben")).await;
+
+    assert_eq!(ack, json!({ "type": "ack", "action": "removeMember", "roomId": tea }));
+    let told = json!({ "type": "left", "roomId": tea, "userId": "ben", "reason": "removed" });
+    for user in [&mut ben, &mut tablet, &mut cleo] {
+        assert_eq!(user.hears("left").await, told);
+    }
+    ana.says(&tea, "quiet now").await;
+    ben.hears_nothing().await;
+    tablet.hears_nothing().await;
+    let refused = ben.is_refused(json!({ "action": "sendMessage", "roomId": tea, "content": "why?" })).await;
+    assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()));
+    assert_eq!(ana.is_refused(about("removeMember", &tea, "ben")).await, (404, "USER_NOT_FOUND".to_owned()));
+    let room = ben.ask(json!({ "action": "joinRoom", "roomId": tea })).await;
+    assert_eq!(room["participantCount"], 3);
+}
+
+#[tokio::test]
+async fn who_is_banned_is_out_and_stays_out_until_the_ban_is_lifted() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
+
+    assert_eq!(ana.ask(about("banMember", &tea, "ben")).await["type"], "ack");
+    let told = json!({ "type": "left", "roomId": tea, "userId": "ben", "reason": "banned" });
+    assert_eq!(ben.hears("left").await, told);
+    assert_eq!(cleo.hears("left").await, told);
+    // Strangers can be banned too, and nobody twice.
+    assert_eq!(ana.ask(about("banMember", &tea, "eve")).await["type"], "ack");
+    assert_eq!(ana.ask(about("banMember", &tea, "eve")).await["type"], "ack");
+
+    let banned = (403, "BANNED".to_owned());
+    assert_eq!(ben.is_refused(json!({ "action": "joinRoom", "roomId": tea })).await, banned);
+    assert_eq!(world.open(&format!("?userId=eve&roomId={tea}")).await.err(), Some(403));
+    let join = world.post("/rooms/join", json!({ "roomId": tea, "userId": "ben" })).await;
+    assert_eq!(join.refusal(), (403, "BANNED", ""));
+    let refused = ben.is_refused(json!({ "action": "getMessages", "roomId": tea })).await;
+    assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()));
+    // A ban is not lifted by leaving.
+    assert_eq!(ben.ask(json!({ "action": "leaveRoom", "roomId": tea })).await["type"], "ack");
+    assert_eq!(ben.is_refused(json!({ "action": "joinRoom", "roomId": tea })).await, banned);
+    assert_eq!(ben.ask(json!({ "action": "listRooms" })).await["items"], json!([]));
+    let mut again = world.connect("ben").await;
+    ana.says(&tea, "quiet now").await;
+    again.hears_nothing().await;
+    let info = ana.ask(json!({ "action": "roomInfo", "roomId": tea })).await;
+    assert_eq!((&info["participantCount"], info["participants"].as_array().unwrap().len()), (&json!(2), 2));
+
+    assert_eq!(ana.ask(about("unbanMember", &tea, "ben")).await["type"], "ack");
+    assert_eq!(ben.ask(json!({ "action": "joinRoom", "roomId": tea })).await["participantCount"], 3);
+}
+
+#[tokio::test]
+async fn an_owner_shares_the_work_and_the_room_is_told() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
+
+    let ack = ana.ask(json!({ "action": "setRole", "roomId": tea, "userId": "ben", "role": "admin" })).await;
+
+    assert_eq!(ack, json!({ "type": "ack", "action": "setRole", "roomId": tea }));
+    for user in [&mut ben, &mut cleo] {
+        let room = user.hears("room").await;
+        let roles: Vec<_> =
+            room["participants"].as_array().unwrap().iter().map(|one| json!([one["userId"], one["role"]])).collect();
+        assert_eq!(json!(roles), json!([["ana", "owner"], ["ben", "admin"], ["cleo", "member"]]));
+    }
+    assert_eq!(ben.ask(about("removeMember", &tea, "cleo")).await["type"], "ack");
+}
+
+#[tokio::test]
+async fn nobody_rules_over_those_who_rank_as_high() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
+    let forbidden = (403, "FORBIDDEN".to_owned());
+    let role = |user: &str, role: &str| json!({ "action": "setRole", "roomId": tea, "userId": user, "role": role });
+
+    for action in ["removeMember", "banMember", "unbanMember"] {
+        assert_eq!(cleo.is_refused(about(action, &tea, "ben")).await, forbidden, "{action}");
+        assert_eq!(ana.is_refused(about(action, "nowhere", "ben")).await, (404, "ROOM_NOT_FOUND".to_owned()));
+        assert_eq!(ana.is_refused(about(action, "lobby", "ben")).await, forbidden, "{action}");
+    }
+    assert_eq!(cleo.is_refused(role("ben", "admin")).await, forbidden);
+    assert_eq!(ana.is_refused(role("eve", "admin")).await, (404, "USER_NOT_FOUND".to_owned()));
+    assert_eq!(ana.is_refused(role("ben", "king")).await, (400, "INVALID_FIELD".to_owned()));
+    assert_eq!(ana.is_refused(role("ana", "member")).await, forbidden);
+    ana.ask(role("ben", "admin")).await;
+    ana.ask(role("cleo", "admin")).await;
+    for target in ["ana", "cleo", "ben"] {
+        assert_eq!(ben.is_refused(about("removeMember", &tea, target)).await, forbidden, "{target}");
+        assert_eq!(ben.is_refused(about("banMember", &tea, target)).await, forbidden, "{target}");
+        assert_eq!(ben.is_refused(role(target, "member")).await, forbidden, "{target}");
+    }
+    // Another owner does not unseat the creator.
+    ana.ask(role("ben", "owner")).await;
+    assert_eq!(ben.is_refused(role("ana", "member")).await, forbidden);
+    assert_eq!(ben.is_refused(about("banMember", &tea, "ana")).await, forbidden);
+    assert_eq!(ben.ask(role("cleo", "member")).await["type"], "ack");
+}
+
+#[tokio::test]
+async fn an_admin_by_token_looks_after_every_room() {
+    let world = World::with_tokens().await;
+    let connect = async |user: &str, roles: Value| {
+        let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));
+        world.open(&format!("?token={token}")).await.unwrap()
+    };
+    let mut ana = connect("ana", json!([])).await;
+    let mut root = connect("root", json!(["admin"])).await;
+    let tea = ana.creates_room(&["ben"]).await;
+
+    assert_eq!(root.ask(about("removeMember", &tea, "ben")).await["type"], "ack");
+    assert_eq!(root.ask(json!({ "action": "closeRoom", "roomId": tea })).await["type"], "ack");
+    assert_eq!(ana.hears("room-closed").await["userId"], "root");
+}

@@ -1,0 +1,134 @@
+//! Rooms that close by themselves, and what is cleaned up on the way.
+
+use serde_json::json;
+
+use crate::support::World;
+
+const IDLE_SECONDS: u64 = 1_800;
+
+#[tokio::test]
+async fn a_room_made_over_http_closes_when_nothing_was_said_for_half_an_hour_and_those_who_are_live_hear_it() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let idle = world.posts_room("ana", 1.0, 1.0).await;
+    let talking = world.posts_room("ana", 1.0, 1.0).await;
+    let lasting = ana.creates_room(&[]).await;
+    ana.says(&idle, "hello?").await;
+
+    world.time_passes(IDLE_SECONDS - 60);
+    ana.says(&talking, "still here").await;
+    world.is_swept().await;
+    ana.hears_nothing().await;
+    world.time_passes(120);
+    world.is_swept().await;
+
+    assert_eq!(ana.hears("room-closed").await, json!({ "type": "room-closed", "roomId": idle, "reason": "idle" }));
+    ana.hears_nothing().await;
+    let refused = ana.is_refused(json!({ "action": "sendMessage", "roomId": idle, "content": "?" })).await;
+    assert_eq!(refused, (410, "ROOM_CLOSED".to_owned()));
+    ana.says(&talking, "on and on").await;
+    ana.says(&lasting, "and here").await;
+    let near = world.get("/rooms?latitude=1&longitude=1").await.body;
+    let ids: Vec<_> = near["rooms"].as_array().unwrap().iter().map(|room| room["id"].clone()).collect();
+    assert_eq!(ids, [json!(talking)]);
+    let history = world.get(&format!("/rooms/{idle}/messages?userId=ana")).await.body;
+    assert_eq!(history["items"].as_array().unwrap().len(), 1);
+
+    world.time_passes(IDLE_SECONDS + 60);
+    world.is_swept().await;
+    assert_eq!(ana.hears("room-closed").await["roomId"], json!(talking));
+    world.time_passes(IDLE_SECONDS + 60);
+    world.is_swept().await;
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn how_long_a_room_may_be_idle_is_a_setting() {
+    let world = World::with(&[("ROOM_IDLE_SECONDS", "60")]).await;
+    let mut ana = world.connect("ana").await;
+    let room = world.posts_room("ana", 1.0, 1.0).await;
+
+    world.time_passes(62);
+    world.is_swept().await;
+
+    assert_eq!(ana.hears("room-closed").await["roomId"], json!(room));
+}
+
+#[tokio::test]
+async fn two_sweeps_at_once_do_no_harm() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut rooms = Vec::new();
+    for _ in 0..40 {
+        rooms.push(world.posts_room("ana", 1.0, 1.0).await);
+    }
+    world.time_passes(IDLE_SECONDS + 60);
+
+    tokio::join!(world.is_swept(), world.is_swept());
+
+    let mut closed = Vec::new();
+    for _ in &rooms {
+        closed.push(ana.hears("room-closed").await["roomId"].as_str().unwrap().to_owned());
+    }
+    closed.sort();
+    rooms.sort();
+    assert_eq!(closed, rooms);
+    ana.hears_nothing().await;
+    assert!(world.log().iter().filter(|line| line["route"] == "schedule").all(|line| line["status"] == 200));
+}
+
+#[tokio::test]
+async fn a_sweep_asks_an_index_and_scans_nothing() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    world.posts_room("ana", 1.0, 1.0).await;
+    for _ in 0..20 {
+        ana.creates_room(&[]).await;
+    }
+    world.take_store_calls();
+
+    world.is_swept().await;
+
+    let calls = world.take_store_calls();
+    assert_eq!(calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(), ["Query"]);
+}
+
+#[tokio::test]
+async fn a_sweep_forgets_dead_connections_in_the_rooms_that_it_visits() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let room = world.posts_room("ana", 1.0, 1.0).await;
+    world.time_passes(IDLE_SECONDS - 10);
+    ana.says(&room, "boo").await;
+    let ghosts = ["GONEGONEGONEGO1=", "GONEGONEGONEGO2="];
+    for ghost in ghosts {
+        world.is_haunted_by(ghost, &room).await;
+    }
+    world.time_passes(60);
+    world.is_swept().await;
+
+    for ghost in ghosts {
+        for table in ["Subscriptions", "Connections"] {
+            assert_eq!(world.rows_with(table, "connectionId", ghost).await, 0, "{table}");
+        }
+    }
+    assert_eq!(ana.ask(json!({ "action": "ping" })).await["type"], "pong");
+    ana.says(&room, "alone?").await;
+}
+
+#[tokio::test]
+async fn the_local_stack_keeps_the_schedule_by_itself() {
+    use std::time::Duration;
+
+    let world = World::changed(&[], |options| switchboard::local::Options {
+        schedule: Some(Duration::from_millis(50)),
+        ..options
+    })
+    .await;
+    let mut ana = world.connect("ana").await;
+    world.posts_room("ana", 1.0, 1.0).await;
+    world.time_passes(IDLE_SECONDS + 60);
+
+    ana.hears("room-closed").await;
+    world.has_called("schedule", 2).await;
+}
