@@ -1,6 +1,9 @@
 //! Rooms that close by themselves, and what is cleaned up on the way.
 
+use std::time::Duration;
+
 use serde_json::json;
+use switchboard::local::Options;
 
 use crate::support::World;
 
@@ -78,6 +81,26 @@ async fn two_sweeps_at_once_do_no_harm() {
 }
 
 #[tokio::test]
+async fn a_sweep_that_has_little_time_stops_and_the_next_one_goes_on() {
+    let in_a_hurry = |options| Options { timeout: Duration::from_secs(5), ..options };
+    let world = World::changed(&[], in_a_hurry).await;
+    for number in 0..70 {
+        world.posts_room(&format!("user-{number}"), 1.0, 1.0).await;
+    }
+    world.time_passes(IDLE_SECONDS + 60);
+
+    world.is_swept().await;
+    let left = world.rows_with("ChatRooms", "status", "active").await;
+    assert!(left > 0, "it took no notice of the time");
+    while world.rows_with("ChatRooms", "status", "active").await > 0 {
+        world.is_swept().await;
+    }
+
+    let sweeps = world.log().into_iter().filter(|line| line["route"] == "schedule");
+    assert!(sweeps.into_iter().all(|line| line["status"] == 200));
+}
+
+#[tokio::test]
 async fn a_sweep_asks_an_index_and_scans_nothing() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
@@ -118,13 +141,7 @@ async fn a_sweep_forgets_dead_connections_in_the_rooms_that_it_visits() {
 
 #[tokio::test]
 async fn the_local_stack_keeps_the_schedule_by_itself() {
-    use std::time::Duration;
-
-    let world = World::changed(&[], |options| switchboard::local::Options {
-        schedule: Some(Duration::from_millis(50)),
-        ..options
-    })
-    .await;
+    let world = World::changed(&[], |options| Options { schedule: Some(Duration::from_millis(50)), ..options }).await;
     let mut ana = world.connect("ana").await;
     world.posts_room("ana", 1.0, 1.0).await;
     world.time_passes(IDLE_SECONDS + 60);
