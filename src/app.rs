@@ -7,14 +7,18 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
+use aws_sdk_s3::config::RequestChecksumCalculation;
+
 use crate::config::Config;
 use crate::delivery::Delivery;
+use crate::files::Files;
 use crate::store::Store;
 
 /// Made once for the life of the function's environment, so that connections to AWS are reused.
 pub struct App {
     pub config: Arc<Config>,
     pub store: Store,
+    pub files: Files,
     pub delivery: Delivery,
 }
 
@@ -28,7 +32,8 @@ impl App {
             .await;
         let store = Store::new(dynamodb(&aws), Arc::clone(&config));
         let delivery = Delivery::new(connections(&aws, &config), store.clone());
-        Self { config, store, delivery }
+        let files = Files::new(s3(&aws), &config.uploads);
+        Self { config, store, files, delivery }
     }
 }
 
@@ -38,6 +43,16 @@ fn dynamodb(aws: &SdkConfig) -> aws_sdk_dynamodb::Client {
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)))
         .build();
     aws_sdk_dynamodb::Client::from_conf(settings)
+}
+
+/// Checksums are sent only where a client gave one: what is signed for a browser must be all that it has to send.
+fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
+    let settings = aws_sdk_s3::config::Builder::from(aws)
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
+        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)))
+        .build();
+    aws_sdk_s3::Client::from_conf(settings)
 }
 
 /// A post that has not gone through in two seconds, tries and all, is left to the client's catch-up.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use http::Uri;
 
+use crate::domain::AllowedTypes;
 use crate::store::tables::{self, Table};
 
 const SECRET: &str = "JWT_SECRET";
@@ -26,9 +27,23 @@ pub struct Config {
     pub lobby: bool,
     /// `MESSAGE_TTL_DAYS`.
     pub message_ttl_days: i64,
+    /// `HTTP_ENDPOINT`: where the HTTP API is, as a URL without a slash at its end.
+    pub http_endpoint: String,
+    pub uploads: Uploads,
     /// `ROOM_IDLE_SECONDS`: after so long without a message a room closes that was made over HTTP.
     pub room_idle_seconds: i64,
     pub tables: TableNames,
+}
+
+/// What files there can be, and where they are kept.
+#[derive(Debug)]
+pub struct Uploads {
+    /// `UPLOADS_BUCKET`.
+    pub bucket: String,
+    /// `MAX_FILE_BYTES`.
+    pub max_bytes: u64,
+    /// `ALLOWED_CONTENT_TYPES`.
+    pub allowed: AllowedTypes,
 }
 
 /// `AUTH_MODE`: who a connection is believed to be.
@@ -109,6 +124,11 @@ impl Config {
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
+    /// How long messages are kept, and what belongs to them.
+    pub fn message_ttl_seconds(&self) -> i64 {
+        self.message_ttl_days * 86_400
+    }
+
     /// Reads variables from wherever `variable` finds them. An empty one counts as not set.
     ///
     /// # Errors
@@ -120,6 +140,8 @@ impl Config {
             auth: reader.auth(),
             lobby: reader.choice("LOBBY", &["on", "off"]) == "on",
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
+            http_endpoint: reader.http_endpoint(),
+            uploads: reader.uploads(),
             room_idle_seconds: reader.number("ROOM_IDLE_SECONDS", 1_800, 1, 365 * 86_400),
             tables: TableNames::read_from(&mut reader),
             region: reader.region(),
@@ -212,6 +234,52 @@ impl<'a> Reader<'a> {
         self.text("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI").unwrap_or(url)
     }
 
+    fn http_endpoint(&mut self) -> String {
+        const NAME: &str = "HTTP_ENDPOINT";
+        const FORM: &str = "https://abc123.execute-api.us-east-1.amazonaws.com";
+
+        let Some(value) = self.text(NAME) else {
+            self.wrong(format!("{NAME} is missing; set it to the URL of the HTTP API, such as {FORM}"));
+            return String::new();
+        };
+        let parsed = value.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+        if parsed.is_none_or(|uri| uri.host().is_none_or(str::is_empty) || uri.query().is_some()) {
+            self.wrong(format!(
+                "{NAME} must be the URL of the HTTP API, such as {FORM}, not \"{}\"",
+                value.escape_debug()
+            ));
+        }
+        value.trim_end_matches('/').to_owned()
+    }
+
+    fn uploads(&mut self) -> Uploads {
+        const BUCKET: &str = "UPLOADS_BUCKET";
+        const ALLOWED: &str = "ALLOWED_CONTENT_TYPES";
+
+        let bucket = self.text(BUCKET).unwrap_or_default();
+        let letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b".-".contains(&letter);
+        if bucket.is_empty() {
+            self.wrong(format!("{BUCKET} is missing; set it to the name of the bucket for files"));
+        } else if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(letter) {
+            self.wrong(format!(
+                "{BUCKET} must be the name of an S3 bucket (3 to 63 small letters, digits, '-' or '.'), not \"{}\"",
+                bucket.escape_debug()
+            ));
+        }
+        let allowed = self.text(ALLOWED).map_or(Ok(AllowedTypes::default()), |list| AllowedTypes::parse(&list));
+        let allowed = allowed.unwrap_or_else(|wrong| {
+            self.wrong(format!(
+                "{ALLOWED} must be content types with commas between them, such as image/png,audio/*; \"{}\" is none",
+                wrong.escape_debug()
+            ));
+            AllowedTypes::default()
+        });
+        // S3 takes no more in one request.
+        const MOST: i64 = 5 * 1024 * 1024 * 1024;
+        let max_bytes = self.number("MAX_FILE_BYTES", 25 * 1024 * 1024, 1, MOST).unsigned_abs();
+        Uploads { bucket, max_bytes, allowed }
+    }
+
     fn region(&mut self) -> String {
         self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_else(|| {
             self.wrong("AWS_REGION is missing; Lambda sets it, elsewhere name the region of the tables");
@@ -260,6 +328,8 @@ mod tests {
             ("AWS_REGION", "eu-west-1"),
             ("WEBSOCKET_ENDPOINT", "abc.execute-api.eu-west-1.amazonaws.com/prod"),
             ("JWT_SECRET", SECRET),
+            ("HTTP_ENDPOINT", "https://def.execute-api.eu-west-1.amazonaws.com/"),
+            ("UPLOADS_BUCKET", "uploads"),
         ]);
         all.extend(variables.iter().copied());
         Config::read(|name| all.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
@@ -298,6 +368,13 @@ mod tests {
             ("JWT_SECRET_PREVIOUS", "short"),
             ("JWT_MAX_AGE_SECONDS", "-1"),
             ("CHAT_ROOMS_TABLE", "a b"),
+            ("HTTP_ENDPOINT", ""),
+            ("HTTP_ENDPOINT", "abc.example"),
+            ("UPLOADS_BUCKET", ""),
+            ("UPLOADS_BUCKET", "No Bucket"),
+            ("MAX_FILE_BYTES", "25 MB"),
+            ("ALLOWED_CONTENT_TYPES", "image"),
+            ("ALLOWED_CONTENT_TYPES", "image/png,,audio/*"),
             ("AWS_REGION", ""),
         ];
         for (name, value) in wrong {
@@ -314,6 +391,8 @@ mod tests {
         let config = read(&[]).unwrap();
         assert!(config.lobby);
         assert_eq!((config.message_ttl_days, config.room_idle_seconds), (30, 1_800));
+        assert_eq!(config.http_endpoint, "https://def.execute-api.eu-west-1.amazonaws.com");
+        assert_eq!(config.uploads.max_bytes, 25 * 1024 * 1024);
         assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");
         assert!(matches!(config.auth, Auth::Jwt(Jwt { max_age_seconds: 86_400, .. })));
     }

@@ -39,6 +39,8 @@ pub enum Error {
     RoomNotFound,
     #[error("there is no such member in this room")]
     UserNotFound,
+    #[error("there is no such file here")]
+    FileNotFound,
     #[error("there is no such message in this room")]
     MessageNotFound,
 
@@ -50,8 +52,13 @@ pub enum Error {
     TooManyRooms,
     #[error("the room is closed; its history can still be read by its members")]
     RoomClosed,
+    #[error("the file is too large: it may have {most_bytes} bytes")]
+    FileTooLarge { most_bytes: u64 },
     #[error("too long: a message has at most 16 KB of UTF-8, and a frame or a body 32 KB of JSON")]
     TooLarge,
+
+    #[error("what was uploaded is not what was announced, and is removed; ask for another upload")]
+    UploadMismatch,
 
     #[error("too many are writing to this room just now; send it again")]
     RoomBusy,
@@ -94,11 +101,14 @@ impl Error {
             Self::Banned => (403, "BANNED"),
             Self::RoomNotFound => (404, "ROOM_NOT_FOUND"),
             Self::UserNotFound => (404, "USER_NOT_FOUND"),
+            Self::FileNotFound => (404, "FILE_NOT_FOUND"),
             Self::MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
             Self::RoomFull => (409, "ROOM_FULL"),
             Self::IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
             Self::RoomClosed => (410, "ROOM_CLOSED"),
+            Self::FileTooLarge { .. } => (413, "TOO_LARGE"),
             Self::TooLarge => (413, "TOO_LARGE"),
+            Self::UploadMismatch => (422, "UPLOAD_MISMATCH"),
             Self::Internal(_) => (500, "INTERNAL"),
             Self::RoomBusy => (503, "ROOM_BUSY"),
             Self::Unavailable(_) => (503, "UNAVAILABLE"),
@@ -109,6 +119,7 @@ impl Error {
     pub fn field(&self) -> Option<&'static str> {
         match self {
             Self::InvalidField { field, .. } | Self::AmbiguousField { field } => Some(field),
+            Self::FileTooLarge { .. } => Some("size"),
             _ => None,
         }
     }

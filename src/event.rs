@@ -6,12 +6,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::delivery::Delivered;
-use crate::domain::{ConnectionId, RoomId, Timestamp, UserId};
+use crate::domain::{ConnectionId, ObjectKey, RoomId, Timestamp, UserId};
 use crate::error::{BoxError, Error};
 use crate::routes::Route;
 use crate::wire::Fields;
@@ -52,6 +53,8 @@ pub enum Payload {
         /// Its fields, or what is wrong with it.
         fields: Result<Fields, Error>,
     },
+    /// Objects that have come into the bucket, by their keys.
+    Objects(Vec<ObjectKey>),
     Empty,
 }
 
@@ -65,7 +68,7 @@ pub struct Trace {
 
 /// The event is none that this function knows: a mistake in the deployment, not of a client.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no event of the WebSocket API, the HTTP API or the schedule")]
+#[error("this is no event of the WebSocket API, the HTTP API, the bucket or the schedule")]
 pub struct UnknownEvent {
     #[source]
     cause: BoxError,
@@ -86,6 +89,10 @@ struct Envelope<'a> {
     #[serde(borrow)]
     request_context: Option<EnvelopeContext<'a>>,
     source: Option<&'a str>,
+    #[serde(borrow, rename = "Records")]
+    records: Option<&'a RawValue>,
+    #[serde(rename = "Event")]
+    event: Option<&'a str>,
 }
 
 /// What EventBridge sends by a schedule.
@@ -95,8 +102,43 @@ struct Scheduled {
     time: String,
 }
 
-/// Where EventBridge's own schedules say that they come from.
-const SCHEDULE: &str = "aws.events";
+/// What S3 sends of a bucket.
+#[derive(Deserialize)]
+struct Bucketful {
+    #[serde(rename = "Records")]
+    records: Vec<ObjectRecord>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectRecord {
+    event_time: String,
+    s3: ObjectContext,
+    response_elements: Option<ResponseElements>,
+}
+
+#[derive(Deserialize)]
+struct ObjectContext {
+    object: ObjectNamed,
+}
+
+#[derive(Deserialize)]
+struct ObjectNamed {
+    /// Form-encoded.
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct ResponseElements {
+    #[serde(rename = "x-amz-request-id")]
+    request_id: Option<String>,
+}
+
+/// What S3 sends when it is told whom to send to.
+const S3_TEST: &str = "s3:TestEvent";
+
+/// Where EventBridge's schedules say that they come from: its rules, and its scheduler.
+const SCHEDULES: [&str; 2] = ["aws.events", "aws.scheduler"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,7 +156,13 @@ impl Call {
         let decoded = serde_json::from_str::<Envelope<'_>>(event.get()).map_err(BoxError::from).and_then(|envelope| {
             let Some(context) = envelope.request_context else {
                 return match envelope.source {
-                    Some(SCHEDULE) => Self::of_schedule(serde_json::from_str(event.get())?, deadline),
+                    _ if envelope.records.is_some() => Self::of_bucket(serde_json::from_str(event.get())?, deadline),
+                    _ if envelope.event == Some(S3_TEST) => {
+                        Self::of_bucket(Bucketful { records: Vec::new() }, deadline)
+                    }
+                    Some(source) if SCHEDULES.contains(&source) => {
+                        Self::of_schedule(serde_json::from_str(event.get())?, deadline)
+                    }
                     _ => Err("an unknown source".into()),
                 };
             };
@@ -127,6 +175,29 @@ impl Call {
             }
         });
         decoded.map_err(|cause| UnknownEvent { cause, waiting })
+    }
+
+    fn of_bucket(event: Bucketful, deadline: Instant) -> Result<Self, BoxError> {
+        let first = event.records.first();
+        let at = first.and_then(|record| Timestamp::from_rfc3339(&record.event_time));
+        let request_id = first.and_then(|record| record.response_elements.as_ref()?.request_id.clone());
+        let key = |record: ObjectRecord| {
+            // As in a form: a plus is a space, and the rest is percent-encoded.
+            let spaced = record.s3.object.key.replace('+', " ");
+            ObjectKey::of(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
+        };
+        if first.is_some() && at.is_none() {
+            return Err("the object's time is none".into());
+        }
+        Ok(Self {
+            route: Route::ObjectCreated,
+            request_id: request_id.unwrap_or_default(),
+            at: at.unwrap_or(Timestamp::from_millis(0)),
+            deadline,
+            connection: None,
+            payload: Payload::Objects(event.records.into_iter().map(key).collect()),
+            trace: Trace::default(),
+        })
     }
 
     fn of_schedule(event: Scheduled, deadline: Instant) -> Result<Self, BoxError> {
@@ -176,7 +247,13 @@ impl Call {
         let body = if event.is_base64_encoded { BASE64_STANDARD.decode(&body)? } else { body.into_bytes() };
         let query = form_urlencoded::parse(event.raw_query_string.as_deref().unwrap_or_default().as_bytes());
         let content_type = event.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let fields = Fields::of_http(content_type, &body, query.into_owned(), event.path_parameters.into_iter());
+        let fields = Fields::of_http(
+            &context.http.method,
+            content_type,
+            &body,
+            query.into_owned(),
+            event.path_parameters.into_iter(),
+        );
         let (user, fields) = match fields.and_then(|mut fields| Ok((fields.take("userId")?, fields))) {
             Ok((user, fields)) => (user, Ok(fields)),
             Err(error) => (None, Err(error)),

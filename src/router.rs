@@ -3,7 +3,7 @@
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use http::HeaderValue;
-use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_PROTOCOL};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::auth::SUBPROTOCOL;
 use crate::error::{BoxError, Error, chain};
 use crate::event::{Call, Payload, Waiting};
-use crate::handlers::{connection, history, inbox, invites, message, moderation, places, room, sweep, typing};
+use crate::handlers::{connection, history, inbox, invites, message, moderation, places, room, sweep, typing, upload};
 use crate::routes::Route;
 use crate::wire::Frame;
 
@@ -44,7 +44,7 @@ pub enum Response {
 }
 
 /// # Errors
-/// For an event that no source of ours sends, and for a call of the schedule that failed: Lambda makes it again.
+/// For an event that no source of ours sends, and for one that nobody waits for and that failed: Lambda sends it again.
 /// Whatever a client does wrong, or a dependency that a client waits for, is a response.
 pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Response, BoxError> {
     let started = Instant::now();
@@ -66,7 +66,7 @@ pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Re
     let outcome = Box::pin(dispatch(app, &mut call)).await;
     log(&call, started, outcome.as_ref().err());
     match outcome {
-        Err(error) if call.route == Route::Sweep => Err(error.into()),
+        Err(error) if call.route.is_background() => Err(error.into()),
         outcome => Ok(respond(app, &call, outcome).await),
     }
 }
@@ -89,6 +89,8 @@ async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
         Route::SendMessage => message::send(app, call).await.map(Reply::frame),
         Route::BroadcastMessage => message::broadcast(app, call).await.map(Reply::frame),
         Route::TypingIndicator => typing::start(app, call).await.map(|()| Reply::Nothing),
+        Route::HandleFileUpload => upload::announce(app, call).await.map(Reply::frame),
+        Route::GetFile | Route::GetFileUrl => upload::fetch(app, call).await.map(Reply::frame),
         Route::GetMessages | Route::GetRoomMessages => history::page(app, call).await.map(Reply::frame),
         Route::Resume => history::resume(app, call).await.map(Reply::frame),
         Route::MarkRead => inbox::mark_read(app, call).await.map(Reply::frame),
@@ -98,6 +100,7 @@ async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
         Route::GetRooms => places::search(app, call).await.map(Reply::frame),
         Route::PostInvite => invites::make(app, call).await.map(Reply::frame),
         Route::DeleteInvite => invites::revoke(app, call).await.map(Reply::frame),
+        Route::ObjectCreated => upload::created(app, call).await.map(|()| Reply::Nothing),
         Route::Sweep => sweep::run(app, call).await.map(|()| Reply::Nothing),
     }
 }
@@ -117,11 +120,11 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
             answer(app, call, frame, *has_route_response, reconnect).await
         }
         Payload::Request { .. } => match outcome {
-            Ok(Reply::Frame(frame)) => Response::http(status(call.route), frame.to_body()),
+            Ok(Reply::Frame(frame)) => Response::http(status(call.route), frame.to_body()).with_location(&frame),
             Ok(_) => Response::http(200, r#"{"status":"ok"}"#.to_owned()),
             Err(error) => Response::http(error.status(), Frame::error(&error, call.route, &call.request_id).to_body()),
         },
-        _ if call.route == Route::Sweep => Response::Done,
+        _ if call.route.is_background() => Response::Done,
         _ => match outcome {
             Ok(Reply::Open { speaks_chat: true }) => Response::websocket(200).with_subprotocol(),
             Ok(_) => Response::websocket(200),
@@ -135,7 +138,11 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
 
 /// The status when all is well.
 fn status(route: Route) -> u16 {
-    if matches!(route, Route::PostRoom | Route::PostInvite) { 201 } else { 200 }
+    match route {
+        Route::PostRoom | Route::PostInvite => 201,
+        Route::GetFileUrl => 302,
+        _ => 200,
+    }
 }
 
 /// An answer travels on the route response. Where there is none, and where the connection is closed behind the
@@ -191,6 +198,17 @@ impl Response {
         response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.body = Some(Body::Text(json));
         Self::Http(Box::new(response))
+    }
+
+    /// Sends the client on, if the frame tells where a file is. That is good for a minute, and for nobody to keep.
+    fn with_location(mut self, frame: &Frame) -> Self {
+        if let (Self::Http(response), Frame::File { file, .. }) = (&mut self, frame)
+            && let Ok(url) = HeaderValue::from_str(&file.file_url)
+        {
+            response.headers.insert(LOCATION, url);
+            response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        self
     }
 
     fn with_body(mut self, json: String) -> Self {

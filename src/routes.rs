@@ -57,6 +57,10 @@ routes! {
     BroadcastMessage = "broadcastMessage",
     /// Tell the others that the caller is typing.
     TypingIndicator = "typingIndicator" | "user-typing" | "typing",
+    /// Announce a file, and ask where to upload it.
+    HandleFileUpload = "handleFileUpload" | "requestUpload",
+    /// Ask where a file can be downloaded.
+    GetFile = "getFile",
     /// Read a page of a conversation's history.
     GetMessages = "getMessages",
     /// Hear rooms again, and get what was said meanwhile.
@@ -85,6 +89,10 @@ routes! {
     PostInvite = "POST /rooms/{roomId}/invites",
     /// Make an invite worthless.
     DeleteInvite = "DELETE /rooms/{roomId}/invites/{invite}",
+    /// Be sent on to where a file can be downloaded.
+    GetFileUrl = "GET /files/{fileId}",
+    /// An object has come into the bucket: called by S3, by nobody else.
+    ObjectCreated = "ObjectCreated",
     /// Close idle rooms and forget dead connections: called by a schedule, by nobody else.
     Sweep = "schedule",
 }
@@ -95,7 +103,12 @@ impl Route {
     }
 
     pub fn is_websocket(self) -> bool {
-        !self.is_http() && self != Self::Sweep
+        !self.is_http() && !self.is_background()
+    }
+
+    /// Whether AWS itself calls the route, and nobody waits for an answer.
+    pub fn is_background(self) -> bool {
+        matches!(self, Self::ObjectCreated | Self::Sweep)
     }
 
     /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`.
@@ -141,7 +154,9 @@ mod tests {
 
     #[test]
     fn nobody_can_ask_for_a_route_of_the_gateway_or_of_http() {
-        for action in ["$connect", "$disconnect", "$default", "$-connect", "GET /health", "schedule", ""] {
+        for action in
+            ["$connect", "$disconnect", "$default", "$-connect", "GET /health", "schedule", "ObjectCreated", ""]
+        {
             assert_eq!(Route::of_action(action), None, "{action}");
         }
     }

@@ -59,6 +59,8 @@ checked_text! {
     ConnectionId;
     /// A client's own id for a message, by which a repeated send is known: 1 to 128 characters.
     ClientMessageId;
+    /// A file that was announced: 1 to 128 characters.
+    FileId;
     /// What lets somebody into a private room: 1 to 128 characters.
     InviteCode;
 }
@@ -108,6 +110,13 @@ impl RoomId {
 
     pub fn is_direct(&self) -> bool {
         self.0.starts_with(Self::DIRECT_PREFIX)
+    }
+}
+
+impl FileId {
+    /// One for a new file.
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7().to_string())
     }
 }
 

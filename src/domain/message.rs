@@ -1,6 +1,6 @@
 //! What is said, and what the log keeps of it.
 
-use super::{ClientMessageId, CloseReason, Name, RoomId, Seq, Timestamp, UserId};
+use super::{ClientMessageId, CloseReason, File, FileName, Name, RoomId, Seq, Timestamp, UserId};
 
 /// Most bytes of UTF-8 that one message may say.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
@@ -35,6 +35,13 @@ impl From<CloseReason> for Content {
     }
 }
 
+/// For those who show what a message says and know of no files.
+impl From<&FileName> for Content {
+    fn from(name: &FileName) -> Self {
+        Self(name.as_str().to_owned())
+    }
+}
+
 /// How a sender looks to the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Style {
@@ -52,6 +59,7 @@ pub struct Draft {
     pub content: Content,
     pub reply_to: Option<Seq>,
     pub client_id: Option<ClientMessageId>,
+    pub file: Option<File>,
 }
 
 /// A message in its place in a room's log.
@@ -67,4 +75,5 @@ pub struct Entry {
     pub reply_to: Option<Seq>,
     /// For the sender alone.
     pub client_id: Option<ClientMessageId>,
+    pub file: Option<File>,
 }

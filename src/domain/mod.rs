@@ -7,11 +7,13 @@ mod once;
 mod room;
 mod seq;
 mod time;
+mod upload;
 
 pub use geo::{Filed, Location, Metres, Stretch};
-pub use id::{ClientMessageId, ConnectionId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
+pub use id::{ClientMessageId, ConnectionId, FileId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
 pub use message::{Content, Draft, Entry, MAX_CONTENT_BYTES, Style};
 pub use once::Once;
 pub use room::{CloseReason, Member, Place, Role, Room, RoomStatus, RoomType};
 pub use seq::{RESTART_GAP, Seq, Tail};
 pub use time::Timestamp;
+pub use upload::{AllowedTypes, ContentType, File, FileName, NewFile, ObjectKey, Sha256};

@@ -103,4 +103,6 @@ pub struct Member {
     pub peer: Option<UserId>,
     /// How far the member has read.
     pub last_read: Seq,
+    /// Whether the room is closed, as far as was noted.
+    pub is_over: bool,
 }

@@ -64,6 +64,11 @@ impl Timestamp {
         Self(self.0.saturating_sub(seconds.saturating_mul(1000)))
     }
 
+    /// The moment so many seconds after.
+    pub const fn plus_secs(self, seconds: i64) -> Self {
+        self.minus_secs(-seconds)
+    }
+
     /// From whole seconds since the epoch.
     pub const fn from_secs(epoch_secs: i64) -> Self {
         Self(epoch_secs.saturating_mul(1000))

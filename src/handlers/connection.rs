@@ -105,14 +105,14 @@ async fn open_for_all(app: &App, me: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// A connection's rows in all rooms of its user. Direct conversations need none: they are heard as the user.
+/// A connection's rows in all open rooms of its user. Direct conversations need none: they are heard as the user.
 async fn rooms_of(app: &App, me: &Connection) -> Result<Vec<Subscription>, Error> {
     let row = |member: Member| {
         let name = me.name.clone().unwrap_or(member.name);
         me.on(Channel::of_room(&member.room), name)
     };
     let memberships = app.store.memberships(&me.user_id).await?;
-    Ok(memberships.into_iter().filter(|member| !member.room.is_direct()).map(row).collect())
+    Ok(memberships.into_iter().filter(|member| !member.room.is_direct() && !member.is_over).map(row).collect())
 }
 
 pub async fn close(app: &App, call: &mut Call) -> Result<(), Error> {

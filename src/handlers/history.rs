@@ -146,7 +146,7 @@ impl Missed {
             try_join!(app.store.entries(&room, Page::After(after), MOST_MISSED, now), app.store.tail(&room))?;
         // The next one to be written: one more than the last, but for a log whose end has expired.
         let next = match tail {
-            Some(tail) if entries.is_empty() && after >= tail.last_seq() => tail.last_seq().next(),
+            Some(tail) if tail.is_closing || (entries.is_empty() && after >= tail.seq) => tail.last_seq().next(),
             tail => match app.store.next_seq(&room, tail, now).await {
                 // Nothing was ever said in the lobby.
                 Err(Error::RoomNotFound) => Seq::ZERO.next(),

@@ -33,7 +33,16 @@ pub async fn require_place(app: &App, user: &UserId) -> Result<(), Error> {
 }
 
 pub fn membership(user: &UserId, name: Name, room: &RoomId, role: Role, now: Timestamp) -> Member {
-    Member { user: user.clone(), room: room.clone(), role, joined_at: now, name, peer: None, last_read: Seq::ZERO }
+    Member {
+        user: user.clone(),
+        room: room.clone(),
+        role,
+        joined_at: now,
+        name,
+        peer: None,
+        last_read: Seq::ZERO,
+        is_over: false,
+    }
 }
 
 /// Makes a room that was asked for by its id, with the caller as its owner.
@@ -69,7 +78,8 @@ pub async fn admit(
         Standing::Banned => return Err(Error::Banned),
         Standing::Stranger => {}
     }
-    let is_private = room.room_type == RoomType::Private;
+    // Whoever made a private room is not locked out of it.
+    let is_private = room.room_type == RoomType::Private && room.creator != me.user;
     if is_private && invite.is_none() {
         return Err(Error::InviteRequired);
     }
@@ -85,12 +95,13 @@ pub async fn admit(
 /// devices are others.
 pub async fn settle(app: &App, call: &mut Call, me: &Caller, entered: &Entered) -> Result<(), Error> {
     let id = &entered.room.id;
-    subscribe_others(app, me, id, call.at).await?;
-    // A membership that was ended meanwhile takes its subscriptions with it, these too.
+    let subscribed = subscribe_others(app, me, id, call.at).await;
+    // A membership that was ended meanwhile takes its subscriptions with it, these too, also when not all were made.
     if app.store.member(&me.user, id).await?.is_none() {
         unsubscribe_user(app, &me.user, id, call.at).await?;
         return Err(Error::NotAMember);
     }
+    subscribed?;
     if entered.is_new {
         let frame = Frame::Joined { room_id: id.clone(), user_id: me.user.clone(), user_name: me.display_name() };
         let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));

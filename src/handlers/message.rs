@@ -59,6 +59,7 @@ async fn say(app: &App, call: &mut Call, seat: Seat, tail: Option<Tail>, request
         content: request.content,
         reply_to: request.reply_to,
         client_id: request.client_id,
+        file: None,
     };
     if !Message::fits(&seat.room, &draft) {
         return Err(Error::TooLarge);
@@ -87,7 +88,7 @@ async fn say(app: &App, call: &mut Call, seat: Seat, tail: Option<Tail>, request
 }
 
 /// A direct conversation and the lobby exist from their first message on.
-async fn begin(app: &App, call: &Call, seat: &Seat) -> Result<(), Error> {
+pub async fn begin(app: &App, call: &Call, seat: &Seat) -> Result<(), Error> {
     if let Some(peer) = &seat.peer {
         app.store.open_direct(&seat.user, peer, seat.name.clone(), call.at).await
     } else if seat.room.is_lobby() {

@@ -12,3 +12,4 @@ pub mod room;
 mod seat;
 pub mod sweep;
 pub mod typing;
+pub mod upload;

@@ -65,10 +65,13 @@ async fn ranked(app: &App, me: &Caller, id: &RoomId, least: Rank) -> Result<(Roo
 
 pub async fn remove(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let AboutMember { room: id, user } = call.request()?;
-    let Standing::Member(_) = outranked(app, call, &id, &user).await? else { return Err(Error::UserNotFound) };
+    let standing = outranked(app, call, &id, &user).await?;
 
     let was_member = app.store.dismiss(&user, &id).await?;
     membership::depart(app, call, &user, &id, LeaveReason::Removed, was_member).await?;
+    if standing.member().is_none() {
+        return Err(Error::UserNotFound);
+    }
     Ok(Frame::ack(call.route, Some(id)))
 }
 
@@ -111,7 +114,7 @@ pub async fn set_role(app: &App, call: &mut Call) -> Result<Frame, Error> {
     }
     let frame = room::describe(app, call, room, None).await?;
     let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
-    call.trace.delivered += app.delivery.announce(&Channel::of_room(&id), publication, call.at).await;
+    call.trace.delivered += app.delivery.publish(&[Channel::of_room(&id)], publication, call.at).await;
     Ok(Frame::ack(call.route, Some(id)))
 }
 

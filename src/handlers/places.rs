@@ -107,7 +107,7 @@ impl PartialOrd for Near {
 impl Near {
     fn parse(cursor: &str) -> Result<Self, Error> {
         let parts = cursor.split_once(' ').and_then(|(distance, room)| {
-            let distance = Metres::new(distance.parse().ok()?);
+            let distance = distance.parse().ok().filter(|distance: &f64| distance.is_finite()).map(Metres::new)?;
             Some(Self { distance, room: RoomId::try_from(room.to_owned()).ok()? })
         });
         parts.ok_or_else(Cursor::invalid)

@@ -1,10 +1,11 @@
 //! Rooms: making, joining, leaving, describing and closing them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
-use tokio::try_join;
+use tokio::{join, try_join};
 
 use super::membership::{self, membership};
 use super::moderation::{self, Rank};
@@ -12,7 +13,7 @@ use super::seat::{self, Caller};
 use crate::app::App;
 use crate::delivery::{Delivered, Except, Publication};
 use crate::domain::{CloseReason, Member, Role, Room, RoomId, RoomStatus, RoomType, Seq, Tail, Timestamp, UserId};
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::event::Call;
 use crate::store::{Channel, MAX_FOUNDERS, PARTICIPANTS_PAGE, Subscription};
 use crate::wire::{CreateRoom, Frame, InRoom, JoinRoom, LeaveReason, Participant, RoomFrame, RoomInfo};
@@ -37,6 +38,7 @@ pub async fn create(app: &App, call: &mut Call) -> Result<Frame, Error> {
             problem: "must leave room for you and the members",
         });
     }
+    membership::require_place(app, &me.user).await?;
     let room = Room {
         name,
         room_type,
@@ -57,7 +59,6 @@ pub async fn found(
     room: &Room,
     invited: &BTreeSet<UserId>,
 ) -> Result<(), Error> {
-    membership::require_place(app, &me.user).await?;
     let founders: Vec<_> = [membership(&me.user, me.display_name(), &room.id, Role::Owner, call.at)]
         .into_iter()
         .chain(invited.iter().map(|user| membership(user, user.as_name(), &room.id, Role::Member, call.at)))
@@ -145,15 +146,15 @@ pub async fn close(app: &App, call: &mut Call) -> Result<Frame, Error> {
         return Err(Error::RoomClosed);
     }
     app.store.close_room(&id, &me.user, call.at, call.deadline).await?;
-    let closer = Some(me.user);
-    let told = tell_closed(app, &id, CloseReason::Closed, closer, Except::caller(call.connection.as_ref()), call.at);
-    let delivered = told.await;
+    let except = Except::caller(call.connection.as_ref());
+    let delivered = wind_up(app, &id, CloseReason::Closed, Some(me.user), except, call.at).await;
     call.trace.delivered += delivered;
     Ok(Frame::ack(call.route, Some(id)))
 }
 
-/// Tells all who are live in a room that it is closed now.
-pub async fn tell_closed(
+/// What follows when a room is closed: those who are live hear of it, and nothing after that; and its members are
+/// members only for as long as there is a history to read.
+pub async fn wind_up(
     app: &App,
     room: &RoomId,
     reason: CloseReason,
@@ -161,8 +162,16 @@ pub async fn tell_closed(
     except: Except<'_>,
     now: Timestamp,
 ) -> Delivered {
-    let frame = Frame::RoomClosed { room_id: room.clone(), reason: reason.as_str(), user_id: closer };
-    app.delivery.publish(&[Channel::of_room(room)], Publication::new(&frame, except), now).await
+    let (frame, channel) =
+        (Frame::RoomClosed { room_id: room.clone(), reason: reason.as_str(), user_id: closer }, Channel::of_room(room));
+    let delivered = app.delivery.publish(slice::from_ref(&channel), Publication::new(&frame, except), now).await;
+    let history_ends = now.as_secs() + app.config.message_ttl_seconds();
+    let (cleared, ended) = join!(app.store.clear(&channel, now), app.store.end_members(room, history_ends));
+    if let Err(error) = cleared.and(ended) {
+        // The room is closed all the same.
+        tracing::warn!(room_id = %room, error = chain(&error), "a closed room was not wound up");
+    }
+    delivered
 }
 
 /// The room that everybody is in. It has no creator and no members, only those who are there.

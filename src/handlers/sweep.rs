@@ -59,7 +59,7 @@ async fn look_after(app: &App, id: &RoomId, before: Timestamp, now: Timestamp) -
         return Ok(Delivered { recipients: 0, gone });
     }
     match app.store.close_idle(id, tail, now).await {
-        Ok(true) => Ok(room::tell_closed(app, id, CloseReason::Idle, None, Except::Nobody, now).await),
+        Ok(true) => Ok(room::wind_up(app, id, CloseReason::Idle, None, Except::Nobody, now).await),
         // Somebody has just said something, or closed it.
         Ok(false) | Err(Error::RoomClosed | Error::RoomNotFound) => Ok(Delivered::default()),
         Err(error) => Err(error),

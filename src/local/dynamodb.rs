@@ -174,6 +174,9 @@ impl Wire {
         if operation.as_deref() == Some("TransactWriteItems") && self.faults.strikes(|plan| plan.transaction_conflict) {
             return Ok(conflict(&body));
         }
+        if operation.as_deref() == Some("PutItem") && self.faults.strikes(|plan| plan.transaction_conflict) {
+            return Ok(failure(StatusCode::BAD_REQUEST, "TransactionConflictException"));
+        }
         let body = if is_data { asking_for_capacity(body) } else { body };
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::HOST);

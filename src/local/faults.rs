@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Plan {
     /// DynamoDB throttles a request, and does nothing.
     pub store_throttled: u32,
-    /// DynamoDB cancels a transaction since another one is at the same rows.
+    /// DynamoDB cancels a transaction, or refuses a put, since another transaction is at the same rows.
     pub transaction_conflict: u32,
     /// DynamoDB does what is asked, and its answer is lost.
     pub store_answer_lost: u32,

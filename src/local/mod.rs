@@ -36,6 +36,8 @@ pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 const ACCESS_KEY: &str = "switchboard";
 const SECRET_KEY: &str = "switchboard-local-secret";
 const REGION: &str = "us-east-1";
+/// Where files are kept, if no other bucket is named.
+const BUCKET: &str = "switchboard-uploads";
 
 /// How a stack is to be.
 pub struct Options {
@@ -123,6 +125,7 @@ pub struct Stack {
     pool: Arc<Pool>,
     gateway: Arc<Gateway>,
     dynamodb: dynamodb::DynamoDb,
+    objects: s3::Objects,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     _s3: s3::Folder,
 }
@@ -158,13 +161,12 @@ impl Stack {
             let given = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
             given.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
         };
-        if options.function_is_ours {
-            Config::read(variable)?;
-        }
+        let lifetime_days =
+            if options.function_is_ours { Config::read(variable)?.message_ttl_days.unsigned_abs() } else { 30 };
         let tables = TableNames::read(variable)?;
+        let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
 
         let files = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
-        let mut tasks = vec![s3::serve(s3, &files).map_err(StartError::S3)?];
         let dynamodb = dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, options.faults.clone())
             .await
             .map_err(StartError::DynamoDb)?;
@@ -176,13 +178,20 @@ impl Stack {
             options.logs,
             options.faults.clone(),
         ));
+        let setup = s3::Setup {
+            bucket,
+            lifetime: Duration::from_secs(86_400 * lifetime_days),
+            cors_origins: options.cors_origins.clone(),
+        };
+        let (objects, mut tasks) =
+            s3::serve(s3, &files, setup, clock.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
         let gateway = Arc::new(Gateway::new(options.stage, clock.clone(), Arc::clone(&pool), options.faults));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
         tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
         if let Some(every) = options.schedule {
             tasks.push(schedule::serve(every, clock.clone(), Arc::clone(&pool)));
         }
-        Ok(Self { urls, clock, pool, gateway, dynamodb, tasks, _s3: files })
+        Ok(Self { urls, clock, pool, gateway, dynamodb, objects, tasks, _s3: files })
     }
 
     pub fn urls(&self) -> &Urls {
@@ -192,6 +201,16 @@ impl Stack {
     /// The time that events tell.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Gives the function an event as AWS would that waits for no answer, and returns when it is done.
+    pub async fn send_event(&self, event: serde_json::Value) {
+        self.pool.invoke_in_background(event).await;
+    }
+
+    /// Removes the files that have had their time, as it is done every so often.
+    pub async fn end_old_objects(&self) {
+        self.objects.end_old_ones().await;
     }
 
     /// Calls the function as the schedule does, and returns when it is done.
@@ -248,7 +267,7 @@ fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
             || std::env::var_os(name).is_some_and(|value| !value.is_empty())
     };
     let mut environment = Vec::new();
-    for (name, value) in [("AUTH_MODE", "open"), ("AWS_REGION", REGION)] {
+    for (name, value) in [("AUTH_MODE", "open"), ("AWS_REGION", REGION), ("UPLOADS_BUCKET", BUCKET)] {
         if !given(name) {
             environment.push((name.to_owned(), value.to_owned()));
         }
@@ -256,6 +275,7 @@ fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
     environment.extend(options.environment.iter().cloned());
     let ours = [
         ("WEBSOCKET_ENDPOINT", urls.websocket.as_str()),
+        ("HTTP_ENDPOINT", &urls.http),
         ("AWS_ENDPOINT_URL_DYNAMODB", &urls.dynamodb),
         ("AWS_ENDPOINT_URL_S3", &urls.s3),
         ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),

@@ -65,6 +65,8 @@ pub struct Pool {
     faults: Faults,
 }
 
+const PAUSES_BETWEEN_TRIES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
+
 impl Pool {
     pub fn new(function: Function, concurrency: usize, logs: LogSink, faults: Faults) -> Self {
         Self {
@@ -100,6 +102,22 @@ impl Pool {
             Err(failure) => tracing::error!(%failure, "a function process is replaced"),
         }
         answer
+    }
+
+    /// Gives the function an event that nobody waits for: it is tried again, twice, when the function fails. As Lambda
+    /// does with asynchronous invocations, but that the pauses are shorter.
+    pub async fn invoke_in_background(&self, event: serde_json::Value) {
+        let event = event.to_string();
+        let times = 1 + u32::from(self.faults.strikes(|plan| plan.event_repeated));
+        for _ in 0..times {
+            for pause in PAUSES_BETWEEN_TRIES.into_iter().map(Some).chain([None]) {
+                let Err(failure) = self.invoke(event.clone()).await else { break };
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => tracing::error!(%failure, "an event is given up"),
+                }
+            }
+        }
     }
 
     fn take_idle(&self) -> Option<Environment> {

@@ -27,9 +27,7 @@ pub fn serve(every: Duration, clock: Clock, pool: Arc<Pool>) -> JoinHandle<()> {
 
 /// Calls the function once, and returns when it is done.
 pub async fn fire(clock: &Clock, pool: &Pool) {
-    if let Err(failure) = pool.invoke(event(clock).to_string()).await {
-        tracing::error!(%failure, "a scheduled event was not handled");
-    }
+    pool.invoke_in_background(event(clock)).await;
 }
 
 fn event(clock: &Clock) -> Value {

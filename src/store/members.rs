@@ -2,13 +2,16 @@
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::tables::{Key, MEMBERS, MEMBERS_BY_ROOM};
+use super::tables::{Key, MEMBERS, MEMBERS_BY_ROOM, TTL};
 use super::{Store, failed, number, row_of, text, was_done};
 use crate::domain::{Member, Name, Role, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 
+/// Memberships that are ended at once.
+const ENDED_AT_ONCE: usize = 16;
 pub(super) const STATUS: &str = "status";
 const NOT_BANNED: &str = "#status <> :banned";
 
@@ -45,20 +48,32 @@ pub(super) struct MemberRow {
     pub peer: Option<UserId>,
     #[serde(default)]
     pub last_read_seq: Seq,
+    /// Set when the room is closed: it ends with the room's history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<i64>,
 }
 
 impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
-        let Member { user, room, role, joined_at, name, peer, last_read } = member.clone();
+        let Member { user, room, role, joined_at, name, peer, last_read, is_over: _ } = member.clone();
         let status = Status::Member;
-        Self { user_id: user, room_id: room, role, status, joined_at, name, peer, last_read_seq: last_read }
+        Self { user_id: user, room_id: room, role, status, joined_at, name, peer, last_read_seq: last_read, ttl: None }
     }
 }
 
 impl From<MemberRow> for Member {
     fn from(row: MemberRow) -> Self {
-        let MemberRow { user_id, room_id, role, status: _, joined_at, name, peer, last_read_seq } = row;
-        Self { user: user_id, room: room_id, role, joined_at, name, peer, last_read: last_read_seq }
+        let MemberRow { user_id, room_id, role, status: _, joined_at, name, peer, last_read_seq, ttl } = row;
+        Self {
+            user: user_id,
+            room: room_id,
+            role,
+            joined_at,
+            name,
+            peer,
+            last_read: last_read_seq,
+            is_over: ttl.is_some(),
+        }
     }
 }
 
@@ -105,9 +120,13 @@ impl Store {
         Ok(members)
     }
 
-    /// How many rooms a user is in.
+    /// How many rooms a user is in that are not closed.
     pub async fn count_memberships(&self, user: &UserId) -> Result<usize, Error> {
-        let mut pages = self.memberships_query(user).select(Select::Count).into_paginator().send();
+        let open = self
+            .memberships_query(user)
+            .filter_expression(format!("{NOT_BANNED} AND attribute_not_exists(#ttl)"))
+            .expression_attribute_names("#ttl", TTL);
+        let mut pages = open.select(Select::Count).into_paginator().send();
         let mut count = 0;
         while let Some(page) = pages.next().await {
             count += usize::try_from(page.map_err(failed)?.count).unwrap_or_default();
@@ -126,6 +145,38 @@ impl Store {
             .expression_attribute_names("#status", STATUS)
             .expression_attribute_values(":banned", text(Status::Banned.as_str()))
             .consistent_read(true)
+    }
+
+    /// Lets all memberships in a closed room end at `ttl`. What is left undone here when it fails lasts longer, no more.
+    pub async fn end_members(&self, room: &RoomId, ttl: i64) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let (members, more) = self.members(room, after.as_ref()).await?;
+            stream::iter(&members)
+                .map(|member| async move {
+                    let ended = self
+                        .client
+                        .update_item()
+                        .table_name(self.name(&MEMBERS))
+                        .set_key(Some(key(&member.user, room)))
+                        .update_expression("SET #ttl = :ttl")
+                        .condition_expression("#status = :member")
+                        .expression_attribute_names("#ttl", TTL)
+                        .expression_attribute_names("#status", STATUS)
+                        .expression_attribute_values(":ttl", number(ttl))
+                        .expression_attribute_values(":member", text(Status::Member.as_str()))
+                        .send()
+                        .await;
+                    was_done(ended)
+                })
+                .buffer_unordered(ENDED_AT_ONCE)
+                .try_collect::<Vec<_>>()
+                .await?;
+            after = members.into_iter().next_back().map(|last| last.user).filter(|_| more);
+            if after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Gives a member another role. `false` when there is no such member.

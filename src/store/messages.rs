@@ -1,5 +1,6 @@
 //! The log: one for each room, dense, the same for every reader.
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{self, Select, TransactWriteItem};
@@ -7,16 +8,15 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::tables::{MESSAGES, TTL};
-use super::{Backoff, Store, failed, item_of, number, row_of, text};
+use super::{Backoff, CONFLICT, Store, failed, item_of, number, row_of, text};
 use crate::domain::{
-    ClientMessageId, CloseReason, Draft, Entry, MessageId, Name, Once, RESTART_GAP, Room, RoomId, RoomStatus, Seq,
-    Style, Tail, Timestamp, UserId,
+    ClientMessageId, CloseReason, Draft, Entry, File, FileId, MessageId, Name, Once, RESTART_GAP, Room, RoomId,
+    RoomStatus, Seq, Style, Tail, Timestamp, UserId,
 };
 use crate::error::Error;
 
 /// The attribute that tells what an entry is.
 const KIND: &str = "kind";
-const SECS_PER_DAY: i64 = 86_400;
 /// Every so many entries the room's row learns how far its log has come.
 const LIFT_EVERY: u64 = 100;
 
@@ -57,6 +57,8 @@ struct EntryRow {
     reply_to: Option<Seq>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_message_id: Option<ClientMessageId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<File>,
     /// Which try to write this entry it was that succeeded.
     attempt: String,
     ttl: i64,
@@ -133,6 +135,7 @@ impl EntryRow {
             user_color: draft.style.color,
             reply_to: draft.reply_to,
             client_message_id: draft.client_id,
+            file: draft.file,
             attempt: format!("{:016x}", fastrand::u64(..)),
             ttl,
         }
@@ -149,6 +152,7 @@ impl EntryRow {
             content: self.text,
             reply_to: self.reply_to,
             client_id: self.client_message_id,
+            file: self.file,
         })
     }
 }
@@ -229,12 +233,55 @@ impl Store {
         }
     }
 
+    /// Gives the message that tells of a file its place, and makes the file ready with it. `None` when it was ready
+    /// before, or is not announced any more.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub async fn append_file(
+        &self,
+        room: &RoomId,
+        draft: &Draft,
+        file: &FileId,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Option<Entry>, Error> {
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let tail = self.tail(room).await?;
+            let seq = self.free_seq(room, tail, now).await?.ok_or(Error::RoomClosed)?;
+            let row = self.entry_row(room, seq, draft, tail, now);
+            let items = vec![
+                TransactWriteItem::builder().put(self.new_entry(&row)?).build(),
+                TransactWriteItem::builder().update(self.file_ready(file, seq, row.ttl)?).build(),
+            ];
+            match self.transact(items).await? {
+                Ok(()) => {
+                    self.note_end(room, seq).await;
+                    return row.into_entry().map(Some);
+                }
+                Err(refused) if refused.get(1) == Some(&true) => return Ok(None),
+                Err(_) => {}
+            }
+            if !backoff.pause().await {
+                return Err(Error::RoomBusy);
+            }
+        }
+    }
+
+    /// The message at a position of a log, unless it has expired.
+    pub async fn entry(&self, room: &RoomId, seq: Seq, now: Timestamp) -> Result<Option<Entry>, Error> {
+        let key = MESSAGES.key_of(room.as_str(), seq.message_id().as_str());
+        let row: Option<EntryRow> = self.row(&MESSAGES, key).await?;
+        row.filter(|row| !now.has_passed(row.ttl)).map(EntryRow::into_entry).transpose()
+    }
+
     fn entry_row(&self, room: &RoomId, seq: Seq, draft: &Draft, tail: Option<Tail>, now: Timestamp) -> EntryRow {
         let created_at = tail.map_or(now, |tail| tail.created_at.max(now));
         // Never before the last one's end: then an entry that can still be seen has no deleted ones behind it, even when
         // the days that entries live were made fewer.
-        let ttl = (created_at.as_secs() + self.config.message_ttl_days * SECS_PER_DAY)
-            .max(tail.map_or(0, |tail| tail.expires_at));
+        let ttl =
+            (created_at.as_secs() + self.config.message_ttl_seconds()).max(tail.map_or(0, |tail| tail.expires_at));
         EntryRow::new(room, seq, draft, created_at, ttl)
     }
 
@@ -279,11 +326,12 @@ impl Store {
             content: reason.into(),
             reply_to: None,
             client_id: None,
+            file: None,
         };
         let row = EntryRow { kind: Kind::Closed, ..self.entry_row(room, seq, &draft, tail, now) };
         let items = vec![
             TransactWriteItem::builder().put(self.new_entry(&row)?).build(),
-            TransactWriteItem::builder().update(self.closing(room, seq, now)?).build(),
+            TransactWriteItem::builder().update(self.closing(room, seq.previous(), now, row.ttl)?).build(),
         ];
         match self.transact(items).await? {
             Ok(()) => Ok(true),
@@ -331,7 +379,11 @@ impl Store {
 
     fn restart(&self, row: &Room, tail: Option<Tail>, now: Timestamp) -> Seq {
         let noted = tail.map_or(Seq::ZERO, |tail| tail.seq).max(row.last_seq);
-        let lifetime_ms = self.config.message_ttl_days * SECS_PER_DAY * 1000;
+        if row.status == RoomStatus::Closed {
+            // Nothing comes behind it any more.
+            return row.last_seq.next();
+        }
+        let lifetime_ms = self.config.message_ttl_seconds() * 1000;
         // In a room younger than its messages live, none can have expired: there has been none.
         let untouched = noted == Seq::ZERO && now.millis_since(row.created_at) < lifetime_ms;
         if untouched { noted.next() } else { noted.plus(RESTART_GAP) }
@@ -353,6 +405,10 @@ impl Store {
             Ok(_) => return row.into_entry().map(Put::Done),
             Err(error) => error,
         };
+        if error.code() == Some(CONFLICT) {
+            // A transaction is about to write the same place.
+            return Ok(Put::Taken);
+        }
         let Some(PutItemError::ConditionalCheckFailedException(taken)) = error.as_service_error() else {
             return Err(failed(error));
         };

@@ -1,6 +1,7 @@
 //! What is remembered, in DynamoDB. The only place that names a table or an attribute.
 
 mod connections;
+mod files;
 mod invites;
 mod members;
 mod messages;
@@ -28,6 +29,7 @@ use crate::config::{Config, TableNames};
 use crate::error::Error;
 
 pub use connections::Connection;
+pub use files::{Announcement, FileStatus, StoredFile};
 pub use invites::Invite;
 pub use members::{PARTICIPANTS_PAGE, Standing};
 pub use messages::{Appended, Page};
@@ -44,6 +46,9 @@ const BATCH_ROWS: usize = 25;
 const TRANSACTION_ITEMS: usize = 100;
 /// For how long a write that others are in the way of is tried again.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What DynamoDB answers to a single write that a transaction is in the way of.
+const CONFLICT: &str = "TransactionConflictException";
 
 #[derive(Clone)]
 pub struct Store {
@@ -225,6 +230,7 @@ where
         "RequestLimitExceeded",
         "ServiceUnavailable",
         "ThrottlingException",
+        CONFLICT,
     ];
     let passing = match &error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,

@@ -5,7 +5,7 @@ use futures_util::stream::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::members::{self, MemberRow, Standing, Status};
-use super::tables::{MEMBERS, ROOMS, ROOMS_BY_ACTIVITY, ROOMS_BY_PLACE};
+use super::tables::{MEMBERS, ROOMS, ROOMS_BY_ACTIVITY, ROOMS_BY_PLACE, TTL};
 use super::{Backoff, Store, TRANSACTION_ITEMS, item_of, number, pages, text, was_done};
 use crate::domain::{
     InviteCode, Location, Member, Metres, Name, Place, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
@@ -58,6 +58,9 @@ pub(super) struct RoomRow {
     participant_count: u64,
     #[serde(default)]
     last_seq: Seq,
+    /// Set when the room is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ttl: Option<i64>,
 }
 
 impl From<&Room> for RoomRow {
@@ -88,6 +91,7 @@ impl From<&Room> for RoomRow {
             max_participants: room.max_participants,
             participant_count: room.participant_count,
             last_seq: room.last_seq,
+            ttl: None,
         }
     }
 }
@@ -270,6 +274,7 @@ impl Store {
                 name: user.as_name(),
                 peer: None,
                 last_read_seq: Seq::ZERO,
+                ttl: None,
             };
             let replaces = if was_member { Replaces::Member } else { Replaces::Nothing };
             let put = self.member_row(&banned, replaces)?;
@@ -286,13 +291,13 @@ impl Store {
         }
     }
 
-    /// The part of a transaction that closes a room: if it is active.
-    pub(super) fn closing(&self, room: &RoomId, seq: Seq, now: Timestamp) -> Result<Update, Error> {
+    /// The part of a transaction that closes a room behind its last message, until its history ends: if it is active.
+    pub(super) fn closing(&self, room: &RoomId, last: Seq, now: Timestamp, ttl: i64) -> Result<Update, Error> {
         Update::builder()
             .table_name(self.name(&ROOMS))
             .set_key(Some(ROOMS.key(room.as_str())))
             .update_expression(
-                "SET #status = :closed, #last = :seq, #activity = :now REMOVE #cell, #spot, #sweep, #active",
+                "SET #status = :closed, #last = :seq, #activity = :now, #ttl = :ttl REMOVE #cell, #spot, #sweep, #active",
             )
             .condition_expression("#status = :active")
             .expression_attribute_names("#status", "status")
@@ -304,7 +309,9 @@ impl Store {
             .expression_attribute_names("#active", ROOMS_BY_ACTIVITY.sort_key)
             .expression_attribute_values(":closed", text("closed"))
             .expression_attribute_values(":active", text("active"))
-            .expression_attribute_values(":seq", number(seq.as_i64()))
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":ttl", number(ttl))
+            .expression_attribute_values(":seq", number(last.as_i64()))
             .expression_attribute_values(":now", number(now.as_millis()))
             .build()
             .map_err(Error::internal)
@@ -367,6 +374,7 @@ impl Store {
             name,
             peer: Some(other.clone()),
             last_read: Seq::ZERO,
+            is_over: false,
         };
         let mut both = vec![member(me, peer, name)];
         if peer != me {

@@ -114,6 +114,18 @@ impl Store {
         self.write_all(writes).await
     }
 
+    /// Takes everybody off a channel. The connections' own rows still name it, which does no harm.
+    pub async fn clear(&self, channel: &Channel, now: Timestamp) -> Result<(), Error> {
+        let live = self.all_subscribers(channel, now).await?;
+        let writes = live
+            .iter()
+            .map(|live| {
+                Ok((&SUBSCRIPTIONS, delete(SUBSCRIPTIONS.key_of(channel.as_str(), live.connection_id.as_str()))?))
+            })
+            .collect::<Result<_, Error>>()?;
+        self.write_all(writes).await
+    }
+
     pub(super) async fn delete_subscriptions(
         &self,
         connection: &ConnectionId,

@@ -48,13 +48,13 @@ impl Table {
 /// The attribute that carries the end of a row's life, wherever there is one.
 pub const TTL: &str = "ttl";
 
-/// Rooms, and what is noted of direct conversations and the lobby.
+/// Rooms, and what is noted of direct conversations and the lobby. TTL: a closed room goes with its history.
 pub const ROOMS: Table = Table {
     default_name: "ChatRooms",
     variable: "CHAT_ROOMS_TABLE",
     partition_key: "id",
     sort_key: None,
-    ttl: None,
+    ttl: Some(TTL),
     indexes: &[ROOMS_BY_PLACE, ROOMS_BY_ACTIVITY],
 };
 
@@ -86,13 +86,13 @@ pub const SUBSCRIPTIONS: Table = Table {
     indexes: &[],
 };
 
-/// Who belongs to which room, connected or not; and who is banned from it.
+/// Who belongs to which room, connected or not; and who is banned from it. TTL: as the room, when it is closed.
 pub const MEMBERS: Table = Table {
     default_name: "Members",
     variable: "MEMBERS_TABLE",
     partition_key: "userId",
     sort_key: Some("roomId"),
-    ttl: None,
+    ttl: Some(TTL),
     indexes: &[MEMBERS_BY_ROOM],
 };
 
@@ -124,4 +124,14 @@ pub const INVITES: Table = Table {
     indexes: &[],
 };
 
-pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES];
+/// Files that were announced, and those that are there. TTL: a day for an upload that never comes, else as messages.
+pub const FILES: Table = Table {
+    default_name: "Files",
+    variable: "FILES_TABLE",
+    partition_key: "fileId",
+    sort_key: None,
+    ttl: Some(TTL),
+    indexes: &[],
+};
+
+pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES];

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use aws_lambda_events::query_map::QueryMap;
-use serde_json::{Map, Value};
+use http::Method;
+use serde_json::{Map, Number, Value};
 
 use super::frames::LARGEST_FRAME_BYTES;
-use crate::domain::{ClientMessageId, Content, InviteCode, Metres, Name, Role, RoomId, RoomType, Seq, UserId};
+use crate::domain::{
+    ClientMessageId, Content, ContentType, FileId, FileName, InviteCode, Metres, Name, Role, RoomId, RoomType, Seq,
+    Sha256, UserId,
+};
 use crate::error::Error;
 use crate::routes::Route;
 
@@ -56,12 +60,13 @@ impl Fields {
         Self { is_query: true, ..Self::of(object) }.without_aliases()
     }
 
-    /// An HTTP request: the JSON object of its body or, without a body, its query; what its path names; and from the
-    /// query in any case who is asking.
+    /// An HTTP request: its query, or the JSON object of its body where it is one that has a body; what its path names;
+    /// and from the query in any case who is asking.
     ///
     /// # Errors
     /// `TOO_LARGE`, and `INVALID_FIELD` for a body that is no JSON object or says that it is something else.
     pub fn of_http(
+        method: &Method,
         content_type: Option<&str>,
         body: &[u8],
         query: impl Iterator<Item = (String, String)>,
@@ -69,16 +74,17 @@ impl Fields {
     ) -> Result<Self, Error> {
         let invalid = |field, problem| Err(Error::InvalidField { field, problem });
         let query: Map<String, Value> = query.map(|(name, value)| (name, Value::from(value))).collect();
-        let mut fields = if body.is_empty() {
+        let has_fields_in_body = *method == Method::POST || (*method != Method::GET && !body.is_empty());
+        let mut fields = if !has_fields_in_body {
             Self { is_query: true, ..Self::of(query) }.without_aliases()
         } else if body.len() > LARGEST_FRAME_BYTES {
             return Err(Error::TooLarge);
-        } else if content_type.is_some_and(|kind| !is_json(kind)) {
+        } else if !body.is_empty() && content_type.is_some_and(|kind| !is_json(kind)) {
             return invalid("content-type", "must be application/json");
         } else {
-            let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-                return invalid("body", "must be a JSON object");
-            };
+            // Without a body: nothing is said.
+            let object = if body.is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_slice(body) };
+            let Ok(Value::Object(object)) = object else { return invalid("body", "must be a JSON object") };
             let mut fields = Self::of(object).without_aliases();
             if let Some(user) = query.get("userId") {
                 fields.also("userId", user.clone());
@@ -86,7 +92,7 @@ impl Fields {
             fields
         };
         for (name, value) in path {
-            for known in ["roomId", "invite"] {
+            for known in ["roomId", "invite", "fileId"] {
                 if name == known {
                     fields.also(known, value.clone().into());
                 }
@@ -138,7 +144,7 @@ impl Fields {
         let value = match value {
             // What is no number stays text, and is refused as such.
             Value::String(text) if self.is_query && T::IS_NUMBER => {
-                text.parse().map(Value::Number).unwrap_or(Value::String(text))
+                number_of(&text).map_or(Value::String(text), Value::Number)
             }
             value => value,
         };
@@ -221,7 +227,14 @@ pub struct Uses(pub u64);
 /// For how long an invite can be used.
 pub struct Seconds(pub i64);
 
+/// Bytes of a file; how many it may have at most is configured.
+pub struct Bytes(pub u64);
+/// Whether the browser is to show it.
+pub struct Inline(pub bool);
+
 fields! { true;
+    Bytes, "must be a whole number of bytes, at least 1",
+        |value| value.as_u64().filter(|bytes| *bytes > 0).map(Self);
     Latitude, "must be a number of degrees from -90 to 90", |value| number_within(&value, -90.0, 90.0).map(Self);
     Longitude, "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0).map(Self);
     RoomRadius, "must be a number of metres from 1 to 10000",
@@ -233,14 +246,25 @@ fields! { true;
     Limit, "must be a whole number, at least 1",
         |value| value.as_f64().filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| Self(limit.min(100.0) as usize));
     Places, "must be a whole number from 1 to 1000000",
-        |value| value.as_u64().filter(|places| (1..=1_000_000).contains(places)).map(Self);
+        |value| whole_within(&value, 1, 1_000_000).map(|places| Self(places.into()));
     Uses, "must be a whole number from 1 to 1000000",
-        |value| value.as_u64().filter(|uses| (1..=1_000_000).contains(uses)).map(Self);
+        |value| whole_within(&value, 1, 1_000_000).map(|uses| Self(uses.into()));
     Seconds, "must be a whole number from 1 to 31536000",
-        |value| value.as_i64().filter(|seconds| (1..=31_536_000).contains(seconds)).map(Self);
+        |value| whole_within(&value, 1, 31_536_000).map(|seconds| Self(seconds.into()));
 }
 
 fields! { false;
+    FileId, "must be a file id: a string of 1 to 128 characters without control characters",
+        |value| string(value)?.try_into().ok();
+    FileName, "must be a name of 1 to 255 bytes of UTF-8 that leads to no other folder",
+        |value| string(value)?.try_into().ok();
+    ContentType, "must be a content type, such as image/png", |value| string(value)?.try_into().ok();
+    Sha256, "must be a SHA-256 checksum: 32 bytes in base64", |value| string(value)?.try_into().ok();
+    Inline, "must be 1 or 0", |value| match value.as_str()? {
+        "1" | "true" => Some(Self(true)),
+        "0" | "false" => Some(Self(false)),
+        _ => None,
+    };
     RequestId, "must be a string of at most 64 characters",
         |value| string(value).filter(|id| id.chars().count() <= REQUEST_ID_CHARS).map(RequestId);
     UserId, "must be a user id: a string of 1 to 128 characters without control characters",
@@ -284,6 +308,17 @@ fields! { false;
             Value::Array(ids) => ids.into_iter().map(UserId::of_value).collect(),
             _ => None,
         };
+}
+
+/// A number as people and programs write it, finite.
+fn number_of(text: &str) -> Option<Number> {
+    text.parse().ok().or_else(|| Number::from_f64(text.parse().ok()?))
+}
+
+/// A whole number, also one that is written as `15.0`.
+fn whole_within(value: &Value, least: u32, most: u32) -> Option<u32> {
+    let within = f64::from(least)..=f64::from(most);
+    value.as_f64().filter(|number| number.fract() == 0.0 && within.contains(number)).map(|number| number as u32)
 }
 
 fn number_within(value: &Value, least: f64, most: f64) -> Option<f64> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    ClientMessageId, Draft, Entry, InviteCode, Location, MessageId, Metres, Name, Role, RoomId, RoomStatus, RoomType,
-    Seq, Timestamp, UserId,
+    ClientMessageId, Draft, Entry, File, FileId, InviteCode, Location, MessageId, Metres, Name, Role, RoomId,
+    RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::routes::Route;
@@ -43,6 +43,9 @@ pub enum Frame {
         field: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         actions: Option<Vec<&'static str>>,
+        /// The file that it is about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_id: Option<FileId>,
     },
     Message(Message),
     Typing {
@@ -90,6 +93,22 @@ pub enum Frame {
         room_id: RoomId,
         user_id: UserId,
         reason: LeaveReason,
+    },
+    Upload {
+        file_id: FileId,
+        upload_url: String,
+        method: String,
+        /// What the upload has to carry, exactly so.
+        headers: BTreeMap<String, String>,
+        #[serde(serialize_with = "Timestamp::serialize_iso")]
+        expires_at: Timestamp,
+    },
+    File {
+        /// Its address is signed: good for everybody who knows it, for a while.
+        #[serde(flatten)]
+        file: File,
+        #[serde(serialize_with = "Timestamp::serialize_iso")]
+        expires_at: Timestamp,
     },
     RoomClosed {
         room_id: RoomId,
@@ -149,6 +168,8 @@ pub struct Message {
     pub reply_to: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<ClientMessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Box<File>>,
     #[serde(skip_serializing_if = "is_false")]
     pub duplicate: bool,
 }
@@ -165,7 +186,7 @@ impl Message {
 
     /// Whether a message, once it has its place, fits a frame, and a page of history that holds nothing else.
     pub fn fits(room: &RoomId, draft: &Draft) -> bool {
-        let Draft { user, name, style, content, reply_to, client_id } = draft.clone();
+        let Draft { user, name, style, content, reply_to, client_id, file } = draft.clone();
         let placed = Self::from(Entry {
             room: room.clone(),
             seq: Seq::MAX,
@@ -176,6 +197,7 @@ impl Message {
             content: content.into_string(),
             reply_to,
             client_id,
+            file,
         });
         fitting([&Frame::Message(placed)].into_iter(), ENVELOPE_BYTES) == 1
     }
@@ -193,6 +215,7 @@ impl From<Entry> for Message {
             content: entry.content,
             reply_to: entry.reply_to,
             client_message_id: entry.client_id,
+            file: entry.file.map(Box::new),
             duplicate: false,
         }
     }
@@ -354,7 +377,16 @@ impl Frame {
             action: Route::actions().find(|action| *action == route).map(Route::key),
             field: error.field(),
             actions: error.wants_actions().then(|| Route::actions().map(Route::key).collect()),
+            file_id: None,
         }
+    }
+
+    /// An error with the file that it is about.
+    pub fn about_file(mut self, id: &FileId) -> Self {
+        if let Self::Error { file_id, .. } = &mut self {
+            *file_id = Some(id.clone());
+        }
+        self
     }
 
     pub fn to_json(&self) -> String {

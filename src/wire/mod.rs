@@ -10,6 +10,7 @@ pub use frames::{
     Resumed, RoomFrame, fitting, size_of,
 };
 pub use requests::{
-    AboutMember, Broadcast, CreateRoom, FoundRoom, Handshake, History, InRoom, JoinRoom, ListRooms, MakeInvite,
-    MarkRead, Recipient, Resume, RevokeInvite, RoomInfo, SearchRooms, SendMessage, SetRole, Typing,
+    AboutMember, Broadcast, CreateRoom, FoundRoom, GetFile, HandleFileUpload, Handshake, History, InRoom, JoinRoom,
+    ListRooms, MakeInvite, MarkRead, Recipient, Resume, RevokeInvite, RoomInfo, SearchRooms, SendMessage, SetRole,
+    Typing,
 };

@@ -6,11 +6,12 @@ use aws_lambda_events::query_map::QueryMap;
 use serde_json::Value;
 
 use super::fields::{
-    Color, Cursor, Cursors, Field, Fields, Icon, Latitude, Limit, Longitude, Places, RoomRadius, SearchRadius, Seconds,
-    Uses,
+    Bytes, Color, Cursor, Cursors, Field, Fields, Icon, Inline, Latitude, Limit, Longitude, Places, RoomRadius,
+    SearchRadius, Seconds, Uses,
 };
 use crate::domain::{
-    ClientMessageId, Content, InviteCode, Location, Metres, Name, Place, Role, RoomId, RoomType, Seq, Style, UserId,
+    ClientMessageId, Content, FileId, InviteCode, Location, Metres, Name, NewFile, Place, Role, RoomId, RoomType, Seq,
+    Style, UserId,
 };
 use crate::error::Error;
 use crate::store::Page;
@@ -96,6 +97,44 @@ impl TryFrom<Fields> for SendMessage {
             content: fields.need("content")?,
             reply_to: fields.take("replyTo")?,
             client_id: fields.take("clientMessageId")?,
+        })
+    }
+}
+
+pub struct HandleFileUpload {
+    pub to: Recipient,
+    pub file: NewFile,
+}
+
+impl TryFrom<Fields> for HandleFileUpload {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self {
+            to: Recipient::read(&mut fields)?,
+            file: NewFile {
+                name: fields.need("fileName")?,
+                content_type: fields.need("contentType")?,
+                size: fields.need::<Bytes>("size")?.0,
+                sha256: fields.take("sha256")?,
+            },
+        })
+    }
+}
+
+pub struct GetFile {
+    pub file: FileId,
+    /// Whether the browser is to show it, if it is an image.
+    pub inline: bool,
+}
+
+impl TryFrom<Fields> for GetFile {
+    type Error = Error;
+
+    fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        Ok(Self {
+            file: fields.need("fileId")?,
+            inline: fields.take::<Inline>("inline")?.is_some_and(|inline| inline.0),
         })
     }
 }

@@ -24,6 +24,8 @@ async fn a_frame_that_names_no_action_is_told_which_there_are() {
         "sendMessage",
         "broadcastMessage",
         "typingIndicator",
+        "handleFileUpload",
+        "getFile",
         "getMessages",
         "resume",
         "markRead",

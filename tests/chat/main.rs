@@ -28,3 +28,4 @@ mod stack;
 mod sweeping;
 mod tokens;
 mod typing;
+mod uploads;

@@ -1,5 +1,6 @@
 //! A world for each test, with users in it who send and hear.
 
+mod bucket;
 mod http;
 mod user;
 mod world;

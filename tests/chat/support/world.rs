@@ -71,6 +71,10 @@ impl World {
         Self { stack, logs }
     }
 
+    pub(super) fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
     pub fn urls(&self) -> &switchboard::local::Urls {
         self.stack.urls()
     }

@@ -1,0 +1,257 @@
+//! Files: what may be uploaded, how it is called, and where it is kept.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::hash;
+use super::{FileId, Invalid, RoomId};
+
+/// Most bytes of a file's name: as many as file systems take.
+const MAX_NAME_BYTES: usize = 255;
+const MAX_TYPE_BYTES: usize = 128;
+/// Types that browsers run or draw with scripts in them; no `*` stands for them.
+const ACTIVE: &[&str] = &["html", "svg", "xml", "script", "shockwave"];
+const DEFAULT_ALLOWED: &str = "image/png,image/jpeg,image/gif,image/webp,image/avif,image/heic,image/heif,image/bmp,image/tiff,\
+    audio/*,video/*,application/pdf,text/plain,text/csv,text/markdown,application/zip,application/x-zip-compressed,\
+    application/rtf,application/msword,application/vnd.ms-excel,application/vnd.ms-powerpoint,\
+    application/vnd.openxmlformats-officedocument.wordprocessingml.document,\
+    application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,\
+    application/vnd.openxmlformats-officedocument.presentationml.presentation,\
+    application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,\
+    application/vnd.oasis.opendocument.presentation";
+
+/// A file's name for people: 1 to 255 bytes of UTF-8 without a path and without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct FileName(String);
+
+impl TryFrom<String> for FileName {
+    type Error = Invalid;
+
+    /// Folders in front of the name are left out, and control characters. A name that climbs out of its folder is none.
+    fn try_from(path: String) -> Result<Self, Invalid> {
+        let mut parts = path.split(['/', '\\']);
+        if parts.clone().any(|part| part == "..") {
+            return Err(Invalid);
+        }
+        let name: String =
+            parts.next_back().unwrap_or_default().chars().filter(|letter| !letter.is_control()).collect();
+        let name = name.trim();
+        let fits = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().all(|letter| letter == '.');
+        if fits { Ok(Self(name.to_owned())) } else { Err(Invalid) }
+    }
+}
+
+impl FileName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a file is, such as `image/png` or `text/plain; charset=utf-8`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ContentType(String);
+
+impl TryFrom<String> for ContentType {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let fits = text.len() <= MAX_TYPE_BYTES && printable && is_type(essence(&text));
+        if fits { Ok(Self(text)) } else { Err(Invalid) }
+    }
+}
+
+impl ContentType {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_image(&self) -> bool {
+        essence(&self.0).to_ascii_lowercase().starts_with("image/")
+    }
+}
+
+/// The type without its parameters.
+fn essence(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_type(text: &str) -> bool {
+    let is_token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&byte))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+}
+
+/// Which types files may have.
+#[derive(Clone, Debug)]
+pub struct AllowedTypes(Vec<String>);
+
+impl AllowedTypes {
+    /// Types with commas between them; `*` stands for every subtype but those with scripts in them.
+    ///
+    /// # Errors
+    /// The first that is none.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let types: Vec<_> = list.split(',').map(|kind| kind.trim().to_ascii_lowercase()).collect();
+        match types.iter().find(|kind| !is_type(kind)) {
+            Some(wrong) => Err(wrong.clone()),
+            None => Ok(Self(types)),
+        }
+    }
+
+    pub fn allows(&self, content_type: &ContentType) -> bool {
+        let wanted = essence(content_type.as_str()).to_ascii_lowercase();
+        self.0.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(kind) => wanted.starts_with(kind) && !ACTIVE.iter().any(|active| wanted.contains(active)),
+            None => *allowed == wanted,
+        })
+    }
+}
+
+impl Default for AllowedTypes {
+    fn default() -> Self {
+        Self(DEFAULT_ALLOWED.split(',').map(|kind| kind.trim().to_owned()).collect())
+    }
+}
+
+/// A SHA-256 checksum as S3 writes it: base64 of 32 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Sha256(String);
+
+impl TryFrom<String> for Sha256 {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        use base64::Engine;
+        let bytes = base64::prelude::BASE64_STANDARD.decode(&text).map_err(|_| Invalid)?;
+        if bytes.len() == 32 { Ok(Self(text)) } else { Err(Invalid) }
+    }
+}
+
+impl Sha256 {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a client says of a file that it is about to upload.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    pub name: FileName,
+    pub content_type: ContentType,
+    pub size: u64,
+    pub sha256: Option<Sha256>,
+}
+
+/// A file that is there, as a message tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    pub file_id: FileId,
+    pub file_name: FileName,
+    pub content_type: ContentType,
+    /// In bytes.
+    pub size: u64,
+    /// Where members find it, for as long as it is there.
+    pub file_url: String,
+}
+
+/// Where a file is kept: `rooms/{room}/{file id}/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    pub fn new(room: &RoomId, file: &FileId, name: &FileName) -> Self {
+        let plain = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+        // Rooms can be called anything, and a key has 1,024 bytes.
+        let room = if room.as_str().bytes().all(plain) { room.to_string() } else { hash(&[room.as_str()]) };
+        Self(format!("rooms/{room}/{file}/{}", name.as_str()))
+    }
+
+    /// A key that S3 tells of, as it is.
+    pub fn of(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The file whose key it is, if it is one of ours.
+    pub fn file(&self) -> Option<FileId> {
+        let mut parts = self.0.strip_prefix("rooms/")?.splitn(3, '/');
+        let (_room, file, _name) = (parts.next()?, parts.next()?, parts.next()?);
+        FileId::try_from(file.to_owned()).ok()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Option<String> {
+        FileName::try_from(text.to_owned()).ok().map(|name| name.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_file_name_keeps_unicode_and_loses_its_path_and_control_characters() {
+        assert_eq!(name("Grüße 💬.txt").as_deref(), Some("Grüße 💬.txt"));
+        assert_eq!(name("/home/ana/photo.jpg").as_deref(), Some("photo.jpg"));
+        assert_eq!(name("C:\\fakepath\\photo.jpg").as_deref(), Some("photo.jpg"));
+        assert_eq!(name("a\r\nb\u{0}.txt").as_deref(), Some("ab.txt"));
+        assert_eq!(name(&"é".repeat(127)).map(|name| name.len()), Some(254));
+    }
+
+    #[test]
+    fn a_file_name_that_climbs_is_empty_or_too_long_is_none() {
+        for text in ["../../x", "..\\x", "a/../b", "..", ".", "", " ", "\n", "a/", &"💬".repeat(300), &"x".repeat(256)]
+        {
+            assert_eq!(name(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_browsers_run_is_not_allowed_by_default_nor_by_a_star() {
+        let allows = |allowed: &AllowedTypes, kind: &str| {
+            ContentType::try_from(kind.to_owned()).is_ok_and(|kind| allowed.allows(&kind))
+        };
+        let default = AllowedTypes::default();
+        for kind in
+            ["image/png", "IMAGE/JPEG", "audio/ogg", "video/mp4", "application/pdf", "text/plain; charset=utf-8"]
+        {
+            assert!(allows(&default, kind), "{kind}");
+        }
+        let active =
+            ["text/html", "image/svg+xml", "text/javascript", "application/javascript", "application/xhtml+xml"];
+        let anything = AllowedTypes::parse("image/*, text/*, application/*").unwrap();
+        for kind in active {
+            assert!(!allows(&default, kind) && !allows(&anything, kind), "{kind}");
+        }
+        for kind in ["", "image", "/png", "image/", "image/p ng", "image/png\r\nx: y", "*/*"] {
+            assert!(!allows(&default, kind), "{kind}");
+        }
+        assert!(allows(&AllowedTypes::parse("image/svg+xml").unwrap(), "image/svg+xml"));
+    }
+
+    #[test]
+    fn a_key_tells_its_file_and_no_room_can_break_out_of_it() {
+        let file = FileId::fresh();
+        let key_in = |room: &str| {
+            let room = RoomId::try_from(room.to_owned()).unwrap();
+            ObjectKey::new(&room, &file, &FileName("a/b".to_owned()))
+        };
+        assert_eq!(key_in("tea").as_str(), format!("rooms/tea/{file}/a/b"));
+        for room in ["tea", "../../etc", "a/b", &"💬".repeat(128)] {
+            let key = key_in(room);
+            assert_eq!(key.file().as_ref(), Some(&file));
+            assert!(key.as_str().len() < 300 && !key.as_str().contains(".."));
+        }
+        for text in ["", "rooms/", "rooms/tea", "other/tea/x/y", "rooms/tea/x"] {
+            assert_eq!(ObjectKey::of(text.to_owned()).file(), None, "{text}");
+        }
+    }
+}

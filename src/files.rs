@@ -1,0 +1,154 @@
+//! Files in S3. The function signs and looks; the bytes go past it, between the client and the bucket.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::types::ChecksumMode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::config::Uploads;
+use crate::domain::{ContentType, FileName, NewFile, ObjectKey, Timestamp};
+use crate::error::Error;
+
+/// For how long a file may be uploaded that was announced.
+const UPLOAD_SECS: i64 = 300;
+/// For how long a signed address of a file holds.
+const DOWNLOAD_SECS: i64 = 60;
+/// What stands for itself in the extended form of a file name (RFC 8187).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub struct Files {
+    client: Client,
+    bucket: String,
+}
+
+/// A request that anybody can make who knows it, for a while.
+pub struct Signed {
+    pub url: String,
+    pub method: String,
+    /// What has to be sent with it, exactly so.
+    pub headers: Vec<(String, String)>,
+    pub expires_at: Timestamp,
+}
+
+/// An object that is there, as S3 tells of it.
+pub struct Object {
+    pub size: u64,
+    pub content_type: String,
+    /// In base64, where it was uploaded with one.
+    pub sha256: Option<String>,
+}
+
+impl Files {
+    pub fn new(client: Client, uploads: &Uploads) -> Self {
+        Self { client, bucket: uploads.bucket.clone() }
+    }
+
+    /// Signs an upload: of just so many bytes, of this type and this checksum, and only where nothing is yet.
+    pub async fn sign_upload(&self, key: &ObjectKey, file: &NewFile, now: Timestamp) -> Result<Signed, Error> {
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .content_length(i64::try_from(file.size).map_err(Error::internal)?)
+            .content_type(file.content_type.as_str())
+            .if_none_match("*")
+            .set_checksum_sha256(file.sha256.as_ref().map(|sum| sum.as_str().to_owned()));
+        let signed = put.presigned(lifetime(now, UPLOAD_SECS)?).await.map_err(failed)?;
+        Ok(Signed {
+            url: signed.uri().to_owned(),
+            method: signed.method().to_owned(),
+            headers: signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            expires_at: now.plus_secs(UPLOAD_SECS),
+        })
+    }
+
+    /// Signs a download, under the name and type that the file was announced with. Shown by the browser only if
+    /// `inline`.
+    pub async fn sign_download(
+        &self,
+        key: &ObjectKey,
+        name: &FileName,
+        content_type: &ContentType,
+        inline: bool,
+        now: Timestamp,
+    ) -> Result<Signed, Error> {
+        let get = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .response_content_type(content_type.as_str())
+            .response_content_disposition(disposition(name, inline));
+        let signed = get.presigned(lifetime(now, DOWNLOAD_SECS)?).await.map_err(failed)?;
+        Ok(Signed {
+            url: signed.uri().to_owned(),
+            method: signed.method().to_owned(),
+            headers: Vec::new(),
+            expires_at: now.plus_secs(DOWNLOAD_SECS),
+        })
+    }
+
+    /// `None` when it is not there.
+    pub async fn look_at(&self, key: &ObjectKey) -> Result<Option<Object>, Error> {
+        let head = self.client.head_object().bucket(&self.bucket).key(key.as_str());
+        match head.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(object) => Ok(Some(Object {
+                size: object.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                content_type: object.content_type().unwrap_or_default().to_owned(),
+                sha256: object.checksum_sha256().map(str::to_owned),
+            })),
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Whether it is there or not.
+    pub async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
+        let delete = self.client.delete_object().bucket(&self.bucket).key(key.as_str());
+        delete.send().await.map_err(failed).map(drop)
+    }
+}
+
+/// From the event's time on, for so many seconds.
+fn lifetime(now: Timestamp, seconds: i64) -> Result<PresigningConfig, Error> {
+    let start = UNIX_EPOCH + Duration::from_millis(now.as_millis().unsigned_abs());
+    PresigningConfig::builder()
+        .start_time(start)
+        .expires_in(Duration::from_secs(seconds.unsigned_abs()))
+        .build()
+        .map_err(Error::internal)
+}
+
+/// A file's name for old browsers and for new ones (RFC 6266).
+fn disposition(name: &FileName, inline: bool) -> String {
+    let kind = if inline { "inline" } else { "attachment" };
+    let plain = |letter: char| if letter.is_ascii() && !matches!(letter, '"' | '\\') { letter } else { '_' };
+    let ascii: String = name.as_str().chars().map(plain).collect();
+    format!("{kind}; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(name.as_str(), PLAIN))
+}
+
+fn failed<E: std::error::Error + Send + Sync + 'static>(error: SdkError<E>) -> Error {
+    let passing = match &error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(answer) => answer.raw().status().as_u16() >= 500,
+        _ => false,
+    };
+    let cause = DisplayErrorContext(error).to_string();
+    if passing { Error::Unavailable(cause.into()) } else { Error::internal(cause) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_told_to_old_browsers_and_to_new_ones() {
+        let name = FileName::try_from("Grüße \"2\".txt".to_owned()).unwrap();
+        let expected = "attachment; filename=\"Gr__e _2_.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%222%22.txt";
+        assert_eq!(disposition(&name, false), expected);
+    }
+}

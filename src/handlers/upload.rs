@@ -1,0 +1,190 @@
+//! Files: announced by a member, uploaded past us, told of when they are really there, and fetched by members.
+
+use futures_util::TryFutureExt;
+use tokio::try_join;
+
+use super::{message, room, seat};
+use crate::app::App;
+use crate::delivery::{Except, Publication};
+use crate::domain::{Draft, Entry, File, FileId, ObjectKey, Style};
+use crate::error::Error;
+use crate::event::{Call, Payload};
+use crate::files::Object;
+use crate::routes::Route;
+use crate::store::{Announcement, Channel, FileStatus, StoredFile};
+use crate::wire::{Frame, GetFile, HandleFileUpload, Message};
+
+/// Tells a member where to upload a file, once it is one that may be uploaded.
+pub async fn announce(app: &App, call: &mut Call) -> Result<Frame, Error> {
+    let HandleFileUpload { to, file } = call.request()?;
+    let uploads = &app.config.uploads;
+    if !uploads.allowed.allows(&file.content_type) {
+        return Err(Error::InvalidField { field: "contentType", problem: "is none that may be uploaded here" });
+    }
+    if file.size > uploads.max_bytes {
+        return Err(Error::FileTooLarge { most_bytes: uploads.max_bytes });
+    }
+    let seat = seat::find(app, call, &to).await?;
+    match app.store.tail(&seat.room).await? {
+        Some(tail) if tail.is_closing => return Err(Error::RoomClosed),
+        Some(_) => {}
+        None => message::begin(app, call, &seat).await?,
+    }
+    let announcement =
+        Announcement { room: seat.room, peer: seat.peer, user: seat.user, name: seat.name, style: seat.style, file };
+    let stored = StoredFile::announced(&announcement, call.at);
+    let signed = app.files.sign_upload(&stored.object_key, &announcement.file, call.at).await?;
+    app.store.add_file(&stored).await?;
+    Ok(Frame::Upload {
+        file_id: stored.file_id,
+        upload_url: signed.url,
+        method: signed.method,
+        headers: signed.headers.into_iter().collect(),
+        expires_at: signed.expires_at,
+    })
+}
+
+/// Objects have come into the bucket. S3 may tell of each more than once, late, and in any order.
+pub async fn created(app: &App, call: &mut Call) -> Result<(), Error> {
+    let Payload::Objects(keys) = std::mem::replace(&mut call.payload, Payload::Empty) else {
+        return Err(Error::internal("the event has no objects"));
+    };
+    for key in keys {
+        take_in(app, call, &key).await?;
+    }
+    Ok(())
+}
+
+async fn take_in(app: &App, call: &mut Call, key: &ObjectKey) -> Result<(), Error> {
+    let announced = match key.file() {
+        Some(id) => app.store.file(&id, call.at).await?.filter(|file| file.object_key == *key),
+        None => None,
+    };
+    let Some(file) = announced else {
+        tracing::warn!(object_key = key.as_str(), "an object has come that nobody announced; it is left alone");
+        return Ok(());
+    };
+    call.trace.room = Some(file.room_id.clone());
+    call.trace.user = Some(file.user_id.clone());
+    if file.status == FileStatus::Ready {
+        return tell_if_not_told(app, call, &file).await;
+    }
+    let Some(object) = app.files.look_at(key).await? else {
+        tracing::warn!(object_key = key.as_str(), "an object has gone before it was looked at");
+        return Ok(());
+    };
+    if !is_as_announced(&object, &file) {
+        discard(app, &file).await?;
+        return tell_mismatch(app, call, &file).await;
+    }
+    let draft = draft(app, &file);
+    let appended = may_speak(app, &file)
+        .and_then(|()| app.store.append_file(&file.room_id, &draft, &file.file_id, call.at, call.deadline))
+        .await;
+    match appended {
+        Ok(Some(entry)) => tell(app, call, &file, entry).await,
+        // Another invocation is at the same object.
+        Ok(None) => Ok(()),
+        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember) => discard(app, &file).await,
+        Err(error) => Err(error),
+    }
+}
+
+fn is_as_announced(object: &Object, file: &StoredFile) -> bool {
+    let same_sum = file.sha256.as_ref().is_none_or(|sum| object.sha256.as_deref() == Some(sum.as_str()));
+    object.size == file.size && object.content_type == file.content_type.as_str() && same_sum
+}
+
+/// Who has left the room since has nothing to say there.
+async fn may_speak(app: &App, file: &StoredFile) -> Result<(), Error> {
+    if file.room_id.is_lobby() {
+        return room::require_lobby(app);
+    }
+    app.store.member(&file.user_id, &file.room_id).await?.map(drop).ok_or(Error::NotAMember)
+}
+
+/// The object first: while its row is there, the next call for it comes back to this.
+async fn discard(app: &App, file: &StoredFile) -> Result<(), Error> {
+    app.files.remove(&file.object_key).await?;
+    app.store.forget_file(&file.file_id).await
+}
+
+fn draft(app: &App, file: &StoredFile) -> Draft {
+    Draft {
+        user: file.user_id.clone(),
+        name: file.user_name.clone(),
+        style: Style { icon: file.user_icon.clone(), color: file.user_color.clone() },
+        content: (&file.file_name).into(),
+        reply_to: None,
+        client_id: None,
+        file: Some(File {
+            file_id: file.file_id.clone(),
+            file_name: file.file_name.clone(),
+            content_type: file.content_type.clone(),
+            size: file.size,
+            file_url: format!("{}/files/{}", app.config.http_endpoint, file.file_id),
+        }),
+    }
+}
+
+/// The first who wrote the message may have ended before it could tell.
+async fn tell_if_not_told(app: &App, call: &mut Call, file: &StoredFile) -> Result<(), Error> {
+    let Some(seq) = file.seq.filter(|_| !file.told) else { return Ok(()) };
+    match app.store.entry(&file.room_id, seq, call.at).await? {
+        Some(entry) => tell(app, call, file, entry).await,
+        None => Ok(()),
+    }
+}
+
+async fn tell(app: &App, call: &mut Call, file: &StoredFile, entry: Entry) -> Result<(), Error> {
+    let frame = Frame::Message(Message::from(entry));
+    let mut channels = match &file.peer {
+        Some(peer) => vec![Channel::of_user(&file.user_id), Channel::of_user(peer)],
+        None => vec![Channel::of_room(&file.room_id)],
+    };
+    channels.dedup();
+    let publication = Publication::new(&frame, Except::Nobody);
+    call.trace.delivered += app.delivery.publish(&channels, publication, call.at).await;
+    app.store.note_told(&file.file_id).await
+}
+
+async fn tell_mismatch(app: &App, call: &mut Call, file: &StoredFile) -> Result<(), Error> {
+    let frame = Frame::error(&Error::UploadMismatch, Route::HandleFileUpload, &call.request_id);
+    let frame = frame.about_file(&file.file_id);
+    let publication = Publication::new(&frame, Except::Nobody);
+    call.trace.delivered += app.delivery.publish(&[Channel::of_user(&file.user_id)], publication, call.at).await;
+    Ok(())
+}
+
+/// Where a member can fetch a file, for a minute. An image may be shown by the browser, everything else is saved.
+pub async fn fetch(app: &App, call: &mut Call) -> Result<Frame, Error> {
+    let GetFile { file: id, inline } = call.request()?;
+    let file = readable(app, call, &id).await?;
+
+    let inline = inline && file.content_type.is_image();
+    let signed =
+        app.files.sign_download(&file.object_key, &file.file_name, &file.content_type, inline, call.at).await?;
+    Ok(Frame::File {
+        file: File {
+            file_id: file.file_id,
+            file_name: file.file_name,
+            content_type: file.content_type,
+            size: file.size,
+            file_url: signed.url,
+        },
+        expires_at: signed.expires_at,
+    })
+}
+
+/// # Errors
+/// `FILE_NOT_FOUND`, also while it is not there yet; `NOT_A_MEMBER`.
+async fn readable(app: &App, call: &mut Call, id: &FileId) -> Result<StoredFile, Error> {
+    let now = call.at;
+    let (me, file) = try_join!(seat::caller(app, call), app.store.file(id, now))?;
+    let file = file.filter(|file| file.status == FileStatus::Ready).ok_or(Error::FileNotFound)?;
+    call.trace.room = Some(file.room_id.clone());
+    if !file.room_id.is_lobby() && app.store.member(&me.user, &file.room_id).await?.is_none() {
+        return Err(Error::NotAMember);
+    }
+    Ok(file)
+}

@@ -1,0 +1,180 @@
+//! S3: a folder behind S3's own wire protocol. Signatures are checked, what was signed is held to, and a new object is
+//! told of to the function.
+
+mod objects;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::error_handling::HandleError;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use s3s::auth::SimpleAuth;
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::S3ServiceBuilder;
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+use time::PrimitiveDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::clock::Clock;
+use super::runtime::Pool;
+use super::{ACCESS_KEY, SECRET_KEY};
+use crate::domain::Timestamp;
+pub use objects::Objects;
+
+/// `20261121T113307Z`, as signatures have it.
+const SIGNED_AT: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
+/// How often the rules of the bucket's lifecycle are applied.
+const LIFECYCLE_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Where the buckets are: each is a folder in it.
+pub struct Folder {
+    path: PathBuf,
+    /// Gone with the stack, when nothing is to be kept.
+    _temporary: Option<TempDir>,
+}
+
+impl Folder {
+    pub fn new(data: Option<&Path>) -> Result<Self, String> {
+        let told = |error: std::io::Error| error.to_string();
+        match data {
+            Some(data) => {
+                let path = data.join("s3");
+                std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                Ok(Self { path, _temporary: None })
+            }
+            None => {
+                let temporary = tempfile::Builder::new().prefix("switchboard-s3-").tempdir().map_err(told)?;
+                Ok(Self { path: temporary.path().to_owned(), _temporary: Some(temporary) })
+            }
+        }
+    }
+}
+
+/// What the bucket for uploads is set up with.
+pub struct Setup {
+    pub bucket: String,
+    /// Objects end when they are so old.
+    pub lifetime: Duration,
+    /// Pages that may ask; `*` for all.
+    pub cors_origins: Vec<String>,
+}
+
+/// What stands before the protocol itself.
+struct Front {
+    clock: Clock,
+    origins: Vec<String>,
+}
+
+/// Serves until the stack ends.
+pub fn serve(
+    listener: TcpListener,
+    folder: &Folder,
+    setup: Setup,
+    clock: Clock,
+    pool: Arc<Pool>,
+) -> Result<(Objects, Vec<JoinHandle<()>>), String> {
+    let bucket = folder.path.join(&setup.bucket);
+    std::fs::create_dir_all(&bucket).map_err(|error| format!("{}: {error}", bucket.display()))?;
+    let files = FileSystem::new(&folder.path).map_err(|error| format!("{error:?}"))?;
+    let objects = Objects::new(files, bucket, &setup, clock.clone(), pool);
+
+    let mut service = S3ServiceBuilder::new(objects.clone());
+    service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    // The clock that counts here is the stack's, and is asked in front of this.
+    let mut config = S3Config::default();
+    config.presigned_url_max_skew_time_secs = u32::MAX;
+    service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    let service = HandleError::new(service.build(), |error: s3s::HttpError| async move {
+        tracing::error!(?error, "the embedded S3 failed");
+        StatusCode::INTERNAL_SERVER_ERROR
+    });
+    let front = Arc::new(Front { clock, origins: setup.cors_origins });
+    let router = Router::new().fallback_service(service).layer(middleware::from_fn_with_state(front, pass));
+    let serving = tokio::spawn(async move {
+        // It serves until the stack ends.
+        let _ = axum::serve(listener, router).await;
+    });
+    let ending = tokio::spawn({
+        let objects = objects.clone();
+        async move {
+            loop {
+                tokio::time::sleep(LIFECYCLE_EVERY).await;
+                objects.end_old_ones().await;
+            }
+        }
+    });
+    Ok((objects, vec![serving, ending]))
+}
+
+async fn pass(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let origin = front.allowed_origin(request.headers());
+    if request.method() == Method::OPTIONS {
+        return preflight(origin, request.headers());
+    }
+    let mut response = if is_over(request.uri(), front.clock.now()) {
+        refused("AccessDenied", "Request has expired")
+    } else {
+        next.run(request).await
+    };
+    if let Some(origin) = origin {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    response
+}
+
+impl Front {
+    fn allowed_origin(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        let origin = request.get(header::ORIGIN)?;
+        let allowed = |known: &String| known == "*" || known.as_bytes() == origin.as_bytes();
+        self.origins.iter().any(allowed).then(|| origin.clone())
+    }
+}
+
+/// S3's answer to a page that asks whether it may.
+fn preflight(origin: Option<HeaderValue>, request: &HeaderMap) -> Response {
+    let Some(origin) = origin else {
+        return refused("AccessForbidden", "CORSResponse: This CORS request is not allowed.");
+    };
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, PUT, HEAD"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("300"));
+    if let Some(asked) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    response
+}
+
+fn refused(code: &str, message: &str) -> Response {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+/// Whether a presigned address has had its time.
+fn is_over(uri: &Uri, now: Timestamp) -> bool {
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let (mut signed_at, mut lifetime) = (None, None);
+    for (name, value) in query {
+        match &*name {
+            "X-Amz-Date" => signed_at = PrimitiveDateTime::parse(&value, SIGNED_AT).ok(),
+            "X-Amz-Expires" => lifetime = value.parse::<i64>().ok(),
+            _ => {}
+        }
+    }
+    let (Some(signed_at), Some(lifetime)) = (signed_at, lifetime) else { return false };
+    now.as_secs() > signed_at.assume_utc().unix_timestamp().saturating_add(lifetime)
+}

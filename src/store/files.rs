@@ -1,0 +1,153 @@
+//! Files: announced, uploaded, told of.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use serde::{Deserialize, Serialize};
+
+use super::tables::{FILES, TTL};
+use super::{Store, failed, item_of, number, text, was_done};
+use crate::domain::{
+    ContentType, FileId, FileName, Name, NewFile, ObjectKey, RoomId, Seq, Sha256, Style, Timestamp, UserId,
+};
+use crate::error::Error;
+
+/// For how long an upload is waited for. Its address holds for minutes; S3 may tell of it hours later.
+const PENDING_SECS: i64 = 86_400;
+const STATUS: &str = "status";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileStatus {
+    /// Announced; it may never come.
+    Pending,
+    /// There, and in the log of its room.
+    Ready,
+}
+
+impl FileStatus {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// A file and who announced it where.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredFile {
+    pub file_id: FileId,
+    pub status: FileStatus,
+    pub room_id: RoomId,
+    /// The other one, in a direct conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<UserId>,
+    pub object_key: ObjectKey,
+    pub user_id: UserId,
+    pub user_name: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_icon: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_color: Option<String>,
+    pub file_name: FileName,
+    pub content_type: ContentType,
+    /// In bytes.
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// Where the room's log tells of it, once it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+    /// Whether those who are live have been told.
+    #[serde(default)]
+    pub told: bool,
+    pub ttl: i64,
+}
+
+/// Who announces a file, and where.
+#[derive(Clone)]
+pub struct Announcement {
+    pub room: RoomId,
+    pub peer: Option<UserId>,
+    pub user: UserId,
+    pub name: Name,
+    pub style: Style,
+    pub file: NewFile,
+}
+
+impl StoredFile {
+    pub fn announced(by: &Announcement, now: Timestamp) -> Self {
+        let by = by.clone();
+        let file_id = FileId::fresh();
+        Self {
+            object_key: ObjectKey::new(&by.room, &file_id, &by.file.name),
+            file_id,
+            status: FileStatus::Pending,
+            room_id: by.room,
+            peer: by.peer,
+            user_id: by.user,
+            user_name: by.name,
+            user_icon: by.style.icon,
+            user_color: by.style.color,
+            file_name: by.file.name,
+            content_type: by.file.content_type,
+            size: by.file.size,
+            sha256: by.file.sha256,
+            seq: None,
+            told: false,
+            ttl: now.as_secs() + PENDING_SECS,
+        }
+    }
+}
+
+impl Store {
+    pub async fn file(&self, id: &FileId, now: Timestamp) -> Result<Option<StoredFile>, Error> {
+        let row: Option<StoredFile> = self.row(&FILES, FILES.key(id.as_str())).await?;
+        Ok(row.filter(|row| !now.has_passed(row.ttl)))
+    }
+
+    pub async fn add_file(&self, file: &StoredFile) -> Result<(), Error> {
+        let put = self.client.put_item().table_name(self.name(&FILES)).set_item(Some(item_of(file)?));
+        put.send().await.map_err(failed).map(drop)
+    }
+
+    pub async fn forget_file(&self, id: &FileId) -> Result<(), Error> {
+        let delete = self.client.delete_item().table_name(self.name(&FILES)).set_key(Some(FILES.key(id.as_str())));
+        delete.send().await.map_err(failed).map(drop)
+    }
+
+    /// Notes that those who are live have heard of a file.
+    pub async fn note_told(&self, id: &FileId) -> Result<(), Error> {
+        let noted = self
+            .client
+            .update_item()
+            .table_name(self.name(&FILES))
+            .set_key(Some(FILES.key(id.as_str())))
+            .update_expression("SET #told = :true")
+            .condition_expression("attribute_exists(#id)")
+            .expression_attribute_names("#id", FILES.partition_key)
+            .expression_attribute_names("#told", "told")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .send()
+            .await;
+        was_done(noted).map(drop)
+    }
+
+    /// The part of a transaction that makes a file ready: if it was announced and is not ready yet.
+    pub(super) fn file_ready(&self, id: &FileId, seq: Seq, ttl: i64) -> Result<Update, Error> {
+        Update::builder()
+            .table_name(self.name(&FILES))
+            .set_key(Some(FILES.key(id.as_str())))
+            .update_expression("SET #status = :ready, #seq = :seq, #ttl = :ttl")
+            .condition_expression("#status = :pending")
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_names("#seq", "seq")
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":seq", number(seq.as_i64()))
+            .expression_attribute_values(":ready", text(FileStatus::Ready.as_str()))
+            .expression_attribute_values(":pending", text(FileStatus::Pending.as_str()))
+            .expression_attribute_values(":ttl", number(ttl))
+            .build()
+            .map_err(Error::internal)
+    }
+}

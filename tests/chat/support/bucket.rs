@@ -1,0 +1,91 @@
+//! What happens around the bucket.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use super::World;
+use super::world::PATIENCE;
+
+/// What came back, whatever it is.
+pub struct Fetched {
+    pub status: u16,
+    headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Fetched {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl World {
+    /// A plain request to any address.
+    pub async fn fetch(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Fetched {
+        let mut request = Request::builder().method(method).uri(url);
+        // Every client counts for itself how long its body is.
+        for (name, value) in headers.iter().filter(|(name, _)| *name != "content-length") {
+            request = request.header(*name, *value);
+        }
+        let client = HttpClient::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let answer = client.request(request.body(Full::new(body)).unwrap());
+        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no answer").unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Fetched { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// As somebody with the bucket's own credentials reaches it.
+    fn s3(&self) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(&self.urls().s3)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("switchboard", "switchboard-local-secret", None, None, "test"))
+            .build();
+        Client::from_conf(config)
+    }
+
+    pub async fn puts_object(&self, bucket: &str, key: &str, bytes: &'static [u8]) {
+        let put = self.s3().put_object().bucket(bucket).key(key).content_type("image/png");
+        put.body(Bytes::from_static(bytes).into()).send().await.unwrap();
+    }
+
+    /// The keys of all objects.
+    pub async fn objects(&self, bucket: &str) -> Vec<String> {
+        let listed = self.s3().list_objects_v2().bucket(bucket).send().await.unwrap();
+        listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+    }
+
+    /// Lets S3 tell of an object once more.
+    pub async fn tells_of_object(&self, bucket: &str, key: &str) {
+        let encoded = form_urlencoded::byte_serialize(key.as_bytes()).collect::<String>();
+        let object = json!({ "bucket": { "name": bucket }, "object": { "key": encoded, "size": 1 } });
+        let record = json!({ "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": object,
+            "eventTime": "2026-11-21T11:33:07.000Z" });
+        self.sends_event(json!({ "Records": [record] })).await;
+    }
+
+    /// Gives the function an event that nobody waits for.
+    pub async fn sends_event(&self, event: Value) {
+        self.stack().send_event(event).await;
+    }
+
+    /// Applies the rules of the bucket's lifecycle, as S3 does once a day.
+    pub async fn ends_old_objects(&self) {
+        self.stack().end_old_objects().await;
+    }
+
+    pub async fn forgets_that_a_file_was_told(&self, file: &str) {
+        use aws_sdk_dynamodb::types::AttributeValue;
+        let update = self.dynamodb().update_item().table_name("Files");
+        let update = update.key("fileId", AttributeValue::S(file.to_owned())).update_expression("REMOVE told");
+        update.send().await.unwrap();
+    }
+}
