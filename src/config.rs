@@ -27,7 +27,8 @@ pub struct Config {
     pub lobby: bool,
     /// `MESSAGE_TTL_DAYS`.
     pub message_ttl_days: i64,
-    /// `HTTP_ENDPOINT`: where the HTTP API is, as a URL without a slash at its end.
+    /// `HTTP_ENDPOINT`: where the HTTP API is, as a URL without a slash at its end. Without it the addresses of files are
+    /// paths.
     pub http_endpoint: String,
     pub uploads: Uploads,
     /// `ROOM_IDLE_SECONDS`: after so long without a message a room closes that was made over HTTP.
@@ -38,8 +39,8 @@ pub struct Config {
 /// What files there can be, and where they are kept.
 #[derive(Debug)]
 pub struct Uploads {
-    /// `UPLOADS_BUCKET`.
-    pub bucket: String,
+    /// `UPLOADS_BUCKET`. Without one there are no files.
+    pub bucket: Option<String>,
     /// `MAX_FILE_BYTES`.
     pub max_bytes: u64,
     /// `ALLOWED_CONTENT_TYPES`.
@@ -238,10 +239,7 @@ impl<'a> Reader<'a> {
         const NAME: &str = "HTTP_ENDPOINT";
         const FORM: &str = "https://abc123.execute-api.us-east-1.amazonaws.com";
 
-        let Some(value) = self.text(NAME) else {
-            self.wrong(format!("{NAME} is missing; set it to the URL of the HTTP API, such as {FORM}"));
-            return String::new();
-        };
+        let Some(value) = self.text(NAME) else { return String::new() };
         let parsed = value.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
         if parsed.is_none_or(|uri| uri.host().is_none_or(str::is_empty) || uri.query().is_some()) {
             self.wrong(format!(
@@ -256,14 +254,13 @@ impl<'a> Reader<'a> {
         const BUCKET: &str = "UPLOADS_BUCKET";
         const ALLOWED: &str = "ALLOWED_CONTENT_TYPES";
 
-        let bucket = self.text(BUCKET).unwrap_or_default();
         let letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b".-".contains(&letter);
-        if bucket.is_empty() {
-            self.wrong(format!("{BUCKET} is missing; set it to the name of the bucket for files"));
-        } else if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(letter) {
+        let bucket = self.text(BUCKET);
+        if let Some(wrong) = bucket.as_ref().filter(|name| !(3..=63).contains(&name.len()) || !name.bytes().all(letter))
+        {
             self.wrong(format!(
                 "{BUCKET} must be the name of an S3 bucket (3 to 63 small letters, digits, '-' or '.'), not \"{}\"",
-                bucket.escape_debug()
+                wrong.escape_debug()
             ));
         }
         let allowed = self.text(ALLOWED).map_or(Ok(AllowedTypes::default()), |list| AllowedTypes::parse(&list));
@@ -328,8 +325,6 @@ mod tests {
             ("AWS_REGION", "eu-west-1"),
             ("WEBSOCKET_ENDPOINT", "abc.execute-api.eu-west-1.amazonaws.com/prod"),
             ("JWT_SECRET", SECRET),
-            ("HTTP_ENDPOINT", "https://def.execute-api.eu-west-1.amazonaws.com/"),
-            ("UPLOADS_BUCKET", "uploads"),
         ]);
         all.extend(variables.iter().copied());
         Config::read(|name| all.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
@@ -368,9 +363,7 @@ mod tests {
             ("JWT_SECRET_PREVIOUS", "short"),
             ("JWT_MAX_AGE_SECONDS", "-1"),
             ("CHAT_ROOMS_TABLE", "a b"),
-            ("HTTP_ENDPOINT", ""),
             ("HTTP_ENDPOINT", "abc.example"),
-            ("UPLOADS_BUCKET", ""),
             ("UPLOADS_BUCKET", "No Bucket"),
             ("MAX_FILE_BYTES", "25 MB"),
             ("ALLOWED_CONTENT_TYPES", "image"),
@@ -388,11 +381,11 @@ mod tests {
 
     #[test]
     fn what_is_not_set_has_its_default() {
-        let config = read(&[]).unwrap();
+        let config = read(&[("HTTP_ENDPOINT", "https://abc.example/")]).unwrap();
+        assert_eq!(config.http_endpoint, "https://abc.example");
         assert!(config.lobby);
         assert_eq!((config.message_ttl_days, config.room_idle_seconds), (30, 1_800));
-        assert_eq!(config.http_endpoint, "https://def.execute-api.eu-west-1.amazonaws.com");
-        assert_eq!(config.uploads.max_bytes, 25 * 1024 * 1024);
+        assert_eq!((config.uploads.bucket, config.uploads.max_bytes), (None, 25 * 1024 * 1024));
         assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");
         assert!(matches!(config.auth, Auth::Jwt(Jwt { max_age_seconds: 86_400, .. })));
     }

@@ -21,7 +21,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 pub struct Files {
     client: Client,
-    bucket: String,
+    bucket: Option<String>,
 }
 
 /// A request that anybody can make who knows it, for a while.
@@ -46,12 +46,20 @@ impl Files {
         Self { client, bucket: uploads.bucket.clone() }
     }
 
+    /// # Errors
+    /// `FORBIDDEN` where no bucket is set up.
+    fn bucket(&self) -> Result<&str, Error> {
+        self.bucket
+            .as_deref()
+            .ok_or(Error::Forbidden("no files can be shared here; a bucket has to be set up for them"))
+    }
+
     /// Signs an upload: of just so many bytes, of this type and this checksum, and only where nothing is yet.
     pub async fn sign_upload(&self, key: &ObjectKey, file: &NewFile, now: Timestamp) -> Result<Signed, Error> {
         let put = self
             .client
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket()?)
             .key(key.as_str())
             .content_length(i64::try_from(file.size).map_err(Error::internal)?)
             .content_type(file.content_type.as_str())
@@ -79,7 +87,7 @@ impl Files {
         let get = self
             .client
             .get_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket()?)
             .key(key.as_str())
             .response_content_type(content_type.as_str())
             .response_content_disposition(disposition(name, inline));
@@ -94,7 +102,7 @@ impl Files {
 
     /// `None` when it is not there.
     pub async fn look_at(&self, key: &ObjectKey) -> Result<Option<Object>, Error> {
-        let head = self.client.head_object().bucket(&self.bucket).key(key.as_str());
+        let head = self.client.head_object().bucket(self.bucket()?).key(key.as_str());
         match head.checksum_mode(ChecksumMode::Enabled).send().await {
             Ok(object) => Ok(Some(Object {
                 size: object.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
@@ -108,7 +116,7 @@ impl Files {
 
     /// Whether it is there or not.
     pub async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
-        let delete = self.client.delete_object().bucket(&self.bucket).key(key.as_str());
+        let delete = self.client.delete_object().bucket(self.bucket()?).key(key.as_str());
         delete.send().await.map_err(failed).map(drop)
     }
 }

@@ -107,6 +107,12 @@ async fn a_room_that_is_closed_is_closed_at_both_doors_and_its_history_stays() {
         assert_eq!(ana.is_refused(json!({ "action": "closeRoom", "roomId": room })).await, gone);
         assert_eq!(world.open(&format!("?userId=ben&roomId={room}")).await.err(), Some(410));
     }
+    // Nobody hears it any more, also not who comes again.
+    let mut again = world.connect("ben").await;
+    assert_eq!(world.rows_with("Subscriptions", "channel", &format!("room#{tea}")).await, 0);
+    ana.send(json!({ "action": "typing", "roomId": tea })).await;
+    again.hears_nothing().await;
+
     let page = world.get(&format!("/rooms/{tea}/messages?userId=ben")).await.body;
     assert_eq!((page["items"].as_array().unwrap().len(), &page["hasMore"]), (1, &json!(false)));
     let room = world.get(&format!("/rooms/{tea}?userId=ben")).await.body;
@@ -121,6 +127,14 @@ async fn a_room_that_is_closed_is_closed_at_both_doors_and_its_history_stays() {
     for item in rooms.as_array().unwrap() {
         let unread = if item["roomId"] == json!(tea) { 1 } else { 0 };
         assert_eq!((&item["status"], &item["unread"]), (&json!("closed"), &json!(unread)));
+    }
+    // Room and memberships end with the history.
+    for (table, attribute) in [("ChatRooms", "id"), ("Members", "roomId")] {
+        for row in world.rows(table).await.iter().filter(|row| row[attribute].as_s().unwrap() == &tea) {
+            let ttl: u64 = row["ttl"].as_n().unwrap().parse().unwrap();
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+            assert!((now + 29 * 86_400..now + 31 * 86_400).contains(&ttl), "{table}: {ttl}");
+        }
     }
     // What was said before is not refused when its sender asks again.
     assert_eq!(ana.ask(sent).await["duplicate"], true);

@@ -129,6 +129,11 @@ async fn a_body_is_json_says_so_and_is_not_too_long() {
         assert_eq!(post(Some("application/json"), body).await.refusal(), (400, "INVALID_FIELD", "body"));
     }
     assert_eq!(post(Some("application/json"), b"").await.refusal(), (400, "INVALID_FIELD", "latitude"));
+    let whole = r#"{"userId":"ana","latitude":1,"longitude":2,"maxParticipants":15.0}"#;
+    assert_eq!(post(Some("application/json"), whole.as_bytes()).await.body["maxParticipants"], 15);
+    // What a post says stands in its body, but for who posts it.
+    let in_query = world.request("POST", "/rooms?userId=ana&latitude=1&longitude=2", &[], Bytes::new()).await;
+    assert_eq!(in_query.refusal(), (400, "INVALID_FIELD", "latitude"));
     let padded = format!("{}{room}", " ".repeat(32 * 1024 - room.len()));
     assert_eq!(post(Some("application/json"), padded.as_bytes()).await.status, 201);
     let long = format!(" {padded}");

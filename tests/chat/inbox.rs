@@ -137,6 +137,10 @@ async fn a_long_list_comes_in_pages_and_nobody_is_in_more_than_200_rooms() {
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), made);
     let refused = ana.is_refused(json!({ "action": "listRooms", "cursor": "nonsense" })).await;
     assert_eq!(refused, (400, "INVALID_FIELD".to_owned()));
+
+    // What is closed does not count.
+    ana.ask(json!({ "action": "closeRoom", "roomId": made.first() })).await;
+    assert_eq!(ana.ask(json!({ "action": "joinRoom", "roomId": "tea" })).await["type"], "room");
 }
 
 #[tokio::test]

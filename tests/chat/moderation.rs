@@ -43,6 +43,19 @@ async fn who_is_removed_is_told_why_hears_nothing_more_and_may_come_again() {
 }
 
 #[tokio::test]
+async fn a_removal_that_got_no_further_than_the_membership_is_finished_by_the_next() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, _cleo) = room_of_three(&world).await;
+    world.loses_membership("ben", &tea).await;
+    assert_eq!(ben.says(&tea, "still here").await["type"], "message");
+
+    assert_eq!(ana.is_refused(about("removeMember", &tea, "ben")).await, (404, "USER_NOT_FOUND".to_owned()));
+
+    let refused = ben.is_refused(json!({ "action": "sendMessage", "roomId": tea, "content": "?" })).await;
+    assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()));
+}
+
+#[tokio::test]
 async fn who_is_banned_is_out_and_stays_out_until_the_ban_is_lifted() {
     let world = World::start().await;
     let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;

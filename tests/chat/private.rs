@@ -68,6 +68,17 @@ async fn an_invite_ends_with_its_time_and_when_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn who_made_a_private_room_is_not_locked_out_of_it() {
+    let world = World::start().await;
+    let den = private_room(&world).await;
+    world.post("/rooms/leave", json!({ "roomId": den, "userId": "ana" })).await;
+
+    assert_eq!(join(&world, &den, "ana", None).await.0, 200);
+    let room = world.get(&format!("/rooms/{den}?userId=ana")).await.body;
+    assert_eq!(room["participants"][0]["role"], "owner");
+}
+
+#[tokio::test]
 async fn one_use_admits_one_even_when_many_come_at_once() {
     let world = World::start().await;
     let den = private_room(&world).await;

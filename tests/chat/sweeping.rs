@@ -140,6 +140,19 @@ async fn a_sweep_forgets_dead_connections_in_the_rooms_that_it_visits() {
 }
 
 #[tokio::test]
+async fn a_room_that_is_closed_keeps_no_connection_dead_or_alive() {
+    let world = World::with(&[("ROOM_IDLE_SECONDS", "1")]).await;
+    let mut ana = world.connect("ana").await;
+    let room = world.posts_room("ana", 1.0, 1.0).await;
+    world.is_haunted_by("GONEGONEGONEGO1=", &room).await;
+    world.time_passes(3);
+    world.is_swept().await;
+
+    ana.hears("room-closed").await;
+    assert_eq!(world.rows_with("Subscriptions", "channel", &format!("room#{room}")).await, 0);
+}
+
+#[tokio::test]
 async fn the_local_stack_keeps_the_schedule_by_itself() {
     let world = World::changed(&[], |options| Options { schedule: Some(Duration::from_millis(50)), ..options }).await;
     let mut ana = world.connect("ana").await;
