@@ -12,7 +12,7 @@ pub mod delivery;
 pub mod domain;
 pub mod error;
 pub mod event;
-mod files;
+pub mod files;
 mod handlers;
 #[cfg(feature = "local")]
 pub mod local;

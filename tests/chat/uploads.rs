@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Plan};
 
 use crate::support::{User, World};
 
@@ -368,6 +370,23 @@ async fn who_was_to_be_told_is_told_by_the_next_event_if_the_first_ended_too_soo
     world.tells_of_object(BUCKET, &key).await;
 
     assert_eq!(ben.hears("message").await, message);
+}
+
+#[tokio::test]
+async fn a_file_is_told_of_although_the_function_failed_at_first() {
+    let faults = Faults::seeded(1);
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&[]).await;
+    let upload = Upload::of(&ana.ask(announcement(&tea, "a.png", 4)).await);
+
+    faults.follow(Plan { store_throttled: 1000, ..Plan::default() });
+    assert_eq!(upload.puts(&world, b"good").await, 200);
+    let line = world.logs(|line| line["route"] == "ObjectCreated").await;
+    assert_eq!(line["status"], 503);
+    faults.follow(Plan::default());
+
+    assert_eq!(ana.hears("message").await["file"]["fileId"], json!(upload.id));
 }
 
 #[tokio::test]

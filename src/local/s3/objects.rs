@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use s3s::dto::{
-    CreateBucketInput, CreateBucketOutput, DeleteObjectInput, DeleteObjectOutput, GetObjectInput, GetObjectOutput,
-    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output,
-    PutObjectInput, PutObjectOutput,
+    CopyObjectInput, CopyObjectOutput, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput,
+    GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+    HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, PutObjectInput, PutObjectOutput,
 };
 use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
@@ -130,6 +133,22 @@ fn request<T>(input: T) -> S3Request<T> {
     }
 }
 
+/// What the file system does by itself.
+macro_rules! as_they_are {
+    ($($operation:ident($input:ident) -> $output:ident,)+) => {$(
+        fn $operation<'life, 'out>(
+            &'life self,
+            req: S3Request<$input>,
+        ) -> Pin<Box<dyn Future<Output = S3Result<S3Response<$output>>> + Send + 'out>>
+        where
+            'life: 'out,
+            Self: 'out,
+        {
+            self.0.files.$operation(req)
+        }
+    )+};
+}
+
 #[async_trait]
 impl S3 for Objects {
     async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -177,16 +196,17 @@ impl S3 for Objects {
         self.0.files.delete_object(req).await
     }
 
-    async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.0.files.list_objects_v2(req).await
-    }
-
-    async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
-        self.0.files.create_bucket(req).await
-    }
-
-    async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.0.files.head_bucket(req).await
+    // Boxed by hand: the attribute above does not see what a macro makes.
+    as_they_are! {
+        create_bucket(CreateBucketInput) -> CreateBucketOutput,
+        delete_bucket(DeleteBucketInput) -> DeleteBucketOutput,
+        head_bucket(HeadBucketInput) -> HeadBucketOutput,
+        get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput,
+        list_buckets(ListBucketsInput) -> ListBucketsOutput,
+        list_objects(ListObjectsInput) -> ListObjectsOutput,
+        list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output,
+        delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput,
+        copy_object(CopyObjectInput) -> CopyObjectOutput,
     }
 }
 
