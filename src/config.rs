@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::Uri;
 
-use crate::domain::AllowedTypes;
+use crate::domain::{AllowedTypes, FileId};
 use crate::store::tables::{self, Table};
 
 const SECRET: &str = "JWT_SECRET";
@@ -123,6 +123,11 @@ impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
         // A variable that is no UTF-8 is read with replacement characters, and so fails its check by name.
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Where members find a file, for as long as it is there.
+    pub fn file_url(&self, id: &FileId) -> String {
+        format!("{}/files/{id}", self.http_endpoint)
     }
 
     /// How long messages are kept, and what belongs to them.

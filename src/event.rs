@@ -53,9 +53,15 @@ pub enum Payload {
         /// Its fields, or what is wrong with it.
         fields: Result<Fields, Error>,
     },
-    /// Objects that have come into the bucket, by their keys.
-    Objects(Vec<ObjectKey>),
+    /// Objects that have come into a bucket.
+    Objects(Vec<NewObject>),
     Empty,
+}
+
+/// An object that has come into a bucket.
+pub struct NewObject {
+    pub bucket: String,
+    pub key: ObjectKey,
 }
 
 /// What the log tells of an invocation besides its outcome.
@@ -112,6 +118,7 @@ struct Bucketful {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ObjectRecord {
+    event_name: String,
     event_time: String,
     s3: ObjectContext,
     response_elements: Option<ResponseElements>,
@@ -119,7 +126,13 @@ struct ObjectRecord {
 
 #[derive(Deserialize)]
 struct ObjectContext {
+    bucket: BucketNamed,
     object: ObjectNamed,
+}
+
+#[derive(Deserialize)]
+struct BucketNamed {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +146,9 @@ struct ResponseElements {
     #[serde(rename = "x-amz-request-id")]
     request_id: Option<String>,
 }
+
+/// What the names of events begin with that tell of new objects.
+const CREATED: &str = "ObjectCreated:";
 
 /// What S3 sends when it is told whom to send to.
 const S3_TEST: &str = "s3:TestEvent";
@@ -181,21 +197,23 @@ impl Call {
         let first = event.records.first();
         let at = first.and_then(|record| Timestamp::from_rfc3339(&record.event_time));
         let request_id = first.and_then(|record| record.response_elements.as_ref()?.request_id.clone());
-        let key = |record: ObjectRecord| {
+        let object = |record: ObjectRecord| {
             // As in a form: a plus is a space, and the rest is percent-encoded.
             let spaced = record.s3.object.key.replace('+', " ");
-            ObjectKey::of(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
+            let key = ObjectKey::of(percent_decode_str(&spaced).decode_utf8_lossy().into_owned());
+            NewObject { bucket: record.s3.bucket.name, key }
         };
         if first.is_some() && at.is_none() {
             return Err("the object's time is none".into());
         }
+        let created = event.records.into_iter().filter(|record| record.event_name.starts_with(CREATED));
         Ok(Self {
             route: Route::ObjectCreated,
             request_id: request_id.unwrap_or_default(),
             at: at.unwrap_or(Timestamp::from_millis(0)),
             deadline,
             connection: None,
-            payload: Payload::Objects(event.records.into_iter().map(key).collect()),
+            payload: Payload::Objects(created.map(object).collect()),
             trace: Trace::default(),
         })
     }

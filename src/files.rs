@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
-use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::types::ChecksumMode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -69,7 +69,7 @@ impl Files {
         Ok(Signed {
             url: signed.uri().to_owned(),
             method: signed.method().to_owned(),
-            headers: signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            headers: signed_headers(&signed),
             expires_at: now.plus_secs(UPLOAD_SECS),
         })
     }
@@ -89,7 +89,7 @@ impl Files {
             .get_object()
             .bucket(self.bucket()?)
             .key(key.as_str())
-            .response_content_type(content_type.as_str())
+            .response_content_type(if inline { content_type.essence() } else { content_type.as_str() })
             .response_content_disposition(disposition(name, inline));
         let signed = get.presigned(lifetime(now, DOWNLOAD_SECS)?).await.map_err(failed)?;
         Ok(Signed {
@@ -119,6 +119,17 @@ impl Files {
         let delete = self.client.delete_object().bucket(self.bucket()?).key(key.as_str());
         delete.send().await.map_err(failed).map(drop)
     }
+}
+
+/// The headers that are signed, but for the one that every client sends by itself. In Lambda the SDK adds one for tracing,
+/// which nobody else can send.
+fn signed_headers(request: &PresignedRequest) -> Vec<(String, String)> {
+    let query = request.uri().split_once('?').map(|(_, query)| query).unwrap_or_default();
+    let names = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-SignedHeaders");
+    let names = names.map(|(_, names)| names.into_owned()).unwrap_or_default();
+    let is_signed = |wanted: &str| wanted != "host" && names.split(';').any(|name| name == wanted);
+    let headers = request.headers().filter(|(name, _)| is_signed(&name.to_ascii_lowercase()));
+    headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// From the event's time on, for so many seconds.

@@ -87,6 +87,8 @@ pub struct Room {
     pub max_participants: Option<u64>,
     /// Kept equal to the number of members by the transactions that change membership.
     pub participant_count: u64,
+    /// When a closed room goes, with its history (epoch seconds).
+    pub ends_at: Option<i64>,
     /// An end of the log that was noted some time ago: the real one is there or further on.
     pub last_seq: Seq,
 }

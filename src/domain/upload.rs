@@ -33,12 +33,17 @@ impl TryFrom<String> for FileName {
         if parts.clone().any(|part| part == "..") {
             return Err(Invalid);
         }
-        let name: String =
-            parts.next_back().unwrap_or_default().chars().filter(|letter| !letter.is_control()).collect();
+        let name: String = parts.next_back().unwrap_or_default().chars().filter(|letter| !is_unseen(*letter)).collect();
         let name = name.trim();
         let fits = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().all(|letter| letter == '.');
         if fits { Ok(Self(name.to_owned())) } else { Err(Invalid) }
     }
+}
+
+/// Controls, and what turns the direction of a text around, so that a name looks like another one.
+fn is_unseen(letter: char) -> bool {
+    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    letter.is_control() || turns
 }
 
 impl FileName {
@@ -55,10 +60,15 @@ pub struct ContentType(String);
 impl TryFrom<String> for ContentType {
     type Error = Invalid;
 
+    /// No commas and no quotes: where two types could be read, some browser reads the worse one.
     fn try_from(text: String) -> Result<Self, Invalid> {
-        let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        let fits = text.len() <= MAX_TYPE_BYTES && printable && is_type(essence(&text));
-        if fits { Ok(Self(text)) } else { Err(Invalid) }
+        let text = text.trim_matches(' ');
+        let mut parts = text.split(';').map(|part| part.trim_matches(' '));
+        let is_plain = parts.next().is_some_and(|kind| is_type(kind, is_token));
+        let are_parameters =
+            parts.all(|part| part.split_once('=').is_some_and(|(name, value)| is_token(name) && is_token(value)));
+        let fits = text.len() <= MAX_TYPE_BYTES && is_plain && are_parameters;
+        if fits { Ok(Self(text.to_owned())) } else { Err(Invalid) }
     }
 }
 
@@ -67,21 +77,22 @@ impl ContentType {
         &self.0
     }
 
+    /// The type without its parameters.
+    pub fn essence(&self) -> &str {
+        self.0.split(';').next().unwrap_or_default().trim_matches(' ')
+    }
+
     pub fn is_image(&self) -> bool {
-        essence(&self.0).to_ascii_lowercase().starts_with("image/")
+        self.essence().to_ascii_lowercase().starts_with("image/")
     }
 }
 
-/// The type without its parameters.
-fn essence(text: &str) -> &str {
-    text.split(';').next().unwrap_or_default().trim()
+fn is_type(text: &str, is_subtype: impl Fn(&str) -> bool) -> bool {
+    text.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_subtype(subtype))
 }
 
-fn is_type(text: &str) -> bool {
-    let is_token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&byte))
-    };
-    text.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
 }
 
 /// Which types files may have.
@@ -95,14 +106,14 @@ impl AllowedTypes {
     /// The first that is none.
     pub fn parse(list: &str) -> Result<Self, String> {
         let types: Vec<_> = list.split(',').map(|kind| kind.trim().to_ascii_lowercase()).collect();
-        match types.iter().find(|kind| !is_type(kind)) {
+        match types.iter().find(|kind| !is_type(kind, |subtype| subtype == "*" || is_token(subtype))) {
             Some(wrong) => Err(wrong.clone()),
             None => Ok(Self(types)),
         }
     }
 
     pub fn allows(&self, content_type: &ContentType) -> bool {
-        let wanted = essence(content_type.as_str()).to_ascii_lowercase();
+        let wanted = content_type.essence().to_ascii_lowercase();
         self.0.iter().any(|allowed| match allowed.strip_suffix('*') {
             Some(kind) => wanted.starts_with(kind) && !ACTIVE.iter().any(|active| wanted.contains(active)),
             None => *allowed == wanted,
@@ -202,6 +213,7 @@ mod tests {
         assert_eq!(name("Grüße 💬.txt").as_deref(), Some("Grüße 💬.txt"));
         assert_eq!(name("/home/ana/photo.jpg").as_deref(), Some("photo.jpg"));
         assert_eq!(name("C:\\fakepath\\photo.jpg").as_deref(), Some("photo.jpg"));
+        assert_eq!(name("a\u{202e}gpj.exe").as_deref(), Some("agpj.exe"));
         assert_eq!(name("a\r\nb\u{0}.txt").as_deref(), Some("ab.txt"));
         assert_eq!(name(&"é".repeat(127)).map(|name| name.len()), Some(254));
     }
@@ -231,9 +243,15 @@ mod tests {
         for kind in active {
             assert!(!allows(&default, kind) && !allows(&anything, kind), "{kind}");
         }
-        for kind in ["", "image", "/png", "image/", "image/p ng", "image/png\r\nx: y", "*/*"] {
+        for kind in ["", "image", "/png", "image/", "image/p ng", "image/png\r\nx: y", "*/*", "audio/*"] {
             assert!(!allows(&default, kind), "{kind}");
         }
+        for kind in ["image/png, text/html", "image/png;a=b, text/html", "image/png;a=\"b", "image/png;", "image/png;a"]
+        {
+            assert!(!allows(&default, kind), "{kind}");
+        }
+        assert_eq!(ContentType::try_from(" image/png ".to_owned()).unwrap().as_str(), "image/png");
+        assert!(AllowedTypes::parse("*/*").is_err());
         assert!(allows(&AllowedTypes::parse("image/svg+xml").unwrap(), "image/svg+xml"));
     }
 

@@ -65,7 +65,7 @@ async fn ranked(app: &App, me: &Caller, id: &RoomId, least: Rank) -> Result<(Roo
 
 pub async fn remove(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let AboutMember { room: id, user } = call.request()?;
-    let standing = outranked(app, call, &id, &user).await?;
+    let (_, standing) = outranked(app, call, &id, &user).await?;
 
     let was_member = app.store.dismiss(&user, &id).await?;
     membership::depart(app, call, &user, &id, LeaveReason::Removed, was_member).await?;
@@ -78,7 +78,10 @@ pub async fn remove(app: &App, call: &mut Call) -> Result<Frame, Error> {
 /// Of members and of strangers: these are kept from joining.
 pub async fn ban(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let AboutMember { room: id, user } = call.request()?;
-    outranked(app, call, &id, &user).await?;
+    let (room, _) = outranked(app, call, &id, &user).await?;
+    if room.status == RoomStatus::Closed {
+        return Err(Error::RoomClosed);
+    }
 
     let was_member = app.store.ban(&user, &id, call.at).await?;
     membership::depart(app, call, &user, &id, LeaveReason::Banned, was_member).await?;
@@ -118,8 +121,8 @@ pub async fn set_role(app: &App, call: &mut Call) -> Result<Frame, Error> {
     Ok(Frame::ack(call.route, Some(id)))
 }
 
-/// How somebody stands to a room in which the caller ranks higher, and high enough.
-async fn outranked(app: &App, call: &mut Call, id: &RoomId, user: &UserId) -> Result<Standing, Error> {
+/// A room in which the caller ranks high enough, and higher than somebody; and how that one stands to it.
+async fn outranked(app: &App, call: &mut Call, id: &RoomId, user: &UserId) -> Result<(Room, Standing), Error> {
     let me = seat::caller(app, call).await?;
     call.trace.room = Some(id.clone());
 
@@ -128,5 +131,5 @@ async fn outranked(app: &App, call: &mut Call, id: &RoomId, user: &UserId) -> Re
     if Rank::of(user, &room, &standing) >= rank {
         return Err(Error::Forbidden("that is for somebody who ranks higher in the room than they do"));
     }
-    Ok(standing)
+    Ok((room, standing))
 }

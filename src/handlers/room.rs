@@ -143,6 +143,8 @@ pub async fn close(app: &App, call: &mut Call) -> Result<Frame, Error> {
 
     let room = moderation::ruled_by(app, &me, &id, Rank::Admin).await?;
     if room.status == RoomStatus::Closed {
+        // Whoever closed it may not have come to the end.
+        let_go(app, &id, call.at).await;
         return Err(Error::RoomClosed);
     }
     app.store.close_room(&id, &me.user, call.at, call.deadline).await?;
@@ -152,8 +154,7 @@ pub async fn close(app: &App, call: &mut Call) -> Result<Frame, Error> {
     Ok(Frame::ack(call.route, Some(id)))
 }
 
-/// What follows when a room is closed: those who are live hear of it, and nothing after that; and its members are
-/// members only for as long as there is a history to read.
+/// What follows when a room is closed: those who are live hear of it, and nothing after that.
 pub async fn wind_up(
     app: &App,
     room: &RoomId,
@@ -165,13 +166,24 @@ pub async fn wind_up(
     let (frame, channel) =
         (Frame::RoomClosed { room_id: room.clone(), reason: reason.as_str(), user_id: closer }, Channel::of_room(room));
     let delivered = app.delivery.publish(slice::from_ref(&channel), Publication::new(&frame, except), now).await;
-    let history_ends = now.as_secs() + app.config.message_ttl_seconds();
-    let (cleared, ended) = join!(app.store.clear(&channel, now), app.store.end_members(room, history_ends));
+    let_go(app, room, now).await;
+    delivered
+}
+
+/// Lets nobody hear a closed room any more, and its members be members for as long as there is a history to read.
+async fn let_go(app: &App, id: &RoomId, now: Timestamp) {
+    let members = async {
+        match app.store.room(id).await?.and_then(|room| room.ends_at) {
+            Some(ends_at) => app.store.end_members(id, ends_at).await,
+            None => Ok(()),
+        }
+    };
+    let channel = Channel::of_room(id);
+    let (cleared, ended) = join!(app.store.clear(&channel, now), members);
     if let Err(error) = cleared.and(ended) {
         // The room is closed all the same.
-        tracing::warn!(room_id = %room, error = chain(&error), "a closed room was not wound up");
+        tracing::warn!(room_id = %id, error = chain(&error), "a closed room was not let go");
     }
-    delivered
 }
 
 /// The room that everybody is in. It has no creator and no members, only those who are there.
@@ -208,6 +220,7 @@ pub fn new_room(id: RoomId, creator: UserId, now: Timestamp) -> Room {
         auto_close: false,
         max_participants: None,
         participant_count: 0,
+        ends_at: None,
         last_seq: Seq::ZERO,
     }
 }

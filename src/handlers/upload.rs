@@ -6,9 +6,9 @@ use tokio::try_join;
 use super::{message, room, seat};
 use crate::app::App;
 use crate::delivery::{Except, Publication};
-use crate::domain::{Draft, Entry, File, FileId, ObjectKey, Style};
+use crate::domain::{Draft, Entry, File, FileId, Style};
 use crate::error::Error;
-use crate::event::{Call, Payload};
+use crate::event::{Call, NewObject, Payload};
 use crate::files::Object;
 use crate::routes::Route;
 use crate::store::{Announcement, Channel, FileStatus, StoredFile};
@@ -46,17 +46,20 @@ pub async fn announce(app: &App, call: &mut Call) -> Result<Frame, Error> {
 
 /// Objects have come into the bucket. S3 may tell of each more than once, late, and in any order.
 pub async fn created(app: &App, call: &mut Call) -> Result<(), Error> {
-    let Payload::Objects(keys) = std::mem::replace(&mut call.payload, Payload::Empty) else {
+    let Payload::Objects(objects) = std::mem::replace(&mut call.payload, Payload::Empty) else {
         return Err(Error::internal("the event has no objects"));
     };
-    for key in keys {
-        take_in(app, call, &key).await?;
+    let mut outcome = Ok(());
+    for object in objects {
+        // The others are not kept waiting for one that fails; the event comes again for it.
+        outcome = outcome.and(take_in(app, call, &object).await);
     }
-    Ok(())
+    outcome
 }
 
-async fn take_in(app: &App, call: &mut Call, key: &ObjectKey) -> Result<(), Error> {
-    let announced = match key.file() {
+async fn take_in(app: &App, call: &mut Call, object: &NewObject) -> Result<(), Error> {
+    let key = &object.key;
+    let announced = match key.file().filter(|_| app.config.uploads.bucket.as_ref() == Some(&object.bucket)) {
         Some(id) => app.store.file(&id, call.at).await?.filter(|file| file.object_key == *key),
         None => None,
     };
@@ -66,16 +69,22 @@ async fn take_in(app: &App, call: &mut Call, key: &ObjectKey) -> Result<(), Erro
     };
     call.trace.room = Some(file.room_id.clone());
     call.trace.user = Some(file.user_id.clone());
-    if file.status == FileStatus::Ready {
-        return tell_if_not_told(app, call, &file).await;
+    // Not before it was announced, whatever the event says.
+    call.at = call.at.max(file.announced_at);
+    match file.status {
+        FileStatus::Pending => look_at(app, call, file).await,
+        FileStatus::Ready => tell_if_not_told(app, call, &file).await,
+        FileStatus::Mismatched | FileStatus::Unwanted => turn_away(app, call, &file).await,
     }
-    let Some(object) = app.files.look_at(key).await? else {
-        tracing::warn!(object_key = key.as_str(), "an object has gone before it was looked at");
+}
+
+async fn look_at(app: &App, call: &mut Call, file: StoredFile) -> Result<(), Error> {
+    let Some(object) = app.files.look_at(&file.object_key).await? else {
+        tracing::warn!(object_key = file.object_key.as_str(), "an object has gone before it was looked at");
         return Ok(());
     };
     if !is_as_announced(&object, &file) {
-        discard(app, &file).await?;
-        return tell_mismatch(app, call, &file).await;
+        return refuse(app, call, file, FileStatus::Mismatched).await;
     }
     let draft = draft(app, &file);
     let appended = may_speak(app, &file)
@@ -85,9 +94,34 @@ async fn take_in(app: &App, call: &mut Call, key: &ObjectKey) -> Result<(), Erro
         Ok(Some(entry)) => tell(app, call, &file, entry).await,
         // Another invocation is at the same object.
         Ok(None) => Ok(()),
-        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember) => discard(app, &file).await,
+        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember) => {
+            refuse(app, call, file, FileStatus::Unwanted).await
+        }
         Err(error) => Err(error),
     }
+}
+
+/// First it is noted that the file is not taken: from then on no other invocation takes it, and each removes what has
+/// come, however often that is.
+async fn refuse(app: &App, call: &mut Call, file: StoredFile, why: FileStatus) -> Result<(), Error> {
+    if app.store.refuse_file(&file.file_id, why).await? {
+        turn_away(app, call, &StoredFile { status: why, ..file }).await
+    } else {
+        Ok(())
+    }
+}
+
+/// Removes what came, and tells the uploader, once, if it is to be told.
+async fn turn_away(app: &App, call: &mut Call, file: &StoredFile) -> Result<(), Error> {
+    app.files.remove(&file.object_key).await?;
+    if file.told || file.status != FileStatus::Mismatched {
+        return Ok(());
+    }
+    let frame = Frame::error(&Error::UploadMismatch, Route::HandleFileUpload, &call.request_id);
+    let frame = frame.about_file(&file.file_id);
+    let publication = Publication::new(&frame, Except::Nobody);
+    call.trace.delivered += app.delivery.publish(&[Channel::of_user(&file.user_id)], publication, call.at).await;
+    app.store.note_told(&file.file_id).await
 }
 
 fn is_as_announced(object: &Object, file: &StoredFile) -> bool {
@@ -103,12 +137,6 @@ async fn may_speak(app: &App, file: &StoredFile) -> Result<(), Error> {
     app.store.member(&file.user_id, &file.room_id).await?.map(drop).ok_or(Error::NotAMember)
 }
 
-/// The object first: while its row is there, the next call for it comes back to this.
-async fn discard(app: &App, file: &StoredFile) -> Result<(), Error> {
-    app.files.remove(&file.object_key).await?;
-    app.store.forget_file(&file.file_id).await
-}
-
 fn draft(app: &App, file: &StoredFile) -> Draft {
     Draft {
         user: file.user_id.clone(),
@@ -122,7 +150,7 @@ fn draft(app: &App, file: &StoredFile) -> Draft {
             file_name: file.file_name.clone(),
             content_type: file.content_type.clone(),
             size: file.size,
-            file_url: format!("{}/files/{}", app.config.http_endpoint, file.file_id),
+            file_url: app.config.file_url(&file.file_id),
         }),
     }
 }
@@ -146,14 +174,6 @@ async fn tell(app: &App, call: &mut Call, file: &StoredFile, entry: Entry) -> Re
     let publication = Publication::new(&frame, Except::Nobody);
     call.trace.delivered += app.delivery.publish(&channels, publication, call.at).await;
     app.store.note_told(&file.file_id).await
-}
-
-async fn tell_mismatch(app: &App, call: &mut Call, file: &StoredFile) -> Result<(), Error> {
-    let frame = Frame::error(&Error::UploadMismatch, Route::HandleFileUpload, &call.request_id);
-    let frame = frame.about_file(&file.file_id);
-    let publication = Publication::new(&frame, Except::Nobody);
-    call.trace.delivered += app.delivery.publish(&[Channel::of_user(&file.user_id)], publication, call.at).await;
-    Ok(())
 }
 
 /// Where a member can fetch a file, for a minute. An image may be shown by the browser, everything else is saved.
@@ -183,7 +203,9 @@ async fn readable(app: &App, call: &mut Call, id: &FileId) -> Result<StoredFile,
     let (me, file) = try_join!(seat::caller(app, call), app.store.file(id, now))?;
     let file = file.filter(|file| file.status == FileStatus::Ready).ok_or(Error::FileNotFound)?;
     call.trace.room = Some(file.room_id.clone());
-    if !file.room_id.is_lobby() && app.store.member(&me.user, &file.room_id).await?.is_none() {
+    if file.room_id.is_lobby() {
+        room::require_lobby(app)?;
+    } else if app.store.member(&me.user, &file.room_id).await?.is_none() {
         return Err(Error::NotAMember);
     }
     Ok(file)

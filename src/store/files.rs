@@ -21,6 +21,10 @@ pub enum FileStatus {
     Pending,
     /// There, and in the log of its room.
     Ready,
+    /// What came was not what was announced.
+    Mismatched,
+    /// What came had no place any more: the room was closed, or the sender had left it.
+    Unwanted,
 }
 
 impl FileStatus {
@@ -28,6 +32,8 @@ impl FileStatus {
         match self {
             Self::Pending => "pending",
             Self::Ready => "ready",
+            Self::Mismatched => "mismatched",
+            Self::Unwanted => "unwanted",
         }
     }
 }
@@ -58,7 +64,8 @@ pub struct StoredFile {
     /// Where the room's log tells of it, once it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<Seq>,
-    /// Whether those who are live have been told.
+    pub announced_at: Timestamp,
+    /// Whether those whom it concerns have been told.
     #[serde(default)]
     pub told: bool,
     pub ttl: i64,
@@ -94,6 +101,7 @@ impl StoredFile {
             size: by.file.size,
             sha256: by.file.sha256,
             seq: None,
+            announced_at: now,
             told: false,
             ttl: now.as_secs() + PENDING_SECS,
         }
@@ -111,12 +119,24 @@ impl Store {
         put.send().await.map_err(failed).map(drop)
     }
 
-    pub async fn forget_file(&self, id: &FileId) -> Result<(), Error> {
-        let delete = self.client.delete_item().table_name(self.name(&FILES)).set_key(Some(FILES.key(id.as_str())));
-        delete.send().await.map_err(failed).map(drop)
+    /// Makes a file that was announced one that is not taken, for ever. `false` when it is ready or refused already.
+    pub async fn refuse_file(&self, id: &FileId, why: FileStatus) -> Result<bool, Error> {
+        let refused = self
+            .client
+            .update_item()
+            .table_name(self.name(&FILES))
+            .set_key(Some(FILES.key(id.as_str())))
+            .update_expression("SET #status = :why")
+            .condition_expression("#status = :pending")
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_values(":why", text(why.as_str()))
+            .expression_attribute_values(":pending", text(FileStatus::Pending.as_str()))
+            .send()
+            .await;
+        was_done(refused)
     }
 
-    /// Notes that those who are live have heard of a file.
+    /// Notes that those whom it concerns have heard of a file.
     pub async fn note_told(&self, id: &FileId) -> Result<(), Error> {
         let noted = self
             .client

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::tables::{MESSAGES, TTL};
 use super::{Backoff, CONFLICT, Store, failed, item_of, number, row_of, text};
+use crate::config::Config;
 use crate::domain::{
-    ClientMessageId, CloseReason, Draft, Entry, File, FileId, MessageId, Name, Once, RESTART_GAP, Room, RoomId,
-    RoomStatus, Seq, Style, Tail, Timestamp, UserId,
+    ClientMessageId, CloseReason, ContentType, Draft, Entry, File, FileId, FileName, MessageId, Name, Once,
+    RESTART_GAP, Room, RoomId, RoomStatus, Seq, Style, Tail, Timestamp, UserId,
 };
 use crate::error::Error;
 
@@ -58,10 +59,20 @@ struct EntryRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_message_id: Option<ClientMessageId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    file: Option<File>,
+    file: Option<FileRow>,
     /// Which try to write this entry it was that succeeded.
     attempt: String,
     ttl: i64,
+}
+
+/// A file that a message tells of. Where it is found is for the deployment to say, and may change.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FileRow {
+    file_id: FileId,
+    file_name: FileName,
+    content_type: ContentType,
+    size: u64,
 }
 
 /// That a sender's own id for a message has been used, and where the message went. It lives in the room's partition
@@ -135,13 +146,19 @@ impl EntryRow {
             user_color: draft.style.color,
             reply_to: draft.reply_to,
             client_message_id: draft.client_id,
-            file: draft.file,
+            file: draft.file.map(|file| FileRow {
+                file_id: file.file_id,
+                file_name: file.file_name,
+                content_type: file.content_type,
+                size: file.size,
+            }),
             attempt: format!("{:016x}", fastrand::u64(..)),
             ttl,
         }
     }
 
-    fn into_entry(self) -> Result<Entry, Error> {
+    /// `config` knows where files are found.
+    fn into_entry(self, config: &Config) -> Result<Entry, Error> {
         Ok(Entry {
             seq: position(&self.message_id)?,
             created_at: moment(&self.created_at)?,
@@ -152,7 +169,13 @@ impl EntryRow {
             content: self.text,
             reply_to: self.reply_to,
             client_id: self.client_message_id,
-            file: self.file,
+            file: self.file.map(|file| File {
+                file_url: config.file_url(&file.file_id),
+                file_id: file.file_id,
+                file_name: file.file_name,
+                content_type: file.content_type,
+                size: file.size,
+            }),
         })
     }
 }
@@ -258,7 +281,7 @@ impl Store {
             match self.transact(items).await? {
                 Ok(()) => {
                     self.note_end(room, seq).await;
-                    return row.into_entry().map(Some);
+                    return row.into_entry(&self.config).map(Some);
                 }
                 Err(refused) if refused.get(1) == Some(&true) => return Ok(None),
                 Err(_) => {}
@@ -273,7 +296,7 @@ impl Store {
     pub async fn entry(&self, room: &RoomId, seq: Seq, now: Timestamp) -> Result<Option<Entry>, Error> {
         let key = MESSAGES.key_of(room.as_str(), seq.message_id().as_str());
         let row: Option<EntryRow> = self.row(&MESSAGES, key).await?;
-        row.filter(|row| !now.has_passed(row.ttl)).map(EntryRow::into_entry).transpose()
+        row.filter(|row| !now.has_passed(row.ttl)).map(|row| row.into_entry(&self.config)).transpose()
     }
 
     fn entry_row(&self, room: &RoomId, seq: Seq, draft: &Draft, tail: Option<Tail>, now: Timestamp) -> EntryRow {
@@ -402,7 +425,7 @@ impl Store {
             .send()
             .await;
         let error = match put {
-            Ok(_) => return row.into_entry().map(Put::Done),
+            Ok(_) => return row.into_entry(&self.config).map(Put::Done),
             Err(error) => error,
         };
         if error.code() == Some(CONFLICT) {
@@ -417,7 +440,7 @@ impl Store {
             Some(item) => row_of::<EntryRow>(item.clone())?.attempt == row.attempt,
             None => false,
         };
-        if by_us { row.into_entry().map(Put::Done) } else { Ok(Put::Taken) }
+        if by_us { row.into_entry(&self.config).map(Put::Done) } else { Ok(Put::Taken) }
     }
 
     /// Entry and id go in together or not at all. The SDK sends a transaction whose answer was lost again with the
@@ -442,7 +465,7 @@ impl Store {
             .map_err(Error::internal)?;
         let items = [entry, id].map(|put| TransactWriteItem::builder().put(put).build());
         match self.transact(items.to_vec()).await? {
-            Ok(()) => row.into_entry().map(Put::Done),
+            Ok(()) => row.into_entry(&self.config).map(Put::Done),
             Err(refused) if refused.get(1) == Some(&true) => self.sent_before(&row.room_id, once).await,
             Err(_) => Ok(Put::Taken),
         }
@@ -470,7 +493,7 @@ impl Store {
         }
         let key = MESSAGES.key_of(room.as_str(), used.seq.message_id().as_str());
         match self.row::<EntryRow>(&MESSAGES, key).await? {
-            Some(entry) => entry.into_entry().map(Put::Before),
+            Some(entry) => entry.into_entry(&self.config).map(Put::Before),
             None => Ok(Put::Taken),
         }
     }
@@ -508,7 +531,7 @@ impl Store {
         while entries.len() < wanted
             && let Some(item) = items.next().await
         {
-            entries.push(row_of::<EntryRow>(item.map_err(failed)?)?.into_entry()?);
+            entries.push(row_of::<EntryRow>(item.map_err(failed)?)?.into_entry(&self.config)?);
         }
         let more = entries.len() > limit;
         entries.truncate(limit);

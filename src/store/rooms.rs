@@ -91,7 +91,7 @@ impl From<&Room> for RoomRow {
             max_participants: room.max_participants,
             participant_count: room.participant_count,
             last_seq: room.last_seq,
-            ttl: None,
+            ttl: room.ends_at,
         }
     }
 }
@@ -115,6 +115,7 @@ impl From<RoomRow> for Room {
             max_participants: row.max_participants,
             participant_count: row.participant_count,
             last_seq: row.last_seq,
+            ends_at: row.ttl,
         }
     }
 }
@@ -392,6 +393,7 @@ impl Store {
             auto_close: false,
             max_participants: None,
             participant_count: 0,
+            ends_at: None,
             last_seq: Seq::ZERO,
         };
         // When both write to each other at once, the other one's transaction has done all of it.

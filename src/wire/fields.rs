@@ -260,7 +260,7 @@ fields! { false;
         |value| string(value)?.try_into().ok();
     ContentType, "must be a content type, such as image/png", |value| string(value)?.try_into().ok();
     Sha256, "must be a SHA-256 checksum: 32 bytes in base64", |value| string(value)?.try_into().ok();
-    Inline, "must be 1 or 0", |value| match value.as_str()? {
+    Inline, "must be 1 or 0", |value| match value.to_string().trim_matches('"') {
         "1" | "true" => Some(Self(true)),
         "0" | "false" => Some(Self(false)),
         _ => None,

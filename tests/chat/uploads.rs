@@ -86,6 +86,9 @@ async fn the_others_hear_of_a_file_when_it_is_there_and_fetch_the_same_bytes() {
 
     let upload = Upload::of(&ana.ask(announcement(&tea, "holiday/Grüße 💬.png", bytes.len())).await);
     ben.hears_nothing().await;
+    // All that a browser has to send by itself, and nothing that it could not.
+    let names: Vec<_> = upload.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["content-length", "content-type", "if-none-match"]);
     let id = &upload.id;
     let not_yet = world.get(&format!("/files/{id}?userId=ben")).await;
     assert_eq!(not_yet.refusal(), (404, "FILE_NOT_FOUND", ""));
@@ -150,6 +153,10 @@ async fn what_is_not_as_announced_is_not_taken() {
     let other_sum = BASE64_STANDARD.encode(Sha256::digest(b"other bytes"));
     assert_eq!(announce().await.with("x-amz-checksum-sha256", &other_sum).puts(&world, bytes).await, 403);
     assert_eq!(announce().await.puts(&world, b"just other bytes").await, 400, "other bytes of the same length");
+    let acl = announce().await.with("x-amz-acl", "public-read");
+    assert_eq!(acl.puts(&world, bytes).await, 403, "a header that is not signed");
+    let digest = announce().await.with("content-md5", "!!");
+    assert_eq!(digest.puts(&world, bytes).await, 400);
     let mut tampered = announce().await;
     tampered.url = tampered.url.replace("a.png", "b.png");
     assert_eq!(tampered.puts(&world, bytes).await, 403);
@@ -188,6 +195,8 @@ async fn what_may_not_be_uploaded_is_refused_before_it_is_signed() {
         ("contentType", json!("application/x-msdownload")),
         ("contentType", json!("png")),
         ("contentType", json!("image/png\r\nx-amz-acl: public-read")),
+        ("contentType", json!("image/png;a=b, text/html")),
+        ("contentType", json!("audio/*")),
         ("contentType", Value::Null),
         ("fileName", json!("../../x")),
         ("fileName", json!("💬".repeat(300))),
@@ -326,6 +335,13 @@ async fn what_got_in_although_it_is_not_as_announced_is_removed_and_the_uploader
     ben.hears_nothing().await;
     let gone = world.get(&format!("/files/{}?userId=ana", upload.id)).await;
     assert_eq!(gone.refusal(), (404, "FILE_NOT_FOUND", ""));
+
+    // What was refused stays refused, and is told once.
+    assert_eq!(upload.puts(&world, b"good").await, 200);
+    world.has_called("ObjectCreated", 2).await;
+    assert!(world.objects(BUCKET).await.is_empty());
+    ana.hears_nothing().await;
+    ben.hears_nothing().await;
 }
 
 #[tokio::test]
@@ -347,6 +363,9 @@ async fn what_comes_after_the_room_was_closed_or_the_sender_left_is_removed_and_
     assert_eq!(in_tea.puts(&world, b"late").await, 200);
     assert_eq!(in_coffee.puts(&world, b"gone").await, 200);
     world.has_called("ObjectCreated", 2).await;
+    assert!(world.objects(BUCKET).await.is_empty());
+    assert_eq!(in_tea.puts(&world, b"more").await, 200);
+    world.has_called("ObjectCreated", 3).await;
 
     assert!(world.objects(BUCKET).await.is_empty());
     ana.hears_nothing().await;

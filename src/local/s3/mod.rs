@@ -120,8 +120,11 @@ async fn pass(State(front): State<Arc<Front>>, request: Request, next: Next) -> 
     if request.method() == Method::OPTIONS {
         return preflight(origin, request.headers());
     }
-    let mut response = if is_over(request.uri(), front.clock.now()) {
+    let presigned = Presigned::of(request.uri());
+    let mut response = if presigned.is_over(front.clock.now()) {
         refused("AccessDenied", "Request has expired")
+    } else if presigned.leaves_out_any(request.headers()) {
+        refused("AccessDenied", "There were headers present in the request which were not signed")
     } else {
         next.run(request).await
     };
@@ -164,17 +167,37 @@ fn refused(code: &str, message: &str) -> Response {
     (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }
 
-/// Whether a presigned address has had its time.
-fn is_over(uri: &Uri, now: Timestamp) -> bool {
-    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let (mut signed_at, mut lifetime) = (None, None);
-    for (name, value) in query {
-        match &*name {
-            "X-Amz-Date" => signed_at = PrimitiveDateTime::parse(&value, SIGNED_AT).ok(),
-            "X-Amz-Expires" => lifetime = value.parse::<i64>().ok(),
-            _ => {}
+/// What a presigned address says of itself.
+#[derive(Default)]
+struct Presigned {
+    signed_at: Option<PrimitiveDateTime>,
+    lifetime_secs: Option<i64>,
+    signed_headers: Option<String>,
+}
+
+impl Presigned {
+    fn of(uri: &Uri) -> Self {
+        let mut presigned = Self::default();
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            match &*name {
+                "X-Amz-Date" => presigned.signed_at = PrimitiveDateTime::parse(&value, SIGNED_AT).ok(),
+                "X-Amz-Expires" => presigned.lifetime_secs = value.parse().ok(),
+                "X-Amz-SignedHeaders" => presigned.signed_headers = Some(value.into_owned()),
+                _ => {}
+            }
         }
+        presigned
     }
-    let (Some(signed_at), Some(lifetime)) = (signed_at, lifetime) else { return false };
-    now.as_secs() > signed_at.assume_utc().unix_timestamp().saturating_add(lifetime)
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.signed_at.zip(self.lifetime_secs).is_some_and(|(signed_at, lifetime)| {
+            now.as_secs() > signed_at.assume_utc().unix_timestamp().saturating_add(lifetime)
+        })
+    }
+
+    /// Whether there are headers for S3 that are not signed.
+    fn leaves_out_any(&self, headers: &HeaderMap) -> bool {
+        let Some(signed) = &self.signed_headers else { return false };
+        headers.keys().any(|name| name.as_str().starts_with("x-amz-") && !signed.split(';').any(|known| known == name))
+    }
 }

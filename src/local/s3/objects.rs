@@ -69,6 +69,34 @@ impl Objects {
         }))
     }
 
+    async fn put(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
+        let Some(_under_way) = self.0.begin(&bucket, &key) else {
+            return Err(s3_error!(ConditionalRequestConflict, "somebody else is writing this object"));
+        };
+        let size = req.input.content_length;
+        req.input.key = name_of(key.clone());
+        let name = req.input.key.clone();
+        let only_new = req.input.if_none_match.is_some();
+        let put = self.0.files.put_object(req).await;
+        let is_new = only_new && put.as_ref().is_err_and(|error| *error.code() != S3ErrorCode::PreconditionFailed);
+        match &put {
+            Ok(answer) if bucket == self.0.bucket => {
+                let tag = answer.output.e_tag.as_ref().map(|tag| tag.value().to_owned()).unwrap_or_default();
+                let event = created(&bucket, &key, size.unwrap_or_default(), &tag, &self.0.clock);
+                let pool = Arc::clone(&self.0.pool);
+                tokio::spawn(async move { pool.invoke_in_background(event).await });
+            }
+            // It is written before it is known that something is wrong with it.
+            Err(error) if is_new || *error.code() == S3ErrorCode::BadDigest => {
+                let input = DeleteObjectInput { bucket, key: name, ..Default::default() };
+                let _ = self.0.files.delete_object(request(input)).await;
+            }
+            _ => {}
+        }
+        put
+    }
+
     /// Removes what is older than the bucket's lifecycle has it.
     pub async fn end_old_ones(&self) {
         let age = Duration::from_millis(self.0.clock.now().as_millis().unsigned_abs()).saturating_sub(self.0.lifetime);
@@ -151,30 +179,11 @@ macro_rules! as_they_are {
 
 #[async_trait]
 impl S3 for Objects {
-    async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
-        let Some(_under_way) = self.0.begin(&bucket, &key) else {
-            return Err(s3_error!(ConditionalRequestConflict, "somebody else is writing this object"));
-        };
-        let size = req.input.content_length;
-        req.input.key = name_of(key.clone());
-        let name = req.input.key.clone();
-        let put = self.0.files.put_object(req).await;
-        match &put {
-            Ok(answer) if bucket == self.0.bucket => {
-                let tag = answer.output.e_tag.as_ref().map(|tag| tag.value().to_owned()).unwrap_or_default();
-                let event = created(&bucket, &key, size.unwrap_or_default(), &tag, &self.0.clock);
-                let pool = Arc::clone(&self.0.pool);
-                tokio::spawn(async move { pool.invoke_in_background(event).await });
-            }
-            // It is written before its checksum is known to be wrong.
-            Err(error) if *error.code() == S3ErrorCode::BadDigest => {
-                let input = DeleteObjectInput { bucket, key: name, ..Default::default() };
-                let _ = self.0.files.delete_object(request(input)).await;
-            }
-            _ => {}
-        }
-        put
+    /// To its end, whether the client waits for it or not.
+    async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let objects = self.clone();
+        let put = tokio::spawn(async move { objects.put(req).await }).await;
+        put.unwrap_or_else(|error| Err(s3_error!(error, InternalError, "the object was not written")))
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
