@@ -1,9 +1,9 @@
 //! Switchboard: real-time chat in one Lambda.
 //!
 //! The way of an event: API Gateway sends it to the function ([`serve`]), [`event`] decodes it, [`router`] picks the
-//! handler by the route that [`routes`] declares, [`handlers`] do what is asked with [`store`] (DynamoDB),
-//! [`files`] (S3) and [`delivery`] (`@connections`), and the router writes the response and one line of log. [`wire`] is what clients
-//! send and hear, [`domain`] what is true without either. `local` is AWS's side of every wire, for a laptop.
+//! handler by the route that [`routes`] declares, [`handlers`] do what is asked with [`store`] (DynamoDB), [`files`]
+//! (S3) and [`delivery`] (`@connections`), and the router writes the response and one line of log. [`wire`] is what
+//! clients send and hear, [`domain`] what is true without either. `local` is AWS's side of every wire, for a laptop.
 
 pub mod app;
 pub mod auth;
