@@ -142,16 +142,16 @@ pub async fn close(app: &App, call: &mut Call) -> Result<Frame, Error> {
     call.trace.room = Some(id.clone());
 
     let room = moderation::ruled_by(app, &me, &id, Rank::Admin).await?;
-    if room.status == RoomStatus::Closed {
-        // Whoever closed it may not have come to the end.
-        let_go(app, &id, call.at).await;
-        return Err(Error::RoomClosed);
+    let was_closed = room.status == RoomStatus::Closed;
+    if !was_closed {
+        app.store.close_room(&id, &me.user, call.at, call.deadline).await?;
     }
-    app.store.close_room(&id, &me.user, call.at, call.deadline).await?;
+    // Also when it was closed before: whoever did that may not have come to the end. Those who were told then are not
+    // live in it any more.
     let except = Except::caller(call.connection.as_ref());
     let delivered = wind_up(app, &id, CloseReason::Closed, Some(me.user), except, call.at).await;
     call.trace.delivered += delivered;
-    Ok(Frame::ack(call.route, Some(id)))
+    if was_closed { Err(Error::RoomClosed) } else { Ok(Frame::ack(call.route, Some(id))) }
 }
 
 /// What follows when a room is closed: those who are live hear of it, and nothing after that.

@@ -1,6 +1,9 @@
 //! Files: announced by a member, uploaded past us, told of when they are really there, and fetched by members.
 
+use std::time::Duration;
+
 use futures_util::TryFutureExt;
+use tokio::time::sleep;
 use tokio::try_join;
 
 use super::{message, room, seat};
@@ -13,6 +16,9 @@ use crate::files::Object;
 use crate::routes::Route;
 use crate::store::{Announcement, Channel, FileStatus, StoredFile};
 use crate::wire::{Frame, GetFile, HandleFileUpload, Message};
+
+/// For so long another invocation is trusted to be telling of a file that it has written of.
+const TELLING_UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// Tells a member where to upload a file, once it is one that may be uploaded.
 pub async fn announce(app: &App, call: &mut Call) -> Result<Frame, Error> {
@@ -73,7 +79,7 @@ async fn take_in(app: &App, call: &mut Call, object: &NewObject) -> Result<(), E
     call.at = call.at.max(file.announced_at);
     match file.status {
         FileStatus::Pending => look_at(app, call, file).await,
-        FileStatus::Ready => tell_if_not_told(app, call, &file).await,
+        FileStatus::Ready => tell_if_not_told(app, call, file).await,
         FileStatus::Mismatched | FileStatus::Unwanted => turn_away(app, call, &file).await,
     }
 }
@@ -155,11 +161,16 @@ fn draft(app: &App, file: &StoredFile) -> Draft {
     }
 }
 
-/// The first who wrote the message may have ended before it could tell.
-async fn tell_if_not_told(app: &App, call: &mut Call, file: &StoredFile) -> Result<(), Error> {
-    let Some(seq) = file.seq.filter(|_| !file.told) else { return Ok(()) };
+/// The first who wrote the message may have ended before it could tell, or may be telling just now.
+async fn tell_if_not_told(app: &App, call: &mut Call, file: StoredFile) -> Result<(), Error> {
+    if file.told {
+        return Ok(());
+    }
+    sleep(TELLING_UNDER_WAY).await;
+    let Some(file) = app.store.file(&file.file_id, call.at).await?.filter(|file| !file.told) else { return Ok(()) };
+    let Some(seq) = file.seq else { return Ok(()) };
     match app.store.entry(&file.room_id, seq, call.at).await? {
-        Some(entry) => tell(app, call, file, entry).await,
+        Some(entry) => tell(app, call, &file, entry).await,
         None => Ok(()),
     }
 }

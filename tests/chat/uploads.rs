@@ -281,11 +281,18 @@ async fn an_event_that_comes_three_times_makes_one_message() {
     for _ in 0..3 {
         world.tells_of_object(BUCKET, &key).await;
     }
+    // And of another, three times at the very moment when it comes.
+    let upload = Upload::of(&ana.ask(announcement(&tea, "b.png", 4)).await);
+    let second = format!("rooms/{tea}/{}/b.png", upload.id);
+    let again = || world.tells_of_object(BUCKET, &second);
+    tokio::join!(upload.puts(&world, b"once"), again(), again(), again());
+    let second = ben.hears("message").await;
+    assert_eq!(ana.hears("message").await, second);
 
     ben.hears_nothing().await;
     ana.hears_nothing().await;
     let history = ben.ask(json!({ "action": "getMessages", "roomId": tea })).await;
-    assert_eq!(history["items"], json!([message]));
+    assert_eq!(history["items"], json!([message, second]));
     let lines = world.log().into_iter().filter(|line| line["route"] == "ObjectCreated");
     assert!(lines.into_iter().all(|line| line["status"] == 200));
 }

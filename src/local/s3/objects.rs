@@ -131,6 +131,13 @@ fn keys_in(folder: &PathBuf, before: SystemTime) -> Vec<String> {
 }
 
 impl Inner {
+    /// # Errors
+    /// What is being written is not there yet: an object is there with all that belongs to it, or not at all.
+    fn require_whole(&self, bucket: &str, key: &str) -> S3Result<()> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if under_way.contains(&format!("{bucket}/{key}")) { Err(s3_error!(NoSuchKey)) } else { Ok(()) }
+    }
+
     /// `None` when somebody else is writing there.
     fn begin(&self, bucket: &str, key: &str) -> Option<UnderWay<'_>> {
         let key = format!("{bucket}/{key}");
@@ -187,6 +194,7 @@ impl S3 for Objects {
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        self.0.require_whole(&req.input.bucket, &req.input.key)?;
         let asked = (req.input.response_content_type.clone(), req.input.response_content_disposition.clone());
         let got = self.0.files.get_object(req.map_input(|input| GetObjectInput { key: name_of(input.key), ..input }));
         let mut got = got.await?;
@@ -197,6 +205,7 @@ impl S3 for Objects {
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.0.require_whole(&req.input.bucket, &req.input.key)?;
         self.0.files.head_object(req.map_input(|input| HeadObjectInput { key: name_of(input.key), ..input })).await
     }
 
