@@ -93,6 +93,27 @@ pub struct Room {
     pub last_seq: Seq,
 }
 
+impl Room {
+    /// Public, lasting, nowhere in particular, without a limit and without members.
+    pub fn new(id: RoomId, creator: UserId, now: Timestamp) -> Self {
+        Self {
+            id,
+            name: None,
+            room_type: RoomType::Public,
+            status: RoomStatus::Active,
+            creator,
+            created_at: now,
+            last_activity: now,
+            place: None,
+            auto_close: false,
+            max_participants: None,
+            participant_count: 0,
+            ends_at: None,
+            last_seq: Seq::ZERO,
+        }
+    }
+}
+
 /// Somebody who belongs to a room, connected or not.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -107,4 +128,11 @@ pub struct Member {
     pub last_read: Seq,
     /// Whether the room is closed, as far as was noted.
     pub is_over: bool,
+}
+
+impl Member {
+    /// Somebody who has just come.
+    pub fn new(user: UserId, name: Name, room: RoomId, role: Role, now: Timestamp) -> Self {
+        Self { user, room, role, joined_at: now, name, peer: None, last_read: Seq::ZERO, is_over: false }
+    }
 }

@@ -9,7 +9,7 @@ use tokio::try_join;
 use super::seat::Caller;
 use crate::app::App;
 use crate::delivery::{Except, Publication};
-use crate::domain::{InviteCode, Member, Name, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId};
+use crate::domain::{InviteCode, Member, Name, Role, Room, RoomId, RoomStatus, RoomType, Timestamp, UserId};
 use crate::error::Error;
 use crate::event::Call;
 use crate::store::{Admission, Channel, Connection, Standing, Subscription};
@@ -32,24 +32,11 @@ pub async fn require_place(app: &App, user: &UserId) -> Result<(), Error> {
     if app.store.count_memberships(user).await? < MOST_ROOMS { Ok(()) } else { Err(Error::TooManyRooms) }
 }
 
-pub fn membership(user: &UserId, name: Name, room: &RoomId, role: Role, now: Timestamp) -> Member {
-    Member {
-        user: user.clone(),
-        room: room.clone(),
-        role,
-        joined_at: now,
-        name,
-        peer: None,
-        last_read: Seq::ZERO,
-        is_over: false,
-    }
-}
-
 /// Makes a room that was asked for by its id, with the caller as its owner.
 pub async fn found(app: &App, me: &Caller, id: &RoomId, now: Timestamp) -> Result<Entered, Error> {
-    let room = Room { participant_count: 1, ..super::room::new_room(id.clone(), me.user.clone(), now) };
+    let room = Room { participant_count: 1, ..Room::new(id.clone(), me.user.clone(), now) };
     require_place(app, &me.user).await?;
-    let owner = membership(&me.user, me.display_name(), id, Role::Owner, now);
+    let owner = Member::new(me.user.clone(), me.display_name(), id.clone(), Role::Owner, now);
     if app.store.create_room(&room, &[owner]).await? {
         return Ok(Entered { room, is_new: true });
     }
@@ -85,7 +72,7 @@ pub async fn admit(
     }
     require_place(app, &me.user).await?;
     let role = if room.creator == me.user { Role::Owner } else { Role::Member };
-    let member = membership(&me.user, me.display_name(), id, role, now);
+    let member = Member::new(me.user.clone(), me.display_name(), id.clone(), role, now);
     let is_new = app.store.admit(&member, invite.filter(|_| is_private), now).await? == Admission::Joined;
     room.participant_count += u64::from(is_new);
     Ok(Entered { room, is_new })

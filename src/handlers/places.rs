@@ -28,7 +28,7 @@ pub async fn create(app: &App, call: &mut Call) -> Result<Frame, Error> {
         place: Some(place),
         auto_close: true,
         participant_count: 1,
-        ..super::room::new_room(RoomId::fresh(), me.user.clone(), call.at)
+        ..Room::new(RoomId::fresh(), me.user.clone(), call.at)
     };
     super::room::found(app, call, &me, &room, &BTreeSet::new()).await?;
     super::room::describe(app, call, room, None).await

@@ -7,12 +7,12 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio::{join, try_join};
 
-use super::membership::{self, membership};
+use super::membership;
 use super::moderation::{self, Rank};
 use super::seat::{self, Caller};
 use crate::app::App;
 use crate::delivery::{Delivered, Except, Publication};
-use crate::domain::{CloseReason, Member, Role, Room, RoomId, RoomStatus, RoomType, Seq, Tail, Timestamp, UserId};
+use crate::domain::{CloseReason, Member, Role, Room, RoomId, RoomStatus, Tail, Timestamp, UserId};
 use crate::error::{Error, chain};
 use crate::event::Call;
 use crate::store::{Channel, MAX_FOUNDERS, PARTICIPANTS_PAGE, Subscription};
@@ -44,7 +44,7 @@ pub async fn create(app: &App, call: &mut Call) -> Result<Frame, Error> {
         room_type,
         max_participants,
         participant_count: invited.len() as u64 + 1,
-        ..new_room(RoomId::fresh(), me.user.clone(), call.at)
+        ..Room::new(RoomId::fresh(), me.user.clone(), call.at)
     };
     found(app, call, &me, &room, &invited).await?;
     call.trace.delivered += tell_invited(app, call, &invited, &room.id).await;
@@ -59,9 +59,10 @@ pub async fn found(
     room: &Room,
     invited: &BTreeSet<UserId>,
 ) -> Result<(), Error> {
-    let founders: Vec<_> = [membership(&me.user, me.display_name(), &room.id, Role::Owner, call.at)]
+    let member = |user: &UserId, name, role| Member::new(user.clone(), name, room.id.clone(), role, call.at);
+    let founders: Vec<_> = [member(&me.user, me.display_name(), Role::Owner)]
         .into_iter()
-        .chain(invited.iter().map(|user| membership(user, user.as_name(), &room.id, Role::Member, call.at)))
+        .chain(invited.iter().map(|user| member(user, user.as_name(), Role::Member)))
         .collect();
     app.store.create_room(room, &founders).await?;
 
@@ -188,7 +189,7 @@ async fn let_go(app: &App, id: &RoomId, now: Timestamp) {
 
 /// The room that everybody is in. It has no creator and no members, only those who are there.
 pub fn lobby(now: Timestamp) -> Room {
-    new_room(RoomId::lobby(), UserId::system(), now)
+    Room::new(RoomId::lobby(), UserId::system(), now)
 }
 
 /// # Errors
@@ -203,25 +204,6 @@ async fn existing(app: &App, id: &RoomId, now: Timestamp) -> Result<Room, Error>
     match app.store.room(id).await? {
         None if id.is_lobby() => Ok(lobby(now)),
         room => room.ok_or(Error::RoomNotFound),
-    }
-}
-
-/// Public, lasting, nowhere in particular, without a limit.
-pub fn new_room(id: RoomId, creator: UserId, now: Timestamp) -> Room {
-    Room {
-        id,
-        name: None,
-        room_type: RoomType::Public,
-        status: RoomStatus::Active,
-        creator,
-        created_at: now,
-        last_activity: now,
-        place: None,
-        auto_close: false,
-        max_participants: None,
-        participant_count: 0,
-        ends_at: None,
-        last_seq: Seq::ZERO,
     }
 }
 

@@ -212,9 +212,7 @@ fn member_seat(me: &Caller, member: &Member) -> Seat {
 
 /// Both hear a direct conversation on all their devices, whichever rooms these are in.
 fn direct(me: &Caller, peer: &UserId) -> Seat {
-    let mut channels = vec![Channel::of_user(&me.user), Channel::of_user(peer)];
-    channels.dedup();
-    let mut seat = Seat::of_caller(me, RoomId::direct(&me.user, peer), channels);
+    let mut seat = Seat::of_caller(me, RoomId::direct(&me.user, peer), Channel::of_both(&me.user, peer));
     seat.peer = Some(peer.clone());
     seat
 }

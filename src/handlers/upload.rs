@@ -9,7 +9,7 @@ use tokio::try_join;
 use super::{message, room, seat};
 use crate::app::App;
 use crate::delivery::{Except, Publication};
-use crate::domain::{Draft, Entry, File, FileId, Style};
+use crate::domain::{Draft, Entry, File, FileId, Style, UserId};
 use crate::error::Error;
 use crate::event::{Call, NewObject, Payload};
 use crate::files::Object;
@@ -93,7 +93,8 @@ async fn look_at(app: &App, call: &mut Call, file: StoredFile) -> Result<(), Err
         return refuse(app, call, file, FileStatus::Mismatched).await;
     }
     let draft = draft(app, &file);
-    let appended = may_speak(app, &file)
+    // Who has left the room since has nothing to say there.
+    let appended = require_member(app, &file.user_id, &file)
         .and_then(|()| app.store.append_file(&file.room_id, &draft, &file.file_id, call.at, call.deadline))
         .await;
     match appended {
@@ -135,12 +136,14 @@ fn is_as_announced(object: &Object, file: &StoredFile) -> bool {
     object.size == file.size && object.content_type == file.content_type.as_str() && same_sum
 }
 
-/// Who has left the room since has nothing to say there.
-async fn may_speak(app: &App, file: &StoredFile) -> Result<(), Error> {
+/// # Errors
+/// `NOT_A_MEMBER` for a user who is not, or no longer, in the room of a file; everybody is in the lobby, where there is
+/// one.
+async fn require_member(app: &App, user: &UserId, file: &StoredFile) -> Result<(), Error> {
     if file.room_id.is_lobby() {
         return room::require_lobby(app);
     }
-    app.store.member(&file.user_id, &file.room_id).await?.map(drop).ok_or(Error::NotAMember)
+    app.store.member(user, &file.room_id).await?.map(drop).ok_or(Error::NotAMember)
 }
 
 fn draft(app: &App, file: &StoredFile) -> Draft {
@@ -151,13 +154,18 @@ fn draft(app: &App, file: &StoredFile) -> Draft {
         content: (&file.file_name).into(),
         reply_to: None,
         client_id: None,
-        file: Some(File {
-            file_id: file.file_id.clone(),
-            file_name: file.file_name.clone(),
-            content_type: file.content_type.clone(),
-            size: file.size,
-            file_url: app.config.file_url(&file.file_id),
-        }),
+        file: Some(found_at(file, app.config.file_url(&file.file_id))),
+    }
+}
+
+/// What is told of a file and where it is.
+fn found_at(file: &StoredFile, file_url: String) -> File {
+    File {
+        file_id: file.file_id.clone(),
+        file_name: file.file_name.clone(),
+        content_type: file.content_type.clone(),
+        size: file.size,
+        file_url,
     }
 }
 
@@ -177,11 +185,10 @@ async fn tell_if_not_told(app: &App, call: &mut Call, file: StoredFile) -> Resul
 
 async fn tell(app: &App, call: &mut Call, file: &StoredFile, entry: Entry) -> Result<(), Error> {
     let frame = Frame::Message(Message::from(entry));
-    let mut channels = match &file.peer {
-        Some(peer) => vec![Channel::of_user(&file.user_id), Channel::of_user(peer)],
+    let channels = match &file.peer {
+        Some(peer) => Channel::of_both(&file.user_id, peer),
         None => vec![Channel::of_room(&file.room_id)],
     };
-    channels.dedup();
     let publication = Publication::new(&frame, Except::Nobody);
     call.trace.delivered += app.delivery.publish(&channels, publication, call.at).await;
     app.store.note_told(&file.file_id).await
@@ -195,16 +202,7 @@ pub async fn fetch(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let inline = inline && file.content_type.is_image();
     let signed =
         app.files.sign_download(&file.object_key, &file.file_name, &file.content_type, inline, call.at).await?;
-    Ok(Frame::File {
-        file: File {
-            file_id: file.file_id,
-            file_name: file.file_name,
-            content_type: file.content_type,
-            size: file.size,
-            file_url: signed.url,
-        },
-        expires_at: signed.expires_at,
-    })
+    Ok(Frame::File { file: found_at(&file, signed.url), expires_at: signed.expires_at })
 }
 
 /// # Errors
@@ -214,10 +212,6 @@ async fn readable(app: &App, call: &mut Call, id: &FileId) -> Result<StoredFile,
     let (me, file) = try_join!(seat::caller(app, call), app.store.file(id, now))?;
     let file = file.filter(|file| file.status == FileStatus::Ready).ok_or(Error::FileNotFound)?;
     call.trace.room = Some(file.room_id.clone());
-    if file.room_id.is_lobby() {
-        room::require_lobby(app)?;
-    } else if app.store.member(&me.user, &file.room_id).await?.is_none() {
-        return Err(Error::NotAMember);
-    }
+    require_member(app, &me.user, &file).await?;
     Ok(file)
 }

@@ -368,34 +368,14 @@ impl Store {
             return Ok(());
         }
         let member = |user: &UserId, other: &UserId, name| Member {
-            user: user.clone(),
-            room: id.clone(),
-            role: Role::Member,
-            joined_at: now,
-            name,
             peer: Some(other.clone()),
-            last_read: Seq::ZERO,
-            is_over: false,
+            ..Member::new(user.clone(), name, id.clone(), Role::Member, now)
         };
         let mut both = vec![member(me, peer, name)];
         if peer != me {
             both.push(member(peer, me, peer.as_name()));
         }
-        let room = Room {
-            id: id.clone(),
-            name: None,
-            room_type: RoomType::Direct,
-            status: RoomStatus::Active,
-            creator: me.clone(),
-            created_at: now,
-            last_activity: now,
-            place: None,
-            auto_close: false,
-            max_participants: None,
-            participant_count: 0,
-            ends_at: None,
-            last_seq: Seq::ZERO,
-        };
+        let room = Room { room_type: RoomType::Direct, ..Room::new(id.clone(), me.clone(), now) };
         // When both write to each other at once, the other one's transaction has done all of it.
         self.create_room(&room, &both).await.map(drop)
     }

@@ -23,6 +23,13 @@ impl Channel {
         Self(format!("user#{user}"))
     }
 
+    /// Where a direct conversation is heard: by both, on all their devices; by one, when it is with oneself.
+    pub fn of_both(user: &UserId, peer: &UserId) -> Vec<Self> {
+        let mut channels = vec![Self::of_user(user), Self::of_user(peer)];
+        channels.dedup();
+        channels
+    }
+
     /// The channel of this name, as [`Channel::as_str`] told it.
     pub(super) fn named(name: &str) -> Self {
         Self(name.to_owned())

@@ -203,6 +203,7 @@ pub struct Color(pub String);
 pub struct Limit(pub usize);
 /// A place in a list.
 pub struct Cursor(pub String);
+
 impl Cursor {
     /// A cursor that no page gave.
     pub fn invalid() -> Error {
@@ -226,12 +227,12 @@ pub struct SearchRadius(pub Metres);
 pub struct Uses(pub u64);
 /// For how long an invite can be used.
 pub struct Seconds(pub i64);
-
 /// Bytes of a file; how many it may have at most is configured.
 pub struct Bytes(pub u64);
 /// Whether the browser is to show it.
 pub struct Inline(pub bool);
 
+// Numbers, which a query has as text.
 fields! { true;
     Bytes, "must be a whole number of bytes, at least 1",
         |value| value.as_u64().filter(|bytes| *bytes > 0).map(Self);
