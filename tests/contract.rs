@@ -40,4 +40,6 @@ fn what_a_person_copies_is_the_same_everywhere() {
     let program = include_str!("../src/bin/local.rs");
     let version = "npx -y wscat@6.1.0";
     assert!(README.contains(version) && program.contains(version));
+    let installed_to_test = include_str!("smoke/package.json");
+    assert!(installed_to_test.contains("\"wscat\": \"6.1.0\""));
 }
