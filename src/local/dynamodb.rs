@@ -29,8 +29,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::calls::AwsCalls;
 use super::faults::Faults;
-use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use super::{OTHER_ACCESS_KEY, OTHER_SECRET_KEY, REGION};
 use crate::config::TableNames;
 use crate::store::tables::{self, Table};
 
@@ -68,6 +69,7 @@ impl DynamoDb {
         listener: TcpListener,
         data: Option<&Path>,
         names: &TableNames,
+        aws_calls: AwsCalls,
         faults: Faults,
     ) -> Result<Self, String> {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -86,6 +88,7 @@ impl DynamoDb {
             engine: format!("http://{engine_address}/"),
             client: HttpClient::builder(TokioExecutor::new()).build_http(),
             calls: Arc::clone(&calls),
+            aws_calls,
             faults,
         };
         let router =
@@ -149,6 +152,7 @@ struct Wire {
     engine: String,
     client: HttpClient<HttpConnector, Full<Bytes>>,
     calls: Arc<Mutex<VecDeque<StoreCall>>>,
+    aws_calls: AwsCalls,
     faults: Faults,
 }
 
@@ -163,10 +167,13 @@ async fn forward(State(wire): State<Arc<Wire>>, method: Method, headers: HeaderM
 }
 
 impl Wire {
-    /// Asks for the consumed capacity with every request, and notes it.
+    /// Notes every request, and asks for the capacity that it consumes.
     async fn pass_on(&self, method: Method, mut headers: HeaderMap, body: Bytes) -> Result<Response, String> {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         let operation = target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation.to_owned());
+        if let Some(operation) = &operation {
+            self.aws_calls.record_dynamodb(&headers, operation, &body);
+        }
         let is_data = operation.as_deref().is_some_and(|operation| DATA_OPERATIONS.contains(&operation));
         if is_data && self.faults.strikes(|plan| plan.store_throttled) {
             return Ok(failure(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
@@ -268,7 +275,7 @@ async fn make_tables(endpoint: &str, names: &TableNames) -> Result<(), String> {
         .region(Region::new(REGION))
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(10)).build())
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "local"))
+        .credentials_provider(Credentials::new(OTHER_ACCESS_KEY, OTHER_SECRET_KEY, None, None, "local"))
         .build();
     let client = Client::from_conf(settings);
     for table in tables::ALL {

@@ -3,6 +3,7 @@
 //! The function runs as child processes, as it runs on Lambda, and reaches the rest through the AWS SDK over sockets:
 //! nothing in it knows that this is no cloud. See [`Stack`].
 
+mod calls;
 mod clock;
 mod dynamodb;
 pub mod faults;
@@ -12,6 +13,7 @@ mod s3;
 mod schedule;
 pub mod token;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ use tokio::net::TcpListener;
 
 use crate::config::{Config, ConfigError, TableNames};
 
+pub use calls::AwsCall;
+use calls::AwsCalls;
 pub use clock::Clock;
 pub use dynamodb::StoreCall;
 use faults::Faults;
@@ -35,6 +39,9 @@ pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 /// What the function's requests are signed with here. The embedded S3 checks it.
 const ACCESS_KEY: &str = "switchboard";
 const SECRET_KEY: &str = "switchboard-local-secret";
+/// What is not the function's is signed with: the stack's own requests, and those of whoever looks into the stores.
+const OTHER_ACCESS_KEY: &str = "test";
+const OTHER_SECRET_KEY: &str = "test";
 const REGION: &str = "us-east-1";
 /// Where files are kept, if no other bucket is named.
 const BUCKET: &str = "switchboard-uploads";
@@ -122,6 +129,7 @@ pub enum StartError {
 pub struct Stack {
     urls: Urls,
     clock: Clock,
+    calls: AwsCalls,
     pool: Arc<Pool>,
     gateway: Arc<Gateway>,
     dynamodb: dynamodb::DynamoDb,
@@ -166,8 +174,10 @@ impl Stack {
         let tables = TableNames::read(variable)?;
         let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
 
+        let calls = AwsCalls::new(&tables, &bucket);
         let files = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
-        let dynamodb = dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, options.faults.clone())
+        let faults = options.faults.clone();
+        let dynamodb = dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, calls.clone(), faults)
             .await
             .map_err(StartError::DynamoDb)?;
 
@@ -184,14 +194,15 @@ impl Stack {
             cors_origins: options.cors_origins.clone(),
         };
         let (objects, mut tasks) =
-            s3::serve(s3, &files, setup, clock.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
-        let gateway = Arc::new(Gateway::new(options.stage, clock.clone(), Arc::clone(&pool), options.faults));
+            s3::serve(s3, &files, setup, clock.clone(), calls.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
+        let gateway =
+            Arc::new(Gateway::new(options.stage, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
         tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
         if let Some(every) = options.schedule {
             tasks.push(schedule::serve(every, clock.clone(), Arc::clone(&pool)));
         }
-        Ok(Self { urls, clock, pool, gateway, dynamodb, objects, tasks, _s3: files })
+        Ok(Self { urls, clock, calls, pool, gateway, dynamodb, objects, tasks, _s3: files })
     }
 
     pub fn urls(&self) -> &Urls {
@@ -216,6 +227,11 @@ impl Stack {
     /// Calls the function as the schedule does, and returns when it is done.
     pub async fn call_by_schedule(&self) {
         schedule::fire(&self.clock, &self.pool).await;
+    }
+
+    /// Every call of AWS that the function has made so far.
+    pub fn aws_calls(&self) -> BTreeSet<AwsCall> {
+        self.calls.all()
     }
 
     /// What the function asked of DynamoDB since this was last called.

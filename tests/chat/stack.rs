@@ -3,10 +3,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::primitives::ByteStream;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 
 use crate::support::{User, World};
+use crate::uploads::{Upload, announcement};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const FREE_PORTS: [&str; 8] = ["--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"];
@@ -209,13 +210,13 @@ async fn what_was_said_is_kept_in_the_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--json", "--data", folder.path().to_str().unwrap()];
     let stack = running(&data).await;
-    let note = serde_json::json!({ "action": "sendMessage", "recipientId": "ana", "content": "remember" });
+    let note = json!({ "action": "sendMessage", "recipientId": "ana", "content": "remember" });
     connect(&stack.urls).await.ask(note).await;
     drop(stack);
 
     let stack = running(&data).await;
 
-    let asked = serde_json::json!({ "action": "getMessages", "recipientId": "ana" });
+    let asked = json!({ "action": "getMessages", "recipientId": "ana" });
     let history = connect(&stack.urls).await.ask(asked).await;
     assert_eq!(history["items"][0]["content"], "remember");
 }
@@ -239,17 +240,9 @@ async fn a_function_process_that_crashes_is_replaced() {
 #[tokio::test]
 async fn s3_keeps_files_for_those_who_sign() {
     let world = World::start().await;
-    let client = |secret: &str| {
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .endpoint_url(&world.urls().s3)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("switchboard", secret, None, None, "test"))
-            .force_path_style(true)
-            .build();
-        aws_sdk_s3::Client::from_conf(config)
-    };
-    let signs = client("switchboard-local-secret");
+    let signs = world.s3();
+    let guessed = Credentials::new("test", "another secret", None, None, "test");
+    let guesses = aws_sdk_s3::Client::from_conf(signs.config().to_builder().credentials_provider(guessed).build());
     signs.create_bucket().bucket("files").send().await.unwrap();
 
     let put = signs.put_object().bucket("files").key("a/b.txt").body(ByteStream::from_static(b"tea"));
@@ -257,6 +250,43 @@ async fn s3_keeps_files_for_those_who_sign() {
 
     let got = signs.get_object().bucket("files").key("a/b.txt").send().await.unwrap();
     assert_eq!(got.body.collect().await.unwrap().into_bytes().as_ref(), b"tea");
-    let refused = client("another secret").get_object().bucket("files").key("a/b.txt").send().await.unwrap_err();
+    let refused = guesses.get_object().bucket("files").key("a/b.txt").send().await.unwrap_err();
     assert_eq!(refused.raw_response().unwrap().status().as_u16(), 403);
+}
+
+#[tokio::test]
+async fn it_tells_which_calls_of_aws_the_function_made_and_of_no_others() {
+    let world = World::with(&[("MESSAGES_TABLE", "Said")]).await;
+    assert!(world.aws_calls().is_empty(), "{:?}", world.aws_calls());
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+
+    ana.says("tea", "hello").await;
+    let upload = Upload::of(&ana.ask(announcement("tea", "a.png", 3)).await);
+    let (_, key) = upload.url.split_once("/switchboard-uploads/").unwrap();
+    world.tells_of_object("switchboard-uploads", key.split('?').next().unwrap()).await;
+    assert_eq!(upload.puts(&world, b"abc").await, 200);
+    assert_eq!(ben.hears("message").await["content"], "hello");
+    assert_eq!(ben.hears("message").await["content"], "a.png");
+    assert_eq!(ana.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await["type"], "room");
+    world.rows("Said").await;
+    world.objects("switchboard-uploads").await;
+
+    let calls = world.aws_calls();
+    let made = |service: &str, call: &str, resource: &str| {
+        calls.iter().any(|made| (made.service, &*made.call, &*made.resource) == (service, call, resource))
+    };
+    for (service, call, resource) in [
+        ("dynamodb", "TransactWriteItems.Put", "MEMBERS_TABLE"),
+        ("dynamodb", "PutItem", "MESSAGES_TABLE"),
+        ("dynamodb", "Query", "SUBSCRIPTIONS_TABLE"),
+        ("dynamodb", "Query", "MEMBERS_TABLE/byRoom"),
+        ("s3", "PutObject", "rooms/*"),
+        ("s3", "HeadObject", "rooms/*"),
+        ("s3", "HeadObject of nothing", ""),
+        ("execute-api", "PostToConnection", "@connections/*"),
+    ] {
+        assert!(made(service, call, resource), "{call} on {resource:?} is missing in {calls:#?}");
+    }
+    assert!(!made("dynamodb", "Scan", "MESSAGES_TABLE") && !made("s3", "ListObjectsV2", ""), "{calls:#?}");
 }

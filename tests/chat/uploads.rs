@@ -14,7 +14,7 @@ use crate::support::{User, World};
 
 const BUCKET: &str = "switchboard-uploads";
 
-fn announcement(room: &str, name: &str, size: usize) -> Value {
+pub fn announcement(room: &str, name: &str, size: usize) -> Value {
     json!({
         "action": "handleFileUpload",
         "roomId": room,
@@ -25,14 +25,14 @@ fn announcement(room: &str, name: &str, size: usize) -> Value {
 }
 
 /// The address, what to send along, and the file's id.
-struct Upload {
-    url: String,
+pub struct Upload {
+    pub url: String,
     headers: Vec<(String, String)>,
     id: String,
 }
 
 impl Upload {
-    fn of(answer: &Value) -> Self {
+    pub fn of(answer: &Value) -> Self {
         assert_eq!((&answer["type"], &answer["method"]), (&json!("upload"), &json!("PUT")), "{answer}");
         assert!(answer["expiresAt"].as_str().unwrap().ends_with('Z'));
         let headers = answer["headers"].as_object().unwrap().iter();
@@ -44,7 +44,7 @@ impl Upload {
     }
 
     /// As any HTTP client would, with exactly the headers that were given.
-    async fn puts(&self, world: &World, bytes: &[u8]) -> u16 {
+    pub async fn puts(&self, world: &World, bytes: &[u8]) -> u16 {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         world.fetch("PUT", &self.url, &headers, Bytes::copy_from_slice(bytes)).await.status
     }

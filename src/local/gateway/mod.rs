@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::calls::AwsCalls;
 use super::clock::Clock;
 use super::faults::Faults;
 use super::runtime::{Failure, Pool};
@@ -31,6 +32,7 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 pub struct Gateway {
     stage: String,
     clock: Clock,
+    calls: AwsCalls,
     pool: Arc<Pool>,
     registry: Registry,
     faults: Faults,
@@ -43,8 +45,8 @@ enum IntegrationError {
 }
 
 impl Gateway {
-    pub fn new(stage: String, clock: Clock, pool: Arc<Pool>, faults: Faults) -> Self {
-        Self { stage, clock, pool, registry: Registry::default(), faults }
+    pub fn new(stage: String, clock: Clock, calls: AwsCalls, pool: Arc<Pool>, faults: Faults) -> Self {
+        Self { stage, clock, calls, pool, registry: Registry::default(), faults }
     }
 
     pub fn open_connections(&self) -> Vec<String> {

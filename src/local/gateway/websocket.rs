@@ -45,10 +45,13 @@ async fn request(
     let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(gateway.stage.as_str()));
     match rest.and_then(|rest| rest.strip_prefix("/@connections/").map(|id| percent_decode_str(id).decode_utf8_lossy()))
     {
-        Some(id) => match to_bytes(body, MESSAGE_BYTES + 1).await {
-            Ok(body) => connections::answer(&gateway, &parts.method, &id, body).await,
-            Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        },
+        Some(id) => {
+            gateway.calls.record_connections(&parts.method, &parts.headers);
+            match to_bytes(body, MESSAGE_BYTES + 1).await {
+                Ok(body) => connections::answer(&gateway, &parts.method, &id, body).await,
+                Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+            }
+        }
         None if matches!(rest, Some("" | "/")) => open(gateway, peer, parts).await,
         None => forbidden(),
     }

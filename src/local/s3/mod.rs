@@ -24,9 +24,10 @@ use time::macros::format_description;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::calls::AwsCalls;
 use super::clock::Clock;
 use super::runtime::Pool;
-use super::{ACCESS_KEY, SECRET_KEY};
+use super::{ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY};
 use crate::domain::Timestamp;
 pub use objects::Objects;
 
@@ -71,6 +72,7 @@ pub struct Setup {
 /// What stands before the protocol itself.
 struct Front {
     clock: Clock,
+    calls: AwsCalls,
     origins: Vec<String>,
 }
 
@@ -80,6 +82,7 @@ pub fn serve(
     folder: &Folder,
     setup: Setup,
     clock: Clock,
+    calls: AwsCalls,
     pool: Arc<Pool>,
 ) -> Result<(Objects, Vec<JoinHandle<()>>), String> {
     let bucket = folder.path.join(&setup.bucket);
@@ -88,7 +91,9 @@ pub fn serve(
     let objects = Objects::new(files, bucket, &setup, clock.clone(), pool);
 
     let mut service = S3ServiceBuilder::new(objects.clone());
-    service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    let mut known = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
+    known.register(OTHER_ACCESS_KEY.to_owned(), OTHER_SECRET_KEY.into());
+    service.set_auth(known);
     // The clock that counts here is the stack's, and is asked in front of this.
     let mut config = S3Config::default();
     config.presigned_url_max_skew_time_secs = u32::MAX;
@@ -97,7 +102,7 @@ pub fn serve(
         tracing::error!(?error, "the embedded S3 failed");
         StatusCode::INTERNAL_SERVER_ERROR
     });
-    let front = Arc::new(Front { clock, origins: setup.cors_origins });
+    let front = Arc::new(Front { clock, calls, origins: setup.cors_origins });
     let router = Router::new().fallback_service(service).layer(middleware::from_fn_with_state(front, pass));
     let serving = tokio::spawn(async move {
         // It serves until the stack ends.
@@ -120,6 +125,7 @@ async fn pass(State(front): State<Arc<Front>>, request: Request, next: Next) -> 
     if request.method() == Method::OPTIONS {
         return preflight(origin, request.headers());
     }
+    let operation = front.calls.record_s3(request.method(), request.uri(), request.headers());
     let presigned = Presigned::of(request.uri());
     let mut response = if presigned.is_over(front.clock.now()) {
         refused("AccessDenied", "Request has expired")
@@ -128,6 +134,9 @@ async fn pass(State(front): State<Arc<Front>>, request: Request, next: Next) -> 
     } else {
         next.run(request).await
     };
+    if operation.as_deref() == Some("HeadObject") && response.status() == StatusCode::NOT_FOUND {
+        front.calls.record_s3_absence();
+    }
     if let Some(origin) = origin {
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));

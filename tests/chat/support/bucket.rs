@@ -41,13 +41,13 @@ impl World {
         Fetched { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
-    /// As somebody with the bucket's own credentials reaches it.
-    fn s3(&self) -> Client {
+    /// As somebody reaches the bucket who is not the function.
+    pub fn s3(&self) -> Client {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .endpoint_url(&self.urls().s3)
             .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("switchboard", "switchboard-local-secret", None, None, "test"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .build();
         Client::from_conf(config)
     }

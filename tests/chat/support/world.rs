@@ -1,13 +1,15 @@
 //! A whole stack of a test's own: gateway, function processes, stores.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
-use switchboard::local::{Options, Stack, StoreCall};
+use switchboard::local::{AwsCall, Options, Stack, StoreCall};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -29,9 +31,16 @@ pub fn token(claims: &Value) -> String {
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
+thread_local! {
+    /// How many worlds there have been in this test, which has a thread of its own.
+    static WORLDS: Cell<u32> = const { Cell::new(0) };
+}
+
 pub struct World {
     stack: Stack,
     logs: Arc<Logs>,
+    /// Which of its test's worlds it is.
+    number: u32,
 }
 
 #[derive(Default)]
@@ -68,7 +77,8 @@ impl World {
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let options = Options { environment, ..options };
         let stack = Stack::start(change(options)).await.unwrap();
-        Self { stack, logs }
+        let number = WORLDS.replace(WORLDS.get() + 1);
+        Self { stack, logs, number }
     }
 
     pub(super) fn stack(&self) -> &Stack {
@@ -136,6 +146,11 @@ impl World {
     /// What the function asked of DynamoDB since this was last called.
     pub fn take_store_calls(&self) -> Vec<StoreCall> {
         self.stack.take_store_calls()
+    }
+
+    /// Every call of AWS that the function has made so far.
+    pub fn aws_calls(&self) -> BTreeSet<AwsCall> {
+        self.stack.aws_calls()
     }
 
     pub fn function_processes(&self) -> Vec<u32> {
@@ -238,5 +253,19 @@ impl World {
         let mut row = common;
         row.insert("channels".to_owned(), AttributeValue::Ss(channels.to_vec()));
         client.put_item().table_name("Connections").set_item(Some(row)).send().await.unwrap();
+    }
+}
+
+/// What the function called is kept, to be held against the permissions that it is deployed with.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aws-calls");
+        let test = std::thread::current().name().unwrap().replace("::", ".");
+        let calls = serde_json::to_string_pretty(&self.aws_calls()).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{test}.{}.json", self.number)), calls).unwrap();
     }
 }

@@ -1,0 +1,150 @@
+//! Which calls the function makes of AWS: what its role has to permit. Whoever signed a request has made it, so what
+//! clients send to presigned addresses counts, and what the stack or a test asks by itself does not.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::{HeaderMap, Method, Uri, header};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ACCESS_KEY;
+use crate::config::TableNames;
+use crate::store::tables;
+
+/// A call of AWS, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct AwsCall {
+    /// `dynamodb`, `s3` or `execute-api`.
+    pub service: &'static str,
+    /// As in the API: `Query`, `GetObject`. Parts of a transaction are calls of their own: `TransactWriteItems.Put`.
+    pub call: String,
+    /// A table by its variable, `MEMBERS_TABLE`, and an index as `MEMBERS_TABLE/byRoom`; objects by the first segment of
+    /// their keys, `rooms/*`, and the bucket itself as nothing; `@connections/*`.
+    pub resource: String,
+}
+
+/// The calls so far, each once. Clones are the same.
+#[derive(Clone)]
+pub struct AwsCalls(Arc<Inner>);
+
+struct Inner {
+    /// The variables of the tables by the names that these have here.
+    variables: HashMap<String, &'static str>,
+    bucket: String,
+    made: Mutex<BTreeSet<AwsCall>>,
+}
+
+impl AwsCalls {
+    pub fn new(names: &TableNames, bucket: &str) -> Self {
+        let variables = tables::ALL.iter().map(|table| (names.of(table).to_owned(), table.variable)).collect();
+        Self(Arc::new(Inner { variables, bucket: bucket.to_owned(), made: Mutex::default() }))
+    }
+
+    pub fn all(&self) -> BTreeSet<AwsCall> {
+        self.made().clone()
+    }
+
+    pub fn record_dynamodb(&self, headers: &HeaderMap, operation: &str, request: &[u8]) {
+        if !is_the_functions(headers, "") {
+            return;
+        }
+        let request: Value = serde_json::from_slice(request).unwrap_or_default();
+        let record = |call: &str, resource: &str| self.record("dynamodb", call, resource);
+        match operation {
+            "TransactGetItems" | "TransactWriteItems" => {
+                let items = request["TransactItems"].as_array().into_iter().flatten();
+                for (part, asked) in items.filter_map(Value::as_object).flatten() {
+                    record(&format!("{operation}.{part}"), self.table(asked["TableName"].as_str()));
+                }
+            }
+            "BatchGetItem" | "BatchWriteItem" => {
+                for table in request["RequestItems"].as_object().into_iter().flat_map(|items| items.keys()) {
+                    record(operation, self.table(Some(table)));
+                }
+            }
+            _ => {
+                let table = self.table(request["TableName"].as_str());
+                match request["IndexName"].as_str() {
+                    Some(index) => record(operation, &format!("{table}/{index}")),
+                    None => record(operation, table),
+                }
+            }
+        }
+    }
+
+    /// The operation, if it is one of the function's.
+    pub fn record_s3(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<String> {
+        let query = uri.query().unwrap_or_default();
+        if !is_the_functions(headers, query) {
+            return None;
+        }
+        let path = uri.path().trim_start_matches('/');
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let objects = key.split_once('/').map_or_else(|| key.to_owned(), |(first, _)| format!("{first}/*"));
+        let resource = if bucket == self.0.bucket { objects } else { format!("{bucket}/{objects}") };
+        let operation = s3_operation(method, key, query);
+        self.record("s3", &operation, &resource);
+        Some(operation)
+    }
+
+    /// That S3 has told the function of an object that it is not there. It tells so only those who may list the bucket.
+    pub fn record_s3_absence(&self) {
+        self.record("s3", "HeadObject of nothing", "");
+    }
+
+    pub fn record_connections(&self, method: &Method, headers: &HeaderMap) {
+        if !is_the_functions(headers, "") {
+            return;
+        }
+        let call = match *method {
+            Method::POST => "PostToConnection",
+            Method::GET => "GetConnection",
+            Method::DELETE => "DeleteConnection",
+            _ => method.as_str(),
+        };
+        self.record("execute-api", call, "@connections/*");
+    }
+
+    fn record(&self, service: &'static str, call: &str, resource: &str) {
+        self.made().insert(AwsCall { service, call: call.to_owned(), resource: resource.to_owned() });
+    }
+
+    fn made(&self) -> MutexGuard<'_, BTreeSet<AwsCall>> {
+        self.0.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By its own name, where it is none of the catalogue's.
+    fn table<'a>(&'a self, name: Option<&'a str>) -> &'a str {
+        let name = name.unwrap_or_default();
+        self.0.variables.get(name).copied().unwrap_or(name)
+    }
+}
+
+/// Whether a request is signed with the function's key, in its header or beforehand in its address.
+fn is_the_functions(headers: &HeaderMap, query: &str) -> bool {
+    let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
+    let in_header = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope.to_owned());
+    let scope = in_header.or_else(|| parameter(query, "X-Amz-Credential"));
+    scope.is_some_and(|scope| scope.split('/').next() == Some(ACCESS_KEY))
+}
+
+/// What the SDK says that it asks for, where the method and the path leave that open. Whatever is unknown is called by
+/// its method, so that it is not taken for something else.
+fn s3_operation(method: &Method, key: &str, query: &str) -> String {
+    if let Some(operation) = parameter(query, "x-id") {
+        return operation;
+    }
+    match *method {
+        Method::HEAD if key.is_empty() => "HeadBucket",
+        Method::HEAD => "HeadObject",
+        Method::GET if parameter(query, "list-type").is_some() => "ListObjectsV2",
+        _ => method.as_str(),
+    }
+    .to_owned()
+}
+
+fn parameter(query: &str, wanted: &str) -> Option<String> {
+    let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
+    found.map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,172 @@
+"""Holds what the function's policy grants against the calls of AWS that the function made while it was tested.
+
+Usage: python3 tests/terraform/privileges.py POLICY.json RESOURCES.json target/tmp/aws-calls
+
+POLICY.json is the policy document of the function's role. RESOURCES.json gives ARNs their names here: tables go by
+their variables (MESSAGES_TABLE), beside them are "bucket", "connections" (the stage of the WebSocket API), "log_group"
+and "failures" (the queue). The folder has what the tests recorded. Prints a sentence for each difference, and exits 1
+if there is one.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+# (action, resource): the resource by its name and what follows that in the ARN, as in "MEMBERS_TABLE/index/byRoom".
+Grant = tuple[str, str]
+# (service, call, resource), as the local stack records it.
+Call = tuple[str, str, str]
+
+# What a call needs to be granted; {} is the resource that was recorded.
+CALLS: dict[str, Grant] = {
+    "GetItem": ("dynamodb:GetItem", "{}"),
+    "PutItem": ("dynamodb:PutItem", "{}"),
+    "UpdateItem": ("dynamodb:UpdateItem", "{}"),
+    "DeleteItem": ("dynamodb:DeleteItem", "{}"),
+    "Query": ("dynamodb:Query", "{}"),
+    "BatchGetItem": ("dynamodb:BatchGetItem", "{}"),
+    "BatchWriteItem": ("dynamodb:BatchWriteItem", "{}"),
+    "TransactGetItems.Get": ("dynamodb:GetItem", "{}"),
+    "TransactWriteItems.Put": ("dynamodb:PutItem", "{}"),
+    "TransactWriteItems.Update": ("dynamodb:UpdateItem", "{}"),
+    "TransactWriteItems.Delete": ("dynamodb:DeleteItem", "{}"),
+    "TransactWriteItems.ConditionCheck": ("dynamodb:ConditionCheckItem", "{}"),
+    "PutObject": ("s3:PutObject", "bucket/{}"),
+    "GetObject": ("s3:GetObject", "bucket/{}"),
+    "HeadObject": ("s3:GetObject", "bucket/{}"),
+    "DeleteObject": ("s3:DeleteObject", "bucket/{}"),
+    # Who may not list a bucket is told 403 of what is not there, and not 404.
+    "HeadObject of nothing": ("s3:ListBucket", "bucket"),
+    "PostToConnection": ("execute-api:ManageConnections", "connections/POST/{}"),
+    "GetConnection": ("execute-api:ManageConnections", "connections/GET/{}"),
+    "DeleteConnection": ("execute-api:ManageConnections", "connections/DELETE/{}"),
+}
+
+# What no local call can show, and why it is granted.
+UNSEEN: dict[Grant, str] = {
+    ("logs:CreateLogStream", "log_group:*"): "Lambda itself opens a stream for each process, by the function's role",
+    ("logs:PutLogEvents", "log_group:*"): "Lambda itself writes the function's log, by the function's role",
+    ("xray:PutTraceSegments", "*"): "Lambda itself sends the traces, by the function's role; X-Ray knows no resources",
+    ("xray:PutTelemetryRecords", "*"): "as the traces, to tell X-Ray how many were sent",
+    ("sqs:SendMessage", "failures"): "Lambda itself sends there the events that failed, by the function's role",
+}
+
+
+def calls(directory: Path) -> set[Call]:
+    """Every call that was recorded."""
+    recordings = [json.loads(file.read_text()) for file in sorted(directory.glob("*.json"))]
+    found = {(call["service"], call["call"], call["resource"]) for recording in recordings for call in recording}
+    if not found:
+        raise ValueError(f"no calls are recorded in {directory}; run the tests first: scripts/test")
+    return found
+
+
+def grant_for(call: Call) -> Grant:
+    service, name, resource = call
+    if name not in CALLS:
+        raise ValueError(f"{told(call)}, and CALLS in {Path(__file__).name} does not say what that needs to be granted")
+    action, pattern = CALLS[name]
+    return action, pattern.format(resource.replace("/", "/index/") if service == "dynamodb" else resource)
+
+
+def recorded(directory: Path) -> set[Grant]:
+    """What has to be granted for the calls that were recorded."""
+    return {grant_for(call) for call in calls(directory)}
+
+
+def granted(policy: dict, names: dict[str, str]) -> set[Grant]:
+    """What the statements allow: each of their actions on each of their resources."""
+    return {
+        (action, named(resource, names))
+        for statement in listed(policy["Statement"])
+        for action in listed(statement.get("Action", []))
+        for resource in listed(statement.get("Resource", []))
+        if statement["Effect"] == "Allow"
+    }
+
+
+def differences(directory: Path, policy: dict, names: dict[str, str]) -> list[str]:
+    """A sentence for each thing that is missing, unused or not as it should be."""
+    grants = granted(policy, names)
+    missing = [
+        f"{told(call)}, which needs {grant_for(call)[0]}; no statement grants it"
+        for call in sorted(calls(directory))
+        if grant_for(call) not in grants
+    ]
+    missing += [
+        f"{action} on {resource} is needed ({reason}); no statement grants it"
+        for (action, resource), reason in UNSEEN.items()
+        if (action, resource) not in grants
+    ]
+    unused = [
+        f"{action} on {resource} is granted and nothing uses it"
+        for action, resource in sorted(grants - recorded(directory) - UNSEEN.keys())
+    ]
+    return missing + unused + unclear(policy) + too_wide(grants)
+
+
+def unclear(policy: dict) -> list[str]:
+    """Statements of which the calls prove nothing."""
+    found = []
+    for statement in listed(policy["Statement"]):
+        name = statement.get("Sid", "a statement without a Sid")
+        if statement["Effect"] != "Allow":
+            found.append(f"{name} has the effect {statement['Effect']}; say what is allowed, and nothing else")
+        for element in ("NotAction", "NotResource", "Condition"):
+            if element in statement:
+                found.append(f"{name} has a {element}, which no recorded call can prove; name actions and resources")
+    return found
+
+
+def too_wide(grants: set[Grant]) -> list[str]:
+    found = []
+    for action, resource in sorted(grants):
+        service, _, verb = action.partition(":")
+        grant = f"{action} on {resource} is granted"
+        if "*" in action or "?" in action:
+            found.append(f"{grant}; name each action")
+        if verb.lower() == "scan":
+            found.append(f"{grant}; read tables by their keys and indexes")
+        if resource == "*" and service != "xray":
+            found.append(f"{grant}; name the resource")
+        if service == "execute-api" and not resource.startswith("connections/"):
+            found.append(f"{grant}; name the one stage")
+        if service == "s3" and resource not in ("bucket", "bucket/rooms/*"):
+            found.append(f"{grant}; objects are bucket/rooms/* and nothing else")
+    return found
+
+
+def told(call: Call) -> str:
+    _, name, resource = call
+    return f"the function calls {name} on {resource or 'the bucket'}"
+
+
+def named(arn: str, names: dict[str, str]) -> str:
+    """An ARN by the name of its resource, and by itself where it has none."""
+    for name, known in names.items():
+        rest = arn.removeprefix(known)
+        if arn.startswith(known) and rest[:1] in ("", "/", ":"):
+            return name + rest
+    return arn
+
+
+def listed(value: object) -> list:
+    """IAM takes one thing for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    policy, resources, directory = map(Path, arguments)
+    try:
+        found = differences(directory, json.loads(policy.read_text()), json.loads(resources.read_text()))
+    except (OSError, ValueError) as problem:
+        found = [str(problem)]
+    print("\n".join(found) or "the policy grants what the function calls, and nothing else")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
