@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Uri;
+use tracing::level_filters::LevelFilter;
 
 use crate::domain::{AllowedTypes, FileId};
 use crate::store::tables::{self, Table};
@@ -33,6 +34,10 @@ pub struct Config {
     pub uploads: Uploads,
     /// `ROOM_IDLE_SECONDS`: after so long without a message a room closes that was made over HTTP.
     pub room_idle_seconds: i64,
+    /// `LOG_LEVEL`: how much is logged besides the line of each invocation.
+    pub log_level: LevelFilter,
+    /// `METRICS_NAMESPACE`: where CloudWatch counts. Two deployments in one of the same name are added up.
+    pub metrics_namespace: String,
     pub tables: TableNames,
 }
 
@@ -149,6 +154,8 @@ impl Config {
             http_endpoint: reader.http_endpoint(),
             uploads: reader.uploads(),
             room_idle_seconds: reader.number("ROOM_IDLE_SECONDS", 1_800, 1, 365 * 86_400),
+            log_level: reader.log_level(),
+            metrics_namespace: reader.metrics_namespace(),
             tables: TableNames::read_from(&mut reader),
             region: reader.region(),
         };
@@ -282,6 +289,31 @@ impl<'a> Reader<'a> {
         Uploads { bucket, max_bytes, allowed }
     }
 
+    fn log_level(&mut self) -> LevelFilter {
+        match self.choice("LOG_LEVEL", &["info", "debug", "warn", "error"]) {
+            "debug" => LevelFilter::DEBUG,
+            "warn" => LevelFilter::WARN,
+            "error" => LevelFilter::ERROR,
+            _ => LevelFilter::INFO,
+        }
+    }
+
+    fn metrics_namespace(&mut self) -> String {
+        const NAME: &str = "METRICS_NAMESPACE";
+
+        let name = self.text(NAME).unwrap_or_else(|| "Switchboard".to_owned());
+        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_/#: ".contains(&byte));
+        let is_taken = name.starts_with("AWS/") || name.starts_with(':') || name.trim().is_empty();
+        if !letters || is_taken || name.len() > 255 {
+            self.wrong(format!(
+                "{NAME} must be a namespace of CloudWatch's (1 to 255 letters, digits, spaces, '.', '-', '_', '/', '#' or \
+                 ':', not beginning with ':' or AWS/), not \"{}\"",
+                name.escape_debug()
+            ));
+        }
+        name
+    }
+
     fn region(&mut self) -> String {
         self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_else(|| {
             self.wrong("AWS_REGION is missing; Lambda sets it, elsewhere name the region of the tables");
@@ -373,6 +405,11 @@ mod tests {
             ("MAX_FILE_BYTES", "25 MB"),
             ("ALLOWED_CONTENT_TYPES", "image"),
             ("ALLOWED_CONTENT_TYPES", "image/png,,audio/*"),
+            ("LOG_LEVEL", "trace"),
+            ("METRICS_NAMESPACE", "AWS/Lambda"),
+            ("METRICS_NAMESPACE", ":chat"),
+            ("METRICS_NAMESPACE", " "),
+            ("METRICS_NAMESPACE", "chat(1)"),
             ("AWS_REGION", ""),
         ];
         for (name, value) in wrong {
@@ -392,6 +429,7 @@ mod tests {
         assert_eq!((config.message_ttl_days, config.room_idle_seconds), (30, 1_800));
         assert_eq!((config.uploads.bucket, config.uploads.max_bytes), (None, 25 * 1024 * 1024));
         assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");
+        assert_eq!((config.log_level, config.metrics_namespace.as_str()), (LevelFilter::INFO, "Switchboard"));
         assert!(matches!(config.auth, Auth::Jwt(Jwt { max_age_seconds: 86_400, .. })));
     }
 

@@ -232,7 +232,9 @@ impl Delivery {
     /// Forgets a connection that answered 410. It is closed too: were it alive after all, its client reconnects.
     async fn clean(&self, live: &Subscription, now: Timestamp) {
         match self.store.forget(&live.connection_id, Some(&live.channel)).await {
-            Ok(Some(connection)) => self.tell_gone(&connection, now).await,
+            Ok(Some(connection)) => {
+                self.tell_gone(&connection, now).await;
+            }
             Ok(None) => {}
             Err(error) => {
                 let error = error.cause();
@@ -243,10 +245,12 @@ impl Delivery {
     }
 
     /// Tells the rooms that a connection was live in, once its rows are gone.
-    pub async fn tell_gone(&self, connection: &Connection, now: Timestamp) {
+    pub async fn tell_gone(&self, connection: &Connection, now: Timestamp) -> Delivered {
+        let mut told = Delivered::default();
         for room in connection.rooms() {
-            self.announce_presence(&room, connection, Presence::Offline, now).await;
+            told += self.announce_presence(&room, connection, Presence::Offline, now).await;
         }
+        told
     }
 
     async fn post(&self, connection: &ConnectionId, data: Blob) -> Posted {

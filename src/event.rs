@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::delivery::Delivered;
 use crate::domain::{ConnectionId, ObjectKey, RoomId, Timestamp, UserId};
 use crate::error::{BoxError, Error};
+use crate::metrics::{Counts, Metric};
 use crate::routes::Route;
 use crate::wire::Fields;
 
@@ -70,6 +71,13 @@ pub struct Trace {
     pub room: Option<RoomId>,
     pub user: Option<UserId>,
     pub delivered: Delivered,
+    pub counts: Counts,
+}
+
+impl Trace {
+    pub fn count(&mut self, metric: Metric, more: u64) {
+        self.counts.add(metric, more);
+    }
 }
 
 /// The event is none that this function knows: a mistake in the deployment, not of a client.

@@ -2,8 +2,9 @@
 //!
 //! The way of an event: API Gateway sends it to the function ([`serve`]), [`event`] decodes it, [`router`] picks the
 //! handler by the route that [`routes`] declares, [`handlers`] do what is asked with [`store`] (DynamoDB), [`files`]
-//! (S3) and [`delivery`] (`@connections`), and the router writes the response and one line of log. [`wire`] is what
-//! clients send and hear, [`domain`] what is true without either. `local` is AWS's side of every wire, for a laptop.
+//! (S3) and [`delivery`] (`@connections`), and the router writes the response and one line of [`log`], in which stand
+//! the [`metrics`]. [`wire`] is what clients send and hear, [`domain`] what is true without either. `local` is AWS's
+//! side of every wire, for a laptop.
 
 pub mod app;
 pub mod auth;
@@ -16,6 +17,8 @@ pub mod files;
 mod handlers;
 #[cfg(feature = "local")]
 pub mod local;
+mod log;
+pub mod metrics;
 pub mod router;
 pub mod routes;
 pub mod store;
@@ -44,7 +47,7 @@ pub fn serve() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    log_json();
+    log::start(config.log_level);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -75,16 +78,4 @@ fn deadline(epoch_ms: u64) -> Instant {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let left = Duration::from_millis(epoch_ms).saturating_sub(now).saturating_sub(FOR_THE_ANSWER);
     Instant::now() + left
-}
-
-/// One JSON object a line on standard output, which CloudWatch takes apart by itself.
-fn log_json() {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .log_internal_errors(false)
-        .with_max_level(tracing::Level::INFO)
-        .init();
 }

@@ -10,9 +10,13 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::auth::SUBPROTOCOL;
+use crate::delivery::Delivered;
+use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
 use crate::event::{Call, Payload, Waiting};
 use crate::handlers::{connection, history, inbox, invites, message, moderation, places, room, sweep, typing, upload};
+use crate::log::{self, Invocation};
+use crate::metrics::{Embedded, Metric};
 use crate::routes::Route;
 use crate::wire::Frame;
 
@@ -62,13 +66,18 @@ pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Re
             };
         }
     };
+    let answered = log::about(call.request_id.clone(), async {
+        let connection_id = call.connection.as_ref().map(ConnectionId::as_str);
+        tracing::debug!(route = call.route.key(), connection_id, "an invocation begins");
+        let outcome = dispatch(app, &mut call).await;
+        leave_line(app, &call, started, outcome.as_ref().err());
+        match outcome {
+            Err(error) if call.route.is_background() => Err(error.into()),
+            outcome => Ok(respond(app, &call, outcome).await),
+        }
+    });
     // Boxed once: the futures of the SDK nest deeper than the compiler follows by itself.
-    let outcome = Box::pin(dispatch(app, &mut call)).await;
-    log(&call, started, outcome.as_ref().err());
-    match outcome {
-        Err(error) if call.route.is_background() => Err(error.into()),
-        outcome => Ok(respond(app, &call, outcome).await),
-    }
+    Box::pin(answered).await
 }
 
 async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
@@ -161,28 +170,35 @@ async fn answer(app: &App, call: &Call, frame: Option<String>, has_route_respons
 }
 
 /// The one line that an invocation leaves: who, where, how it ended; never what was said.
-fn log(call: &Call, started: Instant, error: Option<&Error>) {
+fn leave_line(app: &App, call: &Call, started: Instant, error: Option<&Error>) {
     let status = error.map_or(status(call.route), Error::status);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let trace = &call.trace;
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                request_id = call.request_id,
-                route = call.route.key(),
-                connection_id = call.connection.as_ref().map(|id| id.as_str()),
-                room_id = trace.room.as_ref().map(|id| id.as_str()),
-                user_id = trace.user.as_ref().map(|id| id.as_str()),
-                status,
-                code = error.map_or("OK", Error::code),
-                duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                recipients = trace.delivered.recipients,
-                gone = trace.delivered.gone,
-                error = error.and_then(Error::cause),
-                "invocation"
-            )
-        };
-    }
-    if status >= 500 { line!(error) } else { line!(info) }
+    let Delivered { recipients, gone } = trace.delivered;
+    let mut counts = trace.counts;
+    counts.add(Metric::Recipients, recipients);
+    counts.add(Metric::ConnectionsGone, gone);
+    counts.add(Metric::Failures, u64::from(status >= 500));
+    counts.add(Metric::Duration, duration_ms);
+    let at = log::now();
+    log::write(&Invocation {
+        timestamp: at.to_iso(),
+        level: if status >= 500 { "ERROR" } else { "INFO" },
+        message: "invocation",
+        request_id: &call.request_id,
+        route: call.route.key(),
+        connection_id: call.connection.as_ref().map(ConnectionId::as_str),
+        room_id: trace.room.as_ref().map(RoomId::as_str),
+        user_id: trace.user.as_ref().map(UserId::as_str),
+        status,
+        code: error.map_or("OK", Error::code),
+        duration_ms,
+        recipients,
+        gone,
+        error: error.and_then(Error::cause),
+        target: module_path!(),
+        metrics: Embedded { namespace: &app.config.metrics_namespace, at, counts },
+    });
 }
 
 impl Response {

@@ -189,7 +189,7 @@ fn readable_line(line: &str) -> Option<String> {
     let fields: Value = serde_json::from_str(line).ok()?;
     let text = |name: &str| fields[name].as_str();
     let time = text("timestamp")?.split('T').nth(1)?.get(..12)?;
-    let Some(route) = text("route") else {
+    let (Some(route), Some(code)) = (text("route"), text("code")) else {
         let details = fields
             .as_object()?
             .iter()
@@ -197,7 +197,7 @@ fn readable_line(line: &str) -> Option<String> {
         let details: Vec<_> = details.map(|(name, value)| format!("{name}={value}")).collect();
         return Some(format!("{time} {} {} {}", text("level")?, text("message")?, details.join(" ")));
     };
-    let mut readable = format!("{time} {route} {} {} {} ms", fields["status"], text("code")?, fields["duration_ms"]);
+    let mut readable = format!("{time} {route} {} {code} {} ms", fields["status"], fields["duration_ms"]);
     for (name, field) in [("user", "user_id"), ("room", "room_id"), ("connection", "connection_id"), ("error", "error")]
     {
         if let Some(value) = text(field) {

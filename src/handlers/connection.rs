@@ -11,6 +11,7 @@ use crate::auth::{self, Credentials, Identity};
 use crate::domain::{ConnectionId, Member, RoomId};
 use crate::error::Error;
 use crate::event::{Call, Payload};
+use crate::metrics::Metric;
 use crate::store::{Channel, Connection, Subscription};
 use crate::wire::{Frame, Handshake, Presence};
 
@@ -34,9 +35,11 @@ pub async fn open(app: &App, call: &mut Call) -> Result<bool, Error> {
     let me = connection(call, id, identity, shown);
     let result = match me.room_id.clone() {
         Some(room) => open_for_one(app, call, &me, &room).await,
-        None => open_for_all(app, &me).await,
+        None => open_for_all(app, call, &me).await,
     };
-    if result.is_err() {
+    if result.is_ok() {
+        call.trace.count(Metric::ConnectionsOpened, 1);
+    } else {
         // A client that was refused gets no `$disconnect`. What is left behind even so goes by TTL.
         let _ = app.store.forget(&me.connection_id, None).await;
     }
@@ -73,14 +76,14 @@ async fn open_for_one(app: &App, call: &mut Call, me: &Connection, id: &RoomId) 
     }
     let caller = Caller::from(me.clone());
     let entered = match membership::admit(app, &caller, id, None, call.at).await {
-        Err(Error::RoomNotFound) => membership::found(app, &caller, id, call.at).await?,
+        Err(Error::RoomNotFound) => membership::found(app, call, &caller, id).await?,
         entered => entered?,
     };
     app.store.add_connection(me, &[mine, Channel::of_room(id)]).await?;
     membership::settle(app, call, &caller, &entered).await
 }
 
-async fn open_for_all(app: &App, me: &Connection) -> Result<(), Error> {
+async fn open_for_all(app: &App, call: &mut Call, me: &Connection) -> Result<(), Error> {
     let mut channels = vec![Channel::of_user(&me.user_id)];
     if app.config.lobby {
         channels.push(Channel::of_room(&RoomId::lobby()));
@@ -97,11 +100,12 @@ async fn open_for_all(app: &App, me: &Connection) -> Result<(), Error> {
     for lost in rooms.iter().filter(|row| !still.contains(&row.channel)) {
         app.store.unsubscribe(&me.connection_id, &lost.channel).await?;
     }
-    stream::iter(still.iter().filter_map(Channel::room))
-        .for_each_concurrent(ROOMS_AT_ONCE, |room| async move {
-            app.delivery.announce_presence(&room, me, Presence::Online, me.connected_at).await;
-        })
-        .await;
+    let mut told = stream::iter(still.iter().filter_map(Channel::room))
+        .map(|room| async move { app.delivery.announce_presence(&room, me, Presence::Online, me.connected_at).await })
+        .buffer_unordered(ROOMS_AT_ONCE);
+    while let Some(delivered) = told.next().await {
+        call.trace.delivered += delivered;
+    }
     Ok(())
 }
 
@@ -117,7 +121,8 @@ async fn rooms_of(app: &App, me: &Connection) -> Result<Vec<Subscription>, Error
 
 pub async fn close(app: &App, call: &mut Call) -> Result<(), Error> {
     if let Some(known) = app.store.forget(call.connection()?, None).await? {
-        app.delivery.tell_gone(&known, call.at).await;
+        call.trace.count(Metric::ConnectionsClosed, 1);
+        call.trace.delivered += app.delivery.tell_gone(&known, call.at).await;
         call.trace.user = Some(known.user_id);
     }
     Ok(())

@@ -58,7 +58,7 @@ pub async fn resume(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let Resume { rooms: cursors } = call.request()?;
     let me = seat::known(app, call).await?;
 
-    let refused = hear_again(app, &me, cursors.keys(), call.at).await?;
+    let refused = hear_again(app, call, &me, cursors.keys()).await?;
     let (me, now) = (&me, call.at);
     let missed = stream::iter(cursors)
         .filter(|(id, _)| future::ready(!refused.contains_key(id)))
@@ -74,9 +74,9 @@ pub async fn resume(app: &App, call: &mut Call) -> Result<Frame, Error> {
 /// Subscribes a connection to those of `rooms` that it may hear, and tells why it may not hear the others.
 async fn hear_again(
     app: &App,
+    call: &mut Call,
     me: &Connection,
     rooms: impl Iterator<Item = &RoomId>,
-    now: Timestamp,
 ) -> Result<BTreeMap<RoomId, Error>, Error> {
     let mine = member_names(app, me).await?;
     let mut refused = BTreeMap::new();
@@ -114,7 +114,7 @@ async fn hear_again(
             app.store.unsubscribe(&me.connection_id, &Channel::of_room(&id)).await?;
             refused.insert(id, Error::NotAMember);
         } else if !me.channels.contains(Channel::of_room(&id).as_str()) {
-            app.delivery.announce_presence(&id, me, Presence::Online, now).await;
+            call.trace.delivered += app.delivery.announce_presence(&id, me, Presence::Online, call.at).await;
         }
     }
     Ok(refused)

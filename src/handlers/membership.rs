@@ -12,6 +12,7 @@ use crate::delivery::{Except, Publication};
 use crate::domain::{InviteCode, Member, Name, Role, Room, RoomId, RoomStatus, RoomType, Timestamp, UserId};
 use crate::error::Error;
 use crate::event::Call;
+use crate::metrics::Metric;
 use crate::store::{Admission, Channel, Connection, Standing, Subscription};
 use crate::wire::{Frame, LeaveReason, Presence};
 
@@ -33,11 +34,13 @@ pub async fn require_place(app: &App, user: &UserId) -> Result<(), Error> {
 }
 
 /// Makes a room that was asked for by its id, with the caller as its owner.
-pub async fn found(app: &App, me: &Caller, id: &RoomId, now: Timestamp) -> Result<Entered, Error> {
+pub async fn found(app: &App, call: &mut Call, me: &Caller, id: &RoomId) -> Result<Entered, Error> {
+    let now = call.at;
     let room = Room { participant_count: 1, ..Room::new(id.clone(), me.user.clone(), now) };
     require_place(app, &me.user).await?;
     let owner = Member::new(me.user.clone(), me.display_name(), id.clone(), Role::Owner, now);
     if app.store.create_room(&room, &[owner]).await? {
+        call.trace.count(Metric::RoomsOpened, 1);
         return Ok(Entered { room, is_new: true });
     }
     // Somebody was faster.

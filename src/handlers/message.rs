@@ -8,6 +8,7 @@ use crate::delivery::{Except, Publication};
 use crate::domain::{Draft, RoomId, Seq, Tail};
 use crate::error::Error;
 use crate::event::Call;
+use crate::metrics::Metric;
 use crate::wire::{Broadcast, Frame, Message, Recipient, SendMessage};
 
 pub async fn send(app: &App, call: &mut Call) -> Result<Frame, Error> {
@@ -70,6 +71,7 @@ async fn say(app: &App, call: &mut Call, seat: Seat, tail: Option<Tail>, request
     let own = Message::from(appended.entry);
     let everybodys = Frame::Message(Message { client_message_id: None, ..own.clone() });
     let duplicate = appended.is_duplicate;
+    call.trace.count(Metric::Messages, u64::from(!duplicate));
     let for_own = Frame::Message(own.clone());
     let publication = Publication {
         frame: &everybodys,

@@ -15,6 +15,7 @@ use crate::delivery::{Delivered, Except, Publication};
 use crate::domain::{CloseReason, Member, Role, Room, RoomId, RoomStatus, Tail, Timestamp, UserId};
 use crate::error::{Error, chain};
 use crate::event::Call;
+use crate::metrics::Metric;
 use crate::store::{Channel, MAX_FOUNDERS, PARTICIPANTS_PAGE, Subscription};
 use crate::wire::{CreateRoom, Frame, InRoom, JoinRoom, LeaveReason, Participant, RoomFrame, RoomInfo};
 
@@ -65,6 +66,7 @@ pub async fn found(
         .chain(invited.iter().map(|user| member(user, user.as_name(), Role::Member)))
         .collect();
     app.store.create_room(room, &founders).await?;
+    call.trace.count(Metric::RoomsOpened, 1);
 
     call.trace.room = Some(room.id.clone());
     membership::enter(app, me, &room.id).await?;
@@ -146,6 +148,7 @@ pub async fn close(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let was_closed = room.status == RoomStatus::Closed;
     if !was_closed {
         app.store.close_room(&id, &me.user, call.at, call.deadline).await?;
+        call.trace.count(Metric::RoomsClosed, 1);
     }
     // Also when it was closed before: whoever did that may not have come to the end. Those who were told then are not
     // live in it any more.

@@ -1,5 +1,6 @@
 //! What is done by the clock: idle rooms are closed, and dead connections forgotten in the rooms that are visited.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -11,6 +12,7 @@ use crate::delivery::{Delivered, Except};
 use crate::domain::{CloseReason, RoomId, Timestamp};
 use crate::error::{Error, chain};
 use crate::event::Call;
+use crate::metrics::Metric;
 use crate::store::Channel;
 
 /// Rooms that are visited at once.
@@ -25,13 +27,11 @@ pub async fn run(app: &App, call: &mut Call) -> Result<(), Error> {
     let mut pages = app.store.seemingly_idle(before);
     while let Some(page) = pages.next().await {
         let now = call.at;
-        let visits = stream::iter(page?)
-            .map(|id| async move { visit(app, &id, before, now).await })
-            .buffer_unordered(ROOMS_AT_ONCE)
-            .collect::<Vec<_>>();
-        let Ok(visited) = timeout_at(call.deadline, visits).await else { break };
-        for delivered in visited {
-            call.trace.delivered += delivered;
+        let visits = stream::iter(page?).map(|id| async move { visit(app, &id, before, now).await });
+        let mut visits = pin!(visits.buffer_unordered(ROOMS_AT_ONCE));
+        while let Ok(Some(visited)) = timeout_at(call.deadline, visits.next()).await {
+            call.trace.delivered += visited.delivered;
+            call.trace.count(Metric::RoomsClosed, u64::from(visited.has_closed));
         }
         if call.deadline.saturating_duration_since(Instant::now()) < FOR_A_PAGE {
             break;
@@ -40,28 +40,35 @@ pub async fn run(app: &App, call: &mut Call) -> Result<(), Error> {
     Ok(())
 }
 
-/// A room that cannot be looked after now is left for the next time; the others are not kept waiting for it.
-async fn visit(app: &App, id: &RoomId, before: Timestamp, now: Timestamp) -> Delivered {
-    match look_after(app, id, before, now).await {
-        Ok(delivered) => delivered,
-        Err(error) => {
-            tracing::warn!(room_id = %id, error = chain(&error), "a room was not looked after");
-            Delivered::default()
-        }
-    }
+/// What came of looking after a room.
+#[derive(Default)]
+struct Visited {
+    delivered: Delivered,
+    has_closed: bool,
 }
 
-async fn look_after(app: &App, id: &RoomId, before: Timestamp, now: Timestamp) -> Result<Delivered, Error> {
+/// A room that cannot be looked after now is left for the next time; the others are not kept waiting for it.
+async fn visit(app: &App, id: &RoomId, before: Timestamp, now: Timestamp) -> Visited {
+    look_after(app, id, before, now).await.unwrap_or_else(|error| {
+        tracing::warn!(room_id = %id, error = chain(&error), "a room was not looked after");
+        Visited::default()
+    })
+}
+
+async fn look_after(app: &App, id: &RoomId, before: Timestamp, now: Timestamp) -> Result<Visited, Error> {
     let tail = app.store.tail(id).await?;
     if let Some(tail) = tail.filter(|tail| tail.created_at >= before) {
         app.store.note_activity(id, tail.created_at).await?;
         let gone = app.delivery.weed(&Channel::of_room(id), now).await?;
-        return Ok(Delivered { recipients: 0, gone });
+        return Ok(Visited { delivered: Delivered { recipients: 0, gone }, has_closed: false });
     }
     match app.store.close_idle(id, tail, now).await {
-        Ok(true) => Ok(room::wind_up(app, id, CloseReason::Idle, None, Except::Nobody, now).await),
+        Ok(true) => {
+            let delivered = room::wind_up(app, id, CloseReason::Idle, None, Except::Nobody, now).await;
+            Ok(Visited { delivered, has_closed: true })
+        }
         // Somebody has just said something, or closed it.
-        Ok(false) | Err(Error::RoomClosed | Error::RoomNotFound) => Ok(Delivered::default()),
+        Ok(false) | Err(Error::RoomClosed | Error::RoomNotFound) => Ok(Visited::default()),
         Err(error) => Err(error),
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::{Draft, Entry, File, FileId, Style, UserId};
 use crate::error::Error;
 use crate::event::{Call, NewObject, Payload};
 use crate::files::Object;
+use crate::metrics::Metric;
 use crate::routes::Route;
 use crate::store::{Announcement, Channel, FileStatus, StoredFile};
 use crate::wire::{Frame, GetFile, HandleFileUpload, Message};
@@ -98,7 +99,11 @@ async fn look_at(app: &App, call: &mut Call, file: StoredFile) -> Result<(), Err
         .and_then(|()| app.store.append_file(&file.room_id, &draft, &file.file_id, call.at, call.deadline))
         .await;
     match appended {
-        Ok(Some(entry)) => tell(app, call, &file, entry).await,
+        Ok(Some(entry)) => {
+            call.trace.count(Metric::Uploads, 1);
+            call.trace.count(Metric::Messages, 1);
+            tell(app, call, &file, entry).await
+        }
         // Another invocation is at the same object.
         Ok(None) => Ok(()),
         Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember) => {

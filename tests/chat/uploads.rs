@@ -28,7 +28,7 @@ pub fn announcement(room: &str, name: &str, size: usize) -> Value {
 pub struct Upload {
     pub url: String,
     headers: Vec<(String, String)>,
-    id: String,
+    pub id: String,
 }
 
 impl Upload {

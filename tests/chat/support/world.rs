@@ -57,7 +57,12 @@ impl World {
 
     /// In which a signed token is asked for.
     pub async fn with_tokens() -> Self {
-        Self::with(&[("AUTH_MODE", "jwt"), ("JWT_SECRET", SECRET)]).await
+        Self::with_tokens_and(&[]).await
+    }
+
+    /// As `with_tokens`, and the function finds these variables.
+    pub async fn with_tokens_and(environment: &[(&str, &str)]) -> Self {
+        Self::with(&[&[("AUTH_MODE", "jwt"), ("JWT_SECRET", SECRET)], environment].concat()).await
     }
 
     /// In which the function finds these variables.

@@ -1,0 +1,124 @@
+//! Lines of log: JSON objects on standard output, which CloudWatch takes apart by itself. Each invocation leaves one;
+//! what else there is to tell goes through `tracing`, as far as the level lets it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::task::futures::TaskLocalFuture;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::domain::Timestamp;
+use crate::metrics::Embedded;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// From now on lines are written up to this level. Those of libraries only from warnings up: below that the SDK and the
+/// runtime tell bodies, headers and tokens.
+pub fn start(level: LevelFilter) {
+    let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("switchboard", level);
+    tracing_subscriber::registry().with(Lines).with(ours).init();
+}
+
+/// Lets all lines that `work` leaves say which request they are about.
+pub fn about<F: Future>(request_id: String, work: F) -> TaskLocalFuture<String, F> {
+    REQUEST_ID.scope(request_id, work)
+}
+
+/// The machine's time, which lines tell. What is done goes by the events' own.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The line of an invocation. It is always written, since CloudWatch counts by it.
+#[derive(Serialize)]
+pub struct Invocation<'a> {
+    pub timestamp: String,
+    pub level: &'static str,
+    pub message: &'static str,
+    pub request_id: &'a str,
+    pub route: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<&'a str>,
+    pub status: u16,
+    pub code: &'static str,
+    pub duration_ms: u64,
+    pub recipients: u64,
+    pub gone: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub target: &'static str,
+    #[serde(flatten)]
+    pub metrics: Embedded<'a>,
+}
+
+/// Writes a line at once and by itself.
+pub fn write(line: &impl Serialize) {
+    if let Ok(mut line) = serde_json::to_vec(line) {
+        line.push(b'\n');
+        // When nobody takes the log, there is nobody to tell so.
+        let _ = io::stdout().lock().write_all(&line);
+    }
+}
+
+/// Writes what comes through `tracing`.
+struct Lines;
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        write(&Line {
+            timestamp: now().to_iso(),
+            level: event.metadata().level().as_str(),
+            request_id: REQUEST_ID.try_with(String::clone).ok(),
+            fields,
+            target: event.metadata().target(),
+        });
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(flatten)]
+    fields: Fields,
+    target: &'a str,
+}
+
+#[derive(Default, Serialize)]
+#[serde(transparent)]
+struct Fields(BTreeMap<&'static str, Value>);
+
+impl Visit for Fields {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name(), value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}").into());
+    }
+}
