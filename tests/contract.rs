@@ -1,9 +1,17 @@
 //! The code and the documents agree.
 
+use serde_json::{Map, Value, json};
+use switchboard::metrics::Metric;
 use switchboard::routes::Route;
-use switchboard::store::tables;
+use switchboard::store::tables::{self, Table};
 
 const README: &str = include_str!("../README.md");
+
+/// What stands below a heading of the README, down to the next one.
+fn section(heading: &str) -> &'static str {
+    let below = README.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    below.split("\n## ").next().unwrap()
+}
 
 #[test]
 fn the_readme_names_every_route_and_alias() {
@@ -17,7 +25,8 @@ fn the_readme_names_every_route_and_alias() {
 
 #[test]
 fn the_readme_names_every_action_once_in_its_table() {
-    let rows = README.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split('`').next());
+    let rows = section("The wire").lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = rows.filter_map(|row| row.split('`').next());
     let rows: Vec<_> = rows.filter(|name| Route::of_action(name).is_some()).collect();
     let mut actions: Vec<_> = Route::actions().map(Route::key).collect();
     // The frame of the same name has a row in the next table.
@@ -36,10 +45,150 @@ fn the_readme_names_every_table_and_its_variable() {
 }
 
 #[test]
+fn the_readme_names_every_metric_and_its_unit() {
+    let rows = README.lines().filter(|line| line.starts_with("| `") && line.contains("` | Count |"));
+    assert_eq!(rows.count(), Metric::ALL.iter().filter(|metric| metric.unit() == "Count").count());
+    for metric in Metric::ALL {
+        let unit =
+            if metric.is_by_route() { format!("{}, by `route`", metric.unit()) } else { metric.unit().to_owned() };
+        assert!(README.contains(&format!("| `{}` | {unit} |", metric.name())), "{}", metric.name());
+    }
+}
+
+#[test]
 fn what_a_person_copies_is_the_same_everywhere() {
     let program = include_str!("../src/bin/local.rs");
     let version = "npx -y wscat@6.1.0";
     assert!(README.contains(version) && program.contains(version));
     let installed_to_test = include_str!("smoke/package.json");
     assert!(installed_to_test.contains("\"wscat\": \"6.1.0\""));
+}
+
+#[test]
+fn terraform_sets_every_variable_that_the_readme_names_and_no_other() {
+    let cells = section("Configuration").lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|name| is_variable(name));
+    // Lambda sets the region by itself.
+    let mut named: Vec<_> = named.filter(|name| *name != "AWS_REGION").collect();
+    let terraform = include_str!("../terraform/main.tf").lines().filter_map(|line| line.split_once(" = "));
+    let mut set: Vec<_> = terraform.map(|(name, _)| name.trim()).filter(|name| is_variable(name)).collect();
+    // Those of the tables come from the contract.
+    set.extend(tables::ALL.iter().map(|table| table.variable));
+    named.sort_unstable();
+    set.sort_unstable();
+    assert_eq!(named, set);
+}
+
+fn is_variable(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && !name.is_empty()
+}
+
+#[test]
+fn every_module_says_what_it_is_and_asks_for_at_most_ten_things() {
+    let terraform = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform");
+    let modules = std::fs::read_dir(terraform.join("modules")).unwrap().map(|entry| entry.unwrap().path());
+    for module in modules.chain([terraform]) {
+        let read = |name: &str| std::fs::read_to_string(module.join(name)).unwrap();
+        let variables = read("variables.tf");
+        let count = variables.lines().filter(|line| line.starts_with("variable ")).count();
+        let described = variables.lines().filter(|line| line.starts_with("  description = ")).count();
+        assert!(count <= 10, "{}: {count} variables", module.display());
+        assert_eq!(described, count, "{}: not every variable is described", module.display());
+        assert!(read("README.md").starts_with("# "), "{}", module.display());
+    }
+}
+
+/// What Terraform reads. `UPDATE=1 cargo test --test contract` rewrites it.
+const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/terraform/contract.auto.tfvars.json");
+
+#[test]
+fn terraform_makes_the_routes_tables_and_metrics_that_the_code_declares() {
+    let declared = declared();
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(CONTRACT).unwrap()).unwrap();
+    let losses = losses(&written["contract"]["tables"], &declared["contract"]["tables"]);
+    assert!(losses.is_empty(), "{}", losses.join("\n"));
+
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(CONTRACT, format!("{declared:#}\n")).unwrap();
+        return;
+    }
+    assert!(written == declared, "{CONTRACT} is behind the code; UPDATE=1 cargo test --test contract rewrites it");
+}
+
+#[test]
+fn a_change_of_a_key_is_told_as_what_it_does_to_the_data() {
+    let table = |key: &str, index_key: &str| {
+        json!({ "LOGS_TABLE": { "name": "Logs", "partition_key": key, "sort_key": "seq", "ttl": "ttl",
+            "indexes": { "byDay": { "partition_key": index_key, "sort_key": "seq", "includes": [] } } } })
+    };
+    let told = losses(&table("roomId", "day"), &table("room", "day"));
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("LOGS_TABLE") && told[0].contains("everything in it"), "{told:?}");
+    let told = losses(&table("roomId", "day"), &table("roomId", "week"));
+    assert!(told.len() == 1 && told[0].contains("byDay") && told[0].contains("finds nothing"), "{told:?}");
+    let told = losses(&table("roomId", "day"), &json!({}));
+    assert!(told.len() == 1 && told[0].contains("everything in it"), "{told:?}");
+    assert!(losses(&json!({}), &table("roomId", "day")).is_empty());
+    assert!(losses(&table("roomId", "day"), &table("roomId", "day")).is_empty());
+}
+
+/// The code's side of the contract.
+fn declared() -> Value {
+    let websocket = Route::ALL.iter().filter(|route| route.is_websocket());
+    let websocket: Map<_, _> =
+        websocket.map(|route| (route.key().to_owned(), json!({ "answers": route.has_route_response() }))).collect();
+    let http: Vec<_> = Route::ALL.iter().filter(|route| route.is_http()).map(|route| route.key()).collect();
+    let tables: Map<_, _> = tables::ALL.iter().map(|table| (table.variable.to_owned(), table_of(table))).collect();
+    let metrics: Map<_, _> = Metric::ALL
+        .iter()
+        .map(|metric| {
+            let dimensions: &[_] = if metric.is_by_route() { &["route"] } else { &[] };
+            (metric.name().to_owned(), json!({ "unit": metric.unit(), "dimensions": dimensions }))
+        })
+        .collect();
+    json!({ "contract": { "websocket_routes": websocket, "http_routes": http, "tables": tables, "metrics": metrics } })
+}
+
+fn table_of(table: &Table) -> Value {
+    let indexes: Map<_, _> = table
+        .indexes
+        .iter()
+        .map(|index| {
+            let keys = json!({ "partition_key": index.partition_key, "sort_key": index.sort_key,
+                "includes": index.includes });
+            (index.name.to_owned(), keys)
+        })
+        .collect();
+    json!({ "name": table.default_name, "partition_key": table.partition_key, "sort_key": table.sort_key,
+        "ttl": table.ttl, "indexes": indexes })
+}
+
+/// What becomes of the data of a deployment when its tables are made as `after` says: a key cannot be changed in place.
+fn losses(before: &Value, after: &Value) -> Vec<String> {
+    let mut losses = Vec::new();
+    for (variable, old) in before.as_object().into_iter().flatten() {
+        let new = &after[variable];
+        for part in ["name", "partition_key", "sort_key"] {
+            if old[part] != new[part] {
+                losses.push(format!(
+                    "{variable}: its {part} was {} and is {}. Terraform deletes the table with everything in it and makes \
+                     an empty one. Add a table under a new variable and move the rows, then take the old one away by \
+                     editing {CONTRACT} by hand.",
+                    old[part], new[part]
+                ));
+                break;
+            }
+        }
+        for (name, old) in old["indexes"].as_object().into_iter().flatten() {
+            let new = &new["indexes"][name];
+            if !new.is_null() && old != new {
+                losses.push(format!(
+                    "{variable}: its index {name} was {old} and is {new}. Terraform deletes the index and fills another: \
+                     until then whoever asks it finds nothing. Add an index under a new name, and take the old one away \
+                     when nothing asks it any more."
+                ));
+            }
+        }
+    }
+    losses
 }

@@ -1,0 +1,124 @@
+locals {
+  # What is not set is left to the function's own defaults.
+  environment = { for name, value in merge(
+    { for variable, table in module.tables.tables : variable => table.name },
+    {
+      WEBSOCKET_ENDPOINT    = module.websocket_api.endpoint
+      HTTP_ENDPOINT         = module.http_api.url
+      UPLOADS_BUCKET        = module.uploads.bucket.name
+      AUTH_MODE             = var.chat.auth_mode
+      JWT_ISSUER            = var.chat.jwt_issuer
+      JWT_AUDIENCE          = var.chat.jwt_audience
+      JWT_MAX_AGE_SECONDS   = tostring(var.chat.jwt_max_age_seconds)
+      LOBBY                 = var.chat.lobby ? "on" : "off"
+      MESSAGE_TTL_DAYS      = tostring(var.chat.message_ttl_days)
+      ROOM_IDLE_SECONDS     = tostring(var.chat.room_idle_seconds)
+      MAX_FILE_BYTES        = var.chat.max_file_bytes == null ? null : format("%d", var.chat.max_file_bytes)
+      ALLOWED_CONTENT_TYPES = join(",", var.chat.allowed_content_types)
+      LOG_LEVEL             = var.function.log_level
+      METRICS_NAMESPACE     = local.metrics_namespace
+    },
+  ) : name => value if value != null && value != "" }
+
+  secrets = { for name, value in {
+    JWT_SECRET          = var.jwt_secret
+    JWT_SECRET_PREVIOUS = var.jwt_secret_previous
+  } : name => value if value != null }
+
+  metrics_namespace = "Switchboard/${var.name}"
+}
+
+module "tables" {
+  source = "./modules/tables"
+
+  name    = var.name
+  tables  = var.contract.tables
+  protect = var.protect
+}
+
+module "uploads" {
+  source = "./modules/uploads"
+
+  name            = var.name
+  function        = module.function.function
+  allowed_origins = var.chat.allowed_origins
+  expiry_days     = var.chat.message_ttl_days
+  protect         = var.protect
+}
+
+module "function" {
+  source = "./modules/function"
+
+  name               = var.name
+  zip                = var.package.zip
+  architecture       = var.package.architecture
+  memory_mb          = var.function.memory_mb
+  concurrency        = var.function.concurrency
+  log_retention_days = var.function.log_retention_days
+  environment        = local.environment
+  secrets            = local.secrets
+
+  resources = {
+    tables      = { for variable, table in module.tables.tables : variable => table.arn }
+    bucket      = module.uploads.bucket.arn
+    connections = module.websocket_api.stage_arn
+  }
+}
+
+module "websocket_api" {
+  source = "./modules/websocket_api"
+
+  name               = var.name
+  stage              = var.gateway.stage
+  routes             = var.contract.websocket_routes
+  function           = module.function.function
+  throttling         = local.throttling
+  log_retention_days = var.gateway.access_log_retention_days
+  account_log_role   = var.gateway.account_log_role
+  domain             = local.domains.websocket
+}
+
+module "http_api" {
+  source = "./modules/http_api"
+
+  name               = var.name
+  routes             = var.contract.http_routes
+  function           = module.function.function
+  allowed_origins    = var.chat.allowed_origins
+  throttling         = local.throttling
+  log_retention_days = var.gateway.access_log_retention_days
+  domain             = local.domains.http
+}
+
+module "schedule" {
+  source = "./modules/schedule"
+
+  name     = var.name
+  function = module.function.function
+}
+
+module "observability" {
+  source = "./modules/observability"
+
+  name              = var.name
+  metrics           = var.contract.metrics
+  metrics_namespace = local.metrics_namespace
+  function          = module.function.function
+  log_group         = module.function.log_group.name
+  failure_queue     = module.function.failure_queue.name
+  websocket_api     = { id = module.websocket_api.id, stage = var.gateway.stage }
+  http_api          = { id = module.http_api.id }
+  alarm_topic_arns  = var.alarm_topic_arns
+}
+
+locals {
+  throttling = {
+    requests_per_second = var.gateway.requests_per_second
+    requests_at_once    = var.gateway.requests_at_once
+  }
+
+  domains = { for api in ["websocket", "http"] : api => var.gateway.domains == null ? null : {
+    name            = var.gateway.domains[api]
+    certificate_arn = var.gateway.domains.certificate_arn
+  } }
+}

@@ -1,0 +1,82 @@
+locals {
+  # Which tables each action is for. Nothing here scans.
+  table_actions = {
+    "dynamodb:GetItem"        = ["CHAT_ROOMS_TABLE", "CONNECTIONS_TABLE", "FILES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:BatchGetItem"   = ["CHAT_ROOMS_TABLE"]
+    "dynamodb:Query"          = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:PutItem"        = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
+    "dynamodb:UpdateItem"     = ["CHAT_ROOMS_TABLE", "CONNECTIONS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE"]
+    "dynamodb:DeleteItem"     = ["CONNECTIONS_TABLE", "INVITES_TABLE", "MEMBERS_TABLE"]
+    "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "SUBSCRIPTIONS_TABLE"]
+  }
+  queried_indexes = {
+    CHAT_ROOMS_TABLE = ["byPlace", "byActivity"]
+    MEMBERS_TABLE    = ["byRoom"]
+  }
+
+  data_statements = [for action, tables in local.table_actions : {
+    Effect   = "Allow"
+    Action   = action
+    Resource = [for table in tables : var.resources.tables[table]]
+  }]
+
+  other_statements = [
+    {
+      Effect   = "Allow"
+      Action   = "dynamodb:Query"
+      Resource = flatten([for table, indexes in local.queried_indexes : [for index in indexes : "${var.resources.tables[table]}/index/${index}"]])
+    },
+    {
+      # Uploads and downloads are signed by the function, and are made in its name.
+      Effect   = "Allow"
+      Action   = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
+      Resource = "${var.resources.bucket}/rooms/*"
+    },
+    {
+      # Without it S3 answers 403 instead of 404 to who asks for an object that is not there.
+      Effect   = "Allow"
+      Action   = "s3:ListBucket"
+      Resource = var.resources.bucket
+    },
+    {
+      Effect   = "Allow"
+      Action   = "execute-api:ManageConnections"
+      Resource = [for method in ["POST", "GET", "DELETE"] : "${var.resources.connections}/${method}/@connections/*"]
+    },
+    {
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      Resource = "${aws_cloudwatch_log_group.router.arn}:*"
+    },
+    {
+      # X-Ray knows no resources.
+      Effect   = "Allow"
+      Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+      Resource = "*"
+    },
+    {
+      Effect   = "Allow"
+      Action   = "sqs:SendMessage"
+      Resource = aws_sqs_queue.failures.arn
+    },
+  ]
+}
+
+resource "aws_iam_role" "router" {
+  name = "${var.name}-router"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "router" {
+  name   = "what-the-router-calls"
+  role   = aws_iam_role.router.id
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.data_statements, local.other_statements) })
+}

@@ -1,0 +1,31 @@
+# One for the account and the region: API Gateway writes the logs of REST and WebSocket APIs with it.
+resource "aws_api_gateway_account" "logs" {
+  count               = var.account_log_role ? 1 : 0
+  cloudwatch_role_arn = aws_iam_role.logs[0].arn
+  # A role that is gone must not stay behind in the account's settings.
+  reset_on_delete = true
+
+  depends_on = [aws_iam_role_policy_attachment.logs]
+}
+
+resource "aws_iam_role" "logs" {
+  count       = var.account_log_role ? 1 : 0
+  name_prefix = "${var.name}-gateway-"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "apigateway.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "logs" {
+  count      = var.account_log_role ? 1 : 0
+  role       = aws_iam_role.logs[0].name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}
+
+data "aws_partition" "current" {}

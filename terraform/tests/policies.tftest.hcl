@@ -1,0 +1,93 @@
+# What the policies say, rendered: plans of the modules alone, with names that are known.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "the_function_may_do_what_it_does_and_no_more" {
+  command = plan
+  module {
+    source = "./modules/function"
+  }
+  override_resource {
+    target          = aws_cloudwatch_log_group.router
+    override_during = plan
+    values          = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/chat" }
+  }
+  override_resource {
+    target          = aws_sqs_queue.failures
+    override_during = plan
+    values          = { arn = "arn:aws:sqs:eu-west-1:123456789012:chat-failures" }
+  }
+  variables {
+    name               = "chat"
+    zip                = "./main.tf"
+    architecture       = "arm64"
+    memory_mb          = 256
+    concurrency        = -1
+    log_retention_days = 30
+    environment        = {}
+    secrets            = {}
+    resources = {
+      tables      = { for table in ["CHAT_ROOMS_TABLE", "CONNECTIONS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"] : table => "arn:aws:dynamodb:eu-west-1:123456789012:table/${table}" }
+      bucket      = "arn:aws:s3:::chat-uploads-1"
+      connections = "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod"
+    }
+  }
+
+  assert {
+    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : alltrue([for action in flatten([statement.Action]) : !strcontains(action, "*") && !strcontains(action, "Scan")])])
+    error_message = "An action is a wildcard or a Scan."
+  }
+  assert {
+    condition = flatten([for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Resource if statement.Action == "execute-api:ManageConnections"]) == [
+      "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/POST/@connections/*",
+      "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/GET/@connections/*",
+      "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/DELETE/@connections/*",
+    ]
+    error_message = "Connections are managed elsewhere than on the one stage."
+  }
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Action if statement.Resource == "*"] == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
+    error_message = "More than X-Ray is granted on everything."
+  }
+  assert {
+    condition     = aws_lambda_function.router.runtime == "provided.al2023" && aws_lambda_function.router.architectures == tolist(["arm64"])
+    error_message = "The function is not what the zip was made for."
+  }
+}
+
+run "the_bucket_is_reached_over_tls_only" {
+  command = plan
+  module {
+    source = "./modules/uploads"
+  }
+  override_resource {
+    target          = aws_s3_bucket.uploads
+    override_during = plan
+    values          = { id = "chat-uploads-1", arn = "arn:aws:s3:::chat-uploads-1", bucket = "chat-uploads-1" }
+  }
+  variables {
+    name            = "chat"
+    function        = { name = "chat", arn = "arn:aws:lambda:eu-west-1:123456789012:function:chat" }
+    allowed_origins = []
+    expiry_days     = 30
+    protect         = true
+  }
+
+  assert {
+    condition = jsondecode(aws_s3_bucket_policy.uploads.policy).Statement == [{
+      Sid       = "OnlyOverTls"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = ["arn:aws:s3:::chat-uploads-1", "arn:aws:s3:::chat-uploads-1/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+    error_message = "The bucket can be reached without TLS."
+  }
+  assert {
+    condition     = aws_s3_bucket.uploads.force_destroy == false && length(aws_s3_bucket_cors_configuration.uploads) == 0
+    error_message = "A protected bucket can be destroyed with files in it, or pages may use it that nobody named."
+  }
+}

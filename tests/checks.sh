@@ -1,0 +1,68 @@
+# What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or nothing.
+
+checks=(formatting lints tests promises lambda scripts workflows smoke terraform privileges)
+
+check_formatting() { cargo fmt --check; }
+
+check_lints() { cargo clippy --locked --all-targets -- -D warnings; }
+
+check_tests() {
+    # What the function calls meanwhile is held against what the Terraform grants.
+    rm -rf "$target/tmp/aws-calls"
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --locked --no-fail-fast ${filter:+-E "test(/^$filter::/)"}
+    elif [[ $filter ]]; then
+        cargo test --locked --test chat -- "$filter::"
+    else
+        cargo test --locked --no-fail-fast
+    fi
+}
+
+check_promises() { cargo test --locked --test consistency -- --operations 6; }
+
+# No emulator gets into what is deployed.
+check_lambda() {
+    local tree; tree=$(cargo tree --locked --no-default-features --edges normal --prefix none) || return 1
+    ! grep -E '^(axum|clap|dynoxide-rs|rusqlite|s3s|s3s-fs|tempfile|tungstenite|tokio-tungstenite) ' <<<"$tree"
+}
+
+check_scripts() {
+    python3 -m unittest discover -s tests/scripts && python3 -m unittest discover -s tests/terraform -p 'test_*.py'
+}
+
+check_workflows() {
+    scripts/python tests/workflows/check.py && scripts/python -m unittest discover -s tests/workflows
+}
+
+check_smoke() { tests/smoke/check; }
+
+# It mostly waits, so it is begun before the others.
+begin_terraform() {
+    mkdir -p "$target"
+    scripts/test-terraform >"$target/terraform.log" 2>&1 & terraform_job=$!
+    trap 'kill "$terraform_job" 2>/dev/null || true' EXIT
+}
+
+check_terraform() {
+    local outcome=0; wait "$terraform_job" || outcome=$?
+    cat "$target/terraform.log"
+    return "$outcome"
+}
+
+check_privileges() {
+    python3 tests/terraform/privileges.py target/terraform/{policy,resources}.json "$target/tmp/aws-calls"
+}
+
+# What a check needs that is not on every machine; nothing when it is here.
+lacks() {
+    case $1 in
+        formatting) cargo fmt --version >/dev/null 2>&1 || echo 'rustfmt: rustup component add rustfmt' ;;
+        lints) cargo clippy --version >/dev/null 2>&1 || echo 'clippy: rustup component add clippy' ;;
+        scripts | workflows | privileges) python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv' ;;
+        smoke) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
+        terraform)
+            python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv'
+            command -v terraform >/dev/null || echo 'Terraform 1.11: https://developer.hashicorp.com/terraform/install'
+            ;;
+    esac
+}

@@ -1,0 +1,246 @@
+"""Puts the Terraform through its paces: see scripts/test-terraform.
+
+Everything happens in a copy under target/terraform, with the state in a local file and AWS on a port of this machine.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+import urllib.error
+import urllib.request
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import readback
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "terraform"
+WORK = ROOT / "target" / "terraform"
+COPY = WORK / "copy"
+REGISTRY = "registry.terraform.io"
+
+# The state is kept here for once.
+BACKEND = ("backend_override.tf", 'terraform {\n  backend "local" {}\n}\n')
+# What the emulator does not know: saved queries, which terraform test holds to a plan, and a reset of the account.
+EMULATED = {
+    "modules/observability/emulator_override.tf": 'resource "aws_cloudwatch_query_definition" "saved" {\n  for_each = {}\n}\n',
+    "modules/websocket_api/emulator_override.tf": 'resource "aws_api_gateway_account" "logs" {\n  reset_on_delete = false\n}\n',
+}
+
+SETTINGS = {
+    "package": {"zip": str(WORK / "function.zip"), "architecture": "x86_64"},
+    "jwt_secret": "a secret of thirty-two bytes, ok",
+    "jwt_secret_previous": "another secret of thirty-two byte",
+    "chat": {
+        "allowed_origins": ["https://chat.example.com"],
+        "jwt_issuer": "https://id.example.com",
+        "message_ttl_days": 7,
+    },
+    "gateway": {"requests_per_second": 50, "requests_at_once": 100, "access_log_retention_days": 7},
+    "alarm_topic_arns": ["arn:aws:sns:us-east-1:123456789012:night"],
+}
+
+
+class Failed(Exception):
+    pass
+
+
+def run(*command, environment=None, quiet=True, codes=(0,)):
+    """The command's output, which is shown only when it fails."""
+    shown = " ".join(command[:3])
+    done = subprocess.run(command, cwd=COPY, env=environment, capture_output=quiet, text=True)
+    if done.returncode not in codes:
+        raise Failed(f"{shown} ended with {done.returncode}\n{done.stdout or ''}{done.stderr or ''}")
+    return done.stdout or ""
+
+
+def terraform_environment():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
+    # A setting that points nowhere is a warning on every line that Terraform prints.
+    if not Path(environment.get("TF_CLI_CONFIG_FILE", "")).is_file():
+        environment.pop("TF_CLI_CONFIG_FILE", None)
+    return environment | {"TF_IN_AUTOMATION": "1", "TF_CLI_ARGS": "-no-color", "CHECKPOINT_DISABLE": "1"}
+
+
+def provider_version():
+    pinned = [line.split('"')[1] for line in (SOURCE / "terraform.tf").read_text().splitlines() if " version = " in line]
+    return pinned[0]
+
+
+def has_provider(directory):
+    """Whether it is a mirror with the pinned provider, unpacked or packed."""
+    provider = Path(directory) / REGISTRY / "hashicorp" / "aws"
+    version = provider_version()
+    return (provider / version).is_dir() or any(provider.glob(f"terraform-provider-aws_{version}_*.zip"))
+
+
+def registry_answers():
+    try:
+        with urllib.request.urlopen(f"https://{REGISTRY}/.well-known/terraform.json", timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def implied_directories():
+    """Where Terraform itself looks for a mirror. Source: its CLI configuration, "Implied Local Mirror Directories"."""
+    data = [os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"]
+    data += (os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
+    return [COPY / "terraform.d/plugins", Path.home() / ".terraform.d/plugins"] + [Path(d) / "terraform/plugins" for d in data]
+
+
+def searched_directories():
+    for directory, names, _ in os.walk("/"):
+        if REGISTRY in names:
+            yield Path(directory)
+        # Not what is no disk, nor what Terraform keeps for one configuration.
+        passed_over = {"proc", "sys", "dev"} if directory == "/" else {".terraform", "node_modules", ".git"}
+        names[:] = [name for name in names if name not in passed_over]
+
+
+def init_arguments(environment):
+    """How `terraform init` gets the provider."""
+    named = os.environ.get("TERRAFORM_PROVIDERS")
+    if named:
+        if not has_provider(named):
+            raise Failed(f"TERRAFORM_PROVIDERS is {named}, and there is no {REGISTRY}/hashicorp/aws {provider_version()} in it")
+        return [f"-plugin-dir={named}"]
+    if "TF_CLI_CONFIG_FILE" in environment or registry_answers():
+        return []
+    for directory in implied_directories():
+        if has_provider(directory):
+            return []
+    for directory in searched_directories():
+        if has_provider(directory):
+            return [f"-plugin-dir={directory}"]
+    raise Failed(
+        f"the AWS provider {provider_version()} is not here: {REGISTRY} cannot be reached, and no mirror was found. Download "
+        f"terraform-provider-aws_{provider_version()} from releases.hashicorp.com into DIR/{REGISTRY}/hashicorp/aws/ and set "
+        "TERRAFORM_PROVIDERS=DIR"
+    )
+
+
+@contextmanager
+def emulated_aws():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
+    with (WORK / "emulator.log").open("w") as log:
+        server = subprocess.Popen(["moto_server", "-H", "127.0.0.1", "-p", str(port)], env=environment, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=5).close()
+                break
+            except OSError as problem:
+                if server.poll() is not None or time.monotonic() > until:
+                    raise Failed(f"the emulated AWS does not answer; see {WORK / 'emulator.log'}") from problem
+                time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def prepare():
+    shutil.rmtree(WORK, ignore_errors=True)
+    shutil.copytree(SOURCE, COPY, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", ".terraform.lock.hcl"))
+    (COPY / BACKEND[0]).write_text(BACKEND[1])
+    # Nobody runs it: the emulator only keeps it.
+    with zipfile.ZipFile(WORK / "function.zip", "w") as package:
+        package.writestr("bootstrap", "#!/bin/sh\n")
+    (WORK / "settings.tfvars.json").write_text(json.dumps(SETTINGS))
+
+
+def static_checks(environment):
+    step("formatting")
+    run("terraform", "fmt", "-check", "-recursive", "-diff", str(SOURCE), environment=environment)
+    step("initialising")
+    run("terraform", "init", "-input=false", *init_arguments(environment), environment=environment)
+    step("validity")
+    run("terraform", "validate", environment=environment)
+    step("checkov")
+    run("checkov", "--config-file", str(SOURCE / ".checkov.yaml"), "--directory", str(SOURCE), environment=environment)
+
+
+def own_tests(environment):
+    step("terraform test")
+    print(run("terraform", "test", "-compact-warnings", environment=environment).splitlines()[-1], flush=True)
+
+
+def a_life(environment, url):
+    """Applied, read back, planned again, given free, destroyed."""
+    environment = environment | {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "emulated",
+        "AWS_SECRET_ACCESS_KEY": "emulated",
+        "AWS_REGION": readback.REGION,
+    }
+    os.environ.update({name: environment[name] for name in environment if name.startswith("AWS_")})
+    options = ["-input=false", "-compact-warnings", f"-var-file={WORK / 'settings.tfvars.json'}"]
+    for name, text in EMULATED.items():
+        (COPY / name).write_text(text)
+
+    step("apply")
+    run("terraform", "apply", "-auto-approve", *options, environment=environment)
+    state = json.loads(run("terraform", "show", "-json", environment=environment))["values"]
+    readback.outputs = {name: output["value"] for name, output in state["outputs"].items()}
+    for module in state["root_module"]["child_modules"]:
+        for resource in module["resources"]:
+            if resource["type"] == "aws_apigatewayv2_route_response":
+                values = resource["values"]
+                readback.route_responses.setdefault(values["route_id"], []).append(values["id"])
+    readback.settings = SETTINGS
+    readback.contract = json.loads((SOURCE / "contract.auto.tfvars.json").read_text())["contract"]
+    readback.kept = WORK
+    step("reading back")
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(readback.WhatWasMade)
+    if not unittest.TextTestRunner(stream=sys.stdout).run(tests).wasSuccessful():
+        raise Failed("what was made is not what was meant")
+    step("a second plan is empty")
+    run("terraform", "plan", "-detailed-exitcode", *options, environment=environment)
+
+    step("given free, and destroyed")
+    run("terraform", "apply", "-auto-approve", *options, "-var=protect=false", environment=environment)
+    run("terraform", "apply", "-destroy", "-auto-approve", *options, "-var=protect=false", environment=environment)
+    left = readback.left()
+    if left:
+        raise Failed("left after a destroy: " + ", ".join(left))
+
+
+def step(name):
+    print(f"-- {name} ({time.monotonic() - STARTED:.0f} s)", flush=True)
+
+
+STARTED = time.monotonic()
+
+
+def main():
+    # So that the emulator ends with this, whatever ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        prepare()
+        environment = terraform_environment()
+        static_checks(environment)
+        own_tests(environment)
+        with emulated_aws() as url:
+            a_life(environment, url)
+    except Failed as problem:
+        print(problem, flush=True)
+        return 1
+    step("done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

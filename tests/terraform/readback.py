@@ -1,0 +1,271 @@
+"""What an apply has made, asked of AWS itself."""
+
+import json
+import unittest
+
+import boto3
+
+# Set before the tests run.
+outputs = {}
+# Their ids, by their routes': the emulator does not list them.
+route_responses = {}
+settings = {}
+contract = {}
+kept = None
+
+NAME = "switchboard"
+STAGE = "prod"
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+
+
+def client(service):
+    return boto3.client(service, region_name=REGION)
+
+
+def apis():
+    return {api["ProtocolType"]: api for api in client("apigatewayv2").get_apis()["Items"]}
+
+
+def by_name(pairs, name, value):
+    return {pair[name]: pair[value] for pair in pairs}
+
+
+class WhatWasMade(unittest.TestCase):
+    maxDiff = None
+
+    def function(self):
+        return client("lambda").get_function_configuration(FunctionName=NAME)
+
+    def is_for_the_function(self, integration):
+        self.assertEqual((integration["IntegrationType"], integration["IntegrationMethod"]), ("AWS_PROXY", "POST"))
+        self.assertIn(self.function()["FunctionArn"], integration["IntegrationUri"])
+
+    def test_every_websocket_route_has_its_integration_and_its_route_response(self):
+        gateway, api = client("apigatewayv2"), apis()["WEBSOCKET"]
+        self.assertEqual(api["RouteSelectionExpression"], "$request.body.action")
+        [integration] = gateway.get_integrations(ApiId=api["ApiId"])["Items"]
+        self.is_for_the_function(integration)
+
+        routes = {}
+        for route in gateway.get_routes(ApiId=api["ApiId"])["Items"]:
+            self.assertEqual(route["Target"], f"integrations/{integration['IntegrationId']}", route["RouteKey"])
+            responses = [
+                gateway.get_route_response(ApiId=api["ApiId"], RouteId=route["RouteId"], RouteResponseId=id)["RouteResponseKey"]
+                for id in route_responses.get(route["RouteId"], [])
+            ]
+            selected = route.get("RouteResponseSelectionExpression")
+            self.assertIn((responses, selected), ((["$default"], "$default"), ([], None)), route["RouteKey"])
+            routes[route["RouteKey"]] = {"answers": bool(responses)}
+        self.assertEqual(routes, contract["websocket_routes"])
+
+    def test_every_http_route_has_its_integration(self):
+        gateway, api = client("apigatewayv2"), apis()["HTTP"]
+        [integration] = gateway.get_integrations(ApiId=api["ApiId"])["Items"]
+        self.is_for_the_function(integration)
+        self.assertEqual(integration["PayloadFormatVersion"], "2.0")
+        routes = by_name(gateway.get_routes(ApiId=api["ApiId"])["Items"], "RouteKey", "Target")
+        self.assertEqual(routes, {key: f"integrations/{integration['IntegrationId']}" for key in contract["http_routes"]})
+        cors = api["CorsConfiguration"]
+        self.assertEqual(cors["AllowOrigins"], settings["chat"]["allowed_origins"])
+        self.assertEqual(sorted(cors["AllowHeaders"]), ["authorization", "content-type"])
+        self.assertEqual(sorted(cors["AllowMethods"]), ["DELETE", "GET", "OPTIONS", "POST"])
+
+    def test_stages_deploy_by_themselves_are_throttled_and_log(self):
+        for protocol, name in (("WEBSOCKET", STAGE), ("HTTP", "$default")):
+            [stage] = client("apigatewayv2").get_stages(ApiId=apis()[protocol]["ApiId"])["Items"]
+            self.assertEqual(stage["StageName"], name)
+            self.assertTrue(stage["AutoDeploy"])
+            self.assertEqual(stage["DefaultRouteSettings"]["ThrottlingRateLimit"], 50)
+            self.assertEqual(stage["DefaultRouteSettings"]["ThrottlingBurstLimit"], 100)
+            group = f"/aws/apigateway/{NAME}-{protocol.lower()}"
+            self.assertIn(f":log-group:{group}", stage["AccessLogSettings"]["DestinationArn"])
+            self.assertIn("$context.requestId", stage["AccessLogSettings"]["Format"])
+        self.assertTrue(client("apigateway").get_account()["cloudwatchRoleArn"])
+
+    def test_every_log_group_ends(self):
+        groups = by_name(client("logs").describe_log_groups()["logGroups"], "logGroupName", "retentionInDays")
+        expected = {f"/aws/lambda/{NAME}": 30, f"/aws/apigateway/{NAME}-websocket": 7, f"/aws/apigateway/{NAME}-http": 7}
+        self.assertEqual(groups, expected)
+        self.assertIn(outputs["log_group"], groups)
+
+    def test_every_table_has_its_keys_indexes_ttl_and_protection(self):
+        dynamodb = client("dynamodb")
+        names = {variable: f"{NAME}-{table['name']}" for variable, table in contract["tables"].items()}
+        self.assertEqual(outputs["table_names"], names)
+        self.assertEqual(sorted(dynamodb.list_tables()["TableNames"]), sorted(names.values()))
+        for variable, declared in contract["tables"].items():
+            name = names[variable]
+            table = dynamodb.describe_table(TableName=name)["Table"]
+            self.assertEqual(keys(table), (declared["partition_key"], declared["sort_key"]), name)
+            self.assertEqual({attribute["AttributeType"] for attribute in table["AttributeDefinitions"]}, {"S"})
+            self.assertEqual(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST")
+            self.assertTrue(table["DeletionProtectionEnabled"], name)
+            self.assertEqual(table["SSEDescription"]["Status"], "ENABLED")
+            indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
+            self.assertEqual(set(indexes), set(declared["indexes"]), name)
+            for index, wanted in declared["indexes"].items():
+                self.assertEqual(keys(indexes[index]), (wanted["partition_key"], wanted["sort_key"]), index)
+                projection = indexes[index]["Projection"]
+                self.assertEqual(projection["ProjectionType"], "INCLUDE" if wanted["includes"] else "KEYS_ONLY", index)
+                self.assertEqual(sorted(projection.get("NonKeyAttributes", [])), sorted(wanted["includes"]), index)
+            ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+            self.assertEqual((ttl["TimeToLiveStatus"], ttl["AttributeName"]), ("ENABLED", declared["ttl"]), name)
+            backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+            self.assertEqual(backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"], "ENABLED", name)
+
+    def test_the_bucket_is_private_and_ends_what_is_old(self):
+        s3, bucket = client("s3"), outputs["uploads_bucket"]
+        blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        self.assertEqual(set(blocked.values()), {True})
+        [ownership] = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+        self.assertEqual(ownership["ObjectOwnership"], "BucketOwnerEnforced")
+        [encryption] = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        self.assertEqual(encryption["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256")
+        [statement] = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        self.assertEqual((statement["Effect"], statement["Principal"], statement["Action"]), ("Deny", "*", "s3:*"))
+        self.assertEqual(statement["Condition"], {"Bool": {"aws:SecureTransport": "false"}})
+        self.assertEqual(statement["Resource"], [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"])
+        [rule] = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        self.assertEqual((rule["Status"], rule["Expiration"]["Days"]), ("Enabled", settings["chat"]["message_ttl_days"]))
+        self.assertEqual(rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"], 1)
+        [cors] = s3.get_bucket_cors(Bucket=bucket)["CORSRules"]
+        self.assertEqual(cors["AllowedOrigins"], settings["chat"]["allowed_origins"])
+        self.assertEqual(sorted(cors["AllowedMethods"]), ["GET", "HEAD", "PUT"])
+        self.assertEqual(sorted(cors["AllowedHeaders"]), ["content-type", "if-none-match", "x-amz-checksum-sha256"])
+
+    def test_the_bucket_tells_the_function_of_every_new_object(self):
+        told = client("s3").get_bucket_notification_configuration(Bucket=outputs["uploads_bucket"])
+        [notification] = told["LambdaFunctionConfigurations"]
+        self.assertEqual(notification["LambdaFunctionArn"], self.function()["FunctionArn"])
+        self.assertEqual(notification["Events"], ["s3:ObjectCreated:*"])
+        self.assertNotIn("Filter", notification)
+
+    def test_the_schedule_calls_the_function_every_ten_minutes(self):
+        events = client("events")
+        [rule] = events.list_rules()["Rules"]
+        self.assertEqual((rule["ScheduleExpression"], rule["State"]), ("rate(10 minutes)", "ENABLED"))
+        [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        self.assertEqual(target["Arn"], self.function()["FunctionArn"])
+
+    def test_only_these_sources_may_invoke_the_function(self):
+        [rule] = client("events").list_rules()["Rules"]
+        gateway = f"arn:aws:execute-api:{REGION}:{ACCOUNT}"
+        expected = {
+            ("apigateway.amazonaws.com", f"{gateway}:{apis()['WEBSOCKET']['ApiId']}/{STAGE}/*"),
+            ("apigateway.amazonaws.com", f"{gateway}:{apis()['HTTP']['ApiId']}/*/*"),
+            ("s3.amazonaws.com", f"arn:aws:s3:::{outputs['uploads_bucket']}"),
+            ("events.amazonaws.com", rule["Arn"]),
+        }
+        statements = json.loads(client("lambda").get_policy(FunctionName=NAME)["Policy"])["Statement"]
+        self.assertEqual({statement["Action"] for statement in statements}, {"lambda:InvokeFunction"})
+        found = {(one["Principal"]["Service"], source(one["Condition"])) for one in statements}
+        self.assertEqual(found, expected)
+
+    def test_the_function_is_set_up(self):
+        function = self.function()
+        self.assertEqual((function["Runtime"], function["Architectures"]), ("provided.al2023", ["x86_64"]))
+        self.assertEqual((function["Timeout"], function["TracingConfig"]["Mode"]), (29, "Active"))
+        self.assertEqual(
+            function["Environment"]["Variables"],
+            outputs["table_names"]
+            | {
+                "WEBSOCKET_ENDPOINT": outputs["websocket_endpoint"],
+                "HTTP_ENDPOINT": outputs["http_url"],
+                "UPLOADS_BUCKET": outputs["uploads_bucket"],
+                "AUTH_MODE": "jwt",
+                "JWT_SECRET": settings["jwt_secret"],
+                "JWT_SECRET_PREVIOUS": settings["jwt_secret_previous"],
+                "JWT_ISSUER": "https://id.example.com",
+                "JWT_MAX_AGE_SECONDS": "86400",
+                "LOBBY": "on",
+                "MESSAGE_TTL_DAYS": "7",
+                "ROOM_IDLE_SECONDS": "1800",
+                "LOG_LEVEL": "info",
+                "METRICS_NAMESPACE": f"Switchboard/{NAME}",
+            },
+        )
+        self.assertRegex(outputs["websocket_endpoint"], r"^[a-z0-9]+\.execute-api\.us-east-1\.amazonaws\.com/prod$")
+        self.assertEqual(outputs["websocket_url"], f"wss://{outputs['websocket_endpoint']}")
+
+    def test_what_fails_for_good_goes_to_the_queue(self):
+        queue = client("sqs").get_queue_url(QueueName=f"{NAME}-failures")["QueueUrl"]
+        arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        told = client("lambda").get_function_event_invoke_config(FunctionName=NAME)
+        self.assertEqual(told["DestinationConfig"]["OnFailure"]["Destination"], arn)
+        self.assertEqual(told["MaximumRetryAttempts"], 2)
+
+    def test_the_dashboard_and_the_alarms_are_about_metrics_that_there_are(self):
+        cloudwatch, namespace = client("cloudwatch"), f"Switchboard/{NAME}"
+        body = cloudwatch.get_dashboard(DashboardName=NAME)["DashboardBody"]
+        self.assertIn(NAME, outputs["dashboard_url"])
+        shown = {title_of(widget): json.dumps(widget) for widget in json.loads(body)["widgets"]}
+        for name in contract["metrics"]:
+            self.assertTrue(any(f'"{name}"' in widget.replace('\\"', '"') and namespace in widget for widget in shown.values()), name)
+
+        alarms = {alarm["MetricName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+        expected = {
+            "Errors": ("AWS/Lambda", {"FunctionName": NAME}),
+            "Throttles": ("AWS/Lambda", {"FunctionName": NAME}),
+            "Duration": ("AWS/Lambda", {"FunctionName": NAME}),
+            "Failures": (namespace, {}),
+            "IntegrationError": ("AWS/ApiGateway", {"ApiId": apis()["WEBSOCKET"]["ApiId"], "Stage": STAGE}),
+            "5xx": ("AWS/ApiGateway", {"ApiId": apis()["HTTP"]["ApiId"], "Stage": "$default"}),
+            "ApproximateNumberOfMessagesVisible": ("AWS/SQS", {"QueueName": f"{NAME}-failures"}),
+        }
+        found = {
+            metric: (alarm["Namespace"], by_name(alarm["Dimensions"], "Name", "Value")) for metric, alarm in alarms.items()
+        }
+        self.assertEqual(found, expected)
+        self.assertIn("Failures", contract["metrics"])
+        for alarm in alarms.values():
+            self.assertEqual(alarm["AlarmActions"], settings["alarm_topic_arns"], alarm["AlarmName"])
+            self.assertEqual(alarm["OKActions"], settings["alarm_topic_arns"], alarm["AlarmName"])
+
+    def test_what_the_function_is_granted_is_kept_for_the_check_of_privileges(self):
+        role = self.function()["Role"].rsplit("/", 1)[1]
+        iam = client("iam")
+        self.assertEqual(iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"], [])
+        [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        (kept / "policy.json").write_text(json.dumps(policy, indent=2))
+
+        table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table"
+        resources = {variable: f"{table}/{name}" for variable, name in outputs["table_names"].items()}
+        resources |= {
+            "bucket": f"arn:aws:s3:::{outputs['uploads_bucket']}",
+            "connections": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{apis()['WEBSOCKET']['ApiId']}/{STAGE}",
+            "log_group": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{outputs['log_group']}",
+            "failures": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{NAME}-failures",
+        }
+        (kept / "resources.json").write_text(json.dumps(resources, indent=2))
+
+
+def keys(described):
+    schema = by_name(described["KeySchema"], "KeyType", "AttributeName")
+    return schema["HASH"], schema.get("RANGE")
+
+
+def source(condition):
+    return next(value for test in condition.values() for name, value in test.items() if name.lower() == "aws:sourcearn")
+
+
+def title_of(widget):
+    return widget["properties"]["title"]
+
+
+def left():
+    """What is still there of what an apply makes."""
+    found = {
+        "tables": client("dynamodb").list_tables()["TableNames"],
+        "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],
+        "functions": [function["FunctionName"] for function in client("lambda").list_functions()["Functions"]],
+        "APIs": [api["Name"] for api in client("apigatewayv2").get_apis()["Items"]],
+        "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"]],
+        "queues": client("sqs").list_queues().get("QueueUrls", []),
+        "rules": [rule["Name"] for rule in client("events").list_rules()["Rules"]],
+        "log groups": [group["logGroupName"] for group in client("logs").describe_log_groups()["logGroups"]],
+        "alarms": [alarm["AlarmName"] for alarm in client("cloudwatch").describe_alarms()["MetricAlarms"]],
+        "dashboards": [board["DashboardName"] for board in client("cloudwatch").list_dashboards()["DashboardEntries"]],
+    }
+    return [f"{kind}: {', '.join(names)}" for kind, names in found.items() if names]
