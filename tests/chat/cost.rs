@@ -1,6 +1,5 @@
 //! What an operation costs, by the capacity that DynamoDB says it took.
 
-use futures_util::future::join_all;
 use serde_json::json;
 use switchboard::local::StoreCall;
 
@@ -22,14 +21,7 @@ fn cost(calls: &[StoreCall]) -> Cost {
 }
 
 async fn room_of_100(world: &World) -> Vec<User> {
-    let mut users = vec![world.connect_to("user-00", "tea").await];
-    users.extend(
-        join_all((1..100).map(|number| {
-            let user = format!("user-{number:02}");
-            async move { world.connect_to(&user, "tea").await }
-        }))
-        .await,
-    );
+    let mut users = world.crowd("tea", 100).await;
     // The first message of a log also asks how old its room is.
     users[0].says("tea", "first").await;
     world.take_store_calls();

@@ -153,12 +153,7 @@ async fn content_has_1_byte_to_16_kb_and_its_frame_fits_32_kb() {
 #[tokio::test]
 async fn fifty_connections_at_once_write_one_log_without_a_hole() {
     let world = World::start().await;
-    let mut users = join_all((0..50).map(|number| {
-        let user = format!("user-{number}");
-        let world = &world;
-        async move { world.connect_to(&user, "tea").await }
-    }))
-    .await;
+    let mut users = world.crowd("tea", 50).await;
 
     let answers = join_all(
         users

@@ -77,11 +77,7 @@ async fn a_connection_for_one_room_shows_in_that_room_alone() {
 async fn in_a_room_with_more_than_100_connections_nobody_is_told_who_comes_and_goes() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
-    let _others = join_all((0..100).map(|number| {
-        let (world, user) = (&world, format!("user-{number}"));
-        async move { world.connect_to(&user, "tea").await }
-    }))
-    .await;
+    let _others = world.crowd("tea", 100).await;
     ana.ask(json!({ "action": "ping" })).await;
     ana.forgets_what_it_heard();
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{self, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
 use switchboard::local::{AwsCall, Options, Stack, StoreCall};
@@ -102,6 +103,13 @@ impl World {
     /// A user who opens a connection for one room, which is made if it is not there.
     pub async fn connect_to(&self, user: &str, room: &str) -> User {
         self.open(&format!("?userId={user}&roomId={room}")).await.unwrap()
+    }
+
+    /// So many users in one room, `user-0` the first of them. They come a few at a time: a handshake waits for its turn,
+    /// and the gateway for a handshake not for ever.
+    pub async fn crowd(&self, room: &str, count: usize) -> Vec<User> {
+        let names = stream::iter((0..count).map(|number| format!("user-{number}")));
+        names.map(|user| async move { self.connect_to(&user, room).await }).buffered(8).collect().await
     }
 
     /// A handshake with this query; the HTTP status where it is refused.
