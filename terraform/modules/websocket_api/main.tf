@@ -35,9 +35,8 @@ resource "aws_apigatewayv2_stage" "clients" {
   auto_deploy = true
 
   default_route_settings {
-    throttling_rate_limit    = var.throttling.requests_per_second
-    throttling_burst_limit   = var.throttling.requests_at_once
-    detailed_metrics_enabled = true
+    throttling_rate_limit  = var.throttling.requests_per_second
+    throttling_burst_limit = var.throttling.requests_at_once
   }
 
   access_log_settings {
