@@ -79,6 +79,25 @@ fn terraform_sets_every_variable_that_the_readme_names_and_no_other() {
     assert_eq!(named, set);
 }
 
+#[test]
+fn the_saved_queries_ask_for_what_the_lines_of_log_hold() {
+    let steps = include_str!("../terraform/modules/observability/queries.tf").lines();
+    let steps = steps.filter_map(|line| line.split_once(" = \"")).flat_map(|(_, query)| query.split(" | "));
+    let mut asked = 0;
+    for step in steps {
+        let fields: Vec<_> = match step.split_once(' ') {
+            Some(("filter", test)) => test.split(" and ").filter_map(|test| test.split(' ').next()).collect(),
+            Some(("fields", list)) => list.split(", ").filter(|field| !field.starts_with('@')).collect(),
+            _ => continue,
+        };
+        for field in fields {
+            asked += 1;
+            assert!(field == "message" || section("Configuration").contains(&format!("`{field}`")), "{field}");
+        }
+    }
+    assert!(asked > 10);
+}
+
 fn is_variable(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && !name.is_empty()
 }
