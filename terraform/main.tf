@@ -23,7 +23,7 @@ locals {
   secrets = { for name, value in {
     JWT_SECRET          = var.jwt_secret
     JWT_SECRET_PREVIOUS = var.jwt_secret_previous
-  } : name => value if value != null }
+  } : name => value if value != null && value != "" }
 
   metrics_namespace = "Switchboard/${var.name}"
 }

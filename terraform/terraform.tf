@@ -8,9 +8,8 @@ terraform {
     }
   }
 
-  # Whose bucket it is, each deployment says itself: scripts/deploy passes STATE_BUCKET on.
+  # The bucket, and the key, which is the name of the deployment: scripts/terraform-init passes them on.
   backend "s3" {
-    key          = "switchboard/terraform.tfstate"
     encrypt      = true
     use_lockfile = true
   }

@@ -91,7 +91,7 @@ variable "jwt_secret" {
   }
 
   validation {
-    condition     = var.jwt_secret == null ? true : var.jwt_secret != "test-websocket-chat-nodejs-secret-key-20251216201822"
+    condition     = var.jwt_secret != "test-websocket-chat-nodejs-secret-key-20251216201822"
     error_message = "jwt_secret is one that stands in public documentation; make one of your own."
   }
 }
@@ -102,9 +102,15 @@ variable "jwt_secret_previous" {
   default     = null
   sensitive   = true
 
+  # An empty one is none: that is what a pipeline passes that has not got it.
   validation {
-    condition     = var.jwt_secret_previous == null ? true : length(var.jwt_secret_previous) >= 32
+    condition     = var.jwt_secret_previous == null ? true : var.jwt_secret_previous == "" || length(var.jwt_secret_previous) >= 32
     error_message = "jwt_secret_previous must have at least 32 bytes; leave it out when no secret is being rotated."
+  }
+
+  validation {
+    condition     = var.jwt_secret_previous != "test-websocket-chat-nodejs-secret-key-20251216201822"
+    error_message = "jwt_secret_previous is one that stands in public documentation; whoever reads that could sign in as anybody."
   }
 }
 
@@ -146,6 +152,21 @@ variable "chat" {
   }
 
   validation {
+    condition     = alltrue([for seconds in [var.chat.room_idle_seconds, var.chat.jwt_max_age_seconds] : seconds >= 1 && seconds <= 31536000 && floor(seconds) == seconds])
+    error_message = "chat.room_idle_seconds and chat.jwt_max_age_seconds must be whole numbers from 1 to 31536000, which is a year."
+  }
+
+  validation {
+    condition     = var.chat.max_file_bytes == null ? true : var.chat.max_file_bytes >= 1 && var.chat.max_file_bytes <= 5368709120 && floor(var.chat.max_file_bytes) == var.chat.max_file_bytes
+    error_message = "chat.max_file_bytes must be a whole number from 1 to 5368709120: S3 takes no more in one request."
+  }
+
+  validation {
+    condition     = alltrue([for type in var.chat.allowed_content_types : can(regex("^[a-z]+/([a-z0-9.+-]+|[*])$", type))])
+    error_message = "Each of chat.allowed_content_types must be a content type such as image/png, or a kind of them such as audio/*."
+  }
+
+  validation {
     condition     = alltrue([for origin in var.chat.allowed_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]+)?$", origin))])
     error_message = "Each of chat.allowed_origins must be an exact origin such as https://chat.example.com: a scheme and a host, no path, no '/' at the end, no '*'."
   }
@@ -153,7 +174,7 @@ variable "chat" {
 
 variable "gateway" {
   description = <<-EOT
-    The two APIs: the WebSocket API's stage, requests per second and at once that each API takes, for how long access logs
+    The two APIs: the WebSocket API's stage, requests per second and at once that the routes of each API take, for how long access logs
     are kept, whether to set the account's role for API Gateway's logs, and custom domains. account_log_role: API Gateway
     writes the access logs of WebSocket APIs with one role for the whole account and region. Without it the stage cannot be
     made. Set it to false where the account has one already, since it would be replaced, and taken away by a destroy.
@@ -181,6 +202,11 @@ variable "gateway" {
   validation {
     condition     = var.gateway.requests_per_second >= 1 && var.gateway.requests_at_once >= 1
     error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1: with 0 nobody gets in."
+  }
+
+  validation {
+    condition     = var.gateway.domains == null ? true : can(regex("^arn:[a-z-]+:acm:", var.gateway.domains.certificate_arn))
+    error_message = "gateway.domains.certificate_arn must be the ARN of a certificate in ACM, of the region that is deployed to."
   }
 
   validation {

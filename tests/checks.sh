@@ -50,6 +50,7 @@ check_terraform() {
 }
 
 check_privileges() {
+    [[ target/terraform/policy.json -nt terraform/modules/function/policy.tf ]] || { echo 'the policy was not applied since it was changed: run scripts/test-terraform' && return 1; }
     python3 tests/terraform/privileges.py target/terraform/{policy,resources}.json "$target/tmp/aws-calls"
 }
 
@@ -58,9 +59,9 @@ lacks() {
     case $1 in
         formatting) cargo fmt --version >/dev/null 2>&1 || echo 'rustfmt: rustup component add rustfmt' ;;
         lints) cargo clippy --version >/dev/null 2>&1 || echo 'clippy: rustup component add clippy' ;;
-        scripts | workflows | privileges) python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv' ;;
+        scripts | workflows) python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv' ;;
         smoke) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
-        terraform)
+        terraform | privileges)
             python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv'
             command -v terraform >/dev/null || echo 'Terraform 1.11: https://developer.hashicorp.com/terraform/install'
             ;;

@@ -191,7 +191,7 @@ fn losses(before: &Value, after: &Value) -> Vec<String> {
             if old[part] != new[part] {
                 losses.push(format!(
                     "{variable}: its {part} was {} and is {}. Terraform deletes the table with everything in it and makes \
-                     an empty one. Add a table under a new variable and move the rows, then take the old one away by \
+                     an empty one, as soon as protect=false lets it. Add a table under a new variable and move the rows, then take the old one away by \
                      editing {CONTRACT} by hand.",
                     old[part], new[part]
                 ));

@@ -128,3 +128,51 @@ run "an_alarm_goes_to_a_topic" {
   }
   expect_failures = [var.alarm_topic_arns]
 }
+
+run "a_published_previous_secret_is_refused" {
+  command = plan
+  variables {
+    jwt_secret_previous = "test-websocket-chat-nodejs-secret-key-20251216201822"
+  }
+  expect_failures = [var.jwt_secret_previous]
+}
+
+run "rooms_are_idle_after_a_second_at_least" {
+  command = plan
+  variables {
+    chat = { room_idle_seconds = 0 }
+  }
+  expect_failures = [var.chat]
+}
+
+run "a_token_holds_for_whole_seconds" {
+  command = plan
+  variables {
+    chat = { jwt_max_age_seconds = 0.5 }
+  }
+  expect_failures = [var.chat]
+}
+
+run "a_file_has_no_less_than_a_byte" {
+  command = plan
+  variables {
+    chat = { max_file_bytes = -5 }
+  }
+  expect_failures = [var.chat]
+}
+
+run "a_content_type_has_two_parts" {
+  command = plan
+  variables {
+    chat = { allowed_content_types = ["image/png", "audio/*", "image"] }
+  }
+  expect_failures = [var.chat]
+}
+
+run "a_certificate_is_one_of_acm" {
+  command = plan
+  variables {
+    gateway = { domains = { websocket = "chat.example.com", http = "rooms.example.com", certificate_arn = "chat.pem" } }
+  }
+  expect_failures = [var.gateway]
+}

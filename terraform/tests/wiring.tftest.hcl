@@ -63,6 +63,10 @@ run "with_domains_of_ones_own" {
     condition     = local.environment.HTTP_ENDPOINT == "https://rooms.example.com"
     error_message = "The addresses of files do not have the domain."
   }
+  assert {
+    condition     = keys(output.dns_targets) == ["chat.example.com", "rooms.example.com"]
+    error_message = "Nobody is told what the names have to be aliases of."
+  }
 }
 
 run "an_account_that_has_its_role_keeps_it" {
@@ -90,8 +94,9 @@ run "an_account_that_has_its_role_keeps_it" {
 
 run "open_is_asked_for_by_name_and_needs_no_key" {
   variables {
-    jwt_secret = null
-    chat       = { auth_mode = "open" }
+    jwt_secret          = null
+    jwt_secret_previous = ""
+    chat                = { auth_mode = "open" }
   }
   assert {
     condition     = local.environment.AUTH_MODE == "open" && length(local.secrets) == 0

@@ -1,17 +1,19 @@
 // Two users, each a wscat of their own. Called by scripts/smoke.
-// Usage: node smoke.mjs WSCAT WEBSOCKET_URL [HTTP_URL]
+// Usage: node smoke.mjs INSTALLED WEBSOCKET_URL [HTTP_URL]   INSTALLED: where the packages of package.json are
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
+import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
 const LIMIT_MS = 30_000;
 const PING_EVERY_MS = 200;
 const FRAMES_SHOWN = 5;
 
-const [wscat, websocketUrl, httpUrl] = process.argv.slice(2);
+const [installed, websocketUrl, httpUrl] = process.argv.slice(2);
+const wscat = `${installed}/node_modules/wscat/bin/wscat`;
+const jwt = createRequire(`${installed}/package.json`)('jsonwebtoken');
 const users = [];
 let underWay = 'the URLs are understood';
 
@@ -94,9 +96,10 @@ function address(id, room) {
   return url.href;
 }
 
+// As the deployment wants it: JWT_ISSUER and JWT_AUDIENCE are what its settings of these names are.
 function token(id) {
-  const script = fileURLToPath(new URL('../../scripts/token', import.meta.url));
-  return execFileSync(script, ['--sub', id], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
+  const { JWT_SECRET: secret, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = process.env;
+  return jwt.sign({ ...(issuer && { iss: issuer }), ...(audience && { aud: audience }) }, secret, { subject: id, expiresIn: 600 });
 }
 
 async function fetched(url, options) {

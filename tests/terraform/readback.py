@@ -199,9 +199,16 @@ class WhatWasMade(unittest.TestCase):
         cloudwatch, namespace = client("cloudwatch"), f"Switchboard/{NAME}"
         body = cloudwatch.get_dashboard(DashboardName=NAME)["DashboardBody"]
         self.assertIn(NAME, outputs["dashboard_url"])
-        shown = {title_of(widget): json.dumps(widget) for widget in json.loads(body)["widgets"]}
-        for name in contract["metrics"]:
-            self.assertTrue(any(f'"{name}"' in widget.replace('\\"', '"') and namespace in widget for widget in shown.values()), name)
+        graphed = [graph for widget in json.loads(body)["widgets"] for graph in widget["properties"]["metrics"]]
+        counts = {name for name, metric in contract["metrics"].items() if not metric["dimensions"]}
+        self.assertEqual({graph[1] for graph in graphed if graph[0] == namespace}, counts)
+        searched = {graph[0]["expression"] for graph in graphed if isinstance(graph[0], dict)}
+        expected = {
+            f"SEARCH('{{\"{namespace}\",{','.join(metric['dimensions'])}}} MetricName=\"{name}\"', 'p99')"
+            for name, metric in contract["metrics"].items()
+            if metric["dimensions"]
+        }
+        self.assertEqual(searched, expected)
 
         alarms = {alarm["MetricName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
         expected = {
@@ -209,7 +216,7 @@ class WhatWasMade(unittest.TestCase):
             "Throttles": ("AWS/Lambda", {"FunctionName": NAME}),
             "Duration": ("AWS/Lambda", {"FunctionName": NAME}),
             "Failures": (namespace, {}),
-            "IntegrationError": ("AWS/ApiGateway", {"ApiId": apis()["WEBSOCKET"]["ApiId"], "Stage": STAGE}),
+            "ExecutionError": ("AWS/ApiGateway", {"ApiId": apis()["WEBSOCKET"]["ApiId"], "Stage": STAGE}),
             "5xx": ("AWS/ApiGateway", {"ApiId": apis()["HTTP"]["ApiId"], "Stage": "$default"}),
             "ApproximateNumberOfMessagesVisible": ("AWS/SQS", {"QueueName": f"{NAME}-failures"}),
         }
@@ -248,10 +255,6 @@ def keys(described):
 
 def source(condition):
     return next(value for test in condition.values() for name, value in test.items() if name.lower() == "aws:sourcearn")
-
-
-def title_of(widget):
-    return widget["properties"]["title"]
 
 
 def left():

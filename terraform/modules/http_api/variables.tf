@@ -22,7 +22,7 @@ variable "allowed_origins" {
 }
 
 variable "throttling" {
-  description = "Requests per second and at once that the API takes from all clients together."
+  description = "Requests per second and at once that the routes take, from all clients together."
   type = object({
     requests_per_second = number
     requests_at_once    = number

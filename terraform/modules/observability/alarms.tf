@@ -38,10 +38,11 @@ locals {
       statistic  = "Sum"
       above      = 0
     }
+    # Not IntegrationError: that counts the handshakes too which the function refuses, as it should.
     websocket-integration-errors = {
-      about      = "API Gateway gets no good answer from the function on the WebSocket side."
+      about      = "API Gateway cannot call the function on the WebSocket side."
       namespace  = "AWS/ApiGateway"
-      metric     = "IntegrationError"
+      metric     = "ExecutionError"
       dimensions = local.websocket_dimensions
       statistic  = "Sum"
       above      = 0
