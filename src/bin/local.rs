@@ -1,6 +1,7 @@
 //! What `cargo run` starts: the whole stack on this machine. As a child of itself it is the function.
 
 use std::io::{IsTerminal, Write};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,6 +49,9 @@ struct Arguments {
     /// Time that the function has for an event; then its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
+    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 s for an answer
+    #[arg(long, default_value = "1", value_name = "FACTOR")]
+    time_scale: NonZeroU32,
     /// How often the schedule calls the function, which closes idle rooms then
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     schedule_seconds: u64,
@@ -165,6 +169,7 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         data: arguments.data,
         concurrency: arguments.concurrency.into(),
         timeout: Duration::from_secs(arguments.timeout_seconds),
+        time_scale: arguments.time_scale,
         schedule: Some(Duration::from_secs(arguments.schedule_seconds)),
         cors_origins: arguments.cors_origin,
         function_is_ours: arguments.function.is_none(),

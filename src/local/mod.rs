@@ -16,6 +16,7 @@ pub mod token;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,9 @@ pub struct Options {
     pub concurrency: usize,
     /// How long the function may take for an event.
     pub timeout: Duration,
+    /// How many times sooner the gateway's own limits are reached: a connection's idle time and lifetime, and the time
+    /// that it waits for the function. 1 as on AWS.
+    pub time_scale: NonZeroU32,
     /// How often the schedule calls the function; never without it.
     pub schedule: Option<Duration>,
     /// Web pages that may ask the HTTP API, by their origins; `*` for all.
@@ -87,6 +91,7 @@ impl Options {
             data: None,
             concurrency: 8,
             timeout: Duration::from_secs(29),
+            time_scale: NonZeroU32::MIN,
             schedule: None,
             cors_origins: vec!["*".to_owned()],
             function: vec![function],
@@ -195,8 +200,14 @@ impl Stack {
         };
         let (objects, mut tasks) =
             s3::serve(s3, &files, setup, clock.clone(), calls.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
-        let gateway =
-            Arc::new(Gateway::new(options.stage, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
+        let gateway = Arc::new(Gateway::new(
+            options.stage,
+            options.time_scale,
+            clock.clone(),
+            calls.clone(),
+            Arc::clone(&pool),
+            options.faults,
+        ));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
         tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
         if let Some(every) = options.schedule {

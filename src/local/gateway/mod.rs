@@ -8,6 +8,7 @@ pub mod http;
 pub mod websocket;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 pub struct Gateway {
     stage: String,
+    time_scale: NonZeroU32,
     clock: Clock,
     calls: AwsCalls,
     pool: Arc<Pool>,
@@ -45,8 +47,20 @@ enum IntegrationError {
 }
 
 impl Gateway {
-    pub fn new(stage: String, clock: Clock, calls: AwsCalls, pool: Arc<Pool>, faults: Faults) -> Self {
-        Self { stage, clock, calls, pool, registry: Registry::default(), faults }
+    pub fn new(
+        stage: String,
+        time_scale: NonZeroU32,
+        clock: Clock,
+        calls: AwsCalls,
+        pool: Arc<Pool>,
+        faults: Faults,
+    ) -> Self {
+        Self { stage, time_scale, clock, calls, pool, registry: Registry::default(), faults }
+    }
+
+    /// One of API Gateway's limits, as long as it lasts here.
+    fn scaled(&self, limit: Duration) -> Duration {
+        limit / self.time_scale.get()
     }
 
     pub fn open_connections(&self) -> Vec<String> {
@@ -59,7 +73,7 @@ impl Gateway {
         if event["body"].is_string() && self.faults.strikes(|plan| plan.event_repeated) {
             self.invoke(event);
         }
-        let answer: Bytes = match tokio::time::timeout(INTEGRATION_TIMEOUT, self.invoke(event)).await {
+        let answer: Bytes = match tokio::time::timeout(self.scaled(INTEGRATION_TIMEOUT), self.invoke(event)).await {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(failure))) => {
                 tracing::error!(%failure, "an event has no answer");

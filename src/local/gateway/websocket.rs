@@ -161,8 +161,9 @@ struct Session {
 
 impl Session {
     async fn run(&self, mut socket: WebSocket, mut outgoing: mpsc::Receiver<Outgoing>) -> Ending {
-        let end_of_life = Instant::now() + LIFETIME;
-        let mut idle_until = Instant::now() + IDLE;
+        let idle = self.gateway.scaled(IDLE);
+        let end_of_life = Instant::now() + self.gateway.scaled(LIFETIME);
+        let mut idle_until = Instant::now() + idle;
         loop {
             tokio::select! {
                 received = socket.recv() => match received {
@@ -170,7 +171,7 @@ impl Session {
                         return Ending::abnormal();
                     }
                     Some(Ok(Message::Text(text))) => {
-                        idle_until = Instant::now() + IDLE;
+                        idle_until = Instant::now() + idle;
                         self.live.touch(self.gateway.clock.now());
                         self.dispatch(text.as_str().to_owned());
                     }
@@ -194,7 +195,7 @@ impl Session {
                 },
                 Some(what) = outgoing.recv() => match what {
                     Outgoing::Text(text) => {
-                        idle_until = Instant::now() + IDLE;
+                        idle_until = Instant::now() + idle;
                         self.live.touch(self.gateway.clock.now());
                         tokio::select! {
                             sent = socket.send(Message::Text(text.into())) => if sent.is_err() {
