@@ -46,6 +46,9 @@ struct Arguments {
     /// Most function processes at once, each with one event at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
+    /// Refuse events beyond that, as Lambda does, instead of letting them wait
+    #[arg(long)]
+    throttle: bool,
     /// Time that the function has for an event; then its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
@@ -166,8 +169,10 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         dynamodb_port: arguments.dynamodb_port,
         s3_port: arguments.s3_port,
         stage: arguments.stage,
+        has_default_route: true,
         data: arguments.data,
         concurrency: arguments.concurrency.into(),
+        throttles: arguments.throttle,
         timeout: Duration::from_secs(arguments.timeout_seconds),
         time_scale: arguments.time_scale,
         schedule: Some(Duration::from_secs(arguments.schedule_seconds)),

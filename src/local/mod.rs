@@ -55,10 +55,15 @@ pub struct Options {
     pub dynamodb_port: u16,
     pub s3_port: u16,
     pub stage: String,
+    /// Whether frames that name no route go to `$default`. Without it their sender is told that it is forbidden.
+    pub has_default_route: bool,
     /// Where tables and files are kept; in memory and in a temporary folder without it.
     pub data: Option<PathBuf>,
     /// Most function processes at once.
     pub concurrency: usize,
+    /// Whether events beyond that are refused, as Lambda refuses them beyond a function's concurrency. They wait
+    /// otherwise, since the processes here are far fewer.
+    pub throttles: bool,
     /// How long the function may take for an event.
     pub timeout: Duration,
     /// How many times sooner the gateway's own limits are reached: a connection's idle time and lifetime, and the time
@@ -88,8 +93,10 @@ impl Options {
             dynamodb_port: 0,
             s3_port: 0,
             stage: "dev".to_owned(),
+            has_default_route: true,
             data: None,
             concurrency: 8,
+            throttles: false,
             timeout: Duration::from_secs(29),
             time_scale: NonZeroU32::MIN,
             schedule: None,
@@ -190,6 +197,7 @@ impl Stack {
         let pool = Arc::new(Pool::new(
             runtime::Function { command: options.function, environment, timeout: options.timeout },
             options.concurrency,
+            options.throttles,
             options.logs,
             options.faults.clone(),
         ));
@@ -200,14 +208,12 @@ impl Stack {
         };
         let (objects, mut tasks) =
             s3::serve(s3, &files, setup, clock.clone(), calls.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
-        let gateway = Arc::new(Gateway::new(
-            options.stage,
-            options.time_scale,
-            clock.clone(),
-            calls.clone(),
-            Arc::clone(&pool),
-            options.faults,
-        ));
+        let setup = gateway::Setup {
+            stage: options.stage,
+            has_default_route: options.has_default_route,
+            time_scale: options.time_scale,
+        };
+        let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
         tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
         if let Some(every) = options.schedule {

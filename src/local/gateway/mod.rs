@@ -30,9 +30,15 @@ use connections::Registry;
 /// How long an integration may take, whatever the function's own limit is.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
+/// How the APIs are to be.
+pub struct Setup {
+    pub stage: String,
+    pub has_default_route: bool,
+    pub time_scale: NonZeroU32,
+}
+
 pub struct Gateway {
-    stage: String,
-    time_scale: NonZeroU32,
+    setup: Setup,
     clock: Clock,
     calls: AwsCalls,
     pool: Arc<Pool>,
@@ -47,20 +53,13 @@ enum IntegrationError {
 }
 
 impl Gateway {
-    pub fn new(
-        stage: String,
-        time_scale: NonZeroU32,
-        clock: Clock,
-        calls: AwsCalls,
-        pool: Arc<Pool>,
-        faults: Faults,
-    ) -> Self {
-        Self { stage, time_scale, clock, calls, pool, registry: Registry::default(), faults }
+    pub fn new(setup: Setup, clock: Clock, calls: AwsCalls, pool: Arc<Pool>, faults: Faults) -> Self {
+        Self { setup, clock, calls, pool, registry: Registry::default(), faults }
     }
 
     /// One of API Gateway's limits, as long as it lasts here.
     fn scaled(&self, limit: Duration) -> Duration {
-        limit / self.time_scale.get()
+        limit / self.setup.time_scale.get()
     }
 
     pub fn open_connections(&self) -> Vec<String> {

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tungstenite::error::Error as SocketError;
 
-use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden};
+use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden, is_signed, unsigned};
 use super::events::{self, Ending};
 use super::{Gateway, IntegrationError, connection_id, request_id};
 use crate::routes::Route;
@@ -42,9 +42,10 @@ async fn request(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(gateway.stage.as_str()));
+    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(gateway.setup.stage.as_str()));
     match rest.and_then(|rest| rest.strip_prefix("/@connections/").map(|id| percent_decode_str(id).decode_utf8_lossy()))
     {
+        Some(_) if !is_signed(&parts.headers) => unsigned(),
         Some(id) => {
             gateway.calls.record_connections(&parts.method, &parts.headers);
             match to_bytes(body, MESSAGE_BYTES + 1).await {
@@ -217,7 +218,10 @@ impl Session {
     fn dispatch(&self, body: String) {
         let (gateway, live) = (Arc::clone(&self.gateway), Arc::clone(&self.live));
         tokio::spawn(async move {
-            let route = selected(&body);
+            let Some(route) = selected(&body).or(gateway.setup.has_default_route.then_some(Route::Default)) else {
+                live.send(Outgoing::Text(told("Forbidden", &live.id)));
+                return;
+            };
             let answer = match gateway.integrate(&events::message(&gateway, &live, route.key(), &body)).await {
                 Ok(answer) if answer["statusCode"].is_u64() => {
                     let body = answer["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
@@ -233,11 +237,10 @@ impl Session {
     }
 }
 
-/// `$request.body.action`: the route of exactly that key, or `$default`.
-fn selected(body: &str) -> Route {
+/// `$request.body.action`: the route of exactly that key.
+fn selected(body: &str) -> Option<Route> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let key = body["action"].as_str().and_then(Route::of_key);
-    key.filter(|route| route.is_websocket()).unwrap_or(Route::Default)
+    body["action"].as_str().and_then(Route::of_key).filter(|route| route.is_websocket())
 }
 
 /// What API Gateway itself tells a client, with its very spacing.
