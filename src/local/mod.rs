@@ -1,7 +1,7 @@
 //! AWS's side of every wire, on a laptop: API Gateway, the Lambda Runtime API, DynamoDB and S3 in one process.
 //!
 //! The function runs as child processes, as it runs on Lambda, and reaches the rest through the AWS SDK over sockets:
-//! nothing in it knows that this is no cloud. See [`Stack`].
+//! nothing in it knows that this is no cloud. See [`Stack`], and README.md beside this for how true all of it is to AWS.
 
 mod calls;
 mod clock;
