@@ -59,6 +59,7 @@ lacks() {
     case $1 in
         formatting) cargo fmt --version >/dev/null 2>&1 || echo 'rustfmt: rustup component add rustfmt' ;;
         lints) cargo clippy --version >/dev/null 2>&1 || echo 'clippy: rustup component add clippy' ;;
+        tests) python3 --version >/dev/null 2>&1 || echo 'Python 3.10 or later' ;;
         scripts | workflows) python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv' ;;
         smoke) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
         terraform | privileges)

@@ -1,6 +1,7 @@
 //! What `cargo run` starts: the whole stack on this machine. As a child of itself it is the function.
 
 use std::io::{IsTerminal, Write};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -45,9 +46,15 @@ struct Arguments {
     /// Most function processes at once, each with one event at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
+    /// Refuse events beyond that, as Lambda does, instead of letting them wait
+    #[arg(long)]
+    throttle: bool,
     /// Time that the function has for an event; then its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
+    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 s for an answer
+    #[arg(long, default_value = "1", value_name = "FACTOR")]
+    time_scale: NonZeroU32,
     /// How often the schedule calls the function, which closes idle rooms then
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     schedule_seconds: u64,
@@ -162,9 +169,12 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         dynamodb_port: arguments.dynamodb_port,
         s3_port: arguments.s3_port,
         stage: arguments.stage,
+        has_default_route: true,
         data: arguments.data,
         concurrency: arguments.concurrency.into(),
+        throttles: arguments.throttle,
         timeout: Duration::from_secs(arguments.timeout_seconds),
+        time_scale: arguments.time_scale,
         schedule: Some(Duration::from_secs(arguments.schedule_seconds)),
         cors_origins: arguments.cors_origin,
         function_is_ours: arguments.function.is_none(),

@@ -1,7 +1,7 @@
 //! AWS's side of every wire, on a laptop: API Gateway, the Lambda Runtime API, DynamoDB and S3 in one process.
 //!
 //! The function runs as child processes, as it runs on Lambda, and reaches the rest through the AWS SDK over sockets:
-//! nothing in it knows that this is no cloud. See [`Stack`].
+//! nothing in it knows that this is no cloud. See [`Stack`], and README.md beside this for how true all of it is to AWS.
 
 mod calls;
 mod clock;
@@ -16,6 +16,7 @@ pub mod token;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,12 +55,20 @@ pub struct Options {
     pub dynamodb_port: u16,
     pub s3_port: u16,
     pub stage: String,
+    /// Whether frames that name no route go to `$default`. Without it their sender is told that it is forbidden.
+    pub has_default_route: bool,
     /// Where tables and files are kept; in memory and in a temporary folder without it.
     pub data: Option<PathBuf>,
     /// Most function processes at once.
     pub concurrency: usize,
+    /// Whether events beyond that are refused, as Lambda refuses them beyond a function's concurrency. They wait
+    /// otherwise, since the processes here are far fewer.
+    pub throttles: bool,
     /// How long the function may take for an event.
     pub timeout: Duration,
+    /// How many times sooner the gateway's own limits are reached: a connection's idle time and lifetime, and the time
+    /// that it waits for the function. 1 as on AWS.
+    pub time_scale: NonZeroU32,
     /// How often the schedule calls the function; never without it.
     pub schedule: Option<Duration>,
     /// Web pages that may ask the HTTP API, by their origins; `*` for all.
@@ -84,9 +93,12 @@ impl Options {
             dynamodb_port: 0,
             s3_port: 0,
             stage: "dev".to_owned(),
+            has_default_route: true,
             data: None,
             concurrency: 8,
+            throttles: false,
             timeout: Duration::from_secs(29),
+            time_scale: NonZeroU32::MIN,
             schedule: None,
             cors_origins: vec!["*".to_owned()],
             function: vec![function],
@@ -185,6 +197,7 @@ impl Stack {
         let pool = Arc::new(Pool::new(
             runtime::Function { command: options.function, environment, timeout: options.timeout },
             options.concurrency,
+            options.throttles,
             options.logs,
             options.faults.clone(),
         ));
@@ -195,8 +208,12 @@ impl Stack {
         };
         let (objects, mut tasks) =
             s3::serve(s3, &files, setup, clock.clone(), calls.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
-        let gateway =
-            Arc::new(Gateway::new(options.stage, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
+        let setup = gateway::Setup {
+            stage: options.stage,
+            has_default_route: options.has_default_route,
+            time_scale: options.time_scale,
+        };
+        let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
         tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
         if let Some(every) = options.schedule {

@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -49,14 +49,17 @@ pub enum Failure {
     Exited(String),
     #[error("the function did not answer in time, and was ended")]
     TimedOut,
+    #[error("the function has as many events as its concurrency allows")]
+    Throttled,
     #[error("the function could not be started: {0}")]
     NotStarted(#[from] io::Error),
 }
 
-/// As many processes as there are events at once, up to a limit; beyond it events wait.
+/// As many processes as there are events at once, up to a limit; beyond it events wait, or are refused.
 pub struct Pool {
     function: Function,
     logs: LogSink,
+    throttles: bool,
     places: Semaphore,
     /// The most recently used one is last, and is used first.
     idle: Mutex<Vec<Environment>>,
@@ -68,10 +71,11 @@ pub struct Pool {
 const PAUSES_BETWEEN_TRIES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
 impl Pool {
-    pub fn new(function: Function, concurrency: usize, logs: LogSink, faults: Faults) -> Self {
+    pub fn new(function: Function, concurrency: usize, throttles: bool, logs: LogSink, faults: Faults) -> Self {
         Self {
             function,
             logs,
+            throttles,
             places: Semaphore::new(concurrency),
             idle: Mutex::default(),
             processes: Arc::default(),
@@ -83,9 +87,21 @@ impl Pool {
     /// Gives the function an event and waits for its answer.
     ///
     /// # Errors
-    /// The function failed, for this event.
+    /// The function failed, for this event, or has too many of them.
     pub async fn invoke(&self, event: String) -> Result<Bytes, Failure> {
-        let _place = self.places.acquire().await.map_err(|_| Failure::Exited("the stack has stopped".to_owned()))?;
+        if self.throttles {
+            let place = self.places.try_acquire().map_err(|_| Failure::Throttled)?;
+            return self.run(event, place).await;
+        }
+        self.invoke_in_turn(event).await
+    }
+
+    async fn invoke_in_turn(&self, event: String) -> Result<Bytes, Failure> {
+        let place = self.places.acquire().await.map_err(|_| Failure::Exited("the stack has stopped".to_owned()))?;
+        self.run(event, place).await
+    }
+
+    async fn run(&self, event: String, _place: SemaphorePermit<'_>) -> Result<Bytes, Failure> {
         let mut environment = match self.take_idle() {
             Some(environment) => environment,
             None => {
@@ -105,13 +121,14 @@ impl Pool {
     }
 
     /// Gives the function an event that nobody waits for: it is tried again, twice, when the function fails. As Lambda
-    /// does with asynchronous invocations, but that the pauses are shorter.
+    /// does with asynchronous invocations, but that the pauses are shorter. It waits for its turn even where others are
+    /// refused.
     pub async fn invoke_in_background(&self, event: serde_json::Value) {
         let event = event.to_string();
         let times = 1 + u32::from(self.faults.strikes(|plan| plan.event_repeated));
         for _ in 0..times {
             for pause in PAUSES_BETWEEN_TRIES.into_iter().map(Some).chain([None]) {
-                let Err(failure) = self.invoke(event.clone()).await else { break };
+                let Err(failure) = self.invoke_in_turn(event.clone()).await else { break };
                 match pause {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => tracing::error!(%failure, "an event is given up"),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
@@ -157,6 +157,16 @@ async fn faulty(gateway: &Gateway) -> Option<Response> {
 /// What API Gateway says to whatever it does not know.
 pub fn forbidden() -> Response {
     refuse(StatusCode::FORBIDDEN, "ForbiddenException", json!({ "message": "Forbidden" }))
+}
+
+/// What API Gateway says to whoever has not signed. Who it is that has signed does not count here.
+pub fn unsigned() -> Response {
+    let told = json!({ "message": "Missing Authentication Token" });
+    refuse(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", told)
+}
+
+pub fn is_signed(headers: &HeaderMap) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
 }
 
 fn refuse(status: StatusCode, kind: &'static str, body: serde_json::Value) -> Response {

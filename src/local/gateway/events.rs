@@ -89,7 +89,7 @@ fn websocket(gateway: &Gateway, live: &Live, route_key: &str, event_type: &str) 
             "extendedRequestId": request_id,
             "requestTime": request_time(now),
             "messageDirection": "IN",
-            "stage": gateway.stage,
+            "stage": gateway.setup.stage,
             "connectedAt": live.connected_at.as_millis(),
             "requestTimeEpoch": now.as_millis(),
             "identity": { "sourceIp": live.identity.source_ip, "userAgent": live.identity.user_agent },

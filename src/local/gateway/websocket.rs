@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tungstenite::error::Error as SocketError;
 
-use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden};
+use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden, is_signed, unsigned};
 use super::events::{self, Ending};
 use super::{Gateway, IntegrationError, connection_id, request_id};
 use crate::routes::Route;
@@ -42,9 +42,10 @@ async fn request(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(gateway.stage.as_str()));
+    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(gateway.setup.stage.as_str()));
     match rest.and_then(|rest| rest.strip_prefix("/@connections/").map(|id| percent_decode_str(id).decode_utf8_lossy()))
     {
+        Some(_) if !is_signed(&parts.headers) => unsigned(),
         Some(id) => {
             gateway.calls.record_connections(&parts.method, &parts.headers);
             match to_bytes(body, MESSAGE_BYTES + 1).await {
@@ -161,8 +162,9 @@ struct Session {
 
 impl Session {
     async fn run(&self, mut socket: WebSocket, mut outgoing: mpsc::Receiver<Outgoing>) -> Ending {
-        let end_of_life = Instant::now() + LIFETIME;
-        let mut idle_until = Instant::now() + IDLE;
+        let idle = self.gateway.scaled(IDLE);
+        let end_of_life = Instant::now() + self.gateway.scaled(LIFETIME);
+        let mut idle_until = Instant::now() + idle;
         loop {
             tokio::select! {
                 received = socket.recv() => match received {
@@ -170,7 +172,7 @@ impl Session {
                         return Ending::abnormal();
                     }
                     Some(Ok(Message::Text(text))) => {
-                        idle_until = Instant::now() + IDLE;
+                        idle_until = Instant::now() + idle;
                         self.live.touch(self.gateway.clock.now());
                         self.dispatch(text.as_str().to_owned());
                     }
@@ -194,7 +196,7 @@ impl Session {
                 },
                 Some(what) = outgoing.recv() => match what {
                     Outgoing::Text(text) => {
-                        idle_until = Instant::now() + IDLE;
+                        idle_until = Instant::now() + idle;
                         self.live.touch(self.gateway.clock.now());
                         tokio::select! {
                             sent = socket.send(Message::Text(text.into())) => if sent.is_err() {
@@ -216,7 +218,10 @@ impl Session {
     fn dispatch(&self, body: String) {
         let (gateway, live) = (Arc::clone(&self.gateway), Arc::clone(&self.live));
         tokio::spawn(async move {
-            let route = selected(&body);
+            let Some(route) = selected(&body).or(gateway.setup.has_default_route.then_some(Route::Default)) else {
+                live.send(Outgoing::Text(told("Forbidden", &live.id)));
+                return;
+            };
             let answer = match gateway.integrate(&events::message(&gateway, &live, route.key(), &body)).await {
                 Ok(answer) if answer["statusCode"].is_u64() => {
                     let body = answer["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
@@ -232,11 +237,10 @@ impl Session {
     }
 }
 
-/// `$request.body.action`: the route of exactly that key, or `$default`.
-fn selected(body: &str) -> Route {
+/// `$request.body.action`: the route of exactly that key.
+fn selected(body: &str) -> Option<Route> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let key = body["action"].as_str().and_then(Route::of_key);
-    key.filter(|route| route.is_websocket()).unwrap_or(Route::Default)
+    body["action"].as_str().and_then(Route::of_key).filter(|route| route.is_websocket())
 }
 
 /// What API Gateway itself tells a client, with its very spacing.

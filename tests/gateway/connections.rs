@@ -1,0 +1,231 @@
+//! `@connections`: what can be done with a connection from outside.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use aws_sdk_apigatewaymanagement::Config;
+use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
+use aws_sdk_apigatewaymanagement::error::SdkError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use serde_json::json;
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Plan};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::support::{World, accepted, request, said};
+
+const KB: usize = 1024;
+
+/// The status and the error's type of what is refused.
+fn refusal<T: Debug, E: Debug>(outcome: Result<T, SdkError<E, HttpResponse>>) -> (u16, String) {
+    let refused = outcome.expect_err("it is not refused");
+    let response = refused.raw_response().expect("there is no answer");
+    (response.status().as_u16(), response.headers().get("x-amzn-errortype").unwrap_or_default().to_owned())
+}
+
+fn gone() -> (u16, String) {
+    (410, "GoneException".to_owned())
+}
+
+impl World {
+    async fn posts(&self, id: &str, body: &[u8]) -> Result<(), (u16, String)> {
+        let post = self.connections().post_to_connection().connection_id(id).data(body.to_vec().into());
+        post.send().await.map(drop).map_err(|error| refusal::<(), _>(Err(error)))
+    }
+}
+
+/// API Gateway developer guide, "Use @connections commands in your backend service". An SDK percent-encodes the id.
+#[tokio::test]
+async fn what_is_posted_is_heard_as_it_is() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    let mut other = world.connect().await;
+
+    world.posts(&client.id, "tea ☕".as_bytes()).await.unwrap();
+
+    assert_eq!(client.hears().await, "tea ☕");
+    assert_eq!(other.pings().await, None);
+}
+
+/// AWS Knowledge Center, "How do I troubleshoot 410 GoneException errors with API Gateway WebSocket APIs?"
+#[tokio::test]
+async fn a_post_before_connect_has_returned_is_answered_410() {
+    let mut world = World::start().await;
+    let handshake = world.opens("", &[]);
+    let connect = world.invoked().await;
+    let id = connect.context("connectionId").as_str().unwrap().to_owned();
+
+    assert_eq!(world.posts(&id, b"early").await, Err(gone()));
+
+    connect.answers(accepted());
+    let (mut client, _) = handshake.await.unwrap().unwrap();
+    world.posts(&id, b"in time").await.unwrap();
+    assert_eq!(client.hears().await, "in time");
+}
+
+/// API Gateway Management API reference, "PostToConnection": 413.
+#[tokio::test]
+async fn a_post_of_128_kb_is_delivered_and_a_longer_one_is_answered_413() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    world.posts(&client.id, &vec![b'x'; 128 * KB]).await.unwrap();
+    assert_eq!(client.hears().await.len(), 128 * KB);
+
+    let (status, kind) = world.posts(&client.id, &vec![b'x'; 128 * KB + 1]).await.unwrap_err();
+    assert_eq!((status, kind.as_str()), (413, "PayloadTooLargeException"));
+    assert_eq!(client.pings().await, None);
+}
+
+/// API Gateway Management API reference, "GetConnection".
+#[tokio::test]
+async fn a_connection_tells_who_it_is_and_since_when_and_when_it_was_active() {
+    let mut world = World::start().await;
+    let handshake = world.opens("", &[("user-agent", "probe/1")]);
+    let connect = world.invoked().await;
+    let id = connect.context("connectionId").as_str().unwrap().to_owned();
+    let connected_at = connect.context("connectedAt").as_i64().unwrap();
+    connect.answers(accepted());
+    let (mut client, _) = handshake.await.unwrap().unwrap();
+    world.stack().clock().advance(Duration::from_secs(60));
+    client.asks_for("ping").await;
+    world.invoked().await.answers(accepted());
+
+    let known = world.connections().get_connection().connection_id(&id).send().await.unwrap();
+    assert_eq!(known.connected_at().unwrap().to_millis().unwrap(), connected_at);
+    assert!(known.last_active_at().unwrap().to_millis().unwrap() >= connected_at + 60_000);
+    let identity = known.identity().unwrap();
+    assert_eq!((identity.source_ip(), identity.user_agent()), (Some("127.0.0.1"), Some("probe/1")));
+
+    let id = id.replace('=', "%3D");
+    let url = format!("{}/@connections/{id}", world.urls().connections);
+    let known = request("GET", &url, &[SIGNED], b"").await;
+    let known: serde_json::Value = serde_json::from_slice(&known.body).unwrap();
+    assert!(OffsetDateTime::parse(known["connectedAt"].as_str().unwrap(), &Rfc3339).is_ok(), "{known}");
+}
+
+/// Enough of a signature to be let in here.
+const SIGNED: (&str, &str) =
+    ("authorization", "AWS4-HMAC-SHA256 Credential=test/20240219/us-east-1/execute-api/aws4_request");
+
+/// API Gateway Management API reference, "DeleteConnection"; our notes.
+#[tokio::test]
+async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_function_hears() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    let url = format!("{}/@connections/{}", world.urls().connections, client.id.replace('=', "%3D"));
+    assert_eq!(request("DELETE", &url, &[SIGNED], b"").await.status, 204);
+
+    assert_eq!(client.is_closed().await.0, 1000);
+    let gone = world.invoked().await;
+    assert_eq!(gone.context("connectionId"), &client.id);
+    assert_eq!((gone.context("eventType"), gone.context("disconnectStatusCode")), (&json!("DISCONNECT"), &json!(1000)));
+    assert_eq!(gone.context("disconnectReason"), "Connection Closed Normally");
+}
+
+/// API Gateway Management API reference: `GoneException`.
+#[tokio::test]
+async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
+    let mut world = World::start().await;
+    let client = world.connect().await;
+    let left = client.id.clone();
+    client.closes(None).await;
+    world.invoked().await.answers(accepted());
+    let mut deleted = world.connect().await;
+    world.connections().delete_connection().connection_id(&deleted.id).send().await.unwrap();
+    deleted.is_closed().await;
+
+    for id in [&left, &deleted.id, "L0SM9cOFvHcCIhw=", "nonsense"] {
+        assert_eq!(world.posts(id, b"hello?").await, Err(gone()), "{id}");
+        assert_eq!(refusal(world.connections().get_connection().connection_id(id).send().await), gone(), "{id}");
+        assert_eq!(refusal(world.connections().delete_connection().connection_id(id).send().await), gone(), "{id}");
+    }
+}
+
+/// API Gateway Management API reference, "PostToConnection": `LimitExceededException`.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
+    let mut world = World::start().await;
+    let slow = world.connect().await;
+    let frame = vec![b'x'; 32 * KB];
+
+    let refused = loop {
+        if let Err(refused) = world.posts(&slow.id, &frame).await {
+            break refused;
+        }
+    };
+
+    assert_eq!(refused, (429, "LimitExceededException".to_owned()));
+    let mut other = world.connect().await;
+    world.posts(&other.id, b"not for you").await.unwrap();
+    assert_eq!(other.hears().await, "not for you");
+}
+
+/// API Gateway developer guide, "Use @connections commands in your backend service".
+#[tokio::test]
+async fn another_stage_is_answered_403() {
+    let mut world = World::start().await;
+    let client = world.connect().await;
+    let elsewhere = world.connections_at(&world.urls().connections.replace("/dev", "/prod"));
+
+    let posted = elsewhere.post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send().await;
+
+    assert_eq!(refusal(posted), (403, "ForbiddenException".to_owned()));
+}
+
+/// API Gateway developer guide, "Use @connections commands in your backend service": signed.
+#[tokio::test]
+async fn a_request_that_nobody_has_signed_is_answered_403() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    let url = format!("{}/@connections/{}", world.urls().connections, client.id.replace('=', "%3D"));
+
+    for method in ["POST", "GET", "DELETE"] {
+        let refused = request(method, &url, &[], b"").await;
+        assert_eq!(refused.status, 403, "{method}");
+        assert_eq!(refused.header("x-amzn-errortype"), Some("MissingAuthenticationTokenException"), "{method}");
+    }
+    assert_eq!(client.pings().await, None);
+}
+
+/// Our notes: a peer that has just died.
+#[tokio::test]
+async fn a_post_can_hang_and_delays_nothing_else() {
+    let faults = Faults::default();
+    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let dead = world.connect().await;
+    let mut other = world.connect().await;
+
+    faults.follow(Plan { post_hanging: 1000, ..Plan::default() });
+    let patience = TimeoutConfig::builder().operation_timeout(Duration::from_secs(1)).build();
+    let post = world.connections().post_to_connection().connection_id(&dead.id).data(b"x".to_vec().into());
+    let post = post.customize().config_override(Config::builder().timeout_config(patience)).send();
+    let meanwhile = async {
+        other.asks_for("ping").await;
+        world.invoked().await.answers(said("pong"));
+        other.hears().await
+    };
+
+    let (posted, heard) = tokio::join!(post, meanwhile);
+
+    assert_eq!(heard, "pong");
+    assert!(matches!(posted, Err(SdkError::TimeoutError(_))), "{posted:?}");
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_410_can_be_wrong() {
+    let faults = Faults::default();
+    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let mut client = world.connect().await;
+
+    faults.follow(Plan { post_gone: 1000, ..Plan::default() });
+    assert_eq!(world.posts(&client.id, b"x").await, Err(gone()));
+    faults.follow(Plan::default());
+
+    assert_eq!(client.pings().await, None);
+    world.posts(&client.id, b"still there").await.unwrap();
+    assert_eq!(client.hears().await, "still there");
+}

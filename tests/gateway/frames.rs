@@ -1,0 +1,345 @@
+//! The events of a WebSocket, the routes they take, and the answers.
+
+use serde_json::{Value, json};
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Plan};
+
+use crate::support::{World, accepted, said};
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// What is in every event's `requestContext`, in alphabetical order.
+const CONTEXT: [&str; 13] = [
+    "apiId",
+    "connectedAt",
+    "connectionId",
+    "domainName",
+    "eventType",
+    "extendedRequestId",
+    "identity",
+    "messageDirection",
+    "requestId",
+    "requestTime",
+    "requestTimeEpoch",
+    "routeKey",
+    "stage",
+];
+
+fn context_and(more: &[&'static str]) -> Vec<&'static str> {
+    let mut names = [&CONTEXT, more].concat();
+    names.sort_unstable();
+    names
+}
+
+/// API Gateway developer guide, "WebSocket API mapping template reference"; our notes.
+#[tokio::test]
+async fn every_event_tells_of_its_connection_in_the_request_context() {
+    let mut world = World::start().await;
+    let before = world.stack().clock().now().as_millis();
+    let handshake = world.opens("", &[("user-agent", "probe/1")]);
+    let connect = world.invoked().await;
+    let context = connect.event["requestContext"].clone();
+    connect.answers(accepted());
+    let (mut client, _) = handshake.await.unwrap().unwrap();
+
+    assert_eq!((&context["eventType"], &context["routeKey"]), (&json!("CONNECT"), &json!("$connect")));
+    assert_eq!((&context["stage"], &context["messageDirection"]), (&json!("dev"), &json!("IN")));
+    assert_eq!(context["identity"], json!({ "sourceIp": "127.0.0.1", "userAgent": "probe/1" }));
+    for name in ["apiId", "domainName", "requestId", "extendedRequestId"] {
+        assert!(context[name].as_str().is_some_and(|value| !value.is_empty()), "{name}");
+    }
+    let epoch = context["requestTimeEpoch"].as_i64().unwrap();
+    assert!((before..=world.stack().clock().now().as_millis()).contains(&epoch));
+    assert!((before..=epoch).contains(&context["connectedAt"].as_i64().unwrap()));
+
+    client.sends("hello").await;
+    let message = world.invoked().await;
+    for name in ["connectionId", "connectedAt", "identity", "stage", "apiId", "domainName"] {
+        assert_eq!(message.context(name), &context[name], "{name}");
+    }
+    assert_ne!(message.context("requestId"), &context["requestId"]);
+}
+
+/// API Gateway developer guide, "WebSocket API mapping template reference": `$context.requestTime`.
+#[tokio::test]
+async fn the_time_of_a_request_is_in_the_common_log_format() {
+    let mut world = World::start().await;
+    let _handshake = world.opens("", &[]);
+    let connect = world.invoked().await;
+
+    let epoch = connect.context("requestTimeEpoch").as_i64().unwrap() / 1000;
+    let then = time::OffsetDateTime::from_unix_timestamp(epoch).unwrap();
+    let month = &then.month().to_string()[..3];
+    let (day, year, hour, minute, second) = (then.day(), then.year(), then.hour(), then.minute(), then.second());
+    let expected = format!("{day:02}/{month}/{year}:{hour:02}:{minute:02}:{second:02} +0000");
+    assert_eq!(connect.context("requestTime"), &expected);
+}
+
+/// Our notes: `L0SM9cOFvHcCIhw=`.
+#[tokio::test]
+async fn a_connection_id_is_16_characters_of_base64_that_end_in_an_equals_sign() {
+    let mut world = World::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let id = world.connect().await.id;
+        world.invoked().await.answers(accepted());
+        assert!(id.len() == 16 && id.ends_with('=') && !id.ends_with("=="), "{id}");
+        assert!(id[..15].bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_+/".contains(&letter)), "{id}");
+        assert!(!ids.contains(&id));
+        ids.push(id);
+    }
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_connect_event_has_headers_and_no_body_and_no_message_id() {
+    let mut world = World::start().await;
+    let _handshake = world.opens("", &[("x-twice", "one"), ("x-twice", "two")]);
+    let connect = world.invoked().await;
+
+    assert_eq!(keys(&connect.event), ["headers", "isBase64Encoded", "multiValueHeaders", "requestContext"]);
+    assert_eq!(keys(&connect.event["requestContext"]), CONTEXT);
+    assert_eq!(connect.event["headers"]["X-Twice"], "two");
+    assert_eq!(connect.event["multiValueHeaders"]["X-Twice"], json!(["one", "two"]));
+    assert_eq!(connect.event["isBase64Encoded"], false);
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_connect_event_has_a_query_only_if_there_is_one() {
+    let mut world = World::start().await;
+    for (query, single, multi) in [
+        ("", Value::Null, Value::Null),
+        ("?", Value::Null, Value::Null),
+        ("?a=1&b=2", json!({ "a": "1", "b": "2" }), json!({ "a": ["1"], "b": ["2"] })),
+        ("?a=1&a=2", json!({ "a": "2" }), json!({ "a": ["1", "2"] })),
+        (
+            "?name=%E2%98%95+tea&none",
+            json!({ "name": "☕ tea", "none": "" }),
+            json!({ "name": ["☕ tea"], "none": [""] }),
+        ),
+    ] {
+        let _handshake = world.opens(query, &[]);
+        let connect = world.invoked().await;
+        assert_eq!(connect.event["queryStringParameters"], single, "{query}");
+        assert_eq!(connect.event["multiValueQueryStringParameters"], multi, "{query}");
+        connect.answers(json!({ "statusCode": 403 }));
+    }
+}
+
+/// Our notes. The names that clients usually send, as they usually spell them.
+#[tokio::test]
+async fn header_names_keep_their_case_in_a_connect_event() {
+    let mut world = World::start().await;
+    let _handshake = world.opens("", &[("authorization", "Bearer x"), ("origin", "https://a.example")]);
+    let connect = world.invoked().await;
+
+    for name in ["Authorization", "Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version"] {
+        assert!(connect.event["headers"][name].is_string(), "{name} is missing in {}", connect.event["headers"]);
+    }
+}
+
+/// API Gateway developer guide, "Invoke your backend integration with $default and custom routes"; our notes.
+#[tokio::test]
+async fn a_message_event_has_a_body_and_neither_headers_nor_query() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.sends(r#"{"action":"ping", "x": 1}"#).await;
+    let message = world.invoked().await;
+
+    assert_eq!(keys(&message.event), ["body", "isBase64Encoded", "requestContext"]);
+    assert_eq!(keys(&message.event["requestContext"]), context_and(&["messageId"]));
+    assert_eq!(message.event["body"], r#"{"action":"ping", "x": 1}"#);
+    assert_eq!(message.event["isBase64Encoded"], false);
+    assert_eq!((message.context("eventType"), message.context("routeKey")), (&json!("MESSAGE"), &json!("ping")));
+    assert!(message.context("messageId").as_str().is_some_and(|id| !id.is_empty()));
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_disconnect_event_tells_why() {
+    let mut world = World::start().await;
+    for (said, code, reason) in [
+        (None, 1005, "Client-side close frame status not set"),
+        (Some((1000, "")), 1000, ""),
+        (Some((4001, "enough")), 4001, "enough"),
+    ] {
+        let client = world.connect().await;
+        client.closes(said).await;
+        let gone = world.invoked().await;
+        assert_eq!(keys(&gone.event), ["isBase64Encoded", "requestContext"]);
+        assert_eq!(keys(&gone.event["requestContext"]), context_and(&["disconnectReason", "disconnectStatusCode"]));
+        assert_eq!(
+            (gone.context("eventType"), gone.context("routeKey")),
+            (&json!("DISCONNECT"), &json!("$disconnect"))
+        );
+        assert_eq!(
+            (gone.context("disconnectStatusCode"), gone.context("disconnectReason")),
+            (&json!(code), &json!(reason))
+        );
+        gone.answers(accepted());
+    }
+}
+
+/// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes": best effort.
+#[tokio::test]
+async fn a_disconnect_event_may_never_come() {
+    let faults = Faults::default();
+    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let client = world.connect().await;
+
+    faults.follow(Plan { disconnect_lost: 1000, ..Plan::default() });
+    client.closes(None).await;
+
+    let _other = world.connect().await;
+    world.has_invoked_nothing_else();
+}
+
+/// API Gateway developer guide, "About WebSocket APIs in API Gateway"; our notes.
+#[tokio::test]
+async fn frames_of_a_connection_are_handled_at_once_and_answered_in_any_order() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.sends("one").await;
+    let one = world.invoked().await;
+    client.sends("two").await;
+    let two = world.invoked().await;
+    assert_ne!(one.process, two.process);
+    two.answers(said("to two"));
+    assert_eq!(client.hears().await, "to two");
+    one.answers(said("to one"));
+    assert_eq!(client.hears().await, "to one");
+}
+
+/// API Gateway developer guide, "Invoke your backend integration with $default and custom routes".
+#[tokio::test]
+async fn a_frame_takes_the_route_that_its_action_names() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    for action in ["sendMessage", "joinRoom"] {
+        client.asks_for(action).await;
+        let message = world.invoked().await;
+        assert_eq!(message.context("routeKey"), action);
+        message.answers(accepted());
+    }
+}
+
+/// API Gateway developer guide, "Invoke your backend integration with $default and custom routes".
+#[tokio::test]
+async fn what_names_no_route_takes_the_default_one() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    for frame in [
+        "no JSON",
+        "",
+        "[]",
+        "7",
+        "{}",
+        r#"{"action":7}"#,
+        r#"{"action":"unheardOf"}"#,
+        r#"{"action":"sendmessage"}"#,
+        r#"{"action":"GET /health"}"#,
+    ] {
+        client.sends(frame).await;
+        let message = world.invoked().await;
+        assert_eq!((message.context("routeKey"), &message.event["body"]), (&json!("$default"), &json!(frame)));
+        message.answers(accepted());
+    }
+}
+
+/// Our notes.
+#[tokio::test]
+async fn what_names_no_route_is_forbidden_where_there_is_no_default_one_and_the_connection_stays() {
+    let mut world = World::with(|options| Options { has_default_route: false, ..options }).await;
+    let mut client = world.connect().await;
+    for frame in ["no JSON", "{}", r#"{"action":"unheardOf"}"#] {
+        client.sends(frame).await;
+        let told = r#"{"message": "Forbidden", "connectionId":"...", "requestId":"..."}"#;
+        assert_eq!(client.is_told().await, told);
+    }
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("pong"));
+    assert_eq!(client.hears().await, "pong");
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_client_can_name_connect_and_disconnect_and_it_is_a_message() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    for action in ["$connect", "$disconnect"] {
+        client.asks_for(action).await;
+        let message = world.invoked().await;
+        assert_eq!((message.context("routeKey"), message.context("eventType")), (&json!(action), &json!("MESSAGE")));
+        message.answers(said("not heard: the route has no response"));
+    }
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("heard"));
+    assert_eq!(client.hears().await, "heard");
+}
+
+/// API Gateway developer guide, "Set up route responses for WebSocket APIs in API Gateway".
+#[tokio::test]
+async fn the_body_of_an_answer_goes_to_the_sender_of_a_route_that_has_a_response() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    let mut other = world.connect().await;
+
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("an answer, as it is"));
+    assert_eq!(client.hears().await, "an answer, as it is");
+
+    client.asks_for("ping").await;
+    world.invoked().await.answers(json!({ "statusCode": 500, "body": "of any status" }));
+    assert_eq!(client.hears().await, "of any status");
+
+    client.asks_for("ping").await;
+    world.invoked().await.answers(accepted());
+    assert_eq!(client.pings().await, None, "what has no body is not heard");
+    assert_eq!(other.pings().await, None, "the others hear nothing");
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_function_that_fails_on_a_message_is_told_of_and_the_connection_stays() {
+    let told = r#"{"message": "Internal server error", "connectionId":"...", "requestId":"..."}"#;
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.asks_for("ping").await;
+    world.invoked().await.fails();
+    assert_eq!(client.is_told().await, told);
+
+    client.asks_for("ping").await;
+    world.invoked().await.crashes();
+    assert_eq!(client.is_told().await, told);
+
+    client.asks_for("ping").await;
+    world.invoked().await.answers_with_text("no JSON");
+    assert_eq!(client.is_told().await, told);
+
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("it is open"));
+    assert_eq!(client.hears().await, "it is open");
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_message_beyond_the_functions_concurrency_is_told_of_and_the_connection_stays() {
+    let mut world = World::with(|options| Options { concurrency: 1, throttles: true, ..options }).await;
+    let mut client = world.connect().await;
+
+    client.asks_for("ping").await;
+    let first = world.invoked().await;
+    client.asks_for("ping").await;
+    let told = r#"{"message": "Internal server error", "connectionId":"...", "requestId":"..."}"#;
+    assert_eq!(client.is_told().await, told);
+
+    first.answers(said("to the first"));
+    assert_eq!(client.hears().await, "to the first");
+    world.has_invoked_nothing_else();
+}

@@ -1,0 +1,103 @@
+//! How a WebSocket is opened, or not.
+
+use serde_json::json;
+
+use crate::support::{World, accepted, request};
+
+/// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes".
+#[tokio::test]
+async fn a_handshake_waits_until_connect_is_answered() {
+    let mut world = World::start().await;
+    let handshake = world.opens("", &[]);
+
+    let connect = world.invoked().await;
+    assert_eq!(world.stack().open_connections(), [""; 0]);
+    assert!(!handshake.is_finished());
+    connect.answers(accepted());
+
+    let _client = handshake.await.unwrap().unwrap();
+    assert_eq!(world.stack().open_connections().len(), 1);
+}
+
+/// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes".
+#[tokio::test]
+async fn every_status_from_200_to_299_accepts_a_connection() {
+    let mut world = World::start().await;
+    let mut clients = Vec::new();
+    for status in [200, 201, 204, 299] {
+        let handshake = world.opens("", &[]);
+        world.invoked().await.answers(json!({ "statusCode": status }));
+        clients.push(handshake.await.unwrap().unwrap_or_else(|_| panic!("{status} refuses it")));
+    }
+    assert_eq!(world.stack().open_connections().len(), clients.len());
+}
+
+/// Our notes.
+#[tokio::test]
+async fn every_other_status_is_the_handshakes() {
+    let mut world = World::start().await;
+    for status in [302, 400, 401, 403, 429, 500, 503] {
+        let handshake = world.opens("", &[]);
+        world.invoked().await.answers(json!({ "statusCode": status, "body": "no" }));
+        assert_eq!(handshake.await.unwrap().err(), Some(status));
+    }
+    assert!(world.stack().open_connections().is_empty());
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_handshake_on_which_the_function_fails_ends_with_502() {
+    let mut world = World::start().await;
+
+    let handshake = world.opens("", &[]);
+    world.invoked().await.fails();
+    assert_eq!(handshake.await.unwrap().err(), Some(502));
+
+    let handshake = world.opens("", &[]);
+    world.invoked().await.crashes();
+    assert_eq!(handshake.await.unwrap().err(), Some(502));
+
+    let handshake = world.opens("", &[]);
+    world.invoked().await.answers_with_text("no JSON");
+    assert_eq!(handshake.await.unwrap().err(), Some(502));
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_get_that_is_no_upgrade_is_answered_426() {
+    let mut world = World::start().await;
+    let url = world.urls().websocket.replace("ws://", "http://");
+
+    assert_eq!(request("GET", &url, &[], b"").await.status, 426);
+
+    world.has_invoked_nothing_else();
+}
+
+/// API Gateway developer guide, "Set up a $connect route that requires a WebSocket subprotocol".
+#[tokio::test]
+async fn a_subprotocol_is_echoed_only_if_connect_echoes_it() {
+    let mut world = World::start().await;
+    let offer = [("sec-websocket-protocol", "chat, superchat")];
+
+    let handshake = world.opens("", &offer);
+    let connect = world.invoked().await;
+    assert_eq!(connect.event["headers"]["Sec-WebSocket-Protocol"], "chat, superchat");
+    connect.answers(json!({ "statusCode": 200, "headers": { "Sec-WebSocket-Protocol": "superchat" } }));
+    let (_client, headers) = handshake.await.unwrap().unwrap();
+    assert_eq!(headers["sec-websocket-protocol"], "superchat");
+
+    // A client of WebSockets gives up then, as browsers do: so it is asked for without one.
+    let url = world.urls().websocket.replace("ws://", "http://");
+    let asked = tokio::spawn(async move { request("GET", &url, &UPGRADE, b"").await });
+    world.invoked().await.answers(accepted());
+    let answer = asked.await.unwrap();
+    assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, None));
+}
+
+const UPGRADE: [(&str, &str); 5] = [
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("sec-websocket-protocol", "chat"),
+];

@@ -1,0 +1,220 @@
+//! The HTTP API: the events of payload format 2.0, and what comes of the answers.
+
+use serde_json::{Value, json};
+use switchboard::local::Options;
+
+use crate::support::{World, accepted, request, said};
+
+const ROOM: (&str, &str) = ("GET", "/rooms/tea");
+
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs": payload format version 2.0.
+#[tokio::test]
+async fn a_request_becomes_an_event_of_payload_format_2() {
+    let mut world = World::start().await;
+    let before = world.stack().clock().now().as_millis();
+
+    let path = "/rooms/tea%20time/invites?a=1&b=%E2%98%95";
+    let headers = [("user-agent", "probe/1"), ("content-type", "application/json")].as_slice();
+    let (mut event, _) = world.serves(("POST", path), headers, br#"{"x":1}"#, accepted()).await;
+
+    let context = event["requestContext"].take();
+    for name in ["host", "content-length"] {
+        event["headers"].as_object_mut().unwrap().remove(name);
+    }
+    assert_eq!(
+        event,
+        json!({
+            "version": "2.0",
+            "routeKey": "POST /rooms/{roomId}/invites",
+            "rawPath": "/rooms/tea%20time/invites",
+            "rawQueryString": "a=1&b=%E2%98%95",
+            "headers": { "user-agent": "probe/1", "content-type": "application/json" },
+            "queryStringParameters": { "a": "1", "b": "☕" },
+            "pathParameters": { "roomId": "tea time" },
+            "body": r#"{"x":1}"#,
+            "isBase64Encoded": false,
+            "requestContext": null,
+        })
+    );
+    let http = json!({
+        "method": "POST",
+        "path": "/rooms/tea%20time/invites",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "probe/1",
+    });
+    assert_eq!(context["http"], http);
+    assert_eq!((&context["routeKey"], &context["stage"]), (&event["routeKey"], &json!("$default")));
+    for name in ["apiId", "domainName", "requestId"] {
+        assert!(context[name].as_str().is_some_and(|value| !value.is_empty()), "{name}");
+    }
+    assert!((before..=world.stack().clock().now().as_millis()).contains(&context["timeEpoch"].as_i64().unwrap()));
+    let time = context["time"].as_str().unwrap();
+    assert!(time.len() == "19/Feb/2024:07:11:42 +0000".len() && time.ends_with(" +0000"), "{time}");
+    assert_eq!(context["authorizer"], Value::Null);
+}
+
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+#[tokio::test]
+async fn header_names_are_in_lower_case_and_repeated_values_are_joined_by_commas() {
+    let mut world = World::start().await;
+    let headers = [("X-Twice", "one"), ("X-Twice", "two"), ("X-Once", "three")].as_slice();
+
+    let (event, _) = world.serves(ROOM, headers, b"", accepted()).await;
+
+    assert_eq!((&event["headers"]["x-twice"], &event["headers"]["x-once"]), (&json!("one,two"), &json!("three")));
+    assert_eq!(event["headers"]["X-Twice"], Value::Null);
+}
+
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+#[tokio::test]
+async fn cookies_have_a_place_of_their_own() {
+    let mut world = World::start().await;
+
+    let (event, _) = world.serves(ROOM, &[("cookie", "a=1; b=2")], b"", accepted()).await;
+
+    assert_eq!((&event["cookies"], &event["headers"]["cookie"]), (&json!(["a=1", "b=2"]), &Value::Null));
+}
+
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+#[tokio::test]
+async fn repeated_query_parameters_are_joined_by_commas() {
+    let mut world = World::start().await;
+
+    let (event, _) = world.serves(("GET", "/rooms?a=1&a=2&b"), &[], b"", accepted()).await;
+
+    assert_eq!(event["queryStringParameters"], json!({ "a": "1,2", "b": "" }));
+}
+
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+#[tokio::test]
+async fn what_a_request_does_not_have_is_not_in_its_event() {
+    let mut world = World::start().await;
+
+    let (event, _) = world.serves(("GET", "/rooms"), &[], b"", accepted()).await;
+
+    for name in ["body", "cookies", "queryStringParameters", "pathParameters"] {
+        assert!(event.get(name).is_none(), "{name} is in {event}");
+    }
+    assert_eq!((&event["rawQueryString"], &event["isBase64Encoded"]), (&json!(""), &json!(false)));
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_body_that_is_no_text_by_its_content_type_is_in_base64() {
+    let mut world = World::start().await;
+    let kinds: [(&'static [(&str, &str)], bool); 6] = [
+        (&[("content-type", "application/octet-stream")], true),
+        (&[("content-type", "image/png")], true),
+        (&[("content-type", "text/plain; charset=utf-8")], false),
+        (&[("content-type", "application/json")], false),
+        (&[("content-type", "application/xml")], false),
+        (&[("content-type", "application/javascript")], false),
+    ];
+    for (headers, is_base64) in kinds {
+        let (event, _) = world.serves(("POST", "/rooms"), headers, b"tea", accepted()).await;
+        let body = if is_base64 { "dGVh" } else { "tea" };
+        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!(body), &json!(is_base64)), "{headers:?}");
+    }
+}
+
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs": response format.
+#[tokio::test]
+async fn an_answer_becomes_the_response() {
+    let mut world = World::start().await;
+
+    let answer = json!({
+        "statusCode": 201,
+        "headers": { "Content-Type": "text/plain", "X-Number": 7 },
+        "cookies": ["a=1; Secure", "b=2"],
+        "body": "tea",
+    });
+    let (_, response) = world.serves(ROOM, &[], b"", answer).await;
+    assert_eq!((response.status, response.text()), (201, "tea"));
+    assert_eq!((response.header("content-type"), response.header("x-number")), (Some("text/plain"), Some("7")));
+    assert_eq!(response.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1; Secure", "b=2"]);
+
+    let in_base64 = json!({ "statusCode": 200, "body": "AP8=", "isBase64Encoded": true });
+    let (_, response) = world.serves(ROOM, &[], b"", in_base64).await;
+    assert_eq!(&response.body[..], [0, 255]);
+}
+
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs": response format.
+#[tokio::test]
+async fn an_answer_without_a_status_is_the_body_itself() {
+    let mut world = World::start().await;
+
+    let (_, response) = world.serves(ROOM, &[], b"", json!({ "tea": "hot" })).await;
+
+    assert_eq!((response.status, response.text()), (200, r#"{"tea":"hot"}"#));
+    assert_eq!(response.header("content-type"), Some("application/json"));
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_request_that_has_no_route_is_answered_404_by_the_gateway() {
+    let mut world = World::start().await;
+    for (method, path) in
+        [("GET", "/"), ("GET", "/nowhere"), ("PUT", "/rooms"), ("GET", "/rooms/"), ("GET", "/rooms/a/b")]
+    {
+        let answer = request(method, &format!("{}{path}", world.urls().http), &[], b"").await;
+        assert_eq!((answer.status, answer.text()), (404, r#"{"message":"Not Found"}"#), "{method} {path}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    world.has_invoked_nothing_else();
+}
+
+/// Our notes.
+#[tokio::test]
+async fn a_request_on_which_the_function_fails_is_answered_500() {
+    let mut world = World::start().await;
+    let ends: [fn(crate::support::Invocation); 4] = [
+        |invocation| invocation.fails(),
+        |invocation| invocation.crashes(),
+        |invocation| invocation.answers_with_text("no JSON"),
+        |invocation| invocation.answers(json!({ "statusCode": 7 })),
+    ];
+    for end in ends {
+        let url = format!("{}/health", world.urls().http);
+        let asked = tokio::spawn(async move { request("GET", &url, &[], b"").await });
+        end(world.invoked().await);
+        let answer = asked.await.unwrap();
+        assert_eq!((answer.status, answer.text()), (500, r#"{"message":"Internal Server Error"}"#));
+    }
+}
+
+const PREFLIGHT: [(&str, &str); 3] = [
+    ("origin", "https://a.example"),
+    ("access-control-request-method", "POST"),
+    ("access-control-request-headers", "content-type"),
+];
+
+/// API Gateway developer guide, "Configure CORS for HTTP APIs in API Gateway".
+#[tokio::test]
+async fn preflights_are_answered_by_the_gateway() {
+    let mut world = World::start().await;
+
+    let answer = request("OPTIONS", &format!("{}/rooms", world.urls().http), &PREFLIGHT, b"").await;
+
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (204, Some("*")));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(answer.header("access-control-allow-headers").unwrap().contains("content-type"));
+    world.has_invoked_nothing_else();
+}
+
+/// API Gateway developer guide, "Configure CORS for HTTP APIs in API Gateway".
+#[tokio::test]
+async fn cors_headers_are_the_gateways_and_not_the_functions() {
+    let origins = vec!["https://a.example".to_owned()];
+    let mut world = World::with(|options| Options { cors_origins: origins, ..options }).await;
+    let mut answer = said("tea");
+    answer["headers"] = json!({ "Access-Control-Allow-Origin": "https://b.example", "Access-Control-Max-Age": "1" });
+
+    let asked: &'static [_] = &[("origin", "https://a.example")];
+    let (_, response) = world.serves(ROOM, asked, b"", answer.clone()).await;
+    assert_eq!(response.header("access-control-allow-origin"), Some("https://a.example"));
+    assert_eq!(response.header("access-control-max-age"), None);
+
+    let (_, response) = world.serves(ROOM, &[("origin", "https://b.example")], b"", answer).await;
+    assert_eq!((response.text(), response.header("access-control-allow-origin")), ("tea", None));
+}

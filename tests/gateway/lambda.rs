@@ -1,0 +1,179 @@
+//! Lambda: what a function process sees of its Runtime API, and when it is called again.
+
+use std::time::Duration;
+
+use serde_json::json;
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Plan};
+
+use crate::support::{World, accepted, said};
+
+/// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": next invocation.
+#[tokio::test]
+async fn an_event_comes_with_its_id_deadline_function_and_trace() {
+    let mut world = World::with(|options| Options { timeout: Duration::from_secs(7), ..options }).await;
+    let before = world.stack().clock().now().as_millis();
+    let _handshake = world.opens("", &[]);
+    let connect = world.invoked().await;
+    let after = world.stack().clock().now().as_millis();
+
+    let header = |name: &str| {
+        let found = connect.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("{name} is missing in {:?}", connect.headers))
+    };
+    assert_eq!(header("Lambda-Runtime-Aws-Request-Id").len(), 36);
+    let deadline: i64 = header("Lambda-Runtime-Deadline-Ms").parse().unwrap();
+    assert!((before + 7_000..=after + 7_000).contains(&deadline));
+    assert!(header("Lambda-Runtime-Invoked-Function-Arn").starts_with("arn:aws:lambda:"));
+    assert!(header("Lambda-Runtime-Trace-Id").starts_with("Root="));
+}
+
+/// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": invocation response, invocation error.
+#[tokio::test]
+async fn answers_and_errors_are_taken_with_202() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.asks_for("ping").await;
+    let first = world.invoked().await;
+    assert_eq!(first.taken, Some(202), "the answer to $connect");
+    first.fails();
+    client.is_told().await;
+
+    client.asks_for("ping").await;
+    assert_eq!(world.invoked().await.taken, Some(202), "the error");
+}
+
+/// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": 400.
+#[tokio::test]
+async fn an_answer_to_an_event_that_there_is_not_is_refused() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.asks_for("ping").await;
+    world.invoked().await.answers_another("00000000-0000-0000-0000-000000000000");
+
+    let again = world.invoked().await;
+    assert_eq!(again.taken, Some(400));
+    again.answers(said("after all"));
+    assert_eq!(client.hears().await, "after all");
+}
+
+/// Lambda developer guide, "Understanding Lambda function scaling".
+#[tokio::test]
+async fn a_process_has_one_event_at_a_time_and_is_used_again() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    let mut processes = Vec::new();
+    let mut at_work = Vec::new();
+    for _ in 0..3 {
+        client.asks_for("ping").await;
+        let invocation = world.invoked().await;
+        assert!(!processes.contains(&invocation.process));
+        processes.push(invocation.process);
+        at_work.push(invocation);
+    }
+    for invocation in at_work {
+        invocation.answers(said("done"));
+        assert_eq!(client.hears().await, "done");
+    }
+
+    client.asks_for("ping").await;
+
+    assert!(processes.contains(&world.invoked().await.process));
+    assert_eq!(world.stack().function_processes_ever(), 3);
+}
+
+/// Lambda developer guide, "Configure Lambda function timeout", "Understanding the Lambda execution environment lifecycle".
+#[tokio::test]
+async fn a_process_is_killed_past_the_deadline_of_its_event() {
+    let mut world = World::with(|options| Options { timeout: Duration::from_secs(1), ..options }).await;
+    let mut client = world.connect().await;
+
+    client.asks_for("ping").await;
+    let slow = world.invoked().await;
+    let killed = slow.process;
+    slow.waits_to_be_killed().await;
+
+    assert!(client.is_told().await.contains("Internal server error"));
+    client.asks_for("ping").await;
+    let next = world.invoked().await;
+    assert_ne!(next.process, killed);
+    next.answers(said("it is open"));
+    assert_eq!(client.hears().await, "it is open");
+}
+
+/// Lambda developer guide, "Understanding the Lambda execution environment lifecycle".
+#[tokio::test]
+async fn a_process_that_has_ended_is_replaced() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.asks_for("ping").await;
+    let first = world.invoked().await;
+    let crashed = first.process;
+    first.crashes();
+    client.is_told().await;
+
+    client.asks_for("ping").await;
+    assert_ne!(world.invoked().await.process, crashed);
+}
+
+/// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation".
+#[tokio::test]
+async fn an_event_that_nobody_waits_for_is_tried_twice_again_and_then_given_up() {
+    let mut world = World::start().await;
+    let event = json!({ "detail-type": "probe" });
+
+    let (stack, invocations) = world.apart();
+    let tries = async {
+        for _ in 0..3 {
+            let invocation = invocations.next().await;
+            assert_eq!(invocation.event, event);
+            invocation.fails();
+        }
+    };
+    tokio::join!(stack.send_event(event.clone()), tries);
+    world.has_invoked_nothing_else();
+}
+
+/// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation": at least once.
+#[tokio::test]
+async fn an_event_that_nobody_waits_for_may_come_twice() {
+    let faults = Faults::default();
+    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let event = json!({ "detail-type": "probe" });
+
+    faults.follow(Plan { event_repeated: 1000, ..Plan::default() });
+    let (stack, invocations) = world.apart();
+    let times = async {
+        for _ in 0..2 {
+            let invocation = invocations.next().await;
+            assert_eq!(invocation.event, event);
+            invocation.answers(accepted());
+        }
+    };
+    tokio::join!(stack.send_event(event.clone()), times);
+    world.has_invoked_nothing_else();
+}
+
+/// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation": throttled events wait.
+#[tokio::test]
+async fn an_event_that_nobody_waits_for_waits_where_others_are_refused() {
+    let mut world = World::with(|options| Options { concurrency: 1, throttles: true, ..options }).await;
+    let mut client = world.connect().await;
+    client.asks_for("ping").await;
+    let first = world.invoked().await;
+
+    let (stack, invocations) = world.apart();
+    let waits = stack.send_event(json!({ "detail-type": "probe" }));
+    let others = async {
+        client.asks_for("ping").await;
+        assert!(client.is_told().await.contains("Internal server error"));
+        first.answers(accepted());
+        let second = invocations.next().await;
+        assert_eq!(second.event["detail-type"], "probe");
+        second.answers(accepted());
+    };
+    tokio::join!(waits, others);
+}

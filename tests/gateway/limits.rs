@@ -1,0 +1,159 @@
+//! What API Gateway does not take, and when its patience ends.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use switchboard::local::Options;
+
+use crate::support::{Client, Invocation, World, accepted, said};
+
+const KB: usize = 1024;
+
+async fn in_a_hurry(factor: u32) -> World {
+    World::with(|options| Options { time_scale: NonZeroU32::new(factor).unwrap(), ..options }).await
+}
+
+/// How the function is told of an end.
+fn ending(disconnect: &Invocation) -> (&str, u64, &str) {
+    (
+        disconnect.context("eventType").as_str().unwrap(),
+        disconnect.context("disconnectStatusCode").as_u64().unwrap(),
+        disconnect.context("disconnectReason").as_str().unwrap(),
+    )
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": frame size.
+#[tokio::test]
+async fn a_frame_of_32_kb_is_taken_and_a_longer_one_closes_the_connection_with_1009() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.sends(&"x".repeat(32 * KB)).await;
+    let message = world.invoked().await;
+    assert_eq!(message.event["body"].as_str().unwrap().len(), 32 * KB);
+    message.answers(accepted());
+
+    client.sends(&"x".repeat(32 * KB + 1)).await;
+    assert_eq!(client.is_closed().await.0, 1009);
+    assert_eq!(ending(&world.invoked().await).1, 1009);
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": message payload size.
+#[tokio::test]
+async fn a_message_of_128_kb_is_taken_in_frames_and_a_longer_one_closes_the_connection_with_1009() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.sends_in_frames(&[32 * KB; 4]).await;
+    let message = world.invoked().await;
+    assert_eq!(message.event["body"].as_str().unwrap().len(), 128 * KB);
+    message.answers(accepted());
+
+    client.sends_in_frames(&[32 * KB, 32 * KB, 32 * KB, 32 * KB, 1]).await;
+    assert_eq!(client.is_closed().await.0, 1009);
+    assert_eq!(ending(&world.invoked().await).1, 1009);
+}
+
+/// API Gateway developer guide, "Working with binary media types for WebSocket APIs"; our notes.
+#[tokio::test]
+async fn a_binary_frame_closes_the_connection_with_1003() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    client.sends_binary().await;
+
+    assert_eq!(client.is_closed().await.0, 1003);
+    assert_eq!(ending(&world.invoked().await).1, 1003);
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection timeout.
+#[tokio::test]
+async fn ten_minutes_without_data_close_the_connection_with_1001_however_often_it_pings() {
+    let mut world = in_a_hurry(600).await;
+    let mut client = accepted_in_a_hurry(&mut world).await;
+    let begun = Instant::now();
+
+    let closed = loop {
+        if let Some(closed) = client.pings().await {
+            break closed;
+        }
+    };
+
+    assert_eq!(closed, (1001, "Going away".to_owned()));
+    // Something is lost between the gateway's begin and this one's.
+    assert!(begun.elapsed() > Duration::from_millis(750), "{:?}", begun.elapsed());
+    assert_eq!(ending(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": connection duration.
+#[tokio::test]
+async fn two_hours_close_a_connection_with_1001_however_much_is_said() {
+    let mut world = in_a_hurry(1200).await;
+    let mut client = accepted_in_a_hurry(&mut world).await;
+    let id = world.stack().open_connections().remove(0);
+    let begun = Instant::now();
+
+    let connections = world.connections();
+    let talk = async {
+        // Four times in what are ten minutes here.
+        let mut ticks = tokio::time::interval(Duration::from_millis(125));
+        loop {
+            ticks.tick().await;
+            let _ = connections.post_to_connection().connection_id(&id).data(b"tick".to_vec().into()).send().await;
+        }
+    };
+    let closed = tokio::select! {
+        closed = client.is_closed() => closed,
+        () = talk => unreachable!("it never ends"),
+    };
+
+    assert_eq!(closed, (1001, "Going away".to_owned()));
+    assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(ending(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
+}
+
+/// A client that is accepted although 29 seconds are very short here: the first handshakes may take longer.
+async fn accepted_in_a_hurry(world: &mut World) -> Client {
+    loop {
+        let handshake = world.opens("", &[]);
+        world.invoked().await.answers(accepted());
+        match handshake.await.unwrap() {
+            Ok((client, _)) => return client,
+            Err(status) => assert_eq!(status, 504),
+        }
+    }
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": integration timeout. Our notes.
+#[tokio::test]
+async fn a_message_that_takes_29_seconds_is_told_of_and_the_connection_stays() {
+    let mut world = in_a_hurry(29).await;
+    let mut client = accepted_in_a_hurry(&mut world).await;
+
+    let begun = Instant::now();
+    client.asks_for("ping").await;
+    let slow = world.invoked().await;
+    let told = r#"{"message": "Endpoint request timed out", "connectionId":"...", "requestId":"..."}"#;
+    assert_eq!(client.is_told().await, told);
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+
+    slow.answers(said("too late"));
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("in time"));
+    assert_eq!(client.hears().await, "in time");
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": length of the URL.
+#[tokio::test]
+async fn a_url_may_have_4096_characters() {
+    let mut world = World::start().await;
+    let query = format!("?q={}", "x".repeat(4096 - "/dev?q=".len()));
+
+    let handshake = world.opens(&query, &[]);
+    world.invoked().await.answers(json!({ "statusCode": 200 }));
+    let _client = handshake.await.unwrap().unwrap();
+
+    assert_eq!(world.opens(&format!("{query}x"), &[]).await.unwrap().err(), Some(414));
+    world.has_invoked_nothing_else();
+}

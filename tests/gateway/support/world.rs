@@ -1,0 +1,146 @@
+//! A stack of a test's own, and what reaches the function of it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
+use aws_sdk_apigatewaymanagement::config::{BehaviorVersion, Credentials, Region};
+use serde_json::{Value, json};
+use switchboard::local::{Options, Stack, Urls};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName};
+
+use super::{Client, Invocation, probe};
+
+/// Nothing in a test may take longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What must happen within a test's patience.
+pub async fn soon<T>(otherwise: &str, awaited: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, awaited).await.unwrap_or_else(|_| panic!("{otherwise}"))
+}
+
+/// The function's answer where nothing is to be said.
+pub fn accepted() -> Value {
+    json!({ "statusCode": 200 })
+}
+
+/// The function's answer with a body.
+pub fn said(body: &str) -> Value {
+    json!({ "statusCode": 200, "body": body })
+}
+
+pub struct World {
+    stack: Stack,
+    invocations: Invocations,
+    connections: OnceLock<aws_sdk_apigatewaymanagement::Client>,
+}
+
+/// What the function processes have been given, in the order in which they have.
+pub struct Invocations(mpsc::UnboundedReceiver<Invocation>);
+
+impl Invocations {
+    pub async fn next(&mut self) -> Invocation {
+        soon("the function is not called", self.0.recv()).await.unwrap()
+    }
+}
+
+/// A handshake under way: it ends in a socket and the answer's headers, or in a status.
+pub type Handshake = JoinHandle<Result<(Client, HeaderMap), u16>>;
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with(|options| options).await
+    }
+
+    /// On a stack that differs from the usual one.
+    pub async fn with(change: impl FnOnce(Options) -> Options) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let asks = listener.local_addr().unwrap().to_string();
+        let (sender, invocations) = mpsc::unbounded_channel();
+        probe::attend(listener, sender);
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/probe.py");
+        let options = Options::on_free_ports("python3".into(), Arc::new(|line: &str| eprintln!("{line}")));
+        let options = Options {
+            function: vec!["python3".into(), script.into()],
+            function_is_ours: false,
+            environment: vec![("PROBE_ASKS".to_owned(), asks)],
+            ..options
+        };
+        Self {
+            stack: Stack::start(change(options)).await.unwrap(),
+            invocations: Invocations(invocations),
+            connections: OnceLock::new(),
+        }
+    }
+
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The stack, and what the function is given meanwhile.
+    pub fn apart(&mut self) -> (&Stack, &mut Invocations) {
+        (&self.stack, &mut self.invocations)
+    }
+
+    pub fn urls(&self) -> &Urls {
+        self.stack.urls()
+    }
+
+    /// The next event that a function process has been given.
+    pub async fn invoked(&mut self) -> Invocation {
+        self.invocations.next().await
+    }
+
+    /// Nothing but what was asked for has been given to the function so far.
+    pub fn has_invoked_nothing_else(&mut self) {
+        let further = self.invocations.0.try_recv().ok().map(|invocation| invocation.event);
+        assert_eq!(further, None);
+    }
+
+    /// Begins a handshake.
+    pub fn opens(&self, query: &str, headers: &[(&str, &str)]) -> Handshake {
+        let mut request = format!("{}{query}", self.urls().websocket).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        tokio::spawn(async move {
+            match soon("no answer to the handshake", connect_async(request)).await {
+                Ok((socket, response)) => Ok((Client::new(socket), response.headers().clone())),
+                Err(Error::Http(response)) => Err(response.status().as_u16()),
+                Err(error) => panic!("the handshake went wrong: {error}"),
+            }
+        })
+    }
+
+    /// A client that the function has accepted.
+    pub async fn connect(&mut self) -> Client {
+        let handshake = self.opens("", &[]);
+        let connect = self.invoked().await;
+        let id = connect.context("connectionId").as_str().unwrap().to_owned();
+        connect.answers(accepted());
+        let (client, _) = handshake.await.unwrap().unwrap();
+        client.known_as(id)
+    }
+
+    /// `@connections`, as a function reaches it.
+    pub fn connections(&self) -> &aws_sdk_apigatewaymanagement::Client {
+        self.connections.get_or_init(|| self.connections_at(&self.urls().connections))
+    }
+
+    pub fn connections_at(&self, url: &str) -> aws_sdk_apigatewaymanagement::Client {
+        let config = aws_sdk_apigatewaymanagement::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(url)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .build();
+        aws_sdk_apigatewaymanagement::Client::from_conf(config)
+    }
+}
