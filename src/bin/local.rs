@@ -55,6 +55,9 @@ struct Arguments {
     /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 s for an answer
     #[arg(long, default_value = "1", value_name = "FACTOR")]
     time_scale: NonZeroU32,
+    /// What goes wrong, in JSON (src/local/README.md says what can), and lets POST /_faults on the HTTP port change it
+    #[arg(long, value_name = "PLAN", num_args = 0..=1, default_missing_value = "{}")]
+    faults: Option<String>,
     /// How often the schedule calls the function, which closes idle rooms then
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     schedule_seconds: u64,
@@ -163,6 +166,10 @@ fn options(arguments: Arguments) -> Result<Options, String> {
             vec![this.into_os_string(), AS_FUNCTION.into()]
         }
     };
+    let faults = Faults::default();
+    if let Some(plan) = &arguments.faults {
+        faults.follow(serde_json::from_str(plan).map_err(|error| format!("--faults is no plan of faults: {error}"))?);
+    }
     Ok(Options {
         http_port: arguments.http_port,
         websocket_port: arguments.websocket_port,
@@ -181,7 +188,8 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         function,
         environment: Vec::new(),
         logs: log_sink(),
-        faults: Faults::default(),
+        fault_control: arguments.faults.is_some(),
+        faults,
     })
 }
 

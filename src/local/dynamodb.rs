@@ -175,8 +175,11 @@ impl Wire {
             self.aws_calls.record_dynamodb(&headers, operation, &body);
         }
         let is_data = operation.as_deref().is_some_and(|operation| DATA_OPERATIONS.contains(&operation));
-        if is_data && self.faults.strikes(|plan| plan.store_throttled) {
-            return Ok(failure(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
+        if let Some(operation) = operation.as_deref().filter(|_| is_data) {
+            self.faults.linger(|plan| plan.store_latency).await;
+            if self.faults.strikes(|plan| plan.store_throttled(operation)) {
+                return Ok(failure(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
+            }
         }
         if operation.as_deref() == Some("TransactWriteItems") && self.faults.strikes(|plan| plan.transaction_conflict) {
             return Ok(conflict(&body));
@@ -184,6 +187,12 @@ impl Wire {
         if operation.as_deref() == Some("PutItem") && self.faults.strikes(|plan| plan.transaction_conflict) {
             return Ok(failure(StatusCode::BAD_REQUEST, "TransactionConflictException"));
         }
+        let (body, left) = match operation.as_deref() {
+            Some("BatchWriteItem" | "BatchGetItem") if self.faults.strikes(|plan| plan.store_unprocessed) => {
+                parted(body)
+            }
+            _ => (body, None),
+        };
         let body = if is_data { asking_for_capacity(body) } else { body };
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::HOST);
@@ -196,6 +205,7 @@ impl Wire {
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let body = left.map_or(body.clone(), |(member, left)| answered_in_part(&body, member, left));
         if let Some(operation) = operation.filter(|_| is_data) {
             let call = metered(operation, &body);
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,6 +220,31 @@ impl Wire {
         }
         Ok((parts, body).into_response())
     }
+}
+
+/// A batch without the last row of one of its tables, if that is not its only one; and what is left of it, under the name
+/// that it has in the answer.
+fn parted(body: Bytes) -> (Bytes, Option<(&'static str, Value)>) {
+    let Ok(mut batch) = serde_json::from_slice::<Value>(&body) else { return (body, None) };
+    let Some(tables) = batch["RequestItems"].as_object_mut() else { return (body, None) };
+    for (table, request) in tables {
+        let mut rest = request.clone();
+        let is_write = request.is_array();
+        let rows = if is_write { &mut *request } else { &mut request["Keys"] };
+        let Some(rows) = rows.as_array_mut().filter(|rows| rows.len() > 1) else { continue };
+        let last = Value::from_iter(rows.pop());
+        let member = if is_write { "UnprocessedItems" } else { "UnprocessedKeys" };
+        *(if is_write { &mut rest } else { &mut rest["Keys"] }) = last;
+        let left = (member, serde_json::json!({ table.as_str(): rest }));
+        return (batch.to_string().into(), Some(left));
+    }
+    (body, None)
+}
+
+fn answered_in_part(answer: &[u8], member: &str, left: Value) -> Bytes {
+    let mut answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    answer[member] = left;
+    answer.to_string().into()
 }
 
 /// An answer of DynamoDB's that something went wrong.

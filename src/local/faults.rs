@@ -3,15 +3,32 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often each thing goes wrong, of a thousand times that it could. All zero: never.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Timestamp;
+
+/// How often each thing goes wrong, of a thousand times that it could, and how long things take. [`Plan::NONE`]: never.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Plan {
+    /// Where the dice begin anew; they go on without it.
+    pub seed: Option<u64>,
     /// DynamoDB throttles a request, and does nothing.
     pub store_throttled: u32,
+    /// Which operations are throttled, as the API calls them; all when empty.
+    pub store_throttled_operations: Vec<String>,
+    /// DynamoDB leaves a part of a batch for later.
+    pub store_unprocessed: u32,
     /// DynamoDB cancels a transaction, or refuses a put, since another transaction is at the same rows.
     pub transaction_conflict: u32,
     /// DynamoDB does what is asked, and its answer is lost.
     pub store_answer_lost: u32,
+    /// How long DynamoDB takes, on top of what it takes here.
+    pub store_latency: Latency,
+    /// How long S3 takes.
+    pub file_latency: Latency,
+    /// How long a post takes.
+    pub post_latency: Latency,
     /// A post is answered 410 although the connection is open.
     pub post_gone: u32,
     /// A post is answered 429.
@@ -20,14 +37,80 @@ pub struct Plan {
     pub post_failed: u32,
     /// A post is not answered at all.
     pub post_hanging: u32,
+    /// A function process is killed before it has its event.
+    pub function_killed_before: u32,
     /// A function process is killed while it works.
     pub function_killed: u32,
+    /// A function process is killed when it has done its work, and its answer is lost.
+    pub function_killed_after: u32,
     /// An event is given to the function twice, at once.
     pub event_repeated: u32,
+    /// An event that nobody waits for comes up to two seconds later, and behind others.
+    pub event_late: u32,
     /// Nobody is told that a connection has closed.
     pub disconnect_lost: u32,
     /// A socket breaks when its client says something.
     pub socket_dropped: u32,
+    /// By how many milliseconds the times that events tell are wrong at most, to either side.
+    pub clock_skew_ms: u32,
+}
+
+/// How long something takes: lognormal around a median, and always the same with a `sigma` of 0.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Latency {
+    pub median_ms: f64,
+    pub sigma: f64,
+}
+
+impl Latency {
+    pub const NONE: Self = Self { median_ms: 0.0, sigma: 0.0 };
+    /// Nothing takes longer than the longest invocation.
+    const MOST: Duration = Duration::from_secs(900);
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl Plan {
+    /// Nothing goes wrong, and nothing takes longer.
+    pub const NONE: Self = Self {
+        seed: None,
+        store_throttled: 0,
+        store_throttled_operations: Vec::new(),
+        store_unprocessed: 0,
+        transaction_conflict: 0,
+        store_answer_lost: 0,
+        store_latency: Latency::NONE,
+        file_latency: Latency::NONE,
+        post_latency: Latency::NONE,
+        post_gone: 0,
+        post_throttled: 0,
+        post_failed: 0,
+        post_hanging: 0,
+        function_killed_before: 0,
+        function_killed: 0,
+        function_killed_after: 0,
+        event_repeated: 0,
+        event_late: 0,
+        disconnect_lost: 0,
+        socket_dropped: 0,
+        clock_skew_ms: 0,
+    };
+
+    pub(super) fn store_throttled(&self, operation: &str) -> u32 {
+        let named = &self.store_throttled_operations;
+        if named.is_empty() || named.iter().any(|name| name == operation) { self.store_throttled } else { 0 }
+    }
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 /// The dice, and how they are loaded.
@@ -53,7 +136,16 @@ impl Faults {
 
     /// From now on things go wrong as `plan` has it.
     pub fn follow(&self, plan: Plan) {
-        self.state().plan = plan;
+        let mut state = self.state();
+        if let Some(seed) = plan.seed {
+            state.dice = fastrand::Rng::with_seed(seed);
+        }
+        state.plan = plan;
+    }
+
+    /// What is followed.
+    pub fn plan(&self) -> Plan {
+        self.state().plan.clone()
     }
 
     /// Whether it goes wrong this time.
@@ -61,6 +153,38 @@ impl Faults {
         let mut state = self.state();
         let chance = chance(&state.plan);
         chance > 0 && state.dice.u32(..1000) < chance
+    }
+
+    /// Returns when so much time has passed as something takes this time.
+    pub(super) async fn linger(&self, latency: impl Fn(&Plan) -> Latency) {
+        let delay = {
+            let mut state = self.state();
+            let Latency { median_ms, sigma } = latency(&state.plan);
+            if median_ms <= 0.0 {
+                return;
+            }
+            // Two even numbers make a normal one (Box and Muller, 1958).
+            let (radius, angle) = (state.dice.f64(), state.dice.f64());
+            let normal = (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
+            Duration::try_from_secs_f64(median_ms / 1000.0 * (sigma * normal).exp()).unwrap_or(Latency::MOST)
+        };
+        tokio::time::sleep(delay.min(Latency::MOST)).await;
+    }
+
+    /// How late an event is that nobody waits for.
+    pub(super) fn lateness(&self) -> Duration {
+        if self.strikes(|plan| plan.event_late) {
+            Duration::from_millis(self.state().dice.u64(..2_000))
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// A time as an event tells it.
+    pub(super) fn skewed(&self, time: Timestamp) -> Timestamp {
+        let mut state = self.state();
+        let most = i64::from(state.plan.clock_skew_ms);
+        if most == 0 { time } else { Timestamp::from_millis(time.as_millis() + state.dice.i64(-most..=most)) }
     }
 
     /// Some moment while an invocation is at work.

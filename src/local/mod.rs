@@ -82,6 +82,8 @@ pub struct Options {
     pub logs: LogSink,
     /// What goes wrong.
     pub faults: Faults,
+    /// Whether anybody on this machine may say what goes wrong, by `POST /_faults` on the HTTP port.
+    pub fault_control: bool,
 }
 
 impl Options {
@@ -106,6 +108,7 @@ impl Options {
             environment: Vec::new(),
             logs,
             faults: Faults::default(),
+            fault_control: false,
         }
     }
 }
@@ -205,6 +208,7 @@ impl Stack {
             bucket,
             lifetime: Duration::from_secs(86_400 * lifetime_days),
             cors_origins: options.cors_origins.clone(),
+            faults: options.faults.clone(),
         };
         let (objects, mut tasks) =
             s3::serve(s3, &files, setup, clock.clone(), calls.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
@@ -212,6 +216,7 @@ impl Stack {
             stage: options.stage,
             has_default_route: options.has_default_route,
             time_scale: options.time_scale,
+            fault_control: options.fault_control,
         };
         let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));

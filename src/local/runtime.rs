@@ -109,10 +109,16 @@ impl Pool {
                 Environment::start(&self.function, &self.logs, &self.processes).await?
             }
         };
+        if self.faults.strikes(|plan| plan.function_killed_before) {
+            return Err(Failure::Exited("killed on purpose".to_owned()));
+        }
         if self.faults.strikes(|plan| plan.function_killed) {
             environment.dies_after(self.faults.moment());
         }
         let answer = environment.run(event, self.function.timeout).await;
+        if answer.is_ok() && self.faults.strikes(|plan| plan.function_killed_after) {
+            return Err(Failure::Exited("killed on purpose".to_owned()));
+        }
         match &answer {
             Ok(_) | Err(Failure::Reported(_)) => lock(&self.idle).push(environment),
             Err(failure) => tracing::error!(%failure, "a function process is replaced"),
@@ -125,6 +131,7 @@ impl Pool {
     /// refused.
     pub async fn invoke_in_background(&self, event: serde_json::Value) {
         let event = event.to_string();
+        tokio::time::sleep(self.faults.lateness()).await;
         let times = 1 + u32::from(self.faults.strikes(|plan| plan.event_repeated));
         for _ in 0..times {
             for pause in PAUSES_BETWEEN_TRIES.into_iter().map(Some).chain([None]) {

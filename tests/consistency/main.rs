@@ -52,6 +52,10 @@ struct Arguments {
 pub const ROOMS: [&str; 4] = ["tea", "coffee", "cocoa", "water"];
 
 const PLAN: Plan = Plan {
+    store_unprocessed: 20,
+    function_killed_before: 5,
+    function_killed_after: 10,
+    event_late: 100,
     store_throttled: 10,
     transaction_conflict: 50,
     store_answer_lost: 10,
@@ -63,6 +67,7 @@ const PLAN: Plan = Plan {
     event_repeated: 30,
     disconnect_lost: 300,
     socket_dropped: 30,
+    ..Plan::NONE
 };
 
 fn main() -> ExitCode {

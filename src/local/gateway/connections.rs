@@ -140,6 +140,7 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
 /// What a post is answered when it goes wrong on purpose.
 async fn faulty(gateway: &Gateway) -> Option<Response> {
     let faults = &gateway.faults;
+    faults.linger(|plan| plan.post_latency).await;
     if faults.strikes(|plan| plan.post_hanging) {
         std::future::pending::<()>().await;
     }

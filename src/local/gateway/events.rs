@@ -80,7 +80,7 @@ pub fn disconnect(gateway: &Gateway, live: &Live, ending: &Ending) -> Value {
 }
 
 fn websocket(gateway: &Gateway, live: &Live, route_key: &str, event_type: &str) -> Value {
-    let now = gateway.clock.now();
+    let now = gateway.faults.skewed(gateway.clock.now());
     let request_id = request_id();
     json!({
         "requestContext": {
@@ -117,7 +117,7 @@ pub struct HttpRequest<'a> {
 
 /// Payload format 2.0.
 pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
-    let now = gateway.clock.now();
+    let now = gateway.faults.skewed(gateway.clock.now());
     let mut headers: BTreeMap<&str, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     for (name, value) in request.headers {

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::cors::{self, Cors};
 use super::events::{self, HttpRequest};
-use super::{Gateway, IntegrationError};
+use super::{Gateway, IntegrationError, control};
 use crate::routes::Route;
 
 /// The largest body that an HTTP API takes.
@@ -31,8 +31,13 @@ struct Api {
 
 /// Serves the API until the stack ends. Pages of `origins` may ask it, `*` stands for all.
 pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, origins: Vec<String>) -> JoinHandle<()> {
+    let control = gateway.setup.fault_control.then(|| control::route(gateway.faults.clone()));
     let api = Arc::new(Api { gateway, cors: Cors::new(origins) });
-    super::serve(listener, Router::new().fallback(request).with_state(api))
+    let mut router = Router::new().fallback(request).with_state(api);
+    if let Some(control) = control {
+        router = router.route(control::PATH, control);
+    }
+    super::serve(listener, router)
 }
 
 async fn request(

@@ -2,6 +2,7 @@
 //! and captures on real accounts.
 
 mod connections;
+mod control;
 mod cors;
 mod events;
 pub mod http;
@@ -35,6 +36,7 @@ pub struct Setup {
     pub stage: String,
     pub has_default_route: bool,
     pub time_scale: NonZeroU32,
+    pub fault_control: bool,
 }
 
 pub struct Gateway {

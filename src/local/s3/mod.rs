@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 
 use super::calls::AwsCalls;
 use super::clock::Clock;
+use super::faults::Faults;
 use super::runtime::Pool;
 use super::{ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY};
 use crate::domain::Timestamp;
@@ -67,11 +68,13 @@ pub struct Setup {
     pub lifetime: Duration,
     /// Pages that may ask; `*` for all.
     pub cors_origins: Vec<String>,
+    pub faults: Faults,
 }
 
 /// What stands before the protocol itself.
 struct Front {
     clock: Clock,
+    faults: Faults,
     calls: AwsCalls,
     origins: Vec<String>,
 }
@@ -102,7 +105,7 @@ pub fn serve(
         tracing::error!(?error, "the embedded S3 failed");
         StatusCode::INTERNAL_SERVER_ERROR
     });
-    let front = Arc::new(Front { clock, calls, origins: setup.cors_origins });
+    let front = Arc::new(Front { clock, faults: setup.faults, calls, origins: setup.cors_origins });
     let router = Router::new().fallback_service(service).layer(middleware::from_fn_with_state(front, pass));
     let serving = tokio::spawn(async move {
         // It serves until the stack ends.
@@ -125,6 +128,7 @@ async fn pass(State(front): State<Arc<Front>>, request: Request, next: Next) -> 
     if request.method() == Method::OPTIONS {
         return preflight(origin, request.headers());
     }
+    front.faults.linger(|plan| plan.file_latency).await;
     let operation = front.calls.record_s3(request.method(), request.uri(), request.headers());
     let presigned = Presigned::of(request.uri());
     let mut response = if presigned.is_over(front.clock.now()) {

@@ -46,6 +46,22 @@ impl User {
         answer
     }
 
+    /// As `ask`, where the connection may end or nothing may come.
+    pub async fn may_ask(&mut self, mut frame: Value) -> Option<Value> {
+        frame["requestId"] = json!("question");
+        self.socket.send(Message::text(frame.to_string())).await.ok()?;
+        let answer = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                let frame: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok())?;
+                if frame["requestId"] == "question" || frame["message"] == "Internal server error" {
+                    return Some(frame);
+                }
+            }
+            None
+        };
+        tokio::time::timeout(PATIENCE, answer).await.ok().flatten()
+    }
+
     /// As `ask`, of what is to be refused: the status and the code.
     pub async fn is_refused(&mut self, frame: Value) -> (u64, String) {
         let answer = self.ask(frame.clone()).await;
@@ -123,6 +139,11 @@ impl User {
     pub async fn closes(mut self) {
         self.socket.close(None).await.unwrap();
         while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
+    /// Leaves without waiting for an answer to its goodbye.
+    pub async fn goes(mut self) {
+        let _ = self.socket.close(None).await;
     }
 
     async fn waits_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
