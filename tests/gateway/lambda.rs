@@ -170,7 +170,9 @@ async fn an_event_that_nobody_waits_for_waits_where_others_are_refused() {
     let others = async {
         client.asks_for("ping").await;
         assert!(client.is_told().await.contains("Internal server error"));
-        first.answers(accepted());
+        first.answers(said("done"));
+        assert_eq!(client.hears().await, "done");
+        client.asks_for("ping").await;
         let second = invocations.next().await;
         assert_eq!(second.event["detail-type"], "probe");
         second.answers(accepted());

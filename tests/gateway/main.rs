@@ -13,3 +13,4 @@ mod http_api;
 mod lambda;
 mod limits;
 mod matrix;
+mod program;

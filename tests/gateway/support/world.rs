@@ -20,6 +20,10 @@ use super::{Client, Invocation, probe};
 /// Nothing in a test may take longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The function's program, and the variable that it finds the test by.
+pub const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/probe.py");
+pub const PROBE_ASKS: &str = "PROBE_ASKS";
+
 /// What must happen within a test's patience.
 pub async fn soon<T>(otherwise: &str, awaited: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, awaited).await.unwrap_or_else(|_| panic!("{otherwise}"))
@@ -45,6 +49,15 @@ pub struct World {
 pub struct Invocations(mpsc::UnboundedReceiver<Invocation>);
 
 impl Invocations {
+    /// Nothing yet. The processes of the probe find in `PROBE_ASKS` where they ask what to do.
+    pub async fn begin() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let asks = listener.local_addr().unwrap().to_string();
+        let (sender, invocations) = mpsc::unbounded_channel();
+        probe::attend(listener, sender);
+        (Self(invocations), asks)
+    }
+
     pub async fn next(&mut self) -> Invocation {
         soon("the function is not called", self.0.recv()).await.unwrap()
     }
@@ -53,6 +66,21 @@ impl Invocations {
 /// A handshake under way: it ends in a socket and the answer's headers, or in a status.
 pub type Handshake = JoinHandle<Result<(Client, HeaderMap), u16>>;
 
+/// Begins a handshake.
+pub fn open(url: &str, headers: &[(&str, &str)]) -> Handshake {
+    let mut request = url.into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+    }
+    tokio::spawn(async move {
+        match soon("no answer to the handshake", connect_async(request)).await {
+            Ok((socket, response)) => Ok((Client::new(socket), response.headers().clone())),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("the handshake went wrong: {error}"),
+        }
+    })
+}
+
 impl World {
     pub async fn start() -> Self {
         Self::with(|options| options).await
@@ -60,23 +88,15 @@ impl World {
 
     /// On a stack that differs from the usual one.
     pub async fn with(change: impl FnOnce(Options) -> Options) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let asks = listener.local_addr().unwrap().to_string();
-        let (sender, invocations) = mpsc::unbounded_channel();
-        probe::attend(listener, sender);
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/probe.py");
+        let (invocations, asks) = Invocations::begin().await;
         let options = Options::on_free_ports("python3".into(), Arc::new(|line: &str| eprintln!("{line}")));
         let options = Options {
-            function: vec!["python3".into(), script.into()],
+            function: vec!["python3".into(), PROBE.into()],
             function_is_ours: false,
-            environment: vec![("PROBE_ASKS".to_owned(), asks)],
+            environment: vec![(PROBE_ASKS.to_owned(), asks)],
             ..options
         };
-        Self {
-            stack: Stack::start(change(options)).await.unwrap(),
-            invocations: Invocations(invocations),
-            connections: OnceLock::new(),
-        }
+        Self { stack: Stack::start(change(options)).await.unwrap(), invocations, connections: OnceLock::new() }
     }
 
     pub fn stack(&self) -> &Stack {
@@ -105,17 +125,7 @@ impl World {
 
     /// Begins a handshake.
     pub fn opens(&self, query: &str, headers: &[(&str, &str)]) -> Handshake {
-        let mut request = format!("{}{query}", self.urls().websocket).into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        tokio::spawn(async move {
-            match soon("no answer to the handshake", connect_async(request)).await {
-                Ok((socket, response)) => Ok((Client::new(socket), response.headers().clone())),
-                Err(Error::Http(response)) => Err(response.status().as_u16()),
-                Err(error) => panic!("the handshake went wrong: {error}"),
-            }
-        })
+        open(&format!("{}{query}", self.urls().websocket), headers)
     }
 
     /// A client that the function has accepted.
