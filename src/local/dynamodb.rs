@@ -203,9 +203,17 @@ impl Wire {
         }
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let body = left.map_or(body.clone(), |(member, left)| answered_in_part(&body, member, left));
+        let body = match left {
+            Some((member, left)) => {
+                // They are those of another body.
+                parts.headers.remove(header::CONTENT_LENGTH);
+                parts.headers.remove("x-amz-crc32");
+                answered_in_part(&body, member, left)
+            }
+            None => body,
+        };
         if let Some(operation) = operation.filter(|_| is_data) {
             let call = metered(operation, &body);
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);

@@ -51,24 +51,26 @@ struct Arguments {
 /// Rooms that everybody may be in; each client is in some of them.
 pub const ROOMS: [&str; 4] = ["tea", "coffee", "cocoa", "water"];
 
-const PLAN: Plan = Plan {
-    store_unprocessed: 20,
-    function_killed_before: 5,
-    function_killed_after: 10,
-    event_late: 100,
-    store_throttled: 10,
-    transaction_conflict: 50,
-    store_answer_lost: 10,
-    post_gone: 5,
-    post_throttled: 20,
-    post_failed: 10,
-    post_hanging: 1,
-    function_killed: 15,
-    event_repeated: 30,
-    disconnect_lost: 300,
-    socket_dropped: 30,
-    ..Plan::NONE
-};
+fn plan() -> Plan {
+    Plan {
+        store_unprocessed: 20,
+        function_killed_before: 5,
+        function_killed_after: 10,
+        event_late: 100,
+        store_throttled: 10,
+        transaction_conflict: 50,
+        store_answer_lost: 10,
+        post_gone: 5,
+        post_throttled: 20,
+        post_failed: 10,
+        post_hanging: 1,
+        function_killed: 15,
+        event_repeated: 30,
+        disconnect_lost: 300,
+        socket_dropped: 30,
+        ..Plan::NONE
+    }
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -109,7 +111,7 @@ async fn run(seed: u64, clients: usize, operations: usize) -> Outcome {
 
     // The chat, while things go wrong.
     let clock = Arc::new(Clock::default());
-    faults.follow(PLAN);
+    faults.follow(plan());
     // Half of the time connections are old enough for a 410 to be believed.
     let aging = async {
         tokio::time::sleep(Duration::from_millis(700)).await;
