@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
 
-/// How often each thing goes wrong, of a thousand times that it could, and how long things take. [`Plan::NONE`]: never.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and no longer than it takes here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Plan {
     /// Where the dice begin anew; they go on without it.
@@ -56,7 +56,7 @@ pub struct Plan {
 }
 
 /// How long something takes: lognormal around a median, and always the same with a `sigma` of 0.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Latency {
     pub median_ms: f64,
@@ -64,52 +64,14 @@ pub struct Latency {
 }
 
 impl Latency {
-    pub const NONE: Self = Self { median_ms: 0.0, sigma: 0.0 };
     /// Nothing takes longer than the longest invocation.
     const MOST: Duration = Duration::from_secs(900);
 }
 
-impl Default for Latency {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
 impl Plan {
-    /// Nothing goes wrong, and nothing takes longer.
-    pub const NONE: Self = Self {
-        seed: None,
-        store_throttled: 0,
-        store_throttled_operations: Vec::new(),
-        store_unprocessed: 0,
-        transaction_conflict: 0,
-        store_answer_lost: 0,
-        store_latency: Latency::NONE,
-        file_latency: Latency::NONE,
-        post_latency: Latency::NONE,
-        post_gone: 0,
-        post_throttled: 0,
-        post_failed: 0,
-        post_hanging: 0,
-        function_killed_before: 0,
-        function_killed: 0,
-        function_killed_after: 0,
-        event_repeated: 0,
-        event_late: 0,
-        disconnect_lost: 0,
-        socket_dropped: 0,
-        clock_skew_ms: 0,
-    };
-
     pub(super) fn store_throttled(&self, operation: &str) -> u32 {
         let named = &self.store_throttled_operations;
         if named.is_empty() || named.iter().any(|name| name == operation) { self.store_throttled } else { 0 }
-    }
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self::NONE
     }
 }
 

@@ -58,7 +58,7 @@ async fn survives(what: &str, plan: Plan) {
         async move { tries_to_say(world, &content).await }
     });
     let answers: Vec<Value> = answers.buffer_unordered(8).filter_map(async |answer| answer).collect().await;
-    faults.follow(Plan::NONE);
+    faults.follow(Plan::default());
 
     let mut ben = world.connect_to("ben", "tea").await;
     let mut carl = world.connect_to("carl", "tea").await;
@@ -80,22 +80,22 @@ macro_rules! faults {
 }
 
 faults! {
-    the_chat_goes_on_after_throttled_tables: Plan { store_throttled: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_batches_left_undone: Plan { store_unprocessed: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_conflicts: Plan { transaction_conflict: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_lost_answers_of_tables: Plan { store_answer_lost: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_posts_answered_410: Plan { post_gone: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_posts_answered_429: Plan { post_throttled: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_posts_answered_500: Plan { post_failed: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_posts_that_hang: Plan { post_hanging: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_functions_killed_before_their_work: Plan { function_killed_before: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_functions_killed_at_work: Plan { function_killed: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_functions_killed_after_their_work: Plan { function_killed_after: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_repeated_events: Plan { event_repeated: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_lost_disconnects: Plan { disconnect_lost: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_broken_sockets: Plan { socket_dropped: 1000, ..Plan::NONE },
-    the_chat_goes_on_after_wrong_clocks: Plan { clock_skew_ms: 60_000, ..Plan::NONE },
-    the_chat_goes_on_after_slow_tables: Plan { store_latency: Latency { median_ms: 20.0, sigma: 1.0 }, ..Plan::NONE },
+    the_chat_goes_on_after_throttled_tables: Plan { store_throttled: 1000, ..Plan::default() },
+    the_chat_goes_on_after_batches_left_undone: Plan { store_unprocessed: 1000, ..Plan::default() },
+    the_chat_goes_on_after_conflicts: Plan { transaction_conflict: 1000, ..Plan::default() },
+    the_chat_goes_on_after_lost_answers_of_tables: Plan { store_answer_lost: 1000, ..Plan::default() },
+    the_chat_goes_on_after_posts_answered_410: Plan { post_gone: 1000, ..Plan::default() },
+    the_chat_goes_on_after_posts_answered_429: Plan { post_throttled: 1000, ..Plan::default() },
+    the_chat_goes_on_after_posts_answered_500: Plan { post_failed: 1000, ..Plan::default() },
+    the_chat_goes_on_after_posts_that_hang: Plan { post_hanging: 1000, ..Plan::default() },
+    the_chat_goes_on_after_functions_killed_before_their_work: Plan { function_killed_before: 1000, ..Plan::default() },
+    the_chat_goes_on_after_functions_killed_at_work: Plan { function_killed: 1000, ..Plan::default() },
+    the_chat_goes_on_after_functions_killed_after_their_work: Plan { function_killed_after: 1000, ..Plan::default() },
+    the_chat_goes_on_after_repeated_events: Plan { event_repeated: 1000, ..Plan::default() },
+    the_chat_goes_on_after_lost_disconnects: Plan { disconnect_lost: 1000, ..Plan::default() },
+    the_chat_goes_on_after_broken_sockets: Plan { socket_dropped: 1000, ..Plan::default() },
+    the_chat_goes_on_after_wrong_clocks: Plan { clock_skew_ms: 60_000, ..Plan::default() },
+    the_chat_goes_on_after_slow_tables: Plan { store_latency: Latency { median_ms: 20.0, sigma: 1.0 }, ..Plan::default() },
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ fn plan() -> Plan {
         event_repeated: 30,
         disconnect_lost: 300,
         socket_dropped: 30,
-        ..Plan::NONE
+        ..Plan::default()
     }
 }
 

@@ -55,13 +55,13 @@ class Failed(Exception):
     pass
 
 
-def run(*command, environment=None, quiet=True, codes=(0,)):
+def run(*command, environment):
     """The command's output, which is shown only when it fails."""
     shown = " ".join(command[:3])
-    done = subprocess.run(command, cwd=COPY, env=environment, capture_output=quiet, text=True)
-    if done.returncode not in codes:
-        raise Failed(f"{shown} ended with {done.returncode}\n{done.stdout or ''}{done.stderr or ''}")
-    return done.stdout or ""
+    done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"{shown} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def terraform_environment():
