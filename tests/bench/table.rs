@@ -1,0 +1,101 @@
+//! Figures, and the table that they make.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a figure has to be.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "at most {}", Readable(*most)),
+            Self::AtLeast(least) => write!(f, "at least {}", Readable(*least)),
+        }
+    }
+}
+
+/// Something that was measured.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figure {
+    /// What it is about, as in `scripts/bench --only GROUP`.
+    pub group: &'static str,
+    pub name: String,
+    pub value: f64,
+    pub unit: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Goal>,
+    /// Whether the goal is reached, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<bool>,
+}
+
+impl Figure {
+    /// A figure that is only told.
+    pub fn told(group: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { group, name: name.into(), value, unit, goal: None, holds: None }
+    }
+
+    /// A figure that has to reach a goal.
+    pub fn with_goal(self, goal: Goal) -> Self {
+        Self { holds: Some(goal.holds(self.value)), goal: Some(goal), ..self }
+    }
+}
+
+/// The figures as a table in Markdown.
+pub struct Table<'a>(pub &'a [Figure]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| | figure | | goal | |")?;
+        writeln!(f, "|---|---|---:|---:|---|")?;
+        for figure in self.0 {
+            let Figure { group, name, unit, .. } = figure;
+            let goal = figure.goal.map(|goal| goal.to_string()).unwrap_or_default();
+            let verdict = match figure.holds {
+                Some(true) => "holds",
+                Some(false) => "falls short",
+                None => "",
+            };
+            writeln!(f, "| {group} | {name} | {} {unit} | {goal} | {verdict} |", Readable(figure.value))?;
+        }
+        Ok(())
+    }
+}
+
+/// `1,234,567`, `12.3`, `0.0123`: as many digits as tell something.
+struct Readable(f64);
+
+impl fmt::Display for Readable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.0;
+        if value.fract() == 0.0 || value.abs() >= 1000.0 {
+            let digits = format!("{:.0}", value.abs());
+            let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+            return write!(f, "{}{}", if value < 0.0 { "-" } else { "" }, groups.join(","));
+        }
+        let decimals = match value.abs() {
+            100.0.. => 0,
+            10.0.. => 1,
+            0.1.. => 2,
+            _ => 4,
+        };
+        write!(f, "{value:.decimals$}")
+    }
+}
