@@ -38,7 +38,8 @@ impl App {
             .load()
             .await;
         let store = Store::new(dynamodb(&aws), Arc::clone(&config));
-        let delivery = Delivery::new(connections(&aws, &config), store.clone());
+        let delivery =
+            Delivery::new(connections(&aws, &config), store.clone(), lambda(&aws), config.function_name.clone());
         let files = Files::new(s3(&aws), &config.uploads);
         Self { config, store, files, delivery }
     }
@@ -70,6 +71,15 @@ fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)));
     settings.set_interceptors(each_request_logged());
     aws_sdk_apigatewaymanagement::Client::from_conf(settings.build())
+}
+
+/// Lambda takes an event in milliseconds, or says at once that it does not.
+fn lambda(aws: &SdkConfig) -> aws_sdk_lambda::Client {
+    let mut settings = aws_sdk_lambda::config::Builder::from(aws)
+        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
+        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)));
+    settings.set_interceptors(each_request_logged());
+    aws_sdk_lambda::Client::from_conf(settings.build())
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {

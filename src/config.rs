@@ -20,6 +20,8 @@ const PUBLISHED_SECRET: &str = "test-websocket-chat-nodejs-secret-key-2025121620
 pub struct Config {
     /// `AWS_REGION`. Without one the SDK would ask the instance metadata service, and stall for a second.
     pub region: String,
+    /// `AWS_LAMBDA_FUNCTION_NAME`: the function itself, that leaves to other invocations what it has no time for.
+    pub function_name: String,
     /// Where `@connections` is, as an `http` or `https` URL with the stage: from `WEBSOCKET_ENDPOINT`, unless
     /// `AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` names another place.
     pub connections_endpoint: String,
@@ -158,6 +160,7 @@ impl Config {
             metrics_namespace: reader.metrics_namespace(),
             tables: TableNames::read_from(&mut reader),
             region: reader.region(),
+            function_name: reader.function_name(),
         };
         reader.finish(config)
     }
@@ -321,6 +324,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    fn function_name(&mut self) -> String {
+        self.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| {
+            self.wrong("AWS_LAMBDA_FUNCTION_NAME is missing; Lambda sets it, elsewhere name the function");
+            String::new()
+        })
+    }
+
     fn secret(&mut self, name: &str) -> Option<String> {
         let secret = self.text(name)?;
         if secret.len() < MIN_SECRET_BYTES {
@@ -360,6 +370,7 @@ mod tests {
     fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
         let mut all = BTreeMap::from([
             ("AWS_REGION", "eu-west-1"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "chat"),
             ("WEBSOCKET_ENDPOINT", "abc.execute-api.eu-west-1.amazonaws.com/prod"),
             ("JWT_SECRET", SECRET),
         ]);
@@ -411,6 +422,7 @@ mod tests {
             ("METRICS_NAMESPACE", " "),
             ("METRICS_NAMESPACE", "chat(1)"),
             ("AWS_REGION", ""),
+            ("AWS_LAMBDA_FUNCTION_NAME", ""),
         ];
         for (name, value) in wrong {
             let error = read(&[(name, value)]).unwrap_err();

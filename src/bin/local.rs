@@ -37,6 +37,9 @@ struct Arguments {
     /// Port of S3
     #[arg(long, default_value_t = 7073, value_name = "PORT")]
     s3_port: u16,
+    /// Port of Lambda
+    #[arg(long, default_value_t = 7074, value_name = "PORT")]
+    lambda_port: u16,
     /// Stage of the WebSocket API: the path of its URL
     #[arg(long, default_value = "dev")]
     stage: String,
@@ -175,6 +178,7 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         websocket_port: arguments.websocket_port,
         dynamodb_port: arguments.dynamodb_port,
         s3_port: arguments.s3_port,
+        lambda_port: arguments.lambda_port,
         stage: arguments.stage,
         has_default_route: true,
         data: arguments.data,
@@ -235,7 +239,7 @@ fn told_to_programs(urls: &Urls) -> String {
 }
 
 fn told_to_people(urls: &Urls) -> String {
-    let Urls { websocket, http, connections, dynamodb, s3 } = urls;
+    let Urls { websocket, http, connections, dynamodb, s3, lambda } = urls;
     let with_tokens = std::env::var("AUTH_MODE").is_ok_and(|mode| mode == "jwt");
     let wscat = |user: &str| {
         let shown = if with_tokens { format!("token=$(scripts/token --sub {user})") } else { format!("userId={user}") };
@@ -249,6 +253,7 @@ fn told_to_people(urls: &Urls) -> String {
          \x20 @connections   {connections}\n\
          \x20 DynamoDB       {dynamodb}\n\
          \x20 S3             {s3}\n\
+         \x20 Lambda         {lambda}\n\
          \n\
          Chat with yourself, in two terminals:\n\
          \n\

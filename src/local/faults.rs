@@ -43,6 +43,8 @@ pub struct Plan {
     pub function_killed: u32,
     /// A function process is killed when it has done its work, and its answer is lost.
     pub function_killed_after: u32,
+    /// How long the function may take for an event, in milliseconds; as long as it is set up for when 0.
+    pub function_timeout_ms: u32,
     /// An event is given to the function twice, at once.
     pub event_repeated: u32,
     /// An event that nobody waits for comes up to two seconds later, and behind others.
@@ -115,6 +117,14 @@ impl Faults {
         let mut state = self.state();
         let chance = chance(&state.plan);
         chance > 0 && state.dice.u32(..1000) < chance
+    }
+
+    /// How long the function may take now, which usually is `as_set_up`.
+    pub(super) fn function_timeout(&self, as_set_up: Duration) -> Duration {
+        match self.state().plan.function_timeout_ms {
+            0 => as_set_up,
+            most => Duration::from_millis(most.into()),
+        }
     }
 
     /// Returns when so much time has passed as something takes this time.

@@ -27,11 +27,11 @@ use uuid::Uuid;
 use super::LogSink;
 use super::faults::Faults;
 
-const FUNCTION_NAME: &str = "switchboard";
+pub const FUNCTION_NAME: &str = "switchboard";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
 const MEMORY_MB: &str = "256";
 /// The largest event or answer that Lambda takes in one piece.
-const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+pub const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
 /// A program that speaks the Runtime API.
 pub struct Function {
@@ -115,7 +115,7 @@ impl Pool {
         if self.faults.strikes(|plan| plan.function_killed) {
             environment.dies_after(self.faults.moment());
         }
-        let answer = environment.run(event, self.function.timeout).await;
+        let answer = environment.run(event, self.faults.function_timeout(self.function.timeout)).await;
         if answer.is_ok() && self.faults.strikes(|plan| plan.function_killed_after) {
             return Err(Failure::Exited("killed on purpose".to_owned()));
         }
@@ -228,7 +228,6 @@ impl Environment {
             .env_remove("AWS_SESSION_TOKEN")
             .envs(function.environment.iter().map(|(name, value)| (name, value)))
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY_MB)
             .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{FUNCTION_NAME}"))
