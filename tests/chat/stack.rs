@@ -167,7 +167,8 @@ async fn it_tells_people_where_it_is_and_how_to_chat() {
 async fn every_port_that_is_taken_is_named_with_its_flag() {
     let taken = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
     let [http, s3] = taken.each_ref().map(|listener| listener.local_addr().unwrap().port().to_string());
-    let arguments = [&FREE_PORTS[..], &["--http-port", &http, "--s3-port", &s3]].concat();
+    let free = ["--websocket-port", "0", "--dynamodb-port", "0", "--lambda-port", "0"];
+    let arguments = [&free[..], &["--http-port", &http, "--s3-port", &s3]].concat();
 
     let output = timeout(PATIENCE, local(&arguments, &[]).output()).await.unwrap().unwrap();
 
