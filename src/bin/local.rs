@@ -11,11 +11,13 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use switchboard::config;
 use switchboard::local::faults::Faults;
-use switchboard::local::{LogSink, Options, Stack, Urls, token};
+use switchboard::local::{LogSink, Options, Stack, Urls, open_files, token};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The argument by which this program becomes the function.
 const AS_FUNCTION: &str = "--as-function";
+/// With fewer open files than this a crowd does not get in.
+const FEW_OPEN_FILES: u64 = 4096;
 
 /// Switchboard on this machine: a WebSocket API, an HTTP API, DynamoDB and S3, and the function behind them.
 ///
@@ -111,6 +113,10 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(tracing::Level::WARN)
         .init();
+    let limit = open_files::raise_limit();
+    if limit < FEW_OPEN_FILES {
+        tracing::warn!("this process may have only {limit} files open, one for each connection: ulimit -Hn raises it");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the asynchronous runtime did not start: {error}")),

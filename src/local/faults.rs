@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
 
-/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and no longer than it takes here.
+/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and no
+/// longer than it takes here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Plan {
@@ -31,12 +32,16 @@ pub struct Plan {
     pub post_latency: Latency,
     /// A post is answered 410 although the connection is open.
     pub post_gone: u32,
+    /// A post is answered 410, and delivered all the same.
+    pub post_gone_but_delivered: u32,
     /// A post is answered 429.
     pub post_throttled: u32,
     /// A post is answered 500.
     pub post_failed: u32,
     /// A post is not answered at all.
     pub post_hanging: u32,
+    /// The connections to which posts hang, by their ids; all when empty.
+    pub post_hanging_connections: Vec<String>,
     /// A function process is killed before it has its event.
     pub function_killed_before: u32,
     /// A function process is killed while it works.
@@ -70,9 +75,17 @@ impl Latency {
 
 impl Plan {
     pub(super) fn store_throttled(&self, operation: &str) -> u32 {
-        let named = &self.store_throttled_operations;
-        if named.is_empty() || named.iter().any(|name| name == operation) { self.store_throttled } else { 0 }
+        for_those(&self.store_throttled_operations, operation, self.store_throttled)
     }
+
+    pub(super) fn post_hanging(&self, connection: &str) -> u32 {
+        for_those(&self.post_hanging_connections, connection, self.post_hanging)
+    }
+}
+
+/// A chance for what is named, and for everything where nothing is.
+fn for_those(named: &[String], name: &str, chance: u32) -> u32 {
+    if named.is_empty() || named.iter().any(|known| known == name) { chance } else { 0 }
 }
 
 /// The dice, and how they are loaded.

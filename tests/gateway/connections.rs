@@ -229,3 +229,16 @@ async fn a_410_can_be_wrong() {
     world.posts(&client.id, b"still there").await.unwrap();
     assert_eq!(client.hears().await, "still there");
 }
+
+/// Our notes.
+#[tokio::test]
+async fn what_is_answered_410_can_be_delivered_all_the_same() {
+    let faults = Faults::default();
+    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let mut client = world.connect().await;
+
+    faults.follow(Plan { post_gone_but_delivered: 1000, ..Plan::default() });
+
+    assert_eq!(world.posts(&client.id, b"delivered").await, Err(gone()));
+    assert_eq!(client.hears().await, "delivered");
+}

@@ -27,6 +27,8 @@ use crate::routes::Route;
 
 const FRAME_BYTES: usize = 32 * 1024;
 const URL_CHARS: usize = 4096;
+/// What each open socket keeps for reading; frames that are longer get more while they come.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Without data in either direction; pings of the protocol are none.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
@@ -82,13 +84,14 @@ async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Resp
 
     // From here on it can be posted to; what is posted before the socket is there waits for it.
     gateway.registry.add(live);
-    let mut response =
-        upgrade.max_frame_size(FRAME_BYTES).max_message_size(MESSAGE_BYTES).on_upgrade(move |socket| async move {
-            if let Some(session) = accepted.session() {
-                let ending = session.run(socket, outgoing).await;
-                closed(&session.gateway, &session.live, &ending).await;
-            }
-        });
+    let upgrade =
+        upgrade.max_frame_size(FRAME_BYTES).max_message_size(MESSAGE_BYTES).read_buffer_size(READ_BUFFER_BYTES);
+    let mut response = upgrade.on_upgrade(move |socket| async move {
+        if let Some(session) = accepted.session() {
+            let ending = session.run(socket, outgoing).await;
+            closed(&session.gateway, &session.live, &ending).await;
+        }
+    });
     if let Some(subprotocol) = subprotocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
