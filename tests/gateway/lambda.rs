@@ -84,7 +84,8 @@ async fn a_process_has_one_event_at_a_time_and_is_used_again() {
     assert_eq!(world.stack().function_processes_ever(), 3);
 }
 
-/// Lambda developer guide, "Configure Lambda function timeout", "Understanding the Lambda execution environment lifecycle".
+/// Lambda developer guide, "Configure Lambda function timeout", "Understanding the Lambda execution environment
+/// lifecycle".
 #[tokio::test]
 async fn a_process_is_killed_past_the_deadline_of_its_event() {
     let mut world = World::with(|options| Options { timeout: Duration::from_secs(1), ..options }).await;

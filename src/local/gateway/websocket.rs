@@ -32,6 +32,7 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Without data in either direction; pings of the protocol are none.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 pub fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> JoinHandle<()> {
     super::serve(listener, Router::new().fallback(request).with_state(gateway))
@@ -127,7 +128,7 @@ async fn connect(
     let (gateway, live) = (Arc::clone(gateway), Arc::clone(live));
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
-        let outcome = gateway.integrate(&event).await.map(|answer| {
+        let outcome = gateway.integrate(&event, INTEGRATION_TIMEOUT).await.map(|answer| {
             let is_accepted = status_of(&answer).is_some_and(|status| status.is_success());
             let session = is_accepted.then_some(Session { gateway, live });
             (answer, session.map(|session| Accepted { session: Some(session) }))
@@ -154,7 +155,7 @@ async fn closed(gateway: &Gateway, live: &Live, ending: &Ending) {
         return;
     }
     // The client has gone; there is nobody to tell how it went.
-    let _ = gateway.integrate(&events::disconnect(gateway, live, ending)).await;
+    let _ = gateway.integrate(&events::disconnect(gateway, live, ending), INTEGRATION_TIMEOUT).await;
 }
 
 /// An open socket.
@@ -225,7 +226,8 @@ impl Session {
                 live.send(Outgoing::Text(told("Forbidden", &live.id)));
                 return;
             };
-            let answer = match gateway.integrate(&events::message(&gateway, &live, route.key(), &body)).await {
+            let event = events::message(&gateway, &live, route.key(), &body);
+            let answer = match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
                 Ok(answer) if answer["statusCode"].is_u64() => {
                     let body = answer["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
                     body.filter(|_| route.has_route_response())
