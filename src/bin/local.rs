@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 use switchboard::config;
-use switchboard::local::faults::Faults;
+use switchboard::local::faults::{Faults, Plan};
 use switchboard::local::{LogSink, Options, Stack, Urls, open_files, token};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -54,7 +54,7 @@ struct Arguments {
     /// Time that the function has for an event; then its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
-    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 s for an answer
+    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 or 30 s for an answer
     #[arg(long, default_value = "1", value_name = "FACTOR")]
     time_scale: NonZeroU32,
     /// What goes wrong, in JSON (src/local/README.md says what can), and lets POST /_faults on the HTTP port change it
@@ -115,7 +115,7 @@ fn main() -> ExitCode {
         .init();
     let limit = open_files::raise_limit();
     if limit < FEW_OPEN_FILES {
-        tracing::warn!("this process may have only {limit} files open, one for each connection: ulimit -Hn raises it");
+        tracing::warn!("this process may have only {limit} files open (ulimit -Hn), and each connection takes one");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -174,7 +174,7 @@ fn options(arguments: Arguments) -> Result<Options, String> {
     };
     let faults = Faults::default();
     if let Some(plan) = &arguments.faults {
-        faults.follow(serde_json::from_str(plan).map_err(|error| format!("--faults is no plan of faults: {error}"))?);
+        faults.follow(Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is no plan of faults: {error}"))?);
     }
     Ok(Options {
         http_port: arguments.http_port,
