@@ -9,6 +9,7 @@ mod dynamodb;
 pub mod faults;
 mod gateway;
 mod invoke;
+pub mod open_files;
 mod runtime;
 mod s3;
 mod schedule;

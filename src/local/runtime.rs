@@ -68,6 +68,8 @@ pub struct Pool {
     faults: Faults,
 }
 
+/// What a process may need to start, before an event's own time begins: Lambda's Init phase.
+const START: Duration = Duration::from_secs(10);
 const PAUSES_BETWEEN_TRIES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
 impl Pool {
@@ -189,7 +191,9 @@ type Reply = oneshot::Sender<Result<Bytes, String>>;
 struct Invocation {
     id: String,
     event: String,
-    deadline_ms: u128,
+    timeout: Duration,
+    /// Told when the process has the event.
+    taken: oneshot::Sender<()>,
     answer: Reply,
 }
 
@@ -268,9 +272,12 @@ impl Environment {
 
     async fn run(&mut self, event: String, timeout: Duration) -> Result<Bytes, Failure> {
         let (answer, answered) = oneshot::channel();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let invocation =
-            Invocation { id: Uuid::new_v4().to_string(), event, deadline_ms: (now + timeout).as_millis(), answer };
+        let (taken, is_taken) = oneshot::channel();
+        let invocation = Invocation { id: Uuid::new_v4().to_string(), event, timeout, taken, answer };
+        let out_of_time = async {
+            let _ = tokio::time::timeout(START, is_taken).await;
+            tokio::time::sleep(timeout).await;
+        };
         // There is always a place: the event before was taken before it was answered.
         let _ = self.events.try_send(invocation);
         tokio::select! {
@@ -284,7 +291,7 @@ impl Environment {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
             })),
-            () = tokio::time::sleep(timeout) => Err(Failure::TimedOut),
+            () = out_of_time => Err(Failure::TimedOut),
         }
     }
 }
@@ -314,10 +321,13 @@ async fn next(State(mailbox): State<Arc<Mailbox>>) -> Response {
     let Some(invocation) = mailbox.next.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Whoever waited may have given up.
+    let _ = invocation.taken.send(());
     let headers = [
         ("Content-Type", "application/json".to_owned()),
         ("Lambda-Runtime-Aws-Request-Id", invocation.id.clone()),
-        ("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms.to_string()),
+        ("Lambda-Runtime-Deadline-Ms", (now + invocation.timeout).as_millis().to_string()),
         ("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN.to_owned()),
         ("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned()),
     ];
