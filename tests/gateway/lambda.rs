@@ -249,3 +249,56 @@ async fn an_event_that_nobody_waits_for_waits_where_others_are_refused() {
     };
     tokio::join!(waits, others);
 }
+
+/// Where a function is invoked, here that of the stack.
+fn invocations(world: &World) -> String {
+    format!("{}/2015-03-31/functions/switchboard/invocations", world.urls().lambda)
+}
+
+/// Lambda API reference, "Invoke": `RequestResponse`, `FunctionError`.
+#[tokio::test]
+async fn an_invocation_is_answered_with_what_the_function_answers() {
+    let mut world = World::start().await;
+    let url = invocations(&world);
+    for fails in [false, true] {
+        let url = url.clone();
+        let asked = tokio::spawn(async move { request("POST", &url, &[], br#"{"n":1}"#).await });
+        let invocation = world.invoked().await;
+        assert_eq!(invocation.event, json!({ "n": 1 }));
+        match fails {
+            false => invocation.answers(said("done")),
+            true => invocation.fails(),
+        }
+
+        let answer = asked.await.unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("x-amz-function-error").is_some(), fails, "{}", answer.text());
+        assert_eq!(answer.text().contains("done"), !fails, "{}", answer.text());
+    }
+}
+
+/// Lambda API reference, "Invoke": `Event`.
+#[tokio::test]
+async fn an_invocation_that_nobody_waits_for_is_taken_with_202() {
+    let mut world = World::start().await;
+
+    let taken = request("POST", &invocations(&world), &[("x-amz-invocation-type", "Event")], br#"{"n":2}"#).await;
+
+    assert_eq!((taken.status, taken.text()), (202, ""));
+    let invocation = world.invoked().await;
+    assert_eq!(invocation.event, json!({ "n": 2 }));
+    invocation.answers(accepted());
+}
+
+/// Lambda API reference, "Invoke": `ResourceNotFoundException`, `InvalidRequestContentException`.
+#[tokio::test]
+async fn an_invocation_of_nothing_or_with_nothing_is_refused() {
+    let world = World::start().await;
+    let url = invocations(&world);
+
+    let unknown = request("POST", &url.replace("switchboard", "another"), &[], b"{}").await;
+    let no_json = request("POST", &url, &[], b"hello").await;
+
+    assert_eq!((unknown.status, unknown.header("x-amzn-errortype")), (404, Some("ResourceNotFoundException")));
+    assert_eq!((no_json.status, no_json.header("x-amzn-errortype")), (400, Some("InvalidRequestContentException")));
+}
