@@ -20,6 +20,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const LOST: Duration = Duration::from_secs(5);
 /// How often something is tried again before it is given up, while things go wrong.
 const TRIES: usize = 4;
+/// And while nothing goes wrong, but on a machine that is busy.
+const MUST: usize = 20;
 
 pub struct Client {
     pub record: Record,
@@ -83,7 +85,7 @@ impl Client {
                 13..15 => drop(self.ask(json!({ "action": "typing", "roomId": room }), false).await),
                 15..17 => self.reads(room).await,
                 17 => self.socket = None,
-                _ => self.resumes(TRIES).await,
+                _ => drop(self.resumes(TRIES).await),
             }
         }
         self
@@ -101,7 +103,7 @@ impl Client {
         // Whatever the last socket still had to say.
         self.must(json!({ "action": "ping" })).await;
         self.cursors.clear();
-        self.resumes(1).await;
+        assert!(self.resumes(MUST).await, "{} was never up to date", self.record.user);
         for room in self.inside.clone() {
             let mut after = json!(0);
             while !after.is_null() {
@@ -173,8 +175,8 @@ impl Client {
         }
     }
 
-    /// Until everything that was missed is there.
-    async fn resumes(&mut self, tries: usize) {
+    /// Until everything that was missed is there; `false` when that does not come about.
+    async fn resumes(&mut self, tries: usize) -> bool {
         let mut left: BTreeSet<_> = self.inside.clone();
         let mut failures = 0;
         while !left.is_empty() && failures < tries {
@@ -202,11 +204,12 @@ impl Client {
                 }
             }
         }
+        left.is_empty()
     }
 
     /// What must go through, since nothing goes wrong.
     async fn must(&mut self, frame: Value) -> Value {
-        for _ in 0..20 {
+        for _ in 0..MUST {
             match self.ask(frame.clone(), true).await {
                 Some(answer) if passes(&answer) => {}
                 Some(answer) => return answer,
