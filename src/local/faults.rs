@@ -37,6 +37,8 @@ pub struct Plan {
     pub post_failed: u32,
     /// A post is not answered at all.
     pub post_hanging: u32,
+    /// Connections to which no post is answered at all.
+    pub post_hanging_connections: Vec<String>,
     /// A function process is killed before it has its event.
     pub function_killed_before: u32,
     /// A function process is killed while it works.
@@ -115,6 +117,12 @@ impl Faults {
         let mut state = self.state();
         let chance = chance(&state.plan);
         chance > 0 && state.dice.u32(..1000) < chance
+    }
+
+    /// Whether a post to this connection hangs.
+    pub(super) fn hangs(&self, connection: &str) -> bool {
+        let hanging = self.state().plan.post_hanging_connections.iter().any(|hanging| hanging == connection);
+        hanging || self.strikes(|plan| plan.post_hanging)
     }
 
     /// Returns when so much time has passed as something takes this time.

@@ -8,6 +8,7 @@ mod clock;
 mod dynamodb;
 pub mod faults;
 mod gateway;
+pub mod open_files;
 mod runtime;
 mod s3;
 mod schedule;

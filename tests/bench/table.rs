@@ -79,6 +79,11 @@ impl fmt::Display for Table<'_> {
     }
 }
 
+/// A number as a person reads it.
+pub fn readable(value: f64) -> String {
+    Readable(value).to_string()
+}
+
 /// `1,234,567`, `12.3`, `0.0123`: as many digits as tell something.
 struct Readable(f64);
 

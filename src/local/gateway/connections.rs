@@ -94,7 +94,7 @@ impl Registry {
 /// Answers a request to `@connections/{id}`.
 pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -> Response {
     if *method == Method::POST
-        && let Some(fault) = faulty(gateway).await
+        && let Some(fault) = faulty(gateway, id).await
     {
         return fault;
     }
@@ -138,10 +138,10 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
 }
 
 /// What a post is answered when it goes wrong on purpose.
-async fn faulty(gateway: &Gateway) -> Option<Response> {
+async fn faulty(gateway: &Gateway, id: &str) -> Option<Response> {
     let faults = &gateway.faults;
     faults.linger(|plan| plan.post_latency).await;
-    if faults.strikes(|plan| plan.post_hanging) {
+    if faults.hangs(id) {
         std::future::pending::<()>().await;
     }
     if faults.strikes(|plan| plan.post_gone) {
