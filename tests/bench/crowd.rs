@@ -63,6 +63,13 @@ pub struct Heard {
     pub contradictions: u64,
 }
 
+impl Heard {
+    /// How often somebody did not hear a message exactly once.
+    pub fn amiss(&self) -> u64 {
+        self.skipped + self.twice + self.oftener
+    }
+}
+
 /// The crowd, as the bench sees it.
 pub struct Crowd {
     orders: ChildStdin,

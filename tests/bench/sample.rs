@@ -28,7 +28,7 @@ struct Both<T> {
 pub async fn figures(function: &Path) -> Vec<Figure> {
     let sample = install();
     let commands = Both { ours: vec![function.into()], sample };
-    let mut figures = cold_starts(&commands).await;
+    let mut figures = vec![cold_starts(&commands).await];
     figures.extend(messages(&commands).await);
     figures
 }
@@ -60,13 +60,13 @@ async fn world(command: &[OsString]) -> World {
 }
 
 /// From the first event, for which a process is started, to its answer.
-async fn cold_starts(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
+async fn cold_starts(commands: &Both<Vec<OsString>>) -> Figure {
     let mut times = Both { ours: Vec::new(), sample: Vec::new() };
     for _ in 0..COLD_STARTS {
         times.ours.push(cold_start(&commands.ours).await);
         times.sample.push(cold_start(&commands.sample).await);
     }
-    told("cold start", "ms", Both { ours: median(times.ours), sample: median(times.sample) })
+    ratio("cold start", " ms", &Both { ours: median(times.ours), sample: median(times.sample) })
 }
 
 async fn cold_start(command: &[OsString]) -> f64 {
@@ -103,9 +103,11 @@ async fn messages(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
     let cpu =
         Both { ours: each(before.ours, worlds.ours.cpu_ms()), sample: each(before.sample, worlds.sample.cpu_ms()) };
 
-    let mut figures = told(&format!("CPU of a message to {MEMBERS}"), "ms", cpu);
     let times = Both { ours: median(times.ours), sample: median(times.sample) };
-    figures.extend(told(&format!("time to the last of {MEMBERS}"), "ms", times));
+    let mut figures = vec![
+        ratio(&format!("CPU of a message to {MEMBERS}"), " ms", &cpu),
+        ratio(&format!("time to the last of {MEMBERS}"), " ms", &times),
+    ];
     let mut there = 0;
     for strangers in STRANGERS {
         for world in [&worlds.ours, &worlds.sample] {
@@ -121,7 +123,7 @@ async fn messages(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
             *units = world.take_cost().reads;
         }
         let strangers = readable(strangers as f64);
-        figures.extend(told(&format!("read units of a message, {strangers} connected elsewhere"), "", units));
+        figures.push(ratio(&format!("read units of a message, {strangers} connected elsewhere"), "", &units));
     }
     figures
 }
@@ -134,10 +136,8 @@ fn stranger(number: usize, channel: Option<&str>) -> Row {
     [id, ("roomId", "elsewhere".to_owned())].into_iter().chain(channel).map(named).collect()
 }
 
-fn told(what: &str, unit: &'static str, values: Both<f64>) -> Vec<Figure> {
-    vec![
-        Figure::told(GROUP, what, values.ours, unit),
-        Figure::told(GROUP, format!("{what}, in the sample"), values.sample, unit),
-        Figure::told(GROUP, format!("{what}, sample / ours"), values.sample / values.ours, ""),
-    ]
+fn ratio(what: &str, unit: &str, values: &Both<f64>) -> Figure {
+    let Both { ours, sample } = values;
+    let name = format!("{what}: sample ({}{unit}) / ours ({}{unit})", readable(*sample), readable(*ours));
+    Figure::told(GROUP, name, sample / ours, "")
 }
