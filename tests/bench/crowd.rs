@@ -47,7 +47,7 @@ enum Order {
 pub struct Heard {
     /// From the first byte to the last of the others who heard the last of it.
     pub last_ms: f64,
-    /// Until the sender had all answers.
+    /// Until the sender had all answers; a minute when it never had.
     pub answered_ms: f64,
     /// That came to anybody, answers among them.
     pub frames: u64,
@@ -163,7 +163,7 @@ impl Ears {
     }
 
     fn report(&self, started: Instant) -> Heard {
-        let since = |moment: Option<Instant>| moment.map_or(f64::NAN, |moment| (moment - started).as_secs_f64() * 1e3);
+        let since = |moment: Option<Instant>| moment.map_or(PATIENCE, |moment| moment - started).as_secs_f64() * 1e3;
         let times = |holds: fn(u8) -> bool| {
             let others = self.heard.values().flat_map(|heard| &heard[1..]);
             others.filter(|count| holds(**count)).count() as u64
@@ -172,7 +172,7 @@ impl Ears {
         seqs.sort_unstable();
         Heard {
             last_ms: since(self.last),
-            answered_ms: since(self.answered),
+            answered_ms: since(self.answered.filter(|_| self.answers_missing == 0)),
             frames: self.frames,
             skipped: times(|count| count == 0),
             twice: times(|count| count == 2),

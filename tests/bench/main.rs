@@ -20,7 +20,7 @@ use clap::Parser;
 use switchboard::local::open_files;
 use tokio::runtime::Runtime;
 
-use table::{Figure, Table};
+use table::{Figure, HEAD};
 
 /// A group of figures, by its name, of the function at a path.
 type Group = (&'static str, fn(&Path) -> Vec<Figure>);
@@ -55,13 +55,18 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only == name);
-    let groups = GROUPS.iter().filter(|(name, _)| wanted(name));
-    let figures: Vec<Figure> = groups.flat_map(|(_, figures)| figures(&arguments.function)).collect();
-    print!("{}", Table(&figures));
-    if let Some(file) = &arguments.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&figures).unwrap()).unwrap();
+    println!("{HEAD}");
+    let mut all: Vec<Figure> = Vec::new();
+    for (_, figures) in GROUPS.iter().filter(|(name, _)| wanted(name)) {
+        for figure in figures(&arguments.function) {
+            println!("{figure}");
+            all.push(figure);
+        }
     }
-    if figures.iter().all(|figure| figure.holds != Some(false)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&all).unwrap()).unwrap();
+    }
+    if all.iter().all(|figure| figure.holds != Some(false)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn on_threads<T>(work: impl Future<Output = T>) -> T {
