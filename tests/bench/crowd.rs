@@ -45,6 +45,8 @@ enum Order {
 /// What became of messages that were said in one breath.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Heard {
+    /// From the first byte to the first of the others who heard something.
+    pub first_ms: f64,
     /// From the first byte to the last of the others who heard the last of it.
     pub last_ms: f64,
     /// Until the sender had all answers; a minute when it never had.
@@ -122,6 +124,7 @@ struct Ears {
     missing: usize,
     answers_missing: usize,
     frames: u64,
+    first: Option<Instant>,
     last: Option<Instant>,
     answered: Option<Instant>,
     places: BTreeMap<u64, u64>,
@@ -150,6 +153,7 @@ impl Ears {
         } else if *count == 1 {
             self.missing -= 1;
             self.last = Some(Instant::now());
+            self.first = self.first.or(self.last);
         }
         if let Some(seq) = number_behind(frame, "\"seq\":")
             && *self.places.entry(number).or_insert(seq) != seq
@@ -171,6 +175,7 @@ impl Ears {
         let mut seqs: Vec<_> = self.places.values().copied().collect();
         seqs.sort_unstable();
         Heard {
+            first_ms: since(self.first),
             last_ms: since(self.last),
             answered_ms: since(self.answered.filter(|_| self.answers_missing == 0)),
             frames: self.frames,

@@ -48,9 +48,10 @@ async fn in_peace(world: &mut World, members: usize, messages: usize, amiss: &mu
 
     let files = OpenFiles::of(world.stack.function_processes());
     let before = world.cpu_ms();
-    let mut times = Vec::new();
+    let (mut firsts, mut times) = (Vec::new(), Vec::new());
     for _ in 0..messages {
         let heard = world.crowd.hears(&[&said()]).await;
+        firsts.push(heard.first_ms);
         times.push(heard.last_ms);
         *amiss += heard.amiss();
     }
@@ -69,6 +70,7 @@ async fn in_peace(world: &mut World, members: usize, messages: usize, amiss: &mu
     if members >= 1_000 {
         let name = format!("{} ({} ms)", room("of that the floor"), readable(floor));
         figures.push(Figure::told(GROUP, name, floor / time, "").with_goal(Goal::AtLeast(0.9)));
+        figures.push(Figure::told(GROUP, room("time to the first"), median(firsts), "ms"));
         figures.push(Figure::told(GROUP, room("CPU of the function for each post"), cpu_us, "µs"));
         let most = Figure::told(GROUP, room("most sockets and files of the function"), files as f64, "");
         figures.push(most.with_goal(Goal::AtMost(1_023.0)));
