@@ -9,7 +9,7 @@ use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use futures_util::future;
-use futures_util::stream::{self, Fuse, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -28,6 +28,8 @@ const MOST_TOLD: usize = 100;
 const ALONE: Duration = Duration::from_secs(10);
 /// As it is when no more than this is left: time for the posts under way, and to hand on the rest.
 const FOR_THE_REST: Duration = Duration::from_secs(3);
+/// Of that, what is kept for the last parts.
+const TO_HAND_ON: Duration = Duration::from_secs(1);
 /// Parts of a channel that are handed on at once.
 const PARTS_AT_ONCE: usize = 16;
 
@@ -256,7 +258,9 @@ impl Delivery {
     ) -> (Delivered, Result<(), Error>) {
         let begun = Instant::now();
         let until = occasion.deadline.checked_sub(FOR_THE_REST).unwrap_or(begun).min(begun + ALONE);
-        let mut audience = Audience { pages: pages.fuse(), page: Vec::new().into_iter(), taken: 0, until };
+        // The next page is read while this one is told.
+        let pages = Some(pages.map(future::ready).buffered(2));
+        let mut audience = Audience { pages, page: Vec::new().into_iter(), taken: 0, until };
         let (mut handed_on, mut all) = (0, Ok(()));
         // The rest is handed on while the last posts are under way.
         let everybody =
@@ -313,7 +317,8 @@ impl Delivery {
     }
 
     /// Leaves those who are left to other invocations: a page each, so that none of these has to leave much to a next
-    /// one. Lambda stops an invocation that is the sixteenth in a row, which so many pages at once never make.
+    /// one, since Lambda stops an invocation that is the sixteenth in a row. Where there is no time even to read how
+    /// many they are, the last part has no end.
     async fn hand_on(
         &self,
         audience: &mut Audience<impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin>,
@@ -321,7 +326,9 @@ impl Delivery {
         occasion: Occasion<'_>,
         handed_on: &mut u64,
     ) -> Result<(), Error> {
-        let parts = stream::unfold(audience, async |audience| Some((audience.part().await.transpose()?, audience)));
+        let read_until = occasion.deadline.checked_sub(TO_HAND_ON).unwrap_or(occasion.deadline);
+        let parts =
+            stream::unfold(audience, async |audience| Some((audience.part(read_until).await.transpose()?, audience)));
         let mut invoked = pin!(
             parts
                 .map(|part| async {
@@ -415,8 +422,8 @@ fn is_gone<E>(error: &SdkError<E>) -> bool {
 
 /// Those who are to be posted to, until time is up.
 struct Audience<P> {
-    /// May be asked again at its end.
-    pages: Fuse<P>,
+    /// Until its end.
+    pages: Option<P>,
     /// What is left of the page that was read last.
     page: vec::IntoIter<Subscription>,
     taken: usize,
@@ -435,20 +442,36 @@ impl<P: Stream<Item = Result<Vec<Subscription>, Error>> + Unpin> Audience<P> {
             if let Some(live) = self.page.next() {
                 return Ok(Some(live));
             }
-            let Some(page) = self.pages.next().await.transpose()? else { return Ok(None) };
-            self.page = page.into_iter();
+            if !self.turn().await? {
+                return Ok(None);
+            }
         }
     }
 
-    /// What is left of a page, or the next one.
-    async fn part(&mut self) -> Result<Option<Part>, Error> {
+    /// What is left of a page, or the next one; from `read_until` on all that is left.
+    async fn part(&mut self, read_until: Instant) -> Result<Option<Part>, Error> {
         loop {
             let page = mem::take(&mut self.page);
             if let (Some(first), Some(last)) = (page.as_slice().first(), page.as_slice().last()) {
+                if self.pages.is_some() && Instant::now() >= read_until {
+                    self.pages = None;
+                    return Ok(Some(Part::from_on(first)));
+                }
                 return Ok(Some(Part::between(first, last)));
             }
-            let Some(page) = self.pages.next().await.transpose()? else { return Ok(None) };
-            self.page = page.into_iter();
+            if !self.turn().await? {
+                return Ok(None);
+            }
         }
+    }
+
+    /// Turns to the next page; `false` at the end.
+    async fn turn(&mut self) -> Result<bool, Error> {
+        let Some(pages) = &mut self.pages else { return Ok(false) };
+        match pages.next().await.transpose()? {
+            Some(page) => self.page = page.into_iter(),
+            None => self.pages = None,
+        }
+        Ok(self.pages.is_some())
     }
 }

@@ -24,6 +24,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -301,9 +302,15 @@ fn asking_for_capacity(body: Bytes) -> Bytes {
     }
 }
 
+/// Of an answer, which can have a megabyte of rows besides.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Charged {
+    consumed_capacity: Value,
+}
+
 fn metered(operation: String, answer: &[u8]) -> StoreCall {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    let capacity = &answer["ConsumedCapacity"];
+    let capacity = &serde_json::from_slice::<Charged>(answer).unwrap_or_default().consumed_capacity;
     let tables = capacity.as_array().map_or(std::slice::from_ref(capacity), Vec::as_slice);
     let units = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
     let is_read = matches!(operation.as_str(), "BatchGetItem" | "GetItem" | "Query" | "Scan" | "TransactGetItems");

@@ -9,6 +9,9 @@ use super::{Store, delete, number, pages, put, text};
 use crate::domain::{ConnectionId, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 
+/// Subscriptions that are read at once: few enough for the first of them to be told soon, and to be told by one invocation.
+const PAGE: i32 = 1_000;
+
 /// Where frames are published: everybody live on it hears them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -46,25 +49,29 @@ impl Channel {
     }
 }
 
-/// Some of those who are live on a channel, or all: by their connections' ids, both ends included.
+/// Those who are live on a channel, or some of them: from one connection id to another, both included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Part {
     pub channel: Channel,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    between: Option<(ConnectionId, ConnectionId)>,
+    first: Option<ConnectionId>,
+    last: Option<ConnectionId>,
 }
 
 impl Part {
-    /// From one to another of a channel, as a query has them.
+    /// From one to another, as a query has them.
     pub fn between(first: &Subscription, last: &Subscription) -> Self {
-        let ends = (first.connection_id.clone(), last.connection_id.clone());
-        Self { channel: first.channel.clone(), between: Some(ends) }
+        Self { last: Some(last.connection_id.clone()), ..Self::from_on(first) }
+    }
+
+    /// From one to the end of the channel.
+    pub fn from_on(first: &Subscription) -> Self {
+        Self { channel: first.channel.clone(), first: Some(first.connection_id.clone()), last: None }
     }
 }
 
 impl From<&Channel> for Part {
     fn from(channel: &Channel) -> Self {
-        Self { channel: channel.clone(), between: None }
+        Self { channel: channel.clone(), first: None, last: None }
     }
 }
 
@@ -118,7 +125,7 @@ impl Store {
         part: &Part,
         now: Timestamp,
     ) -> impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + use<> {
-        pages(self.live_on(part, now))
+        pages(self.live_on(part, now).limit(PAGE))
     }
 
     /// Everybody live on a channel, at once: for a user's own devices, and for what is told of a room.
@@ -156,12 +163,16 @@ impl Store {
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":now", number(now.as_secs()))
             .consistent_read(true);
-        match (&part.between, SUBSCRIPTIONS.sort_key) {
-            (Some((first, last)), Some(sort_key)) => query
+        match (&part.first, &part.last, SUBSCRIPTIONS.sort_key) {
+            (Some(first), Some(last), Some(sort_key)) => query
                 .key_condition_expression("#channel = :channel AND #connection BETWEEN :first AND :last")
                 .expression_attribute_names("#connection", sort_key)
                 .expression_attribute_values(":first", text(first.as_str()))
                 .expression_attribute_values(":last", text(last.as_str())),
+            (Some(first), None, Some(sort_key)) => query
+                .key_condition_expression("#channel = :channel AND #connection >= :first")
+                .expression_attribute_names("#connection", sort_key)
+                .expression_attribute_values(":first", text(first.as_str())),
             _ => query.key_condition_expression("#channel = :channel"),
         }
     }

@@ -1,17 +1,36 @@
 //! What it takes: instructions, requests, capacity units, frames and bytes, and time where there is nothing to count.
 //!
-//! `scripts/bench` builds what is measured, and runs this.
+//! `scripts/bench` builds what is measured, and runs this. Each group is a module with a function `figures`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod burst;
+mod cost;
+mod crowd;
+mod fanout;
+mod process;
+mod sample;
 mod table;
+mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use switchboard::local::open_files;
+use tokio::runtime::Runtime;
 
-use table::{Figure, Table};
+use table::{Figure, HEAD};
+
+/// A group of figures, by its name, of the function at a path.
+type Group = (&'static str, fn(&Path) -> Vec<Figure>);
+
+const GROUPS: &[Group] = &[
+    ("fanout", |function| on_threads(fanout::figures(function))),
+    ("cost", |function| on_threads(cost::figures(function))),
+    ("burst", |function| on_threads(burst::figures(function))),
+    ("sample", |function| on_threads(sample::figures(function))),
+];
 
 /// Measures, and prints a table of it.
 #[derive(Parser)]
@@ -20,7 +39,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     function: PathBuf,
     /// Only this group of figures
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_parser = GROUPS.iter().map(|(name, _)| *name).collect::<Vec<_>>())]
     only: Option<String>,
     /// Where to leave the figures as JSON
     #[arg(long, value_name = "FILE")]
@@ -28,11 +47,28 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let figures: Vec<Figure> = Vec::new();
-    print!("{}", Table(&figures));
-    if let Some(file) = &arguments.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&figures).unwrap()).unwrap();
+    open_files::raise_limit();
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().is_some_and(|argument| argument == crowd::AS_CROWD) {
+        crowd::run(&arguments.next().expect("a crowd needs a URL"));
+        return ExitCode::SUCCESS;
     }
-    if figures.iter().all(|figure| figure.holds != Some(false)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let arguments = Arguments::parse();
+    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only == name);
+    println!("{HEAD}");
+    let mut all: Vec<Figure> = Vec::new();
+    for (_, figures) in GROUPS.iter().filter(|(name, _)| wanted(name)) {
+        for figure in figures(&arguments.function) {
+            println!("{figure}");
+            all.push(figure);
+        }
+    }
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&all).unwrap()).unwrap();
+    }
+    if all.iter().all(|figure| figure.holds != Some(false)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn on_threads<T>(work: impl Future<Output = T>) -> T {
+    Runtime::new().unwrap().block_on(work)
 }

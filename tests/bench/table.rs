@@ -58,25 +58,26 @@ impl Figure {
     }
 }
 
-/// The figures as a table in Markdown.
-pub struct Table<'a>(pub &'a [Figure]);
+/// What stands above figures that are printed as rows of a table in Markdown.
+pub const HEAD: &str = "| | figure | | goal | |\n|---|---|---:|---:|---|";
 
-impl fmt::Display for Table<'_> {
+impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| | figure | | goal | |")?;
-        writeln!(f, "|---|---|---:|---:|---|")?;
-        for figure in self.0 {
-            let Figure { group, name, unit, .. } = figure;
-            let goal = figure.goal.map(|goal| goal.to_string()).unwrap_or_default();
-            let verdict = match figure.holds {
-                Some(true) => "holds",
-                Some(false) => "falls short",
-                None => "",
-            };
-            writeln!(f, "| {group} | {name} | {} {unit} | {goal} | {verdict} |", Readable(figure.value))?;
-        }
-        Ok(())
+        let Self { group, name, unit, .. } = self;
+        let goal = self.goal.map(|goal| goal.to_string()).unwrap_or_default();
+        let verdict = match self.holds {
+            Some(true) => "holds",
+            Some(false) => "falls short",
+            None => "",
+        };
+        let value = format!("{} {unit}", Readable(self.value));
+        write!(f, "| {group} | {name} | {} | {goal} | {verdict} |", value.trim_end())
     }
+}
+
+/// A number as a person reads it.
+pub fn readable(value: f64) -> String {
+    Readable(value).to_string()
 }
 
 /// `1,234,567`, `12.3`, `0.0123`: as many digits as tell something.

@@ -201,19 +201,21 @@ async fn a_post_can_hang_and_delays_nothing_else() {
     let dead = world.connect().await;
     let mut other = world.connect().await;
 
-    faults.follow(Plan { post_hanging: 1000, ..Plan::default() });
+    faults.follow(Plan { post_hanging: 1000, post_hanging_connections: vec![dead.id.clone()], ..Plan::default() });
     let patience = TimeoutConfig::builder().operation_timeout(Duration::from_secs(1)).build();
     let post = world.connections().post_to_connection().connection_id(&dead.id).data(b"x".to_vec().into());
     let post = post.customize().config_override(Config::builder().timeout_config(patience)).send();
     let meanwhile = async {
         other.asks_for("ping").await;
         world.invoked().await.answers(said("pong"));
-        other.hears().await
+        let answered = other.hears().await;
+        world.posts(&other.id, b"a post").await.unwrap();
+        (answered, other.hears().await)
     };
 
     let (posted, heard) = tokio::join!(post, meanwhile);
 
-    assert_eq!(heard, "pong");
+    assert_eq!(heard, ("pong".to_owned(), "a post".to_owned()));
     assert!(matches!(posted, Err(SdkError::TimeoutError(_))), "{posted:?}");
 }
 

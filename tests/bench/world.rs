@@ -1,0 +1,210 @@
+//! A stack in this process, the function in processes of its own, and a crowd of clients in another.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use futures_util::stream::{self, StreamExt};
+use serde_json::Value;
+use switchboard::local::faults::{Faults, Latency, Plan};
+use switchboard::local::{Options, Stack, StoreCall};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::crowd::Crowd;
+use crate::process;
+
+/// Long enough that concurrency decides, and not this machine.
+pub const STORE_MS: f64 = 4.0;
+pub const POST_MS: f64 = 50.0;
+/// Where everybody is.
+pub const ROOM: &str = "tea";
+/// What DynamoDB takes in one batch.
+const BATCH_ROWS: usize = 25;
+
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Row = HashMap<String, AttributeValue>;
+
+/// Stores and posts as far away as in a region of AWS, and nothing going wrong.
+pub fn distances() -> Plan {
+    let fixed = |median_ms| Latency { median_ms, sigma: 0.0 };
+    Plan { store_latency: fixed(STORE_MS), post_latency: fixed(POST_MS), ..Plan::default() }
+}
+
+pub struct World {
+    pub stack: Stack,
+    pub faults: Faults,
+    pub crowd: Crowd,
+    logs: Arc<Logs>,
+    members: usize,
+}
+
+#[derive(Default)]
+struct Logs {
+    lines: Mutex<Vec<Value>>,
+    more: Notify,
+}
+
+impl World {
+    /// With the function that is measured, and nobody in it.
+    pub async fn of(function: &Path) -> Self {
+        Self::changed(function, |options| options).await
+    }
+
+    pub async fn changed(function: &Path, change: impl FnOnce(Options) -> Options) -> Self {
+        let (faults, logs) = (Faults::default(), Arc::<Logs>::default());
+        let sink = Arc::clone(&logs);
+        let logged = move |line: &str| {
+            sink.lines.lock().unwrap().push(serde_json::from_str(line).unwrap_or_default());
+            sink.more.notify_waiters();
+        };
+        let options = Options::on_free_ports(function.into(), Arc::new(logged));
+        let options = Options { faults: faults.clone(), ..options };
+        let stack = Stack::start(change(options)).await.unwrap();
+        let crowd = Crowd::at(&stack.urls().websocket).await;
+        Self { stack, faults, crowd, logs, members: 0 }
+    }
+
+    /// Lets the room have so many live members, the first of whom does the talking. The first one joins it; the others
+    /// have real sockets, and the rows that a join makes of them are copies of the first one's: ten thousand joins would
+    /// take longer than what is measured.
+    pub async fn grows_to(&mut self, members: usize) {
+        let plan = self.faults.plan();
+        self.faults.follow(Plan::default());
+        if self.members == 0 {
+            self.crowd.connects([format!("userId=user-0&roomId={ROOM}")].into_iter()).await;
+            self.members = 1;
+        }
+        let there = self.stack.open_connections();
+        self.crowd.connects((self.members..members).map(|number| format!("userId=user-{number}"))).await;
+        let come = self.stack.open_connections().into_iter().filter(|id| !there.contains(id));
+        let come: Vec<_> = come.collect();
+        self.subscribe(come.into_iter().zip(self.members..)).await;
+        self.members = members;
+        self.faults.follow(plan);
+        self.stack.take_store_calls();
+    }
+
+    /// Rows of connections in the room, by the number of their user.
+    pub async fn subscribe(&self, connections: impl Iterator<Item = (String, usize)>) {
+        let first = self.first_subscription().await;
+        let rows = connections.map(|(connection, number)| {
+            let mut row = first.clone();
+            for (name, value) in [("connectionId", connection), ("userId", format!("user-{number}"))] {
+                row.insert(name.to_owned(), AttributeValue::S(value));
+            }
+            row.insert("name".to_owned(), AttributeValue::S(format!("user-{number}")));
+            row
+        });
+        self.write("Subscriptions", rows).await;
+    }
+
+    async fn first_subscription(&self) -> Row {
+        let query = self.dynamodb().query().table_name("Subscriptions").limit(1);
+        let query = query.key_condition_expression("channel = :room");
+        let rows = query.expression_attribute_values(":room", AttributeValue::S(format!("room#{ROOM}"))).send().await;
+        rows.unwrap().items.unwrap().pop().expect("nobody is in the room")
+    }
+
+    pub async fn write(&self, table: &str, rows: impl Iterator<Item = Row>) {
+        let client = self.dynamodb();
+        let puts = rows.map(|row| {
+            WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(row)).build().unwrap()).build()
+        });
+        let batches: Vec<Vec<_>> = stream::iter(puts).chunks(BATCH_ROWS).collect().await;
+        for batch in batches {
+            client.batch_write_item().request_items(table, batch).send().await.unwrap();
+        }
+    }
+
+    /// As whoever looks into the tables, not as the function.
+    pub fn dynamodb(&self) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(&self.stack.urls().dynamodb)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
+            .build();
+        Client::from_conf(config)
+    }
+
+    /// Waits for the function's line about a call of this route, and forgets all lines so far.
+    pub async fn has_called(&self, route: &str) -> Value {
+        let called = async {
+            loop {
+                let more = self.logs.more.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                {
+                    let mut lines = self.logs.lines.lock().unwrap();
+                    if let Some(at) = lines.iter().position(|line| line["route"] == route) {
+                        return lines.drain(..).nth(at).unwrap_or_default();
+                    }
+                }
+                more.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), called).await.expect("that was not called")
+    }
+
+    /// What was asked of DynamoDB since this was last called.
+    pub fn take_cost(&self) -> Cost {
+        cost(&self.stack.take_store_calls())
+    }
+
+    /// A client in this process.
+    pub async fn connects(&self, query: &str) -> Socket {
+        connect_async(format!("{}?{query}", self.stack.urls().websocket)).await.unwrap().0
+    }
+
+    pub fn forget_logs(&self) {
+        self.logs.lines.lock().unwrap().clear();
+    }
+
+    /// CPU time of all function processes there are.
+    pub fn cpu_ms(&self) -> f64 {
+        self.stack.function_processes().into_iter().map(process::cpu_ms).sum()
+    }
+
+    /// Returns when the function has had nothing to do for a while.
+    pub async fn rests(&self) {
+        let mut before = f64::NAN;
+        loop {
+            let now = self.cpu_ms();
+            if now == before {
+                return;
+            }
+            before = now;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+/// What some requests to DynamoDB took.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    pub writes: f64,
+    pub reads: f64,
+    pub requests: usize,
+}
+
+pub fn cost(calls: &[StoreCall]) -> Cost {
+    Cost {
+        writes: calls.iter().map(|call| call.write_units).sum(),
+        reads: calls.iter().map(|call| call.read_units).sum(),
+        requests: calls.len(),
+    }
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
