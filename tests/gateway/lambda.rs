@@ -104,6 +104,19 @@ async fn a_process_is_killed_past_the_deadline_of_its_event() {
     assert_eq!(client.hears().await, "it is open");
 }
 
+/// Lambda developer guide, "Understanding the Lambda execution environment lifecycle": the Init phase.
+#[tokio::test]
+async fn what_a_process_needs_to_start_is_not_its_events_time() {
+    let slow = ["sh", "-c", r#"sleep 3; exec python3 "$0""#, PROBE].map(Into::into);
+    let change = |options| Options { timeout: Duration::from_secs(2), function: slow.into(), ..options };
+    let mut world = World::with(change).await;
+
+    let handshake = world.opens("", &[]);
+    world.invoked().await.answers(accepted());
+
+    assert!(handshake.await.unwrap().is_ok());
+}
+
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle".
 #[tokio::test]
 async fn a_process_that_has_ended_is_replaced() {
