@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_sdk_s3::config::{RequestChecksumCalculation, SharedCredentialsProvider};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::files::Files;
 use crate::store::Store;
+use crate::transport;
 
 /// Made once for the life of the function's environment, so that connections to AWS are reused.
 pub struct App {
@@ -31,33 +34,49 @@ pub struct App {
 
 impl App {
     /// Makes the clients. Nothing is sent before the first request.
-    pub async fn new(config: Config) -> Self {
+    ///
+    /// # Errors
+    /// Certificates that are none.
+    pub fn new(config: Config) -> Result<Self, BoxError> {
         let config = Arc::new(config);
-        let aws = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(Region::new(config.region.clone()))
-            .load()
-            .await;
-        let store = Store::new(dynamodb(&aws), Arc::clone(&config));
+        let aws = aws(&config)?;
+        let store = Store::new(dynamodb(&aws, &config), Arc::clone(&config));
         let delivery = Delivery::new(connections(&aws, &config), store.clone());
-        let files = Files::new(s3(&aws), &config.uploads);
-        Self { config, store, files, delivery }
+        let files = Files::new(s3(&aws, &config), &config.uploads);
+        Ok(Self { config, store, files, delivery })
     }
 }
 
-fn dynamodb(aws: &SdkConfig) -> aws_sdk_dynamodb::Client {
+/// What all clients have in common. Nothing is looked for elsewhere, as the SDK would by itself: Lambda has the credentials
+/// in the environment, and what else there is to set stands in our own configuration.
+fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(config.region.clone()))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(transport::client(&config.authorities)?)
+        // Each attempt has a time of its own.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build())
+}
+
+fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {
     let mut settings = aws_sdk_dynamodb::config::Builder::from(aws)
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)));
+    settings.set_endpoint_url(config.dynamodb_endpoint.clone());
     settings.set_interceptors(each_request_logged());
     aws_sdk_dynamodb::Client::from_conf(settings.build())
 }
 
 /// Checksums are sent only where a client gave one: what is signed for a browser must be all that it has to send.
-fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
+fn s3(aws: &SdkConfig, config: &Config) -> aws_sdk_s3::Client {
     let mut settings = aws_sdk_s3::config::Builder::from(aws)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)));
+    settings.set_endpoint_url(config.s3_endpoint.clone());
     settings.set_interceptors(each_request_logged());
     aws_sdk_s3::Client::from_conf(settings.build())
 }
@@ -73,11 +92,7 @@ fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(operation)
-        .build()
+    TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build()
 }
 
 /// Where debugging is asked for. Elsewhere the clients do not even ask.
