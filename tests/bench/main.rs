@@ -1,17 +1,29 @@
 //! What it takes: instructions, requests, capacity units, frames and bytes, and time where there is nothing to count.
 //!
-//! `scripts/bench` builds what is measured, and runs this.
+//! `scripts/bench` builds what is measured, and runs this. Each group is a module with a function `figures`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cold;
 mod table;
+mod valgrind;
+mod warm;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use table::{Figure, Table};
+
+/// A group of figures, by its name, of the function at a path.
+type Group = (&'static str, fn(&Path) -> Vec<Figure>);
+
+const GROUPS: &[Group] = &[
+    ("cold", |function| on_threads(cold::figures(function))),
+    ("warm", |function| on_threads(warm::figures(function))),
+];
 
 /// Measures, and prints a table of it.
 #[derive(Parser)]
@@ -20,7 +32,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     function: PathBuf,
     /// Only this group of figures
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_parser = GROUPS.iter().map(|(name, _)| *name).collect::<Vec<_>>())]
     only: Option<String>,
     /// Where to leave the figures as JSON
     #[arg(long, value_name = "FILE")]
@@ -29,10 +41,16 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let figures: Vec<Figure> = Vec::new();
+    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only == name);
+    let groups = GROUPS.iter().filter(|(name, _)| wanted(name));
+    let figures: Vec<Figure> = groups.flat_map(|(_, figures)| figures(&arguments.function)).collect();
     print!("{}", Table(&figures));
     if let Some(file) = &arguments.json {
         std::fs::write(file, serde_json::to_vec_pretty(&figures).unwrap()).unwrap();
     }
     if figures.iter().all(|figure| figure.holds != Some(false)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn on_threads<T>(work: impl Future<Output = T>) -> T {
+    Runtime::new().unwrap().block_on(work)
 }
