@@ -8,12 +8,15 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_runtime::invocation_id::InvocationIdInterceptor;
+use aws_runtime::request_info::RequestInfoInterceptor;
+use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_s3::config::{RequestChecksumCalculation, SharedCredentialsProvider};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
-use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor, disable_interceptor};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
@@ -21,6 +24,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::files::Files;
+use crate::signing::Signer;
 use crate::store::Store;
 use crate::transport;
 
@@ -56,6 +60,8 @@ fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
         .region(Region::new(config.region.clone()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(transport::client(&config.authorities)?)
+        // Lambda's clock is right.
+        .disable_clock_skew_correction(true)
         // Each attempt has a time of its own.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build())
@@ -64,9 +70,11 @@ fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
 fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {
     let mut settings = aws_sdk_dynamodb::config::Builder::from(aws)
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
-        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)));
+        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)))
+        .push_auth_scheme(Signer::new("dynamodb", &config.region));
     settings.set_endpoint_url(config.dynamodb_endpoint.clone());
     settings.set_interceptors(each_request_logged());
+    settings.push_interceptor(SharedInterceptor::new(Terse));
     aws_sdk_dynamodb::Client::from_conf(settings.build())
 }
 
@@ -86,13 +94,38 @@ fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement
     let mut settings = aws_sdk_apigatewaymanagement::config::Builder::from(aws)
         .endpoint_url(&config.connections_endpoint)
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
-        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)));
+        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)))
+        .push_auth_scheme(Signer::new("execute-api", &config.region));
     settings.set_interceptors(each_request_logged());
+    settings.push_interceptor(SharedInterceptor::new(Terse));
     aws_sdk_apigatewaymanagement::Client::from_conf(settings.build())
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build()
+}
+
+/// Sends a request without what only tells AWS of the program that asks: for each it would have to be made and signed.
+#[derive(Debug)]
+struct Terse;
+
+impl Intercept for Terse {
+    fn name(&self) -> &'static str {
+        "Terse"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        settings: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        const WHY: &str = "nobody asks for it";
+        let state = settings.interceptor_state();
+        state.store_put(disable_interceptor::<UserAgentInterceptor>(WHY));
+        state.store_put(disable_interceptor::<InvocationIdInterceptor>(WHY));
+        state.store_put(disable_interceptor::<RequestInfoInterceptor>(WHY));
+        Ok(())
+    }
 }
 
 /// Where debugging is asked for. Elsewhere the clients do not even ask.

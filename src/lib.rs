@@ -22,6 +22,7 @@ mod log;
 pub mod metrics;
 pub mod router;
 pub mod routes;
+mod signing;
 pub mod store;
 pub mod transport;
 pub mod wire;
