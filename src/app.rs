@@ -45,7 +45,8 @@ impl App {
         let config = Arc::new(config);
         let aws = aws(&config)?;
         let store = Store::new(dynamodb(&aws, &config), Arc::clone(&config));
-        let delivery = Delivery::new(connections(&aws, &config), store.clone());
+        let (connections, lambda) = (connections(&aws, &config), lambda(&aws, &config));
+        let delivery = Delivery::new(connections, store.clone(), lambda, config.function_name.clone());
         let files = Files::new(s3(&aws, &config), &config.uploads);
         Ok(Self { config, store, files, delivery })
     }
@@ -60,6 +61,7 @@ fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
         .region(Region::new(config.region.clone()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(transport::client(&config.authorities)?)
+        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         // Lambda's clock is right.
         .disable_clock_skew_correction(true)
         // Each attempt has a time of its own.
@@ -69,7 +71,6 @@ fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
 
 fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {
     let mut settings = aws_sdk_dynamodb::config::Builder::from(aws)
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)))
         .push_auth_scheme(Signer::new("dynamodb", &config.region));
     settings.set_endpoint_url(config.dynamodb_endpoint.clone());
@@ -82,7 +83,6 @@ fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {
 fn s3(aws: &SdkConfig, config: &Config) -> aws_sdk_s3::Client {
     let mut settings = aws_sdk_s3::config::Builder::from(aws)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)));
     settings.set_endpoint_url(config.s3_endpoint.clone());
     settings.set_interceptors(each_request_logged());
@@ -93,12 +93,20 @@ fn s3(aws: &SdkConfig, config: &Config) -> aws_sdk_s3::Client {
 fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement::Client {
     let mut settings = aws_sdk_apigatewaymanagement::config::Builder::from(aws)
         .endpoint_url(&config.connections_endpoint)
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)))
         .push_auth_scheme(Signer::new("execute-api", &config.region));
     settings.set_interceptors(each_request_logged());
     settings.push_interceptor(SharedInterceptor::new(Terse));
     aws_sdk_apigatewaymanagement::Client::from_conf(settings.build())
+}
+
+/// Lambda takes an event in milliseconds, or says at once that it does not.
+fn lambda(aws: &SdkConfig, config: &Config) -> aws_sdk_lambda::Client {
+    let mut settings = aws_sdk_lambda::config::Builder::from(aws)
+        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)));
+    settings.set_endpoint_url(config.lambda_endpoint.clone());
+    settings.set_interceptors(each_request_logged());
+    aws_sdk_lambda::Client::from_conf(settings.build())
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {

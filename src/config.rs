@@ -22,6 +22,8 @@ const PUBLISHED_SECRET: &str = "test-websocket-chat-nodejs-secret-key-2025121620
 pub struct Config {
     /// `AWS_REGION`. Without one the SDK would ask the instance metadata service, and stall for a second.
     pub region: String,
+    /// `AWS_LAMBDA_FUNCTION_NAME`: the function itself, that leaves to other invocations what it has no time for.
+    pub function_name: String,
     /// Where `@connections` is, as an `http` or `https` URL with the stage: from `WEBSOCKET_ENDPOINT`, unless
     /// `AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` names another place.
     pub connections_endpoint: String,
@@ -29,6 +31,8 @@ pub struct Config {
     pub dynamodb_endpoint: Option<String>,
     /// `AWS_ENDPOINT_URL_S3`. Without it the region's own.
     pub s3_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_LAMBDA`. Without it the region's own.
+    pub lambda_endpoint: Option<String>,
     /// `AWS_CA_BUNDLE`, a file in PEM: who vouches for the endpoints. Without it those whom the web trusts.
     pub authorities: Vec<CertificateDer<'static>>,
     pub auth: Auth,
@@ -158,6 +162,7 @@ impl Config {
             connections_endpoint: reader.connections_endpoint(),
             dynamodb_endpoint: reader.text("AWS_ENDPOINT_URL_DYNAMODB"),
             s3_endpoint: reader.text("AWS_ENDPOINT_URL_S3"),
+            lambda_endpoint: reader.text("AWS_ENDPOINT_URL_LAMBDA"),
             authorities: reader.authorities(),
             auth: reader.auth(),
             lobby: reader.choice("LOBBY", &["on", "off"]) == "on",
@@ -169,6 +174,7 @@ impl Config {
             metrics_namespace: reader.metrics_namespace(),
             tables: TableNames::read_from(&mut reader),
             region: reader.region(),
+            function_name: reader.function_name(),
         };
         reader.finish(config)
     }
@@ -344,6 +350,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    fn function_name(&mut self) -> String {
+        self.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| {
+            self.wrong("AWS_LAMBDA_FUNCTION_NAME is missing; Lambda sets it, elsewhere name the function");
+            String::new()
+        })
+    }
+
     fn secret(&mut self, name: &str) -> Option<String> {
         let secret = self.text(name)?;
         if secret.len() < MIN_SECRET_BYTES {
@@ -383,6 +396,7 @@ mod tests {
     fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
         let mut all = BTreeMap::from([
             ("AWS_REGION", "eu-west-1"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "chat"),
             ("WEBSOCKET_ENDPOINT", "abc.execute-api.eu-west-1.amazonaws.com/prod"),
             ("JWT_SECRET", SECRET),
         ]);
@@ -436,6 +450,7 @@ mod tests {
             ("AWS_CA_BUNDLE", "/no/such/file"),
             ("AWS_CA_BUNDLE", "Cargo.toml"),
             ("AWS_REGION", ""),
+            ("AWS_LAMBDA_FUNCTION_NAME", ""),
         ];
         for (name, value) in wrong {
             let error = read(&[(name, value)]).unwrap_err();

@@ -1,14 +1,21 @@
 //! Frames on their way to live connections.
 
+use std::pin::pin;
+use std::time::Duration;
+use std::{mem, vec};
+
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
 use futures_util::future;
-use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, Fuse, Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::domain::{ConnectionId, RoomId, Timestamp, UserId};
 use crate::error::{Error, chain};
-use crate::store::{Channel, Connection, Store, Subscription};
+use crate::store::{Channel, Connection, Part, Store, Subscription};
 use crate::wire::{Frame, Presence};
 
 /// Posts under way at once.
@@ -17,44 +24,90 @@ const CONCURRENCY: usize = 128;
 const OPENING_MS: i64 = 30_000;
 /// In larger rooms it is not told who comes and goes: it would cost more than the chat.
 const MOST_TOLD: usize = 100;
+/// After so long the rest of a large channel is left to other invocations.
+const ALONE: Duration = Duration::from_secs(10);
+/// As it is when no more than this is left: time for the posts under way, and to hand on the rest.
+const FOR_THE_REST: Duration = Duration::from_secs(3);
+/// Parts of a channel that are handed on at once.
+const PARTS_AT_ONCE: usize = 16;
 
 /// Who on a channel is left out.
-#[derive(Clone, Copy)]
-pub enum Except<'a> {
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Except {
     Nobody,
-    Connection(&'a ConnectionId),
+    Connection(ConnectionId),
     /// Every device of a user.
-    User(&'a UserId),
+    User(UserId),
 }
 
-impl<'a> Except<'a> {
+impl Except {
     /// The connection that asked, if one did.
-    pub fn caller(connection: Option<&'a ConnectionId>) -> Self {
-        connection.map_or(Self::Nobody, Self::Connection)
+    pub fn caller(connection: Option<&ConnectionId>) -> Self {
+        connection.cloned().map_or(Self::Nobody, Self::Connection)
     }
 }
 
 /// A frame and who is to hear it.
-#[derive(Clone, Copy)]
-pub struct Publication<'a> {
-    pub frame: &'a Frame,
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Publication {
+    /// In JSON, as clients hear it.
+    frame: String,
     /// What a user's own devices hear instead.
-    pub for_own: Option<(&'a UserId, &'a Frame)>,
-    pub except: Except<'a>,
+    for_own: Option<(UserId, String)>,
+    except: Except,
 }
 
-impl<'a> Publication<'a> {
+impl Publication {
     /// The same frame for everybody but some.
-    pub fn new(frame: &'a Frame, except: Except<'a>) -> Self {
-        Self { frame, for_own: None, except }
+    pub fn new(frame: &Frame, except: Except) -> Self {
+        Self { frame: frame.to_json(), for_own: None, except }
+    }
+
+    /// Another frame for a user's own devices.
+    pub fn with_own(self, user: &UserId, frame: &Frame) -> Self {
+        Self { for_own: Some((user.clone(), frame.to_json())), ..self }
     }
 
     fn reaches(&self, live: &Subscription) -> bool {
-        match self.except {
+        match &self.except {
             Except::Nobody => true,
             Except::Connection(connection) => live.connection_id != *connection,
             Except::User(user) => live.user_id != *user,
         }
+    }
+}
+
+/// The invocation in which something is told.
+#[derive(Clone, Copy)]
+pub struct Occasion<'a> {
+    pub now: Timestamp,
+    /// When the function has to have answered.
+    pub deadline: Instant,
+    pub request_id: &'a str,
+}
+
+/// A part of a fan-out for which an invocation had no time: the event that another one gets.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Continuation {
+    source: String,
+    /// Of the request that began it.
+    pub request_id: String,
+    /// When that was.
+    pub at: Timestamp,
+    part: Part,
+    publication: Publication,
+}
+
+impl Continuation {
+    /// What tells these events from those of other sources.
+    pub const SOURCE: &str = "switchboard.fan-out";
+
+    /// The room, if it is told to one.
+    pub fn room(&self) -> Option<RoomId> {
+        self.part.channel.room()
     }
 }
 
@@ -64,18 +117,24 @@ pub struct Delivered {
     pub recipients: u64,
     /// Connections that turned out to be gone, and were cleaned up.
     pub gone: u64,
+    /// Parts that were left to other invocations.
+    pub handed_on: u64,
 }
 
 impl std::ops::AddAssign for Delivered {
     fn add_assign(&mut self, more: Self) {
         self.recipients += more.recipients;
         self.gone += more.gone;
+        self.handed_on += more.handed_on;
     }
 }
 
 pub struct Delivery {
     client: Client,
     store: Store,
+    lambda: aws_sdk_lambda::Client,
+    /// The function's own name.
+    function: String,
 }
 
 enum Posted {
@@ -86,32 +145,55 @@ enum Posted {
 }
 
 impl Delivery {
-    pub fn new(client: Client, store: Store) -> Self {
-        Self { client, store }
+    pub fn new(client: Client, store: Store, lambda: aws_sdk_lambda::Client, function: String) -> Self {
+        Self { client, store, lambda, function }
     }
 
-    /// Sends a frame to everybody live on `channels`. What is published is in the log or of the moment; so nothing
-    /// that goes wrong here is the sender's affair: it is logged, and clients catch up.
-    pub async fn publish(&self, channels: &[Channel], what: Publication<'_>, now: Timestamp) -> Delivered {
-        let pages = channels.iter().map(|channel| self.store.subscribers(channel, now));
-        self.post_all(stream::select_all(pages), what, now).await
+    /// Sends a frame to everybody live on `channels`; other invocations go on with it where there are more than this
+    /// one has time for. What is published is in the log or of the moment; so nothing that goes wrong here is the
+    /// sender's affair: it is logged, and clients catch up.
+    pub async fn publish(&self, channels: &[Channel], what: &Publication, occasion: Occasion<'_>) -> Delivered {
+        let pages = channels.iter().map(|channel| self.store.subscribers(&channel.into(), occasion.now));
+        self.publish_pages(stream::select_all(pages), what, occasion).await
     }
 
     /// As [`Delivery::publish`], on from a first page that the caller has read already.
     pub async fn publish_from(
         &self,
         first: Vec<Subscription>,
-        rest: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin,
-        what: Publication<'_>,
-        now: Timestamp,
+        rest: impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin,
+        what: &Publication,
+        occasion: Occasion<'_>,
     ) -> Delivered {
-        self.post_all(stream::iter([Ok(first)]).chain(rest), what, now).await
+        self.publish_pages(stream::iter([Ok(first)]).chain(rest), what, occasion).await
+    }
+
+    /// Goes on with what another invocation had no time for. To do it twice does no harm: clients drop by seq.
+    ///
+    /// # Errors
+    /// Those who are to hear it cannot all be read, or handed on.
+    pub async fn go_on(&self, with: &Continuation, occasion: Occasion<'_>) -> (Delivered, Result<(), Error>) {
+        let pages = self.store.subscribers(&with.part, occasion.now);
+        self.post_all(pages, &with.publication, occasion).await
+    }
+
+    async fn publish_pages(
+        &self,
+        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin,
+        what: &Publication,
+        occasion: Occasion<'_>,
+    ) -> Delivered {
+        let (delivered, all) = self.post_all(pages, what, occasion).await;
+        if let Err(error) = all {
+            tracing::warn!(error = error.cause(), "not everybody was told");
+        }
+        delivered
     }
 
     /// As [`Delivery::publish`], but to nobody when more than a hundred are live on the channel.
-    pub async fn announce(&self, channel: &Channel, what: Publication<'_>, now: Timestamp) -> Delivered {
+    pub async fn announce(&self, channel: &Channel, what: &Publication, now: Timestamp) -> Delivered {
         match self.few(channel, now).await {
-            Some(live) => self.post_all(stream::iter([Ok(live)]), what, now).await,
+            Some(live) => self.post_to_few(live, what, now).await,
             None => Delivered::default(),
         }
     }
@@ -137,26 +219,18 @@ impl Delivery {
         }
         let user = &connection.user_id;
         let frame = Frame::Presence { room_id: room.clone(), user_id: user.clone(), status, at: now };
-        self.post_all(stream::iter([Ok(live)]), Publication::new(&frame, Except::User(user)), now).await
+        self.post_to_few(live, &Publication::new(&frame, Except::User(user.clone())), now).await
     }
 
     /// Everybody live on a channel, if that is not too many to be told who comes and goes.
     async fn few(&self, channel: &Channel, now: Timestamp) -> Option<Vec<Subscription>> {
-        let mut pages = self.store.subscribers(channel, now);
-        let mut live = Vec::new();
-        while let Some(page) = pages.next().await {
-            match page {
-                Ok(page) => live.extend(page),
-                Err(error) => {
-                    tracing::warn!(error = error.cause(), "subscribers could not be read");
-                    return None;
-                }
-            }
-            if live.len() > MOST_TOLD {
-                return None;
+        match self.store.first_subscribers(channel, MOST_TOLD + 1, now).await {
+            Ok(live) => (live.len() <= MOST_TOLD).then_some(live),
+            Err(error) => {
+                tracing::warn!(error = error.cause(), "subscribers could not be read");
+                None
             }
         }
-        Some(live)
     }
 
     /// Sends a frame to one connection. Whether it arrived is nobody's concern.
@@ -173,18 +247,44 @@ impl Delivery {
         }
     }
 
+    /// Tells what was delivered, and what kept it from being all.
     async fn post_all(
         &self,
-        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send,
-        what: Publication<'_>,
+        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin,
+        what: &Publication,
+        occasion: Occasion<'_>,
+    ) -> (Delivered, Result<(), Error>) {
+        let begun = Instant::now();
+        let until = occasion.deadline.checked_sub(FOR_THE_REST).unwrap_or(begun).min(begun + ALONE);
+        let mut audience = Audience { pages: pages.fuse(), page: Vec::new().into_iter(), taken: 0, until };
+        let (mut handed_on, mut all) = (0, Ok(()));
+        // The rest is handed on while the last posts are under way.
+        let everybody =
+            stream::unfold((&mut audience, &mut handed_on, &mut all), async |(audience, handed_on, all)| {
+                match audience.next().await {
+                    Ok(Some(live)) => return Some((live, (audience, handed_on, all))),
+                    Ok(None) => *all = self.hand_on(audience, what, occasion, handed_on).await,
+                    Err(error) => *all = Err(error),
+                }
+                None
+            });
+        let delivered = self.post_each(everybody, what, occasion.now).await;
+        (Delivered { handed_on, ..delivered }, all)
+    }
+
+    async fn post_to_few(&self, live: Vec<Subscription>, what: &Publication, now: Timestamp) -> Delivered {
+        self.post_each(stream::iter(live), what, now).await
+    }
+
+    async fn post_each(
+        &self,
+        everybody: impl Stream<Item = Subscription>,
+        what: &Publication,
         now: Timestamp,
     ) -> Delivered {
-        let data = Blob::new(what.frame.to_json());
-        let for_own = what.for_own.map(|(user, frame)| (user, Blob::new(frame.to_json())));
-        let outcomes: Vec<_> = pages
-            .inspect_err(|error| tracing::warn!(error = error.cause(), "subscribers could not be read"))
-            .filter_map(|page| future::ready(page.ok()))
-            .flat_map(stream::iter)
+        let data = Blob::new(what.frame.as_str());
+        let for_own = what.for_own.as_ref().map(|(user, frame)| (user, Blob::new(frame.as_str())));
+        let outcomes: Vec<_> = everybody
             .filter(|live| future::ready(what.reaches(live)))
             .map(|live| {
                 let own = for_own.as_ref().filter(|(user, _)| live.user_id == **user);
@@ -204,12 +304,55 @@ impl Delivery {
 
         let total = outcomes.len();
         let gone: Vec<_> = outcomes.into_iter().flatten().collect();
-        let delivered = Delivered { recipients: (total - gone.len()) as u64, gone: gone.len() as u64 };
+        let delivered = Delivered { recipients: (total - gone.len()) as u64, gone: gone.len() as u64, handed_on: 0 };
         // Boxed, since the news that somebody has gone is a publication too, which can find others gone.
         stream::iter(gone)
             .for_each_concurrent(CONCURRENCY, |live| Box::pin(async move { self.clean(&live, now).await }))
             .await;
         delivered
+    }
+
+    /// Leaves those who are left to other invocations: a page each, so that none of these has to leave much to a next
+    /// one. Lambda stops an invocation that is the sixteenth in a row, which so many pages at once never make.
+    async fn hand_on(
+        &self,
+        audience: &mut Audience<impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin>,
+        what: &Publication,
+        occasion: Occasion<'_>,
+        handed_on: &mut u64,
+    ) -> Result<(), Error> {
+        let parts = stream::unfold(audience, async |audience| Some((audience.part().await.transpose()?, audience)));
+        let mut invoked = pin!(
+            parts
+                .map(|part| async {
+                    let event = Continuation {
+                        source: Continuation::SOURCE.to_owned(),
+                        request_id: occasion.request_id.to_owned(),
+                        at: occasion.now,
+                        part: part?,
+                        publication: what.clone(),
+                    };
+                    self.invoke(&event).await
+                })
+                .buffer_unordered(PARTS_AT_ONCE)
+        );
+        let mut all = Ok(());
+        while let Some(one) = invoked.next().await {
+            *handed_on += u64::from(one.is_ok());
+            all = all.and(one);
+        }
+        all
+    }
+
+    async fn invoke(&self, event: &Continuation) -> Result<(), Error> {
+        let event = serde_json::to_vec(event).map_err(Error::internal)?;
+        let asked = self
+            .lambda
+            .invoke()
+            .function_name(&self.function)
+            .invocation_type(InvocationType::Event)
+            .payload(aws_sdk_lambda::primitives::Blob::new(event));
+        asked.send().await.map(drop).map_err(|error| Error::Unavailable(error.into()))
     }
 
     /// Cleans up the connections on a channel that API Gateway no longer knows, and tells how many these were.
@@ -268,4 +411,44 @@ impl Delivery {
 
 fn is_gone<E>(error: &SdkError<E>) -> bool {
     error.raw_response().is_some_and(|answer| answer.status().as_u16() == 410)
+}
+
+/// Those who are to be posted to, until time is up.
+struct Audience<P> {
+    /// May be asked again at its end.
+    pages: Fuse<P>,
+    /// What is left of the page that was read last.
+    page: vec::IntoIter<Subscription>,
+    taken: usize,
+    until: Instant,
+}
+
+impl<P: Stream<Item = Result<Vec<Subscription>, Error>> + Unpin> Audience<P> {
+    /// The next one; nobody at the end, and when time is up. However short it is, some are posted to: so what is handed
+    /// on comes to an end.
+    async fn next(&mut self) -> Result<Option<Subscription>, Error> {
+        if self.taken >= CONCURRENCY && Instant::now() >= self.until {
+            return Ok(None);
+        }
+        self.taken += 1;
+        loop {
+            if let Some(live) = self.page.next() {
+                return Ok(Some(live));
+            }
+            let Some(page) = self.pages.next().await.transpose()? else { return Ok(None) };
+            self.page = page.into_iter();
+        }
+    }
+
+    /// What is left of a page, or the next one.
+    async fn part(&mut self) -> Result<Option<Part>, Error> {
+        loop {
+            let page = mem::take(&mut self.page);
+            if let (Some(first), Some(last)) = (page.as_slice().first(), page.as_slice().last()) {
+                return Ok(Some(Part::between(first, last)));
+            }
+            let Some(page) = self.pages.next().await.transpose()? else { return Ok(None) };
+            self.page = page.into_iter();
+        }
+    }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::delivery::Delivered;
+use crate::delivery::{Continuation, Delivered, Occasion};
 use crate::domain::{ConnectionId, ObjectKey, RoomId, Timestamp, UserId};
 use crate::error::{BoxError, Error};
 use crate::metrics::{Counts, Metric};
@@ -56,6 +56,8 @@ pub enum Payload {
     },
     /// Objects that have come into a bucket.
     Objects(Vec<NewObject>),
+    /// A part of a fan-out that another invocation had no time for.
+    Rest(Box<Continuation>),
     Empty,
 }
 
@@ -82,7 +84,7 @@ impl Trace {
 
 /// The event is none that this function knows: a mistake in the deployment, not of a client.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no event of the WebSocket API, the HTTP API, the bucket or the schedule")]
+#[error("this is no event of the WebSocket API, the HTTP API, the bucket, the schedule or the function itself")]
 pub struct UnknownEvent {
     #[source]
     cause: BoxError,
@@ -187,6 +189,7 @@ impl Call {
                     Some(source) if SCHEDULES.contains(&source) => {
                         Self::of_schedule(serde_json::from_str(event.get())?, deadline)
                     }
+                    Some(Continuation::SOURCE) => Ok(Self::of_rest(serde_json::from_str(event.get())?, deadline)),
                     _ => Err("an unknown source".into()),
                 };
             };
@@ -236,6 +239,18 @@ impl Call {
             payload: Payload::Empty,
             trace: Trace::default(),
         })
+    }
+
+    fn of_rest(event: Continuation, deadline: Instant) -> Self {
+        Self {
+            route: Route::FanOut,
+            request_id: event.request_id.clone(),
+            at: event.at,
+            deadline,
+            connection: None,
+            trace: Trace { room: event.room(), ..Trace::default() },
+            payload: Payload::Rest(Box::new(event)),
+        }
     }
 
     fn of_websocket(event: ApiGatewayWebsocketProxyRequest, deadline: Instant) -> Result<Self, BoxError> {
@@ -293,6 +308,11 @@ impl Call {
             payload: Payload::Request { headers: event.headers, user, fields },
             trace: Trace::default(),
         })
+    }
+
+    /// The occasion on which something is told.
+    pub fn occasion(&self) -> Occasion<'_> {
+        Occasion { now: self.at, deadline: self.deadline, request_id: &self.request_id }
     }
 
     /// The connection that a WebSocket route was called on.

@@ -61,11 +61,18 @@ pub struct Invocation<'a> {
     pub duration_ms: u64,
     pub recipients: u64,
     pub gone: u64,
+    /// Parts of a fan-out that were left to other invocations.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub handed_on: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     pub target: &'static str,
     #[serde(flatten)]
     pub metrics: Embedded<'a>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Writes a line at once and by itself.

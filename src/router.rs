@@ -111,6 +111,7 @@ async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
         Route::DeleteInvite => invites::revoke(app, call).await.map(Reply::frame),
         Route::ObjectCreated => upload::created(app, call).await.map(|()| Reply::Nothing),
         Route::Sweep => sweep::run(app, call).await.map(|()| Reply::Nothing),
+        Route::FanOut => message::go_on(app, call).await.map(|()| Reply::Nothing),
     }
 }
 
@@ -174,7 +175,7 @@ fn leave_line(app: &App, call: &Call, started: Instant, error: Option<&Error>) {
     let status = error.map_or(status(call.route), Error::status);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let trace = &call.trace;
-    let Delivered { recipients, gone } = trace.delivered;
+    let Delivered { recipients, gone, handed_on } = trace.delivered;
     let mut counts = trace.counts;
     counts.add(Metric::Recipients, recipients);
     counts.add(Metric::ConnectionsGone, gone);
@@ -195,6 +196,7 @@ fn leave_line(app: &App, call: &Call, started: Instant, error: Option<&Error>) {
         duration_ms,
         recipients,
         gone,
+        handed_on,
         error: error.and_then(Error::cause),
         target: module_path!(),
         metrics: Embedded { namespace: &app.config.metrics_namespace, at, counts },

@@ -95,6 +95,8 @@ routes! {
     ObjectCreated = "ObjectCreated",
     /// Close idle rooms and forget dead connections: called by a schedule, by nobody else.
     Sweep = "schedule",
+    /// Tell those of a large room for whom another invocation had no time: called by the function, by nobody else.
+    FanOut = "fan-out",
 }
 
 impl Route {
@@ -108,7 +110,7 @@ impl Route {
 
     /// Whether AWS itself calls the route, and nobody waits for an answer.
     pub fn is_background(self) -> bool {
-        matches!(self, Self::ObjectCreated | Self::Sweep)
+        matches!(self, Self::ObjectCreated | Self::Sweep | Self::FanOut)
     }
 
     /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`.
@@ -154,9 +156,17 @@ mod tests {
 
     #[test]
     fn nobody_can_ask_for_a_route_of_the_gateway_or_of_http() {
-        for action in
-            ["$connect", "$disconnect", "$default", "$-connect", "GET /health", "schedule", "ObjectCreated", ""]
-        {
+        for action in [
+            "$connect",
+            "$disconnect",
+            "$default",
+            "$-connect",
+            "GET /health",
+            "schedule",
+            "fan-out",
+            "ObjectCreated",
+            "",
+        ] {
             assert_eq!(Route::of_action(action), None, "{action}");
         }
     }

@@ -1,6 +1,6 @@
 # What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or nothing.
 
-checks=(formatting lints tests promises lambda scripts workflows smoke terraform privileges)
+checks=(formatting lints tests promises load lambda scripts workflows smoke terraform privileges)
 
 check_formatting() { cargo fmt --check; }
 
@@ -19,6 +19,8 @@ check_tests() {
 }
 
 check_promises() { cargo test --locked --test consistency -- --operations 6; }
+
+check_load() { cargo test --locked --test load -- --sockets 300; }
 
 # No emulator gets into what is deployed.
 check_lambda() {

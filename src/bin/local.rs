@@ -10,12 +10,14 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 use switchboard::config;
-use switchboard::local::faults::Faults;
-use switchboard::local::{LogSink, Options, Stack, Urls, token};
+use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::{LogSink, Options, Stack, Urls, open_files, token};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The argument by which this program becomes the function.
 const AS_FUNCTION: &str = "--as-function";
+/// With fewer open files than this a crowd does not get in.
+const FEW_OPEN_FILES: u64 = 4096;
 
 /// Switchboard on this machine: a WebSocket API, an HTTP API, DynamoDB and S3, and the function behind them.
 ///
@@ -37,6 +39,9 @@ struct Arguments {
     /// Port of S3
     #[arg(long, default_value_t = 7073, value_name = "PORT")]
     s3_port: u16,
+    /// Port of Lambda
+    #[arg(long, default_value_t = 7074, value_name = "PORT")]
+    lambda_port: u16,
     /// Stage of the WebSocket API: the path of its URL
     #[arg(long, default_value = "dev")]
     stage: String,
@@ -52,7 +57,7 @@ struct Arguments {
     /// Time that the function has for an event; then its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
-    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 s for an answer
+    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 or 30 s for an answer
     #[arg(long, default_value = "1", value_name = "FACTOR")]
     time_scale: NonZeroU32,
     /// What goes wrong, in JSON (src/local/README.md says what can), and lets POST /_faults on the HTTP port change it
@@ -111,6 +116,10 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(tracing::Level::WARN)
         .init();
+    let limit = open_files::raise_limit();
+    if limit < FEW_OPEN_FILES {
+        tracing::warn!("this process may have only {limit} files open (ulimit -Hn), and each connection takes one");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the asynchronous runtime did not start: {error}")),
@@ -168,13 +177,14 @@ fn options(arguments: Arguments) -> Result<Options, String> {
     };
     let faults = Faults::default();
     if let Some(plan) = &arguments.faults {
-        faults.follow(serde_json::from_str(plan).map_err(|error| format!("--faults is no plan of faults: {error}"))?);
+        faults.follow(Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is no plan of faults: {error}"))?);
     }
     Ok(Options {
         http_port: arguments.http_port,
         websocket_port: arguments.websocket_port,
         dynamodb_port: arguments.dynamodb_port,
         s3_port: arguments.s3_port,
+        lambda_port: arguments.lambda_port,
         stage: arguments.stage,
         has_default_route: true,
         data: arguments.data,
@@ -235,7 +245,7 @@ fn told_to_programs(urls: &Urls) -> String {
 }
 
 fn told_to_people(urls: &Urls) -> String {
-    let Urls { websocket, http, connections, dynamodb, s3 } = urls;
+    let Urls { websocket, http, connections, dynamodb, s3, lambda } = urls;
     let with_tokens = std::env::var("AUTH_MODE").is_ok_and(|mode| mode == "jwt");
     let wscat = |user: &str| {
         let shown = if with_tokens { format!("token=$(scripts/token --sub {user})") } else { format!("userId={user}") };
@@ -249,6 +259,7 @@ fn told_to_people(urls: &Urls) -> String {
          \x20 @connections   {connections}\n\
          \x20 DynamoDB       {dynamodb}\n\
          \x20 S3             {s3}\n\
+         \x20 Lambda         {lambda}\n\
          \n\
          Chat with yourself, in two terminals:\n\
          \n\

@@ -142,8 +142,12 @@ struct Missed {
 
 impl Missed {
     async fn read(app: &App, me: &Connection, room: RoomId, after: Seq, now: Timestamp) -> Result<Self, Error> {
-        let ((entries, more), tail) =
-            try_join!(app.store.entries(&room, Page::After(after), MOST_MISSED, now), app.store.tail(&room))?;
+        let read = || app.store.entries(&room, Page::After(after), MOST_MISSED, now);
+        let ((mut entries, mut more), tail) = try_join!(read(), app.store.tail(&room))?;
+        // What was said between the two reads is there, and not expired.
+        if entries.is_empty() && tail.is_some_and(|tail| tail.seq > after) {
+            (entries, more) = read().await?;
+        }
         // The next one to be written: one more than the last, but for a log whose end has expired.
         let next = match tail {
             Some(tail) if tail.is_closing || (entries.is_empty() && after >= tail.seq) => tail.last_seq().next(),

@@ -32,8 +32,8 @@ pub async fn mark_read(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let seq = app.store.tail(&id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.last_seq()));
     if app.store.mark_read(&seat.user, &id, seq).await? {
         let frame = Frame::Read { room_id: id.clone(), user_id: seat.user, seq };
-        let publication = Publication::new(&frame, Except::Connection(call.connection()?));
-        call.trace.delivered += app.delivery.publish(&seat.channels, publication, call.at).await;
+        let publication = Publication::new(&frame, Except::caller(Some(call.connection()?)));
+        call.trace.delivered += app.delivery.publish(&seat.channels, &publication, call.occasion()).await;
     }
     Ok(Frame::ack(call.route, Some(id)))
 }

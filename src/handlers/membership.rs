@@ -95,7 +95,7 @@ pub async fn settle(app: &App, call: &mut Call, me: &Caller, entered: &Entered) 
     if entered.is_new {
         let frame = Frame::Joined { room_id: id.clone(), user_id: me.user.clone(), user_name: me.display_name() };
         let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
-        call.trace.delivered += app.delivery.announce(&Channel::of_room(id), publication, call.at).await;
+        call.trace.delivered += app.delivery.announce(&Channel::of_room(id), &publication, call.at).await;
     } else if let Some(connection) = &me.connection
         && !connection.channels.contains(Channel::of_room(id).as_str())
     {
@@ -187,8 +187,8 @@ pub async fn depart(
     if was_member {
         let frame = Frame::Left { room_id: room.clone(), user_id: user.clone(), reason };
         let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
-        call.trace.delivered += app.delivery.publish(&[Channel::of_user(user)], publication, call.at).await;
-        call.trace.delivered += app.delivery.announce(&Channel::of_room(room), publication, call.at).await;
+        call.trace.delivered += app.delivery.publish(&[Channel::of_user(user)], &publication, call.occasion()).await;
+        call.trace.delivered += app.delivery.announce(&Channel::of_room(room), &publication, call.at).await;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Saying something: to a room, to a user, in the lobby.
 
+use std::mem;
+
 use tokio::join;
 
 use super::seat::{self, Seat};
@@ -7,7 +9,7 @@ use crate::app::App;
 use crate::delivery::{Except, Publication};
 use crate::domain::{Draft, RoomId, Seq, Tail};
 use crate::error::Error;
-use crate::event::Call;
+use crate::event::{Call, Payload};
 use crate::metrics::Metric;
 use crate::wire::{Broadcast, Frame, Message, Recipient, SendMessage};
 
@@ -70,16 +72,13 @@ async fn say(app: &App, call: &mut Call, seat: Seat, tail: Option<Tail>, request
     // Told again when it is a repeat, since the first may have ended before it could tell: clients drop by seq.
     let own = Message::from(appended.entry);
     let everybodys = Frame::Message(Message { client_message_id: None, ..own.clone() });
+    let mut publication = Publication::new(&everybodys, Except::caller(Some(call.connection()?)));
+    if own.client_message_id.is_some() {
+        publication = publication.with_own(&draft.user, &Frame::Message(own.clone()));
+    }
     let duplicate = appended.is_duplicate;
     call.trace.count(Metric::Messages, u64::from(!duplicate));
-    let for_own = Frame::Message(own.clone());
-    let publication = Publication {
-        frame: &everybodys,
-        for_own: own.client_message_id.is_some().then_some((&draft.user, &for_own)),
-        except: Except::Connection(call.connection()?),
-    };
-    let delivered = app.delivery.publish(&seat.channels, publication, call.at).await;
-    call.trace.delivered += delivered;
+    call.trace.delivered += app.delivery.publish(&seat.channels, &publication, call.occasion()).await;
 
     if seat.room.is_lobby() {
         let message = Some(own.position);
@@ -87,6 +86,19 @@ async fn say(app: &App, call: &mut Call, seat: Seat, tail: Option<Tail>, request
     } else {
         Ok(Frame::Message(Message { duplicate, ..own }))
     }
+}
+
+/// Goes on with telling those of a room for whom another invocation had no time.
+///
+/// # Errors
+/// Not all of them can be told: Lambda sends the event again.
+pub async fn go_on(app: &App, call: &mut Call) -> Result<(), Error> {
+    let Payload::Rest(rest) = mem::replace(&mut call.payload, Payload::Empty) else {
+        return Err(Error::internal("the event has no rest"));
+    };
+    let (delivered, all) = app.delivery.go_on(&rest, call.occasion()).await;
+    call.trace.delivered += delivered;
+    all
 }
 
 /// A direct conversation and the lobby exist from their first message on.

@@ -117,7 +117,7 @@ pub async fn set_role(app: &App, call: &mut Call) -> Result<Frame, Error> {
     }
     let frame = room::describe(app, call, room, None).await?;
     let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
-    call.trace.delivered += app.delivery.publish(&[Channel::of_room(&id)], publication, call.at).await;
+    call.trace.delivered += app.delivery.publish(&[Channel::of_room(&id)], &publication, call.occasion()).await;
     Ok(Frame::ack(call.route, Some(id)))
 }
 

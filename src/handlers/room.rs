@@ -11,7 +11,7 @@ use super::membership;
 use super::moderation::{self, Rank};
 use super::seat::{self, Caller};
 use crate::app::App;
-use crate::delivery::{Delivered, Except, Publication};
+use crate::delivery::{Delivered, Except, Occasion, Publication};
 use crate::domain::{CloseReason, Member, Role, Room, RoomId, RoomStatus, Tail, Timestamp, UserId};
 use crate::error::{Error, chain};
 use crate::event::Call;
@@ -153,7 +153,7 @@ pub async fn close(app: &App, call: &mut Call) -> Result<Frame, Error> {
     // Also when it was closed before: whoever did that may not have come to the end. Those who were told then are not
     // live in it any more.
     let except = Except::caller(call.connection.as_ref());
-    let delivered = wind_up(app, &id, CloseReason::Closed, Some(me.user), except, call.at).await;
+    let delivered = wind_up(app, &id, CloseReason::Closed, Some(me.user), except, call.occasion()).await;
     call.trace.delivered += delivered;
     if was_closed { Err(Error::RoomClosed) } else { Ok(Frame::ack(call.route, Some(id))) }
 }
@@ -164,26 +164,34 @@ pub async fn wind_up(
     room: &RoomId,
     reason: CloseReason,
     closer: Option<UserId>,
-    except: Except<'_>,
-    now: Timestamp,
+    except: Except,
+    occasion: Occasion<'_>,
 ) -> Delivered {
     let (frame, channel) =
         (Frame::RoomClosed { room_id: room.clone(), reason: reason.as_str(), user_id: closer }, Channel::of_room(room));
-    let delivered = app.delivery.publish(slice::from_ref(&channel), Publication::new(&frame, except), now).await;
-    let_go(app, room, now).await;
+    let publication = Publication::new(&frame, except);
+    let delivered = app.delivery.publish(slice::from_ref(&channel), &publication, occasion).await;
+    // Who is left to another invocation is read by that; nothing else is said to a closed room.
+    let_go(app, room, delivered.handed_on == 0, occasion.now).await;
     delivered
 }
 
-/// Lets nobody hear a closed room any more, and its members be members for as long as there is a history to read.
-async fn let_go(app: &App, id: &RoomId, now: Timestamp) {
+/// Lets nobody hear a closed room any more, if all of them `have_heard` of it, and its members be members for as long as
+/// there is a history to read.
+async fn let_go(app: &App, id: &RoomId, have_heard: bool, now: Timestamp) {
     let members = async {
         match app.store.room(id).await?.and_then(|room| room.ends_at) {
             Some(ends_at) => app.store.end_members(id, ends_at).await,
             None => Ok(()),
         }
     };
-    let channel = Channel::of_room(id);
-    let (cleared, ended) = join!(app.store.clear(&channel, now), members);
+    let channels = async {
+        match have_heard {
+            true => app.store.clear(&Channel::of_room(id), now).await,
+            false => Ok(()),
+        }
+    };
+    let (cleared, ended) = join!(channels, members);
     if let Err(error) = cleared.and(ended) {
         // The room is closed all the same.
         tracing::warn!(room_id = %id, error = chain(&error), "a closed room was not let go");
@@ -217,7 +225,7 @@ async fn tell_invited(app: &App, call: &Call, invited: &BTreeSet<UserId>, room: 
         .map(|user| async move {
             let frame = Frame::Joined { room_id: room.clone(), user_id: user.clone(), user_name: user.as_name() };
             let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
-            app.delivery.publish(&[Channel::of_user(user)], publication, call.at).await
+            app.delivery.publish(&[Channel::of_user(user)], &publication, call.occasion()).await
         })
         .buffer_unordered(MEMBERS_AT_ONCE)
         .fold(Delivered::default(), |mut all, one| async move {

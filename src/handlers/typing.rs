@@ -12,17 +12,20 @@ use crate::wire::{Frame, Recipient, Typing};
 
 pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
     let Typing { to, is_typing } = call.request()?;
-    let frame_of = |seat: &Seat| Frame::Typing {
-        room_id: seat.room.clone(),
-        user_id: seat.user.clone(),
-        user_name: seat.name.clone(),
-        is_typing,
+    let publication_of = |seat: &Seat| {
+        let frame = Frame::Typing {
+            room_id: seat.room.clone(),
+            user_id: seat.user.clone(),
+            user_name: seat.name.clone(),
+            is_typing,
+        };
+        Publication::new(&frame, Except::User(seat.user.clone()))
     };
 
     let delivered = match &to {
         Recipient::Room(room) if !room.is_direct() => {
             // Who hears it is read anyway, and whoever is live in a room may type there: one read for both.
-            let mut pages = app.store.subscribers(&Channel::of_room(room), call.at);
+            let mut pages = app.store.subscribers(&(&Channel::of_room(room)).into(), call.at);
             let first = pages.next().await.transpose()?.unwrap_or_default();
             let seat = match first.iter().find(|live| Some(&live.connection_id) == call.connection.as_ref()) {
                 Some(live) => Seat::of_subscription(live, room.clone()),
@@ -30,15 +33,11 @@ pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
             };
             call.trace.user = Some(seat.user.clone());
             call.trace.room = Some(seat.room.clone());
-            app.delivery
-                .publish_from(first, pages, Publication::new(&frame_of(&seat), Except::User(&seat.user)), call.at)
-                .await
+            app.delivery.publish_from(first, pages, &publication_of(&seat), call.occasion()).await
         }
         _ => {
             let seat = seat::find(app, call, &to).await?;
-            app.delivery
-                .publish(&seat.channels, Publication::new(&frame_of(&seat), Except::User(&seat.user)), call.at)
-                .await
+            app.delivery.publish(&seat.channels, &publication_of(&seat), call.occasion()).await
         }
     };
     call.trace.delivered += delivered;

@@ -132,7 +132,8 @@ async fn turn_away(app: &App, call: &mut Call, file: &StoredFile) -> Result<(), 
     let frame = Frame::error(&Error::UploadMismatch, Route::HandleFileUpload, &call.request_id);
     let frame = frame.about_file(&file.file_id);
     let publication = Publication::new(&frame, Except::Nobody);
-    call.trace.delivered += app.delivery.publish(&[Channel::of_user(&file.user_id)], publication, call.at).await;
+    call.trace.delivered +=
+        app.delivery.publish(&[Channel::of_user(&file.user_id)], &publication, call.occasion()).await;
     app.store.note_told(&file.file_id).await
 }
 
@@ -195,7 +196,7 @@ async fn tell(app: &App, call: &mut Call, file: &StoredFile, entry: Entry) -> Re
         None => vec![Channel::of_room(&file.room_id)],
     };
     let publication = Publication::new(&frame, Except::Nobody);
-    call.trace.delivered += app.delivery.publish(&channels, publication, call.at).await;
+    call.trace.delivered += app.delivery.publish(&channels, &publication, call.occasion()).await;
     app.store.note_told(&file.file_id).await
 }
 

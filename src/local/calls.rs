@@ -9,18 +9,20 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ACCESS_KEY;
+use super::runtime::FUNCTION_NAME;
 use crate::config::TableNames;
 use crate::store::tables;
 
 /// A call of AWS, and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct AwsCall {
-    /// `dynamodb`, `s3` or `execute-api`.
+    /// `dynamodb`, `s3`, `execute-api` or `lambda`.
     pub service: &'static str,
     /// As in the API: `Query`, `GetObject`. Parts of a transaction are calls of their own: `TransactWriteItems.Put`.
     pub call: String,
     /// A table by its variable, `MEMBERS_TABLE`, and an index as `MEMBERS_TABLE/byRoom`; objects by the first segment of
-    /// their keys, `rooms/*`, and the bucket itself as nothing; `@connections/*`.
+    /// their keys, `rooms/*`, and the bucket itself as nothing; `@connections/*`; the function itself as
+    /// `function`.
     pub resource: String,
 }
 
@@ -104,6 +106,12 @@ impl AwsCalls {
             _ => method.as_str(),
         };
         self.record("execute-api", call, "@connections/*");
+    }
+
+    pub fn record_lambda(&self, headers: &HeaderMap, function: &str) {
+        if is_the_functions(headers, "") {
+            self.record("lambda", "Invoke", if function == FUNCTION_NAME { "function" } else { function });
+        }
     }
 
     fn record(&self, service: &'static str, call: &str, resource: &str) {

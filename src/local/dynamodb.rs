@@ -278,7 +278,8 @@ fn conflict(transaction: &[u8]) -> Response {
     (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
-const DATA_OPERATIONS: &[&str] = &[
+/// Those that read or write rows.
+pub(super) const DATA_OPERATIONS: &[&str] = &[
     "BatchGetItem",
     "BatchWriteItem",
     "DeleteItem",

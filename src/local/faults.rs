@@ -3,25 +3,34 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
+use super::dynamodb::DATA_OPERATIONS;
 use crate::domain::Timestamp;
 
-/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and no longer than it takes here.
+/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and no
+/// longer than it takes here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Plan {
     /// Where the dice begin anew; they go on without it.
     pub seed: Option<u64>,
     /// DynamoDB throttles a request, and does nothing.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub store_throttled: u32,
     /// Which operations are throttled, as the API calls them; all when empty.
+    #[serde(deserialize_with = "operations")]
     pub store_throttled_operations: Vec<String>,
     /// DynamoDB leaves a part of a batch for later.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub store_unprocessed: u32,
     /// DynamoDB cancels a transaction, or refuses a put, since another transaction is at the same rows.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub transaction_conflict: u32,
     /// DynamoDB does what is asked, and its answer is lost.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub store_answer_lost: u32,
     /// How long DynamoDB takes, on top of what it takes here.
     pub store_latency: Latency,
@@ -30,26 +39,44 @@ pub struct Plan {
     /// How long a post takes.
     pub post_latency: Latency,
     /// A post is answered 410 although the connection is open.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub post_gone: u32,
+    /// A post is answered 410, and delivered all the same.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub post_gone_but_delivered: u32,
     /// A post is answered 429.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub post_throttled: u32,
     /// A post is answered 500.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub post_failed: u32,
     /// A post is not answered at all.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub post_hanging: u32,
+    /// The connections to which posts hang, by their ids; all when empty.
+    pub post_hanging_connections: Vec<String>,
     /// A function process is killed before it has its event.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed_before: u32,
     /// A function process is killed while it works.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed: u32,
     /// A function process is killed when it has done its work, and its answer is lost.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed_after: u32,
+    /// How long the function may take for an event, in milliseconds; as long as it is set up for when 0.
+    pub function_timeout_ms: u32,
     /// An event is given to the function twice, at once.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub event_repeated: u32,
     /// An event that nobody waits for comes up to two seconds later, and behind others.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub event_late: u32,
     /// Nobody is told that a connection has closed.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub disconnect_lost: u32,
     /// A socket breaks when its client says something.
+    #[serde(deserialize_with = "of_a_thousand")]
     pub socket_dropped: u32,
     /// By how many milliseconds the times that events tell are wrong at most, to either side.
     pub clock_skew_ms: u32,
@@ -59,8 +86,28 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Latency {
+    #[serde(deserialize_with = "not_negative")]
     pub median_ms: f64,
+    #[serde(deserialize_with = "not_negative")]
     pub sigma: f64,
+}
+
+fn of_a_thousand<'de, D: Deserializer<'de>>(given: D) -> Result<u32, D::Error> {
+    let chance = u32::deserialize(given)?;
+    if chance <= 1000 { Ok(chance) } else { Err(D::Error::custom(format!("{chance} is no chance of a thousand"))) }
+}
+
+fn not_negative<'de, D: Deserializer<'de>>(given: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(given)?;
+    if number >= 0.0 { Ok(number) } else { Err(D::Error::custom(format!("{number} is less than nothing"))) }
+}
+
+fn operations<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<String>, D::Error> {
+    let names: Vec<String> = Deserialize::deserialize(given)?;
+    match names.iter().find(|name| !DATA_OPERATIONS.contains(&name.as_str())) {
+        Some(unknown) => Err(D::Error::custom(format!("{unknown} is none of {}", DATA_OPERATIONS.join(", ")))),
+        None => Ok(names),
+    }
 }
 
 impl Latency {
@@ -69,10 +116,26 @@ impl Latency {
 }
 
 impl Plan {
-    pub(super) fn store_throttled(&self, operation: &str) -> u32 {
-        let named = &self.store_throttled_operations;
-        if named.is_empty() || named.iter().any(|name| name == operation) { self.store_throttled } else { 0 }
+    /// # Errors
+    /// It is no object of JSON, or has a member or a value that means nothing.
+    pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        // An array would be taken for the members in their order.
+        let members: Map<String, Value> = serde_json::from_slice(json)?;
+        serde_json::from_value(members.into())
     }
+
+    pub(super) fn store_throttled(&self, operation: &str) -> u32 {
+        for_those(&self.store_throttled_operations, operation, self.store_throttled)
+    }
+
+    pub(super) fn post_hanging(&self, connection: &str) -> u32 {
+        for_those(&self.post_hanging_connections, connection, self.post_hanging)
+    }
+}
+
+/// A chance for what is named, and for everything where nothing is.
+fn for_those(named: &[String], name: &str, chance: u32) -> u32 {
+    if named.is_empty() || named.iter().any(|known| known == name) { chance } else { 0 }
 }
 
 /// The dice, and how they are loaded.
@@ -115,6 +178,14 @@ impl Faults {
         let mut state = self.state();
         let chance = chance(&state.plan);
         chance > 0 && state.dice.u32(..1000) < chance
+    }
+
+    /// How long the function may take now, which usually is `as_set_up`.
+    pub(super) fn function_timeout(&self, as_set_up: Duration) -> Duration {
+        match self.state().plan.function_timeout_ms {
+            0 => as_set_up,
+            most => Duration::from_millis(most.into()),
+        }
     }
 
     /// Returns when so much time has passed as something takes this time.

@@ -8,6 +8,8 @@ mod clock;
 mod dynamodb;
 pub mod faults;
 mod gateway;
+mod invoke;
+pub mod open_files;
 mod runtime;
 mod s3;
 mod schedule;
@@ -49,11 +51,12 @@ const BUCKET: &str = "switchboard-uploads";
 
 /// How a stack is to be.
 pub struct Options {
-    /// 0 takes any free port, for each of the four.
+    /// 0 takes any free port, for each of the five.
     pub http_port: u16,
     pub websocket_port: u16,
     pub dynamodb_port: u16,
     pub s3_port: u16,
+    pub lambda_port: u16,
     pub stage: String,
     /// Whether frames that name no route go to `$default`. Without it their sender is told that it is forbidden.
     pub has_default_route: bool,
@@ -94,6 +97,7 @@ impl Options {
             websocket_port: 0,
             dynamodb_port: 0,
             s3_port: 0,
+            lambda_port: 0,
             stage: "dev".to_owned(),
             has_default_route: true,
             data: None,
@@ -121,6 +125,7 @@ pub struct Urls {
     pub connections: String,
     pub dynamodb: String,
     pub s3: String,
+    pub lambda: String,
 }
 
 /// Why a stack did not start: a line for the person who started it.
@@ -163,11 +168,12 @@ impl Stack {
         if !(1..=128).contains(&options.stage.len()) || !options.stage.bytes().all(stage_letters) {
             return Err(StartError::Stage);
         }
-        let [http, websocket, dynamodb, s3] = bind([
+        let [http, websocket, dynamodb, s3, lambda] = bind([
             ("--http-port", options.http_port),
             ("--websocket-port", options.websocket_port),
             ("--dynamodb-port", options.dynamodb_port),
             ("--s3-port", options.s3_port),
+            ("--lambda-port", options.lambda_port),
         ])
         .await?;
         let stage = &options.stage;
@@ -177,6 +183,7 @@ impl Stack {
             connections: format!("http://{}/{stage}", websocket.local_addr()?),
             dynamodb: format!("http://{}", dynamodb.local_addr()?),
             s3: format!("http://{}", s3.local_addr()?),
+            lambda: format!("http://{}", lambda.local_addr()?),
         };
 
         let environment = environment(&options, &urls);
@@ -221,6 +228,7 @@ impl Stack {
         let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
         tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
+        tasks.push(invoke::serve(lambda, calls.clone(), Arc::clone(&pool)));
         if let Some(every) = options.schedule {
             tasks.push(schedule::serve(every, clock.clone(), Arc::clone(&pool)));
         }
@@ -317,6 +325,8 @@ fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
         ("AWS_ENDPOINT_URL_DYNAMODB", &urls.dynamodb),
         ("AWS_ENDPOINT_URL_S3", &urls.s3),
         ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),
+        ("AWS_ENDPOINT_URL_LAMBDA", &urls.lambda),
+        ("AWS_LAMBDA_FUNCTION_NAME", runtime::FUNCTION_NAME),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
         // What is on this machine is not behind anybody's proxy.

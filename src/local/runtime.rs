@@ -27,11 +27,11 @@ use uuid::Uuid;
 use super::LogSink;
 use super::faults::Faults;
 
-const FUNCTION_NAME: &str = "switchboard";
+pub const FUNCTION_NAME: &str = "switchboard";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
 const MEMORY_MB: &str = "256";
 /// The largest event or answer that Lambda takes in one piece.
-const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+pub const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
 /// A program that speaks the Runtime API.
 pub struct Function {
@@ -68,6 +68,8 @@ pub struct Pool {
     faults: Faults,
 }
 
+/// What a process may need to start, before an event's own time begins: Lambda's Init phase.
+const START: Duration = Duration::from_secs(10);
 const PAUSES_BETWEEN_TRIES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
 impl Pool {
@@ -115,7 +117,7 @@ impl Pool {
         if self.faults.strikes(|plan| plan.function_killed) {
             environment.dies_after(self.faults.moment());
         }
-        let answer = environment.run(event, self.function.timeout).await;
+        let answer = environment.run(event, self.faults.function_timeout(self.function.timeout)).await;
         if answer.is_ok() && self.faults.strikes(|plan| plan.function_killed_after) {
             return Err(Failure::Exited("killed on purpose".to_owned()));
         }
@@ -189,7 +191,9 @@ type Reply = oneshot::Sender<Result<Bytes, String>>;
 struct Invocation {
     id: String,
     event: String,
-    deadline_ms: u128,
+    timeout: Duration,
+    /// Told when the process has the event.
+    taken: oneshot::Sender<()>,
     answer: Reply,
 }
 
@@ -228,7 +232,6 @@ impl Environment {
             .env_remove("AWS_SESSION_TOKEN")
             .envs(function.environment.iter().map(|(name, value)| (name, value)))
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY_MB)
             .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{FUNCTION_NAME}"))
@@ -269,9 +272,12 @@ impl Environment {
 
     async fn run(&mut self, event: String, timeout: Duration) -> Result<Bytes, Failure> {
         let (answer, answered) = oneshot::channel();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let invocation =
-            Invocation { id: Uuid::new_v4().to_string(), event, deadline_ms: (now + timeout).as_millis(), answer };
+        let (taken, is_taken) = oneshot::channel();
+        let invocation = Invocation { id: Uuid::new_v4().to_string(), event, timeout, taken, answer };
+        let out_of_time = async {
+            let _ = tokio::time::timeout(START, is_taken).await;
+            tokio::time::sleep(timeout).await;
+        };
         // There is always a place: the event before was taken before it was answered.
         let _ = self.events.try_send(invocation);
         tokio::select! {
@@ -285,7 +291,7 @@ impl Environment {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
             })),
-            () = tokio::time::sleep(timeout) => Err(Failure::TimedOut),
+            () = out_of_time => Err(Failure::TimedOut),
         }
     }
 }
@@ -315,10 +321,13 @@ async fn next(State(mailbox): State<Arc<Mailbox>>) -> Response {
     let Some(invocation) = mailbox.next.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Whoever waited may have given up.
+    let _ = invocation.taken.send(());
     let headers = [
         ("Content-Type", "application/json".to_owned()),
         ("Lambda-Runtime-Aws-Request-Id", invocation.id.clone()),
-        ("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms.to_string()),
+        ("Lambda-Runtime-Deadline-Ms", (now + invocation.timeout).as_millis().to_string()),
         ("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN.to_owned()),
         ("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned()),
     ];

@@ -35,7 +35,7 @@ pub use members::{PARTICIPANTS_PAGE, Standing};
 pub use messages::{Appended, Page};
 pub use places::Filing;
 pub use rooms::{Admission, MAX_FOUNDERS};
-pub use subscriptions::{Channel, Subscription};
+pub use subscriptions::{Channel, Part, Subscription};
 use tables::{Key, Table};
 
 type Item = HashMap<String, AttributeValue>;

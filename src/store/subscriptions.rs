@@ -1,6 +1,7 @@
 //! Who is live on a channel.
 
-use futures_util::stream::{Stream, TryStreamExt};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures_util::stream::{Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::tables::{SUBSCRIPTIONS, TTL};
@@ -42,6 +43,28 @@ impl Channel {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Some of those who are live on a channel, or all: by their connections' ids, both ends included.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    pub channel: Channel,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    between: Option<(ConnectionId, ConnectionId)>,
+}
+
+impl Part {
+    /// From one to another of a channel, as a query has them.
+    pub fn between(first: &Subscription, last: &Subscription) -> Self {
+        let ends = (first.connection_id.clone(), last.connection_id.clone());
+        Self { channel: first.channel.clone(), between: Some(ends) }
+    }
+}
+
+impl From<&Channel> for Part {
+    fn from(channel: &Channel) -> Self {
+        Self { channel: channel.clone(), between: None }
     }
 }
 
@@ -89,29 +112,58 @@ impl Store {
         Ok(row.filter(|row| !now.has_passed(row.ttl)))
     }
 
-    /// Everybody live on a channel, page by page, as it is now.
+    /// Everybody live on a part of a channel, page by page, as it is now.
     pub fn subscribers(
         &self,
-        channel: &Channel,
+        part: &Part,
         now: Timestamp,
     ) -> impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + use<> {
-        let query = self
-            .client
-            .query()
-            .table_name(self.name(&SUBSCRIPTIONS))
-            .key_condition_expression("#channel = :channel")
-            .expression_attribute_names("#channel", SUBSCRIPTIONS.partition_key)
-            .expression_attribute_values(":channel", text(channel.as_str()))
-            .filter_expression("#ttl > :now")
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":now", number(now.as_secs()))
-            .consistent_read(true);
-        pages(query)
+        pages(self.live_on(part, now))
     }
 
     /// Everybody live on a channel, at once: for a user's own devices, and for what is told of a room.
     pub async fn all_subscribers(&self, channel: &Channel, now: Timestamp) -> Result<Vec<Subscription>, Error> {
-        self.subscribers(channel, now).try_concat().await
+        self.subscribers(&channel.into(), now).try_concat().await
+    }
+
+    /// As [`Store::all_subscribers`], but no more than about `most`: enough to tell that there are so many.
+    pub async fn first_subscribers(
+        &self,
+        channel: &Channel,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Subscription>, Error> {
+        let limit = i32::try_from(most).unwrap_or(i32::MAX);
+        let mut pages = pages(self.live_on(&channel.into(), now).limit(limit));
+        let mut live = Vec::new();
+        while let Some(page) = pages.next().await {
+            live.extend(page?);
+            if live.len() >= most {
+                break;
+            }
+        }
+        Ok(live)
+    }
+
+    fn live_on(&self, part: &Part, now: Timestamp) -> QueryFluentBuilder {
+        let query = self
+            .client
+            .query()
+            .table_name(self.name(&SUBSCRIPTIONS))
+            .expression_attribute_names("#channel", SUBSCRIPTIONS.partition_key)
+            .expression_attribute_values(":channel", text(part.channel.as_str()))
+            .filter_expression("#ttl > :now")
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":now", number(now.as_secs()))
+            .consistent_read(true);
+        match (&part.between, SUBSCRIPTIONS.sort_key) {
+            (Some((first, last)), Some(sort_key)) => query
+                .key_condition_expression("#channel = :channel AND #connection BETWEEN :first AND :last")
+                .expression_attribute_names("#connection", sort_key)
+                .expression_attribute_values(":first", text(first.as_str()))
+                .expression_attribute_values(":last", text(last.as_str())),
+            _ => query.key_condition_expression("#channel = :channel"),
+        }
     }
 
     /// Puts a connection on channels. Their names must stand in the connection's own row first: what is written here

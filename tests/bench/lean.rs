@@ -15,6 +15,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         aws_sdk_dynamodb::Client::new(&aws),
         aws_sdk_s3::Client::new(&aws),
         aws_sdk_apigatewaymanagement::Client::new(&aws),
+        aws_sdk_lambda::Client::new(&aws),
     );
     let clients = &clients;
     lambda_runtime::run(service_fn(move |_: LambdaEvent<Value>| async move {

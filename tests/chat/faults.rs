@@ -1,72 +1,94 @@
 //! What is left when something went wrong for a while: nothing.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::future;
 use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::support::World;
+use crate::support::{User, World};
 
-/// How often something is tried while it goes wrong; `TRIES=100 cargo test --test chat faults::` for more of it.
-fn tries() -> usize {
-    std::env::var("TRIES").map_or(8, |tries| tries.parse().unwrap())
-}
+/// A hundred operations go wrong, in all: so many users at once, and how often each of them tries.
+const USERS: usize = 20;
+const TRIES: usize = 5;
+/// Small rooms: what goes wrong is the same, and there is less of what does not count.
+const ROOMS: [&str; 4] = ["tea", "coffee", "cocoa", "water"];
 
 async fn world_with(faults: &Faults) -> World {
-    World::changed(&[], |options| Options { faults: faults.clone(), fault_control: true, ..options }).await
+    let change = |options| Options {
+        faults: faults.clone(),
+        fault_control: true,
+        concurrency: USERS,
+        // What is tried until there is no more time is given up sooner.
+        timeout: Duration::from_secs(8),
+        ..options
+    };
+    World::changed(&[], change).await
 }
 
-/// Says something on a connection of its own; the answer, if there was one.
-async fn tries_to_say(world: &World, content: &str) -> Option<Value> {
-    let mut user = world.open(&format!("?userId={content}&roomId=tea")).await.ok()?;
-    let frame = json!({ "action": "sendMessage", "roomId": "tea", "content": content });
-    let answer = user.may_ask(frame).await.filter(|answer| answer["type"] == "message");
-    user.goes().await;
-    answer
+/// Says something, goes, comes back, and so on; the answers that there were to what was said.
+async fn tries_to_chat(world: &World, number: usize, mut user: Option<User>) -> Vec<Value> {
+    let room = ROOMS[number % ROOMS.len()];
+    let mut answers = Vec::new();
+    for number_of_try in 0..TRIES {
+        user = match user {
+            Some(mut user) => {
+                let content = format!("try {number_of_try} of {number}");
+                let frame = json!({ "action": "sendMessage", "roomId": room, "content": content });
+                answers.extend(user.may_ask(frame).await.filter(|answer| answer["type"] == "message"));
+                user.goes().await;
+                None
+            }
+            None => world.open(&format!("?userId=user-{number}&roomId={room}")).await.ok(),
+        };
+    }
+    answers
 }
 
-/// The ids of all messages of the room.
-async fn log(world: &World) -> BTreeSet<String> {
-    let mut reader = world.connect_to("reader", "tea").await;
+/// The rooms and ids of all messages, as their readers have them.
+async fn logs(world: &World) -> BTreeSet<(String, String)> {
     let mut ids = BTreeSet::new();
-    let mut after = 0;
-    loop {
-        let asked = json!({ "action": "getMessages", "roomId": "tea", "after": after, "limit": 100 });
-        let page = reader.ask(asked).await;
-        let items = page["items"].as_array().unwrap();
-        ids.extend(items.iter().map(|item| item["messageId"].as_str().unwrap().to_owned()));
-        match page["hasMore"].as_bool() {
-            Some(true) => after = items.last().unwrap()["seq"].as_u64().unwrap(),
-            _ => return ids,
+    for room in ROOMS {
+        let mut reader = world.connect_to("reader", room).await;
+        let mut after = json!(0);
+        while !after.is_null() {
+            let page = reader.ask(json!({ "action": "getMessages", "roomId": room, "after": after })).await;
+            ids.extend(page["items"].as_array().unwrap().iter().map(place));
+            after = page["nextAfter"].clone();
         }
     }
+    ids
+}
+
+fn place(message: &Value) -> (String, String) {
+    ["roomId", "messageId"].map(|name| message[name].as_str().unwrap().to_owned()).into()
 }
 
 /// For a while nothing but `plan`, and then: the chat works as it did, with what was acknowledged.
 async fn survives(what: &str, plan: Plan) {
     let faults = Faults::seeded(1);
-    let world = world_with(&faults).await;
+    let world = &world_with(&faults).await;
     let mut ana = world.connect_to("ana", "tea").await;
     let first = ana.says("tea", "first").await;
+    let mut crowd = Vec::new();
+    for number in 0..USERS {
+        crowd.push(world.connect_to(&format!("user-{number}"), ROOMS[number % ROOMS.len()]).await);
+    }
 
     faults.follow(plan);
-    let contents = stream::iter((0..tries()).map(|number| format!("try-{number}")));
-    let answers = contents.map(|content| {
-        let world = &world;
-        async move { tries_to_say(world, &content).await }
-    });
-    let answers: Vec<Value> = answers.buffer_unordered(8).filter_map(async |answer| answer).collect().await;
+    let tries = crowd.into_iter().enumerate().map(|(number, user)| tries_to_chat(world, number, Some(user)));
+    let answers = future::join_all(tries).await.concat();
     faults.follow(Plan::default());
 
     let mut ben = world.connect_to("ben", "tea").await;
     let mut carl = world.connect_to("carl", "tea").await;
     let said = carl.says("tea", "and now").await;
     while ben.hears("message").await["messageId"] != said["messageId"] {}
-    let log = log(&world).await;
+    let logs = logs(world).await;
     for answer in answers.iter().chain([&first, &said]) {
-        assert!(log.contains(answer["messageId"].as_str().unwrap()), "{what}: {answer} is lost");
+        assert!(logs.contains(&place(answer)), "{what}: {answer} is lost");
     }
 }
 
@@ -85,6 +107,7 @@ faults! {
     the_chat_goes_on_after_conflicts: Plan { transaction_conflict: 1000, ..Plan::default() },
     the_chat_goes_on_after_lost_answers_of_tables: Plan { store_answer_lost: 1000, ..Plan::default() },
     the_chat_goes_on_after_posts_answered_410: Plan { post_gone: 1000, ..Plan::default() },
+    the_chat_goes_on_after_posts_answered_410_and_delivered: Plan { post_gone_but_delivered: 1000, ..Plan::default() },
     the_chat_goes_on_after_posts_answered_429: Plan { post_throttled: 1000, ..Plan::default() },
     the_chat_goes_on_after_posts_answered_500: Plan { post_failed: 1000, ..Plan::default() },
     the_chat_goes_on_after_posts_that_hang: Plan { post_hanging: 1000, ..Plan::default() },
@@ -96,6 +119,7 @@ faults! {
     the_chat_goes_on_after_broken_sockets: Plan { socket_dropped: 1000, ..Plan::default() },
     the_chat_goes_on_after_wrong_clocks: Plan { clock_skew_ms: 60_000, ..Plan::default() },
     the_chat_goes_on_after_slow_tables: Plan { store_latency: Latency { median_ms: 20.0, sigma: 1.0 }, ..Plan::default() },
+    the_chat_goes_on_after_slow_posts: Plan { post_latency: Latency { median_ms: 500.0, sigma: 1.0 }, ..Plan::default() },
 }
 
 #[tokio::test]
@@ -109,9 +133,20 @@ async fn what_goes_wrong_is_said_on_this_machine_and_only_where_that_was_asked_f
     assert_eq!(ana.is_refused(say).await.0, 503);
     assert_eq!(ana.ask(json!({ "action": "getMessages", "roomId": "tea" })).await["items"], json!([]));
 
-    let told = world.post("/_faults", json!({ "storeTrottled": 1 })).await;
-    assert_eq!(told.status, 400);
-    assert!(told.body["message"].as_str().unwrap().contains("storeTrottled"), "{}", told.body);
+    for (plan, why) in [
+        (json!({ "storeTrottled": 1 }), "storeTrottled"),
+        (json!({ "postGone": 1001 }), "1001 is no chance of a thousand"),
+        (json!({ "postLatency": { "medianMs": -1.0 } }), "-1 is less than nothing"),
+        (json!({ "storeThrottledOperations": ["putItem"] }), "putItem is none of"),
+        (json!([1000]), "expected a map"),
+    ] {
+        let told = world.post("/_faults", plan).await;
+        assert_eq!(told.status, 400);
+        assert!(told.body["message"].as_str().unwrap().contains(why), "{}", told.body);
+    }
+    let page = [("origin", "http://127.0.0.1:7070"), ("content-type", "text/plain")];
+    let told = world.fetch("POST", &format!("{}/_faults", world.urls().http), &page, "{}".into()).await;
+    assert_eq!(told.status, 403);
     assert_eq!(world.get("/_faults").await.body["storeThrottled"], 1000);
 
     assert_eq!(world.post("/_faults", json!({})).await.status, 200);

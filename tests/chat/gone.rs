@@ -1,7 +1,10 @@
 //! Connections that are dead, and nobody said so.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::json;
+use futures_util::future;
+use serde_json::{Value, json};
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Plan};
 
 use crate::support::World;
 
@@ -49,4 +52,34 @@ async fn a_connection_that_may_not_be_open_yet_is_left_alone() {
     assert_eq!(world.rows_with("Subscriptions", "connectionId", "YOUNGYOUNGYOUN0=").await, 3);
     let line = world.logs(|line| line["route"] == "sendMessage").await;
     assert_eq!((&line["recipients"], &line["gone"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn one_of_a_hundred_who_does_not_answer_keeps_nobody_waiting() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut crowd = world.crowd("tea", 100).await;
+    // Whoever is first in the table is first to be posted to.
+    let (hung, user) = world.subscribers("room#tea").await.remove(0);
+    let number: usize = user.strip_prefix("user-").unwrap().parse().unwrap();
+    let _hung = crowd.remove(number);
+    let mut sender = crowd.remove(0);
+    let is_given_up =
+        |line: &Value| line["message"] == "a frame was not delivered" && line["connection_id"] == hung.as_str();
+    let before = world.log().into_iter().filter(is_given_up).count();
+    let only_one = vec![hung.clone()];
+    faults.follow(Plan { post_hanging: 1000, post_hanging_connections: only_one, ..Plan::default() });
+
+    let others = async {
+        tokio::select! {
+            biased;
+            line = world.has_logged(before + 1, is_given_up) => panic!("the others wait until one is given up: {line}"),
+            heard = future::join_all(crowd.iter_mut().map(|other| other.hears("message"))) => heard,
+        }
+    };
+    let (said, heard) = tokio::join!(sender.says("tea", "hello"), others);
+
+    assert_eq!(heard.len(), 98);
+    assert!(heard.iter().all(|message| message["messageId"] == said["messageId"]));
+    world.has_logged(before + 1, is_given_up).await;
 }

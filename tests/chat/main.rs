@@ -10,6 +10,7 @@ mod cost;
 mod dialects;
 mod direct;
 mod doors;
+mod fan_out;
 mod faults;
 mod gone;
 mod groups;

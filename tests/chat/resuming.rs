@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Latency, Plan};
 
 use crate::support::{User, World};
 
@@ -169,6 +171,26 @@ async fn what_is_said_while_somebody_resumes_is_in_the_answer_or_comes_after_it(
             got.insert(ana.hears("message").await["seq"].as_u64().unwrap());
         }
         assert_eq!(got, (round * 4 + 1..=round * 4 + 4).collect());
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_loss_when_something_is_said_while_they_resume() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    let mut devices = join_all((0..8).map(|_| world.connect_to("ana", "tea"))).await;
+    // The reads of a resume are answered at different times.
+    let store_latency = Latency { median_ms: 8.0, sigma: 1.5 };
+    faults.follow(Plan { store_latency, ..Plan::default() });
+
+    for number in 0..30 {
+        let resuming = devices.iter_mut().map(|device| resume(device, json!({ "tea": number })));
+        let (_, answers) = join(ben.says("tea", "hi"), join_all(resuming)).await;
+
+        for rooms in answers {
+            assert!(rooms["tea"].get("reset").is_none(), "{rooms}");
+        }
     }
 }
 

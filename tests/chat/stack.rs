@@ -17,7 +17,8 @@ use crate::support::{User, World};
 use crate::uploads::{Upload, announcement};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const FREE_PORTS: [&str; 8] = ["--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"];
+const FREE_PORTS: [&str; 10] =
+    ["--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0", "--lambda-port", "0"];
 
 /// The status and the body of a GET.
 pub async fn get(url: &str) -> (u16, String) {
@@ -96,13 +97,15 @@ async fn it_tells_programs_where_it_is_in_one_line_and_chats() {
     let expected = format!(
         concat!(
             r#"{{"websocket":"ws://127.0.0.1:{ws}/test","http":"http://127.0.0.1:{http}","#,
-            r#""connections":"http://127.0.0.1:{ws}/test","dynamodb":"http://127.0.0.1:{db}","s3":"http://127.0.0.1:{s3}"}}"#,
+            r#""connections":"http://127.0.0.1:{ws}/test","dynamodb":"http://127.0.0.1:{db}","s3":"http://127.0.0.1:{s3}","#,
+            r#""lambda":"http://127.0.0.1:{lambda}"}}"#,
             "\n"
         ),
         ws = port("websocket"),
         http = port("http"),
         db = port("dynamodb"),
         s3 = port("s3"),
+        lambda = port("lambda"),
     );
     assert_eq!(stack.line, expected);
     let mut ana = connect(&stack.urls).await;
@@ -164,7 +167,8 @@ async fn it_tells_people_where_it_is_and_how_to_chat() {
 async fn every_port_that_is_taken_is_named_with_its_flag() {
     let taken = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
     let [http, s3] = taken.each_ref().map(|listener| listener.local_addr().unwrap().port().to_string());
-    let arguments = ["--http-port", &http, "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", &s3];
+    let free = ["--websocket-port", "0", "--dynamodb-port", "0", "--lambda-port", "0"];
+    let arguments = [&free[..], &["--http-port", &http, "--s3-port", &s3]].concat();
 
     let output = timeout(PATIENCE, local(&arguments, &[]).output()).await.unwrap().unwrap();
 

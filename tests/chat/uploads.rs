@@ -1,14 +1,16 @@
 //! Files: announced over the socket, uploaded past the function, told of when they are there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use futures_util::future;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use switchboard::local::Options;
-use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::faults::{Faults, Latency, Plan};
 
 use crate::support::{User, World};
 
@@ -413,6 +415,40 @@ async fn a_file_is_told_of_although_the_function_failed_at_first() {
     faults.follow(Plan::default());
 
     assert_eq!(ana.hears("message").await["file"]["fileId"], json!(upload.id));
+}
+
+#[tokio::test]
+async fn a_hundred_files_are_told_of_however_late_often_or_slowly() {
+    let faults = Faults::seeded(1);
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let slowly = Latency { median_ms: 50.0, sigma: 1.0 };
+    for plan in [
+        Plan { event_late: 1000, ..Plan::default() },
+        Plan { event_repeated: 1000, ..Plan::default() },
+        Plan { file_latency: slowly, ..Plan::default() },
+    ] {
+        let mut ana = world.connect("ana").await;
+        let tea = ana.creates_room(&[]).await;
+        faults.follow(plan);
+
+        let mut uploads = Vec::new();
+        for number in 0..100 {
+            uploads.push(Upload::of(&ana.ask(announcement(&tea, &format!("{number}.png"), 4)).await));
+        }
+        let put = future::join_all(uploads.iter().map(|upload| upload.puts(&world, b"good"))).await;
+
+        assert_eq!(put, [200; 100]);
+        let mut told = BTreeMap::new();
+        while told.len() < 100 {
+            let message = ana.hears("message").await;
+            let id = message["file"]["fileId"].as_str().unwrap().to_owned();
+            let seq = message["seq"].clone();
+            assert_eq!(told.entry(id).or_insert_with(|| seq.clone()), &seq, "told twice");
+        }
+        assert_eq!(world.rows_with("Messages", "roomId", &tea).await, 100);
+        faults.follow(Plan::default());
+        ana.closes().await;
+    }
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn what_is_posted_is_heard_as_it_is() {
     assert_eq!(other.pings().await, None);
 }
 
-/// AWS Knowledge Center, "How do I troubleshoot 410 GoneException errors with API Gateway WebSocket APIs?"
+/// AWS Knowledge Center, on "410 GoneException" of a WebSocket API: "before the connection was established".
 #[tokio::test]
 async fn a_post_before_connect_has_returned_is_answered_410() {
     let mut world = World::start().await;
@@ -64,7 +64,8 @@ async fn a_post_before_connect_has_returned_is_answered_410() {
     assert_eq!(client.hears().await, "in time");
 }
 
-/// API Gateway Management API reference, "PostToConnection": 413.
+/// API Gateway Management API reference, "PostToConnection": `PayloadTooLargeException`. The size: "Quotas for
+/// configuring and running a WebSocket in API Gateway".
 #[tokio::test]
 async fn a_post_of_128_kb_is_delivered_and_a_longer_one_is_answered_413() {
     let mut world = World::start().await;
@@ -109,7 +110,7 @@ async fn a_connection_tells_who_it_is_and_since_when_and_when_it_was_active() {
 const SIGNED: (&str, &str) =
     ("authorization", "AWS4-HMAC-SHA256 Credential=test/20240219/us-east-1/execute-api/aws4_request");
 
-/// API Gateway Management API reference, "DeleteConnection"; our notes.
+/// API Gateway Management API reference, "DeleteConnection"; the event: boto/boto3#3789 on GitHub.
 #[tokio::test]
 async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_function_hears() {
     let mut world = World::start().await;
@@ -125,7 +126,8 @@ async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_functio
     assert_eq!(gone.context("disconnectReason"), "Connection Closed Normally");
 }
 
-/// API Gateway Management API reference: `GoneException`.
+/// AWS Knowledge Center, on "410 GoneException" of a WebSocket API: "terminated, or the connection doesn't exist
+/// anymore".
 #[tokio::test]
 async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
     let mut world = World::start().await;
@@ -144,7 +146,8 @@ async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
     }
 }
 
-/// API Gateway Management API reference, "PostToConnection": `LimitExceededException`.
+/// API Gateway Management API reference, "PostToConnection": `LimitExceededException`, "the WebSocket client side
+/// buffer is full".
 #[tokio::test]
 async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
     let mut world = World::start().await;
@@ -228,4 +231,17 @@ async fn a_410_can_be_wrong() {
     assert_eq!(client.pings().await, None);
     world.posts(&client.id, b"still there").await.unwrap();
     assert_eq!(client.hears().await, "still there");
+}
+
+/// Our notes.
+#[tokio::test]
+async fn what_is_answered_410_can_be_delivered_all_the_same() {
+    let faults = Faults::default();
+    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let mut client = world.connect().await;
+
+    faults.follow(Plan { post_gone_but_delivered: 1000, ..Plan::default() });
+
+    assert_eq!(world.posts(&client.id, b"delivered").await, Err(gone()));
+    assert_eq!(client.hears().await, "delivered");
 }

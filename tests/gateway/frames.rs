@@ -33,7 +33,7 @@ fn context_and(more: &[&'static str]) -> Vec<&'static str> {
     names
 }
 
-/// API Gateway developer guide, "WebSocket API mapping template reference"; our notes.
+/// API Gateway developer guide, "WebSocket API mapping template reference for API Gateway"; our notes.
 #[tokio::test]
 async fn every_event_tells_of_its_connection_in_the_request_context() {
     let mut world = World::start().await;
@@ -62,7 +62,7 @@ async fn every_event_tells_of_its_connection_in_the_request_context() {
     assert_ne!(message.context("requestId"), &context["requestId"]);
 }
 
-/// API Gateway developer guide, "WebSocket API mapping template reference": `$context.requestTime`.
+/// API Gateway developer guide, "WebSocket API mapping template reference for API Gateway": `$context.requestTime`.
 #[tokio::test]
 async fn the_time_of_a_request_is_in_the_common_log_format() {
     let mut world = World::start().await;
@@ -77,7 +77,7 @@ async fn the_time_of_a_request_is_in_the_common_log_format() {
     assert_eq!(connect.context("requestTime"), &expected);
 }
 
-/// Our notes: `L0SM9cOFvHcCIhw=`.
+/// API Gateway developer guide, "Use @connections commands in your backend service": `R0oXAdfD0kwCH6w=`.
 #[tokio::test]
 async fn a_connection_id_is_16_characters_of_base64_that_end_in_an_equals_sign() {
     let mut world = World::start().await;
@@ -92,7 +92,7 @@ async fn a_connection_id_is_16_characters_of_base64_that_end_in_an_equals_sign()
     }
 }
 
-/// Our notes.
+/// An event in aws/aws-lambda-runtime-interface-emulator#25 on GitHub; our notes.
 #[tokio::test]
 async fn a_connect_event_has_headers_and_no_body_and_no_message_id() {
     let mut world = World::start().await;
@@ -129,19 +129,36 @@ async fn a_connect_event_has_a_query_only_if_there_is_one() {
     }
 }
 
-/// Our notes. The names that clients usually send, as they usually spell them.
+/// An event in aws/aws-lambda-runtime-interface-emulator#25 on GitHub. The names that clients usually send, as they
+/// usually spell them.
 #[tokio::test]
 async fn header_names_keep_their_case_in_a_connect_event() {
     let mut world = World::start().await;
-    let _handshake = world.opens("", &[("authorization", "Bearer x"), ("origin", "https://a.example")]);
+    let usual = [
+        "Accept-Encoding",
+        "Accept-Language",
+        "Authorization",
+        "Cache-Control",
+        "Cookie",
+        "DNT",
+        "Origin",
+        "Pragma",
+        "Sec-Fetch-Site",
+        "Sec-GPC",
+        "Sec-WebSocket-Extensions",
+        "User-Agent",
+        "X-Forwarded-For",
+    ];
+    let _handshake = world.opens("", &usual.map(|name| (name, "x")));
     let connect = world.invoked().await;
 
-    for name in ["Authorization", "Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version"] {
+    for name in usual.into_iter().chain(["Host", "Sec-WebSocket-Key", "Sec-WebSocket-Version"]) {
         assert!(connect.event["headers"][name].is_string(), "{name} is missing in {}", connect.event["headers"]);
     }
 }
 
-/// API Gateway developer guide, "Invoke your backend integration with $default and custom routes"; our notes.
+/// API Gateway developer guide, "Invoke your backend integration with the $default Route and custom routes in API
+/// Gateway"; our notes.
 #[tokio::test]
 async fn a_message_event_has_a_body_and_neither_headers_nor_query() {
     let mut world = World::start().await;
@@ -158,7 +175,7 @@ async fn a_message_event_has_a_body_and_neither_headers_nor_query() {
     assert!(message.context("messageId").as_str().is_some_and(|id| !id.is_empty()));
 }
 
-/// Our notes.
+/// The fields: aws/aws-lambda-go#548 on GitHub. Codes and reasons: boto/boto3#3789 on GitHub for 1000; our notes.
 #[tokio::test]
 async fn a_disconnect_event_tells_why() {
     let mut world = World::start().await;
@@ -198,7 +215,7 @@ async fn a_disconnect_event_may_never_come() {
     world.has_invoked_nothing_else();
 }
 
-/// API Gateway developer guide, "About WebSocket APIs in API Gateway"; our notes.
+/// Our notes.
 #[tokio::test]
 async fn frames_of_a_connection_are_handled_at_once_and_answered_in_any_order() {
     let mut world = World::start().await;
@@ -215,7 +232,8 @@ async fn frames_of_a_connection_are_handled_at_once_and_answered_in_any_order() 
     assert_eq!(client.hears().await, "to one");
 }
 
-/// API Gateway developer guide, "Invoke your backend integration with $default and custom routes".
+/// API Gateway developer guide, "Invoke your backend integration with the $default Route and custom routes in API
+/// Gateway".
 #[tokio::test]
 async fn a_frame_takes_the_route_that_its_action_names() {
     let mut world = World::start().await;
@@ -228,7 +246,8 @@ async fn a_frame_takes_the_route_that_its_action_names() {
     }
 }
 
-/// API Gateway developer guide, "Invoke your backend integration with $default and custom routes".
+/// API Gateway developer guide, "Invoke your backend integration with the $default Route and custom routes in API
+/// Gateway".
 #[tokio::test]
 async fn what_names_no_route_takes_the_default_one() {
     let mut world = World::start().await;
@@ -251,7 +270,7 @@ async fn what_names_no_route_takes_the_default_one() {
     }
 }
 
-/// Our notes.
+/// aws-samples/simple-websockets-chat-app#24 on GitHub; our notes.
 #[tokio::test]
 async fn what_names_no_route_is_forbidden_where_there_is_no_default_one_and_the_connection_stays() {
     let mut world = World::with(|options| Options { has_default_route: false, ..options }).await;

@@ -32,7 +32,7 @@ async fn every_status_from_200_to_299_accepts_a_connection() {
     assert_eq!(world.stack().open_connections().len(), clients.len());
 }
 
-/// Our notes.
+/// dherault/serverless-offline#1301 on GitHub, which compares; our notes.
 #[tokio::test]
 async fn every_other_status_is_the_handshakes() {
     let mut world = World::start().await;
@@ -44,7 +44,7 @@ async fn every_other_status_is_the_handshakes() {
     assert!(world.stack().open_connections().is_empty());
 }
 
-/// Our notes.
+/// serverless/serverless-websockets-plugin#13 on GitHub; our notes.
 #[tokio::test]
 async fn a_handshake_on_which_the_function_fails_ends_with_502() {
     let mut world = World::start().await;

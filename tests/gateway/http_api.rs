@@ -1,5 +1,8 @@
 //! The HTTP API: the events of payload format 2.0, and what comes of the answers.
 
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use switchboard::local::Options;
 
@@ -7,7 +10,8 @@ use crate::support::{World, accepted, request, said};
 
 const ROOM: (&str, &str) = ("GET", "/rooms/tea");
 
-/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs": payload format version 2.0.
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway": payload format
+/// version 2.0.
 #[tokio::test]
 async fn a_request_becomes_an_event_of_payload_format_2() {
     let mut world = World::start().await;
@@ -54,7 +58,7 @@ async fn a_request_becomes_an_event_of_payload_format_2() {
     assert_eq!(context["authorizer"], Value::Null);
 }
 
-/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 #[tokio::test]
 async fn header_names_are_in_lower_case_and_repeated_values_are_joined_by_commas() {
     let mut world = World::start().await;
@@ -66,7 +70,7 @@ async fn header_names_are_in_lower_case_and_repeated_values_are_joined_by_commas
     assert_eq!(event["headers"]["X-Twice"], Value::Null);
 }
 
-/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 #[tokio::test]
 async fn cookies_have_a_place_of_their_own() {
     let mut world = World::start().await;
@@ -76,7 +80,7 @@ async fn cookies_have_a_place_of_their_own() {
     assert_eq!((&event["cookies"], &event["headers"]["cookie"]), (&json!(["a=1", "b=2"]), &Value::Null));
 }
 
-/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 #[tokio::test]
 async fn repeated_query_parameters_are_joined_by_commas() {
     let mut world = World::start().await;
@@ -86,7 +90,7 @@ async fn repeated_query_parameters_are_joined_by_commas() {
     assert_eq!(event["queryStringParameters"], json!({ "a": "1,2", "b": "" }));
 }
 
-/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs".
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 #[tokio::test]
 async fn what_a_request_does_not_have_is_not_in_its_event() {
     let mut world = World::start().await;
@@ -118,7 +122,7 @@ async fn a_body_that_is_no_text_by_its_content_type_is_in_base64() {
     }
 }
 
-/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs": response format.
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway": response format.
 #[tokio::test]
 async fn an_answer_becomes_the_response() {
     let mut world = World::start().await;
@@ -139,7 +143,7 @@ async fn an_answer_becomes_the_response() {
     assert_eq!(&response.body[..], [0, 255]);
 }
 
-/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs": response format.
+/// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway": response format.
 #[tokio::test]
 async fn an_answer_without_a_status_is_the_body_itself() {
     let mut world = World::start().await;
@@ -162,6 +166,23 @@ async fn a_request_that_has_no_route_is_answered_404_by_the_gateway() {
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
     world.has_invoked_nothing_else();
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running an HTTP API in API Gateway": maximum integration
+/// timeout.
+/// The answer as seen in cortexlabs/cortex#1225 and compiler-explorer/explain#19 on GitHub.
+#[tokio::test]
+async fn a_request_that_takes_30_seconds_is_answered_503() {
+    let mut world = World::with(|options| Options { time_scale: NonZeroU32::new(30).unwrap(), ..options }).await;
+    let url = format!("{}/health", world.urls().http);
+    let begun = Instant::now();
+
+    let asked = tokio::spawn(async move { request("GET", &url, &[], b"").await });
+    let _slow = world.invoked().await;
+    let answer = asked.await.unwrap();
+
+    assert_eq!((answer.status, answer.text()), (503, r#"{"message":"Service Unavailable"}"#));
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 /// Our notes.

@@ -6,7 +6,7 @@ use serde_json::json;
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 
-use crate::support::{World, accepted, said};
+use crate::support::{PROBE, World, accepted, request, said};
 
 /// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": next invocation.
 #[tokio::test]
@@ -84,7 +84,8 @@ async fn a_process_has_one_event_at_a_time_and_is_used_again() {
     assert_eq!(world.stack().function_processes_ever(), 3);
 }
 
-/// Lambda developer guide, "Configure Lambda function timeout", "Understanding the Lambda execution environment lifecycle".
+/// Lambda developer guide, "Configure Lambda function timeout", "Understanding the Lambda execution environment
+/// lifecycle".
 #[tokio::test]
 async fn a_process_is_killed_past_the_deadline_of_its_event() {
     let mut world = World::with(|options| Options { timeout: Duration::from_secs(1), ..options }).await;
@@ -117,6 +118,75 @@ async fn a_process_that_has_ended_is_replaced() {
 
     client.asks_for("ping").await;
     assert_ne!(world.invoked().await.process, crashed);
+}
+
+/// Lambda developer guide, "Understanding the Lambda execution environment lifecycle".
+#[tokio::test]
+async fn a_function_that_dies_of_every_event_is_in_nobody_elses_way() {
+    let mut world = World::start().await;
+    let mut other = world.connect().await;
+    let mut culprit = world.connect().await;
+    let health = format!("{}/health", world.urls().http);
+
+    for round in 0..4 {
+        let asked = tokio::spawn({
+            let health = health.clone();
+            async move { request("GET", &health, &[], b"").await }
+        });
+        world.invoked().await.crashes();
+        assert_eq!(asked.await.unwrap().status, 500);
+        let handshake = world.opens("", &[]);
+        world.invoked().await.crashes();
+        assert_eq!(handshake.await.unwrap().err(), Some(502));
+        culprit.asks_for("ping").await;
+        world.invoked().await.crashes();
+        assert!(culprit.is_told().await.contains("Internal server error"));
+
+        let text = format!("round {round}");
+        let post = world.connections().post_to_connection().connection_id(&other.id).data(text.as_bytes().into());
+        post.send().await.unwrap();
+        assert_eq!(other.hears().await, text);
+        world.connections().get_connection().connection_id(&other.id).send().await.unwrap();
+    }
+
+    other.asks_for("ping").await;
+    world.invoked().await.answers(said("as before"));
+    assert_eq!(other.hears().await, "as before");
+    assert_eq!(world.stack().function_processes_ever(), 4 * 3 + 1);
+}
+
+/// Lambda developer guide, "Understanding the Lambda execution environment lifecycle": failures during the Init phase.
+#[tokio::test]
+async fn a_function_that_does_not_start_is_started_no_oftener_than_it_is_called() {
+    let broken = tempfile::tempdir().unwrap();
+    let command = r#"[ ! -e "$BROKEN" ] || exit 1; exec python3 "$0""#;
+    let mut world = World::with(|mut options| {
+        options.environment.push(("BROKEN".to_owned(), broken.path().join("broken").display().to_string()));
+        Options { function: ["sh", "-c", command, PROBE].map(Into::into).into(), ..options }
+    })
+    .await;
+    let mut client = world.connect().await;
+    client.asks_for("ping").await;
+    let last = world.invoked().await;
+    std::fs::write(broken.path().join("broken"), "").unwrap();
+    last.crashes();
+    client.is_told().await;
+
+    let health = format!("{}/health", world.urls().http);
+    assert_eq!(request("GET", &health, &[], b"").await.status, 500);
+    assert_eq!(world.opens("", &[]).await.unwrap().err(), Some(502));
+    client.asks_for("ping").await;
+    assert!(client.is_told().await.contains("Internal server error"));
+    world.stack().send_event(json!({ "detail-type": "probe" })).await;
+    let post = world.connections().post_to_connection().connection_id(&client.id).data(b"posted".to_vec().into());
+    post.send().await.unwrap();
+    assert_eq!(client.hears().await, "posted");
+    assert_eq!(world.stack().function_processes_ever(), 1 + 3 + 3);
+
+    std::fs::remove_file(broken.path().join("broken")).unwrap();
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("mended"));
+    assert_eq!(client.hears().await, "mended");
 }
 
 /// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation".

@@ -55,7 +55,7 @@ async fn a_message_of_128_kb_is_taken_in_frames_and_a_longer_one_closes_the_conn
     assert_eq!(ending(&world.invoked().await).1, 1009);
 }
 
-/// API Gateway developer guide, "Working with binary media types for WebSocket APIs"; our notes.
+/// API Gateway developer guide, "Binary media types for WebSocket APIs in API Gateway".
 #[tokio::test]
 async fn a_binary_frame_closes_the_connection_with_1003() {
     let mut world = World::start().await;
@@ -67,7 +67,8 @@ async fn a_binary_frame_closes_the_connection_with_1003() {
     assert_eq!(ending(&world.invoked().await).1, 1003);
 }
 
-/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection timeout.
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
+/// timeout.
 #[tokio::test]
 async fn ten_minutes_without_data_close_the_connection_with_1001_however_often_it_pings() {
     let mut world = in_a_hurry(600).await;
@@ -125,7 +126,8 @@ async fn accepted_in_a_hurry(world: &mut World) -> Client {
     }
 }
 
-/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": integration timeout. Our notes.
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": integration timeout.
+/// Our notes.
 #[tokio::test]
 async fn a_message_that_takes_29_seconds_is_told_of_and_the_connection_stays() {
     let mut world = in_a_hurry(29).await;

@@ -13,6 +13,7 @@ async fn any_function_runs_behind_the_gateway_and_time_passes_sooner() {
     let (mut invocations, asks) = Invocations::begin().await;
     let mut program = Command::new(env!("CARGO_BIN_EXE_local"))
         .args(["--json", "--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"])
+        .args(["--lambda-port", "0"])
         .args(["--function", &format!("python3 '{PROBE}'"), "--concurrency", "1", "--throttle", "--time-scale", "29"])
         .env(PROBE_ASKS, asks)
         .stdout(Stdio::piped())

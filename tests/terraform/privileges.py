@@ -3,8 +3,8 @@
 Usage: python3 tests/terraform/privileges.py POLICY.json RESOURCES.json target/tmp/aws-calls
 
 POLICY.json is the policy document of the function's role. RESOURCES.json gives ARNs their names here: tables go by
-their variables (MESSAGES_TABLE), beside them are "bucket", "connections" (the stage of the WebSocket API), "log_group"
-and "failures" (the queue). The folder has what the tests recorded. Prints a sentence for each difference, and exits 1
+their variables (MESSAGES_TABLE), beside them are "bucket", "connections" (the stage of the WebSocket API), "function",
+"log_group" and "failures" (the queue). The folder has what the tests recorded. Prints a sentence for each difference, and exits 1
 if there is one.
 """
 
@@ -39,6 +39,7 @@ CALLS: dict[str, Grant] = {
     "HeadObject of nothing": ("s3:ListBucket", "bucket"),
     "PostToConnection": ("execute-api:ManageConnections", "connections/POST/{}"),
     "GetConnection": ("execute-api:ManageConnections", "connections/GET/{}"),
+    "Invoke": ("lambda:InvokeFunction", "{}"),
     "DeleteConnection": ("execute-api:ManageConnections", "connections/DELETE/{}"),
 }
 

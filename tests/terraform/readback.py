@@ -242,6 +242,7 @@ class WhatWasMade(unittest.TestCase):
         resources |= {
             "bucket": f"arn:aws:s3:::{outputs['uploads_bucket']}",
             "connections": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{apis()['WEBSOCKET']['ApiId']}/{STAGE}",
+            "function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{NAME}",
             "log_group": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{outputs['log_group']}",
             "failures": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{NAME}-failures",
         }

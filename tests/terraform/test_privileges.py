@@ -15,6 +15,7 @@ NAMES = {
     "MESSAGES_TABLE": f"arn:aws:dynamodb:{ACCOUNT}:table/switchboard-Messages",
     "bucket": "arn:aws:s3:::switchboard-uploads-x",
     "connections": f"arn:aws:execute-api:{ACCOUNT}:abc123/prod",
+    "function": f"arn:aws:lambda:{ACCOUNT}:function:switchboard",
     "log_group": f"arn:aws:logs:{ACCOUNT}:log-group:/aws/lambda/switchboard",
     "failures": f"arn:aws:sqs:{ACCOUNT}:switchboard-failures",
 }
@@ -26,6 +27,7 @@ CALLS = [
     ("s3", "HeadObject", "rooms/*"),
     ("s3", "HeadObject of nothing", ""),
     ("execute-api", "PostToConnection", "@connections/*"),
+    ("lambda", "Invoke", "function"),
 ]
 
 
@@ -41,6 +43,7 @@ def policy(*more):
         statement("s3:GetObject", f"{BUCKET}/rooms/*"),
         statement("s3:ListBucket", BUCKET),
         statement("execute-api:ManageConnections", f"{NAMES['connections']}/POST/@connections/*"),
+        statement("lambda:InvokeFunction", NAMES["function"]),
         statement(["logs:CreateLogStream", "logs:PutLogEvents"], f"{NAMES['log_group']}:*"),
         statement(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
         statement("sqs:SendMessage", NAMES["failures"]),

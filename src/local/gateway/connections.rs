@@ -94,12 +94,12 @@ impl Registry {
 /// Answers a request to `@connections/{id}`.
 pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -> Response {
     if *method == Method::POST
-        && let Some(fault) = faulty(gateway).await
+        && let Some(fault) = faulty(gateway, id).await
     {
         return fault;
     }
     let Some(live) = gateway.registry.find(id) else {
-        return refuse(StatusCode::GONE, "GoneException", json!({}));
+        return gone();
     };
     match *method {
         Method::POST if body.len() > MESSAGE_BYTES => {
@@ -107,14 +107,13 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
             refuse(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", told)
         }
         Method::POST => {
-            if live.send(Outgoing::Text(String::from_utf8_lossy(&body).into_owned())) {
-                StatusCode::OK.into_response()
+            if !live.send(Outgoing::Text(String::from_utf8_lossy(&body).into_owned())) {
+                let told = json!({ "message": "Too many requests" });
+                refuse(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", told)
+            } else if gateway.faults.strikes(|plan| plan.post_gone_but_delivered) {
+                gone()
             } else {
-                refuse(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "LimitExceededException",
-                    json!({ "message": "Too many requests" }),
-                )
+                StatusCode::OK.into_response()
             }
         }
         Method::GET => {
@@ -138,14 +137,14 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
 }
 
 /// What a post is answered when it goes wrong on purpose.
-async fn faulty(gateway: &Gateway) -> Option<Response> {
+async fn faulty(gateway: &Gateway, id: &str) -> Option<Response> {
     let faults = &gateway.faults;
     faults.linger(|plan| plan.post_latency).await;
-    if faults.strikes(|plan| plan.post_hanging) {
+    if faults.strikes(|plan| plan.post_hanging(id)) {
         std::future::pending::<()>().await;
     }
     if faults.strikes(|plan| plan.post_gone) {
-        return Some(refuse(StatusCode::GONE, "GoneException", json!({})));
+        return Some(gone());
     }
     if faults.strikes(|plan| plan.post_throttled) {
         return Some(refuse(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", json!({})));
@@ -153,6 +152,10 @@ async fn faulty(gateway: &Gateway) -> Option<Response> {
     faults
         .strikes(|plan| plan.post_failed)
         .then(|| refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", json!({})))
+}
+
+fn gone() -> Response {
+    refuse(StatusCode::GONE, "GoneException", json!({}))
 }
 
 /// What API Gateway says to whatever it does not know.

@@ -1,9 +1,11 @@
-//! Where a person or a test on this machine says what goes wrong: `/_faults` on the HTTP port, if it was asked for.
+//! Where a person or a test on this machine says what goes wrong: `/_faults` on the HTTP port, if it was asked for. A web page
+//! is neither, although its browser is on this machine: it gives itself away by its origin.
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
@@ -14,7 +16,14 @@ pub const PATH: &str = "/_faults";
 /// `GET` tells the plan that is followed, `POST` gives another: what it does not name goes wrong no more.
 pub fn route(faults: Faults) -> MethodRouter {
     let router: MethodRouter<Faults> = get(tell).post(follow);
-    router.with_state(faults)
+    router.layer(middleware::from_fn(refuse_pages)).with_state(faults)
+}
+
+async fn refuse_pages(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::ORIGIN) {
+        return told(StatusCode::FORBIDDEN, "web pages have no say in what goes wrong".to_owned());
+    }
+    next.run(request).await
 }
 
 async fn tell(State(faults): State<Faults>) -> Json<Plan> {
@@ -22,14 +31,15 @@ async fn tell(State(faults): State<Faults>) -> Json<Plan> {
 }
 
 async fn follow(State(faults): State<Faults>, body: Bytes) -> Response {
-    match serde_json::from_slice(&body) {
+    match Plan::parse(&body) {
         Ok(plan) => {
             faults.follow(plan);
             tell(State(faults)).await.into_response()
         }
-        Err(error) => {
-            let message = format!("this is no plan of faults: {error}");
-            (StatusCode::BAD_REQUEST, Json(serde_json::json!({ "message": message }))).into_response()
-        }
+        Err(error) => told(StatusCode::BAD_REQUEST, format!("this is no plan of faults: {error}")),
     }
+}
+
+fn told(status: StatusCode, message: String) -> Response {
+    (status, Json(serde_json::json!({ "message": message }))).into_response()
 }

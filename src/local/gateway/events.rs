@@ -197,6 +197,7 @@ fn request_time(now: Timestamp) -> String {
 fn usual_case(name: &str) -> String {
     let part = |part: &str| match part {
         "websocket" => "WebSocket".to_owned(),
+        "dnt" | "gpc" | "te" => part.to_ascii_uppercase(),
         _ => {
             let mut letters = part.chars();
             letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -23,6 +24,7 @@ use crate::routes::Route;
 
 /// The largest body that an HTTP API takes.
 const BODY_BYTES: usize = 10 * 1024 * 1024;
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Api {
     gateway: Arc<Gateway>,
@@ -75,10 +77,10 @@ async fn integrated(gateway: &Gateway, peer: SocketAddr, request: Request<Body>)
             source_ip: peer.ip().to_string(),
         },
     );
-    match gateway.integrate(&event).await {
+    match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
         Ok(answer) => respond(answer),
         Err(IntegrationError::Failed) => told(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
-        Err(IntegrationError::TimedOut) => told(StatusCode::GATEWAY_TIMEOUT, "Service Unavailable"),
+        Err(IntegrationError::TimedOut) => told(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
     }
 }
 

@@ -28,9 +28,6 @@ use super::faults::Faults;
 use super::runtime::{Failure, Pool};
 use connections::Registry;
 
-/// How long an integration may take, whatever the function's own limit is.
-const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
-
 /// How the APIs are to be.
 pub struct Setup {
     pub stage: String,
@@ -68,13 +65,13 @@ impl Gateway {
         self.registry.ids()
     }
 
-    /// Gives the function an event. Its answer must be a JSON value. The function works to its own end, also when
-    /// nobody waits for it any more.
-    async fn integrate(&self, event: &Value) -> Result<Value, IntegrationError> {
+    /// Gives the function an event, and waits for its answer so long and no longer, whatever the function's own limit is.
+    /// The answer must be a JSON value. The function works to its own end, also when nobody waits for it any more.
+    async fn integrate(&self, event: &Value, patience: Duration) -> Result<Value, IntegrationError> {
         if event["body"].is_string() && self.faults.strikes(|plan| plan.event_repeated) {
             self.invoke(event);
         }
-        let answer: Bytes = match tokio::time::timeout(self.scaled(INTEGRATION_TIMEOUT), self.invoke(event)).await {
+        let answer: Bytes = match tokio::time::timeout(self.scaled(patience), self.invoke(event)).await {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(failure))) => {
                 tracing::error!(%failure, "an event has no answer");

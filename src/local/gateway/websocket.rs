@@ -27,9 +27,12 @@ use crate::routes::Route;
 
 const FRAME_BYTES: usize = 32 * 1024;
 const URL_CHARS: usize = 4096;
+/// What each open socket keeps for reading; frames that are longer get more while they come.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Without data in either direction; pings of the protocol are none.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 pub fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> JoinHandle<()> {
     super::serve(listener, Router::new().fallback(request).with_state(gateway))
@@ -82,13 +85,14 @@ async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Resp
 
     // From here on it can be posted to; what is posted before the socket is there waits for it.
     gateway.registry.add(live);
-    let mut response =
-        upgrade.max_frame_size(FRAME_BYTES).max_message_size(MESSAGE_BYTES).on_upgrade(move |socket| async move {
-            if let Some(session) = accepted.session() {
-                let ending = session.run(socket, outgoing).await;
-                closed(&session.gateway, &session.live, &ending).await;
-            }
-        });
+    let upgrade =
+        upgrade.max_frame_size(FRAME_BYTES).max_message_size(MESSAGE_BYTES).read_buffer_size(READ_BUFFER_BYTES);
+    let mut response = upgrade.on_upgrade(move |socket| async move {
+        if let Some(session) = accepted.session() {
+            let ending = session.run(socket, outgoing).await;
+            closed(&session.gateway, &session.live, &ending).await;
+        }
+    });
     if let Some(subprotocol) = subprotocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
@@ -124,7 +128,7 @@ async fn connect(
     let (gateway, live) = (Arc::clone(gateway), Arc::clone(live));
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
-        let outcome = gateway.integrate(&event).await.map(|answer| {
+        let outcome = gateway.integrate(&event, INTEGRATION_TIMEOUT).await.map(|answer| {
             let is_accepted = status_of(&answer).is_some_and(|status| status.is_success());
             let session = is_accepted.then_some(Session { gateway, live });
             (answer, session.map(|session| Accepted { session: Some(session) }))
@@ -151,7 +155,7 @@ async fn closed(gateway: &Gateway, live: &Live, ending: &Ending) {
         return;
     }
     // The client has gone; there is nobody to tell how it went.
-    let _ = gateway.integrate(&events::disconnect(gateway, live, ending)).await;
+    let _ = gateway.integrate(&events::disconnect(gateway, live, ending), INTEGRATION_TIMEOUT).await;
 }
 
 /// An open socket.
@@ -222,7 +226,8 @@ impl Session {
                 live.send(Outgoing::Text(told("Forbidden", &live.id)));
                 return;
             };
-            let answer = match gateway.integrate(&events::message(&gateway, &live, route.key(), &body)).await {
+            let event = events::message(&gateway, &live, route.key(), &body);
+            let answer = match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
                 Ok(answer) if answer["statusCode"].is_u64() => {
                     let body = answer["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
                     body.filter(|_| route.has_route_response())

@@ -44,6 +44,12 @@ locals {
       Resource = [for method in ["POST", "GET", "DELETE"] : "${var.resources.connections}/${method}/@connections/*"]
     },
     {
+      # The rest of a large room is told by invocations of its own. Spelt out, since the function waits for this policy.
+      Effect   = "Allow"
+      Action   = "lambda:InvokeFunction"
+      Resource = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.name}"
+    },
+    {
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
       Resource = "${aws_cloudwatch_log_group.router.arn}:*"
@@ -61,6 +67,12 @@ locals {
     },
   ]
 }
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+data "aws_caller_identity" "current" {}
 
 resource "aws_iam_role" "router" {
   name = "${var.name}-router"

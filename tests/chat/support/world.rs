@@ -184,34 +184,28 @@ impl World {
 
     /// The first line of log of which `wanted` holds, when it comes.
     pub async fn logs(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.has_logged(1, wanted).await
+    }
+
+    /// Waits until a route was called so many times.
+    pub async fn has_called(&self, route: &str, times: usize) {
+        self.has_logged(times, |line| line["route"] == route).await;
+    }
+
+    /// The line of log of which `wanted` holds for the so-many-th time, when it comes.
+    pub async fn has_logged(&self, times: usize, wanted: impl Fn(&Value) -> bool) -> Value {
         let line = async {
             loop {
                 let more = self.logs.more.notified();
                 tokio::pin!(more);
                 more.as_mut().enable();
-                if let Some(line) = self.log().into_iter().find(|line| wanted(line)) {
+                if let Some(line) = self.log().into_iter().filter(|line| wanted(line)).nth(times - 1) {
                     return line;
                 }
                 more.await;
             }
         };
-        tokio::time::timeout(PATIENCE, line).await.expect("that was never logged")
-    }
-
-    /// Waits until a route was called so many times.
-    pub async fn has_called(&self, route: &str, times: usize) {
-        let called = async {
-            loop {
-                let more = self.logs.more.notified();
-                tokio::pin!(more);
-                more.as_mut().enable();
-                if self.log().iter().filter(|line| line["route"] == route).count() >= times {
-                    return;
-                }
-                more.await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, called).await.expect("it was not called so often");
+        tokio::time::timeout(PATIENCE, line).await.expect("that was not logged so often")
     }
 
     /// As the function itself reaches the tables.
@@ -244,6 +238,16 @@ impl World {
     pub async fn rows_with(&self, table: &str, attribute: &str, value: &str) -> usize {
         let value = AttributeValue::S(value.to_owned());
         self.rows(table).await.into_iter().filter(|row| row.get(attribute) == Some(&value)).count()
+    }
+
+    /// Who is live on a channel, in the table's order: connection and user.
+    pub async fn subscribers(&self, channel: &str) -> Vec<(String, String)> {
+        let channel = AttributeValue::S(channel.to_owned());
+        let rows = self.rows("Subscriptions").await.into_iter().filter(|row| row.get("channel") == Some(&channel));
+        let mut live: Vec<_> =
+            rows.map(|row| ["connectionId", "userId"].map(|name| row[name].as_s().unwrap().clone()).into()).collect();
+        live.sort();
+        live
     }
 
     /// Lets the tables know a connection that API Gateway does not, as when `$disconnect` was lost.

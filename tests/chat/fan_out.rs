@@ -1,0 +1,85 @@
+//! Rooms that are too large to be told by one invocation in its time.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Plan};
+
+use crate::support::World;
+
+/// From then on an invocation has time for the first posts, and no others.
+fn hurry() -> Plan {
+    Plan { function_timeout_ms: 3_500, ..Plan::default() }
+}
+
+/// Connections that opened a moment ago and answer nothing, with ids all over those that real ones have.
+async fn haunts(world: &World, room: &str, count: usize) {
+    let letters = ('0'..='9').chain('A'..='Z').chain('a'..='z').cycle();
+    let ids: Vec<_> = letters.zip(0..count).map(|(letter, number)| format!("{letter}HAUNTED{number:07}=")).collect();
+    join_all(ids.iter().map(|id| world.is_haunted_by(id, room))).await;
+}
+
+#[tokio::test]
+async fn nobody_in_a_large_room_is_skipped_when_time_runs_short() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut users = world.crowd("tea", 24).await;
+    haunts(&world, "tea", 276).await;
+    faults.follow(hurry());
+
+    let answer = users[0].says("tea", "hello all").await;
+    users[0].forgets_what_it_heard();
+
+    assert_eq!(answer["seq"], 1);
+    for user in &mut users[1..] {
+        let heard = user.hears("message").await;
+        assert_eq!((&heard["content"], &heard["seq"]), (&json!("hello all"), &json!(1)));
+    }
+    // 300 are told by three invocations: 128 each, and the last one the rest.
+    let send = world.logs(|line| line["route"] == "sendMessage").await;
+    assert_eq!(send["handed_on"], 1);
+    world.has_called("fan-out", 2).await;
+    let parts: Vec<_> = world.log().into_iter().filter(|line| line["route"] == "fan-out").collect();
+    let told: u64 = parts.iter().chain([&send]).map(|line| line["recipients"].as_u64().unwrap()).sum();
+    assert_eq!(told, 23);
+    for part in parts {
+        assert_eq!((&part["request_id"], &part["room_id"]), (&send["request_id"], &json!("tea")));
+    }
+    users[0].hears_nothing().await;
+}
+
+#[tokio::test]
+async fn whoever_sends_with_an_id_hears_it_on_all_devices_when_time_runs_short() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    haunts(&world, "tea", 276).await;
+    let mut devices = Vec::new();
+    for _ in 0..8 {
+        devices.push(world.connect_to("ana", "tea").await);
+    }
+    faults.follow(hurry());
+
+    ana.ask(json!({ "action": "sendMessage", "roomId": "tea", "content": "mine", "clientMessageId": "m1" })).await;
+
+    for device in &mut devices {
+        assert_eq!(device.hears("message").await["clientMessageId"], "m1");
+    }
+    world.has_called("fan-out", 1).await;
+}
+
+#[tokio::test]
+async fn everybody_hears_that_a_large_room_is_closed_when_time_runs_short() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut users = world.crowd("tea", 24).await;
+    haunts(&world, "tea", 276).await;
+    faults.follow(hurry());
+
+    let closed = users[0].ask(json!({ "action": "closeRoom", "roomId": "tea" })).await;
+
+    assert_eq!(closed["type"], "ack");
+    for user in &mut users[1..] {
+        assert_eq!(user.hears("room-closed").await["roomId"], "tea");
+    }
+}

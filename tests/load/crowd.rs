@@ -1,0 +1,85 @@
+//! The clients, and who talks to them.
+
+use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
+use aws_sdk_apigatewaymanagement::config::{BehaviorVersion, Config, Credentials, Region};
+use futures_util::stream::{self, StreamExt};
+use futures_util::{SinkExt, future};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::function;
+
+/// Handshakes, questions or posts under way at once.
+const AT_ONCE: usize = 64;
+/// Thousands of the usual buffers would fill this process.
+const READ_BUFFER_BYTES: usize = 1024;
+
+pub struct Client {
+    id: String,
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Client {
+    pub async fn open(url: &str) -> Self {
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+        let (socket, _) = connect_async_with_config(url, Some(config), false).await.unwrap();
+        Self { id: String::new(), socket }
+    }
+
+    pub async fn open_many(url: &str, count: usize) -> Vec<Self> {
+        stream::iter(0..count).map(|_| Self::open(url)).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    pub async fn learns_its_id(&mut self) {
+        self.id = self.asks("who am I?").await;
+        assert_eq!(self.id.len(), 16, "{}", self.id);
+    }
+
+    pub async fn lets_the_function_crash(&mut self) {
+        let told = self.asks(function::CRASH).await;
+        assert!(told.contains("Internal server error"), "{told}");
+    }
+
+    async fn asks(&mut self, what: &str) -> String {
+        self.socket.send(Message::text(what)).await.unwrap();
+        self.hears().await
+    }
+
+    async fn hears(&mut self) -> String {
+        let heard = self.socket.next().await.expect("the connection has ended").expect("the connection has broken");
+        heard.into_text().unwrap().as_str().to_owned()
+    }
+}
+
+pub async fn learn_ids(crowd: &mut [Client]) {
+    stream::iter(crowd).for_each_concurrent(AT_ONCE, Client::learns_its_id).await;
+}
+
+/// `@connections`.
+pub struct Posts(aws_sdk_apigatewaymanagement::Client);
+
+impl Posts {
+    pub fn new(url: &str) -> Self {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(switchboard::transport::client(&[]).unwrap())
+            .endpoint_url(url)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .build();
+        Self(aws_sdk_apigatewaymanagement::Client::from_conf(config))
+    }
+}
+
+/// Posts to each of them, until all have heard it and nothing else.
+pub async fn broadcast(posts: &Posts, crowd: &mut [Client], text: &str) {
+    let ids: Vec<_> = crowd.iter().map(|client| client.id.clone()).collect();
+    let posted = stream::iter(ids).for_each_concurrent(AT_ONCE, async |id| {
+        posts.0.post_to_connection().connection_id(id).data(text.as_bytes().to_vec().into()).send().await.unwrap();
+    });
+    let heard = future::join_all(crowd.iter_mut().map(async |client| assert_eq!(client.hears().await, text)));
+    tokio::join!(posted, heard);
+}

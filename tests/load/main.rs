@@ -1,0 +1,120 @@
+//! Whether a stack holds a crowd: thousands of sockets, each of which hears a broadcast, and what one of them costs.
+//!
+//! The stack is the program `local` with a function that is no chat; the clients are in this process. Figures of time are
+//! for people: nothing fails for being slow.
+//!
+//! `cargo test --release --test load`
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crowd;
+mod function;
+mod stack;
+
+use std::cell::Cell;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use switchboard::local::open_files;
+
+use crowd::{Client, Posts, broadcast};
+use stack::Stack;
+
+/// Most memory of the stack's process that an idle socket may take.
+const GOAL_BYTES: u64 = 40_000;
+/// The first ones to come are not counted: with them the stack takes what it needs for any.
+const FIRST: usize = 64;
+/// What a process has open besides the sockets.
+const OTHER_FILES: u64 = 256;
+/// Nothing may take longer: what is not heard by then is lost.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Lets a crowd connect to a stack, and talks to it.
+#[derive(Parser)]
+struct Arguments {
+    /// How many sockets
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(2 * FIRST as u64..=20_000))]
+    sockets: u64,
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|argument| argument == function::ARGUMENT) {
+        return function::serve();
+    }
+    let Arguments { sockets } = Arguments::parse();
+    let (limit, needed) = (open_files::raise_limit(), sockets + OTHER_FILES);
+    if limit < needed {
+        eprintln!(
+            "{sockets} sockets take {needed} open files, and this machine grants a process {limit}: \
+             raise the limit (ulimit -Hn), or take fewer with --sockets"
+        );
+        return ExitCode::FAILURE;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let sockets = usize::try_from(sockets).unwrap();
+    match runtime.block_on(async { tokio::time::timeout(PATIENCE, run(sockets)).await }) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(_) => {
+            eprintln!("not everything was heard within {PATIENCE:?}; {} has the stack's log", stack::LOG);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the memory is within its goal. Whatever else is not as it should be panics.
+async fn run(sockets: usize) -> bool {
+    let stack = Stack::start().await;
+    let posts = Posts::new(&stack.urls.connections);
+
+    let begun = Instant::now();
+    let mut crowd = Client::open_many(&stack.urls.websocket, FIRST).await;
+    let before = stack.memory_bytes();
+    crowd.extend(Client::open_many(&stack.urls.websocket, sockets - FIRST).await);
+    let with_all = stack.memory_bytes();
+    println!("{sockets} sockets are open after {:.1?}", begun.elapsed());
+    let each =
+        before.zip(with_all).map(|(before, with_all)| with_all.saturating_sub(before) / (sockets - FIRST) as u64);
+    match each {
+        Some(each) => println!(
+            "an idle socket takes {:.1} KB of the stack's memory (goal: below {} KB)",
+            kb(each),
+            kb(GOAL_BYTES)
+        ),
+        None => println!("the stack's memory is not known here: there is no /proc"),
+    }
+
+    crowd::learn_ids(&mut crowd).await;
+    let begun = Instant::now();
+    broadcast(&posts, &mut crowd, "hello").await;
+    println!("a broadcast is heard by all of them after {:.1?}", begun.elapsed());
+
+    let mut culprit = Client::open(&stack.urls.websocket).await;
+    let is_over = Cell::new(false);
+    let crashes = async {
+        let mut crashes = 0;
+        while !is_over.get() {
+            culprit.lets_the_function_crash().await;
+            crashes += 1;
+        }
+        crashes
+    };
+    let begun = Instant::now();
+    let answers = async {
+        broadcast(&posts, &mut crowd, "hello again").await;
+        let mut newcomer = Client::open(&stack.urls.websocket).await;
+        newcomer.learns_its_id().await;
+        is_over.set(true);
+        begun.elapsed()
+    };
+    let (crashes, elapsed) = tokio::join!(crashes, answers);
+    println!(
+        "another one, and a newcomer is answered, after {elapsed:.1?}, while the function crashes {crashes} times"
+    );
+    each.is_none_or(|each| each < GOAL_BYTES)
+}
+
+fn kb(bytes: u64) -> f64 {
+    bytes as f64 / 1000.0
+}

@@ -1,0 +1,51 @@
+//! The stack, in a process of its own.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::function;
+
+/// Where it logs, the function's ends among all else.
+pub const LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/load.log");
+
+pub struct Stack {
+    pub urls: Urls,
+    process: Child,
+}
+
+#[derive(Deserialize)]
+pub struct Urls {
+    pub websocket: String,
+    pub connections: String,
+}
+
+impl Stack {
+    pub async fn start() -> Self {
+        let this = std::env::current_exe().unwrap();
+        let function = format!("'{}' {}", this.display(), function::ARGUMENT);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
+            .args(["--json", "--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"])
+            .args(["--function", &function])
+            .stdout(Stdio::piped())
+            .stderr(File::create(LOG).unwrap())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+        let urls = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the stack did not start: see {LOG}"));
+        Self { urls, process }
+    }
+
+    /// What is resident, where the machine tells.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: u64 = resident.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+}
