@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_runtime::invocation_id::InvocationIdInterceptor;
+use aws_runtime::request_info::RequestInfoInterceptor;
+use aws_runtime::user_agent::UserAgentInterceptor;
+use aws_sdk_s3::config::{RequestChecksumCalculation, SharedCredentialsProvider};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
-use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor, disable_interceptor};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
@@ -19,7 +24,9 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::files::Files;
+use crate::signing::Signer;
 use crate::store::Store;
+use crate::transport;
 
 /// Made once for the life of the function's environment, so that connections to AWS are reused.
 pub struct App {
@@ -31,34 +38,53 @@ pub struct App {
 
 impl App {
     /// Makes the clients. Nothing is sent before the first request.
-    pub async fn new(config: Config) -> Self {
+    ///
+    /// # Errors
+    /// Certificates that are none.
+    pub fn new(config: Config) -> Result<Self, BoxError> {
         let config = Arc::new(config);
-        let aws = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(Region::new(config.region.clone()))
-            .load()
-            .await;
-        let store = Store::new(dynamodb(&aws), Arc::clone(&config));
-        let delivery =
-            Delivery::new(connections(&aws, &config), store.clone(), lambda(&aws), config.function_name.clone());
-        let files = Files::new(s3(&aws), &config.uploads);
-        Self { config, store, files, delivery }
+        let aws = aws(&config)?;
+        let store = Store::new(dynamodb(&aws, &config), Arc::clone(&config));
+        let (connections, lambda) = (connections(&aws, &config), lambda(&aws, &config));
+        let delivery = Delivery::new(connections, store.clone(), lambda, config.function_name.clone());
+        let files = Files::new(s3(&aws, &config), &config.uploads);
+        Ok(Self { config, store, files, delivery })
     }
 }
 
-fn dynamodb(aws: &SdkConfig) -> aws_sdk_dynamodb::Client {
-    let mut settings = aws_sdk_dynamodb::config::Builder::from(aws)
+/// What all clients have in common. Nothing is looked for elsewhere, as the SDK would by itself: Lambda has the credentials
+/// in the environment, and what else there is to set stands in our own configuration.
+fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(config.region.clone()))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(transport::client(&config.authorities)?)
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
-        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)));
+        // Lambda's clock is right.
+        .disable_clock_skew_correction(true)
+        // Each attempt has a time of its own.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build())
+}
+
+fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {
+    let mut settings = aws_sdk_dynamodb::config::Builder::from(aws)
+        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)))
+        .push_auth_scheme(Signer::new("dynamodb", &config.region));
+    settings.set_endpoint_url(config.dynamodb_endpoint.clone());
     settings.set_interceptors(each_request_logged());
+    settings.push_interceptor(SharedInterceptor::new(Terse));
     aws_sdk_dynamodb::Client::from_conf(settings.build())
 }
 
 /// Checksums are sent only where a client gave one: what is signed for a browser must be all that it has to send.
-fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
+fn s3(aws: &SdkConfig, config: &Config) -> aws_sdk_s3::Client {
     let mut settings = aws_sdk_s3::config::Builder::from(aws)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(7)));
+    settings.set_endpoint_url(config.s3_endpoint.clone());
     settings.set_interceptors(each_request_logged());
     aws_sdk_s3::Client::from_conf(settings.build())
 }
@@ -67,27 +93,47 @@ fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
 fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement::Client {
     let mut settings = aws_sdk_apigatewaymanagement::config::Builder::from(aws)
         .endpoint_url(&config.connections_endpoint)
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
-        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)));
+        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)))
+        .push_auth_scheme(Signer::new("execute-api", &config.region));
     settings.set_interceptors(each_request_logged());
+    settings.push_interceptor(SharedInterceptor::new(Terse));
     aws_sdk_apigatewaymanagement::Client::from_conf(settings.build())
 }
 
 /// Lambda takes an event in milliseconds, or says at once that it does not.
-fn lambda(aws: &SdkConfig) -> aws_sdk_lambda::Client {
+fn lambda(aws: &SdkConfig, config: &Config) -> aws_sdk_lambda::Client {
     let mut settings = aws_sdk_lambda::config::Builder::from(aws)
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)));
+    settings.set_endpoint_url(config.lambda_endpoint.clone());
     settings.set_interceptors(each_request_logged());
     aws_sdk_lambda::Client::from_conf(settings.build())
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(operation)
-        .build()
+    TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build()
+}
+
+/// Sends a request without what only tells AWS of the program that asks: for each it would have to be made and signed.
+#[derive(Debug)]
+struct Terse;
+
+impl Intercept for Terse {
+    fn name(&self) -> &'static str {
+        "Terse"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        settings: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        const WHY: &str = "nobody asks for it";
+        let state = settings.interceptor_state();
+        state.store_put(disable_interceptor::<UserAgentInterceptor>(WHY));
+        state.store_put(disable_interceptor::<InvocationIdInterceptor>(WHY));
+        state.store_put(disable_interceptor::<RequestInfoInterceptor>(WHY));
+        Ok(())
+    }
 }
 
 /// Where debugging is asked for. Elsewhere the clients do not even ask.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::config::{Auth, Jwt};
 use crate::domain::{Name, Timestamp, UserId};
 use crate::error::Error;
+use crate::hs256;
 
 /// The subprotocol beside which a browser hands over its token, since it cannot set headers.
 pub const SUBPROTOCOL: &str = "chat";
@@ -87,6 +88,7 @@ struct Claims {
 }
 
 fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
+    hs256::install();
     let claims = rules
         .secrets
         .iter()
@@ -139,7 +141,10 @@ fn signed_by(rules: &Jwt) -> Validation {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use jsonwebtoken::{EncodingKey, Header, encode};
+    use ring::hmac;
     use serde_json::{Value, json};
 
     use super::*;
@@ -153,6 +158,7 @@ mod tests {
     }
 
     fn signed(claims: &Value, secret: &str) -> String {
+        hs256::install();
         encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
     }
 
@@ -216,8 +222,10 @@ mod tests {
     #[test]
     fn a_token_of_another_algorithm_is_refused() {
         let claims = json!({ "sub": "ana", "exp": NOW_SECS + 60 });
-        let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let other = encode(&Header::new(Algorithm::HS384), &claims, &key).unwrap();
+        let in_base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let message = format!("{}.{}", in_base64(br#"{"alg":"HS384"}"#), in_base64(claims.to_string().as_bytes()));
+        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA384, SECRET.as_bytes()), message.as_bytes());
+        let other = format!("{message}.{}", in_base64(signature.as_ref()));
         assert!(verify(&rules(), &other, NOW).is_err());
         // {"alg":"none"}
         let (_, rest) = signed(&claims, SECRET).split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();

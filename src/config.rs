@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Uri;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
 use crate::domain::{AllowedTypes, FileId};
@@ -25,6 +27,14 @@ pub struct Config {
     /// Where `@connections` is, as an `http` or `https` URL with the stage: from `WEBSOCKET_ENDPOINT`, unless
     /// `AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` names another place.
     pub connections_endpoint: String,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`. Without it the region's own.
+    pub dynamodb_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3`. Without it the region's own.
+    pub s3_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_LAMBDA`. Without it the region's own.
+    pub lambda_endpoint: Option<String>,
+    /// `AWS_CA_BUNDLE`, a file in PEM: who vouches for the endpoints. Without it those whom the web trusts.
+    pub authorities: Vec<CertificateDer<'static>>,
     pub auth: Auth,
     /// `LOBBY`: whether there is a room that everybody is in.
     pub lobby: bool,
@@ -150,6 +160,10 @@ impl Config {
         let mut reader = Reader::new(&variable);
         let config = Self {
             connections_endpoint: reader.connections_endpoint(),
+            dynamodb_endpoint: reader.text("AWS_ENDPOINT_URL_DYNAMODB"),
+            s3_endpoint: reader.text("AWS_ENDPOINT_URL_S3"),
+            lambda_endpoint: reader.text("AWS_ENDPOINT_URL_LAMBDA"),
+            authorities: reader.authorities(),
             auth: reader.auth(),
             lobby: reader.choice("LOBBY", &["on", "off"]) == "on",
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
@@ -248,6 +262,18 @@ impl<'a> Reader<'a> {
         }
         // What the SDK would take for the same purpose goes first, as it does for the other services.
         self.text("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI").unwrap_or(url)
+    }
+
+    fn authorities(&mut self) -> Vec<CertificateDer<'static>> {
+        const NAME: &str = "AWS_CA_BUNDLE";
+
+        let Some(file) = self.text(NAME) else { return Vec::new() };
+        let read = CertificateDer::pem_file_iter(&file).and_then(Iterator::collect);
+        let authorities: Vec<_> = read.unwrap_or_default();
+        if authorities.is_empty() {
+            self.wrong(format!("{NAME} must be a file with certificates in PEM, not \"{}\"", file.escape_debug()));
+        }
+        authorities
     }
 
     fn http_endpoint(&mut self) -> String {
@@ -421,6 +447,8 @@ mod tests {
             ("METRICS_NAMESPACE", ":chat"),
             ("METRICS_NAMESPACE", " "),
             ("METRICS_NAMESPACE", "chat(1)"),
+            ("AWS_CA_BUNDLE", "/no/such/file"),
+            ("AWS_CA_BUNDLE", "Cargo.toml"),
             ("AWS_REGION", ""),
             ("AWS_LAMBDA_FUNCTION_NAME", ""),
         ];

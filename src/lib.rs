@@ -15,13 +15,16 @@ pub mod error;
 pub mod event;
 pub mod files;
 mod handlers;
+pub mod hs256;
 #[cfg(feature = "local")]
 pub mod local;
 mod log;
 pub mod metrics;
 pub mod router;
 pub mod routes;
+mod signing;
 pub mod store;
+pub mod transport;
 pub mod wire;
 
 use std::process::ExitCode;
@@ -65,7 +68,7 @@ pub fn serve() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<(), lambda_runtime::Error> {
-    let app = App::new(config).await;
+    let app = App::new(config)?;
     let app = &app;
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         router::handle(app, &event.payload, deadline(event.context.deadline)).await

@@ -35,6 +35,7 @@ use super::faults::Faults;
 use super::{OTHER_ACCESS_KEY, OTHER_SECRET_KEY, REGION};
 use crate::config::TableNames;
 use crate::store::tables::{self, Table};
+use crate::transport;
 
 /// How many of the latest requests are remembered.
 const CALLS_KEPT: usize = 10_000;
@@ -323,6 +324,7 @@ fn metered(operation: String, answer: &[u8]) -> StoreCall {
 async fn make_tables(endpoint: &str, names: &TableNames) -> Result<(), String> {
     let settings = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(transport::client(&[]).map_err(|error| error.to_string())?)
         .endpoint_url(endpoint)
         .region(Region::new(REGION))
         .retry_config(RetryConfig::standard().with_max_attempts(3))

@@ -5,12 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod burst;
+mod cold;
 mod cost;
 mod crowd;
 mod fanout;
 mod process;
 mod sample;
 mod table;
+mod valgrind;
+mod warm;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +29,8 @@ use table::{Figure, HEAD};
 type Group = (&'static str, fn(&Path) -> Vec<Figure>);
 
 const GROUPS: &[Group] = &[
+    ("cold", |function| on_threads(cold::figures(function))),
+    ("warm", |function| on_threads(warm::figures(function))),
     ("fanout", |function| on_threads(fanout::figures(function))),
     ("cost", |function| on_threads(cost::figures(function))),
     ("burst", |function| on_threads(burst::figures(function))),

@@ -136,6 +136,7 @@ pub async fn of_rows(stack: &Stack) -> Vec<String> {
 async fn rows(stack: &Stack, table: &str) -> Vec<Row> {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(switchboard::transport::client(&[]).unwrap())
         .endpoint_url(&stack.urls().dynamodb)
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))

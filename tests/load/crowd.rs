@@ -64,6 +64,7 @@ impl Posts {
     pub fn new(url: &str) -> Self {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(switchboard::transport::client(&[]).unwrap())
             .endpoint_url(url)
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))

@@ -29,6 +29,7 @@ const SECRET: &str = "a secret for tests, long enough for HS256";
 
 /// A token as anybody with the secret can make one.
 pub fn token(claims: &Value) -> String {
+    switchboard::hs256::install();
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
@@ -212,6 +213,7 @@ impl World {
         use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
         let config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(switchboard::transport::client(&[]).unwrap())
             .endpoint_url(&self.urls().dynamodb)
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))

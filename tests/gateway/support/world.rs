@@ -146,6 +146,7 @@ impl World {
     pub fn connections_at(&self, url: &str) -> aws_sdk_apigatewaymanagement::Client {
         let config = aws_sdk_apigatewaymanagement::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(switchboard::transport::client(&[]).unwrap())
             .endpoint_url(url)
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))

@@ -1,0 +1,163 @@
+//! What an event takes of a function that runs already: the difference between so many of a kind and twice as many,
+//! divided by how many more there were.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use switchboard::local::{Options, Stack};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::table::{Figure, Goal};
+use crate::valgrind::{Counted, Counts};
+
+const GROUP: &str = "warm";
+/// Nothing may take longer: under valgrind a program is some fifty times as slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Listeners more, by which the cost of a post is told.
+const MANY: usize = 50;
+
+pub async fn figures(function: &Path) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut tell = |name: &str, each: Counts, goal: Option<Goal>| {
+        let instructions = Figure::told(GROUP, name, each.instructions, "instructions");
+        figures.push(goal.into_iter().fold(instructions, Figure::with_goal));
+        figures.push(Figure::told(GROUP, name, each.allocations, "allocations"));
+    };
+    tell("$connect", each(function, Kind::Connect, 10).await, None);
+    tell("sendMessage to two", each(function, Kind::Send, 20).await, Some(Goal::AtMost(2e6)));
+    tell("typingIndicator to two", each(function, Kind::Type, 20).await, None);
+    tell("getMessages, 50 of them", each(function, Kind::Read, 20).await, None);
+    tell("handleFileUpload", each(function, Kind::Upload, 20).await, None);
+    let to_two = each(function, Kind::Tell { listeners: 2 }, 5).await;
+    let to_many = each(function, Kind::Tell { listeners: 2 + MANY }, 5).await;
+    let share = |of: fn(Counts) -> f64| (of(to_many) - of(to_two)) / MANY as f64;
+    let post = Counts { instructions: share(|of| of.instructions), allocations: share(|of| of.allocations) };
+    tell("a further recipient of a message", post, None);
+    figures
+}
+
+/// A kind of event.
+#[derive(Clone, Copy)]
+enum Kind {
+    Connect,
+    Send,
+    Type,
+    Read,
+    Upload,
+    /// To everybody who is connected.
+    Tell {
+        listeners: usize,
+    },
+}
+
+async fn each(function: &Path, kind: Kind, count: usize) -> Counts {
+    let once = counted(function, kind, count).await;
+    let twice = counted(function, kind, 2 * count).await;
+    let difference = |of: fn(Counts) -> f64| (of(twice) - of(once)) / count as f64;
+    Counts { instructions: difference(|of| of.instructions), allocations: difference(|of| of.allocations) }
+}
+
+/// All that the function does in its life, with so many events of a kind in it.
+async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
+    let counted = Counted::new(function);
+    let options = Options::on_free_ports(function.into(), Arc::new(|_| {}));
+    let lobby = if matches!(kind, Kind::Tell { .. }) { "on" } else { "off" };
+    let environment = vec![("LOBBY".to_owned(), lobby.to_owned())];
+    let options = Options { function: counted.command(), concurrency: 1, environment, ..options };
+    let stack = Stack::start(options).await.unwrap();
+    let user = |query: String| User::connect(format!("{}?{query}", stack.urls().websocket));
+
+    let mut others = Vec::new();
+    let mut ana = user("userId=ana&roomId=tea".to_owned()).await;
+    match kind {
+        Kind::Connect => {
+            for number in 0..count {
+                others.push(user(format!("userId=user-{number}")).await);
+            }
+        }
+        Kind::Send | Kind::Type | Kind::Upload => {
+            others.push(user("userId=ben&roomId=tea".to_owned()).await);
+            for _ in 0..count {
+                match kind {
+                    Kind::Send => ana.asks(json!({ "action": "sendMessage", "roomId": "tea", "content": TEXT })).await,
+                    Kind::Type => {
+                        ana.sends(json!({ "action": "typingIndicator", "roomId": "tea" })).await;
+                        others[0].hears("typing").await;
+                    }
+                    _ => {
+                        let file = json!({
+                            "action": "handleFileUpload", "roomId": "tea", "fileName": "cat.png", "contentType": "image/png",
+                            "size": 1000,
+                        });
+                        ana.asks(file).await;
+                    }
+                }
+            }
+        }
+        Kind::Read => {
+            for _ in 0..50 {
+                ana.asks(json!({ "action": "sendMessage", "roomId": "tea", "content": TEXT })).await;
+            }
+            for _ in 0..count {
+                ana.asks(json!({ "action": "getMessages", "roomId": "tea" })).await;
+            }
+        }
+        Kind::Tell { listeners } => {
+            for number in 1..listeners {
+                others.push(user(format!("userId=user-{number}")).await);
+            }
+            for _ in 0..count {
+                ana.asks(json!({ "action": "sendMessage", "roomId": "lobby", "content": TEXT })).await;
+            }
+        }
+    }
+    // There is one process, which takes one event after the other: it has done all when it has done this.
+    ana.asks(json!({ "action": "ping" })).await;
+    counted.end(stack.function_processes()[0])
+}
+
+/// As long as what people say.
+const TEXT: &str = "Shall we meet at the tea house at five, or is that too early for you?";
+
+struct User(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl User {
+    async fn connect(url: String) -> Self {
+        Self(tokio::time::timeout(PATIENCE, connect_async(url)).await.unwrap().unwrap().0)
+    }
+
+    async fn sends(&mut self, frame: Value) {
+        self.0.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    /// Sends a frame and waits for its answer.
+    async fn asks(&mut self, mut frame: Value) {
+        frame["requestId"] = "question".into();
+        self.sends(frame).await;
+        self.waits_for(|frame| frame["requestId"] == "question").await;
+    }
+
+    async fn hears(&mut self, kind: &str) {
+        self.waits_for(|frame| frame["type"] == kind).await;
+    }
+
+    async fn waits_for(&mut self, wanted: impl Fn(&Value) -> bool) {
+        let heard = async {
+            loop {
+                let frame = self.0.next().await.unwrap().unwrap();
+                let frame =
+                    frame.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+                assert_ne!(frame["type"], "error", "{frame}");
+                if wanted(&frame) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.expect("that never came");
+    }
+}
