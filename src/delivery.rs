@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::time::Duration;
-use std::{mem, vec};
+use std::vec;
 
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::error::SdkError;
@@ -30,6 +30,8 @@ const ALONE: Duration = Duration::from_secs(10);
 const FOR_THE_REST: Duration = Duration::from_secs(3);
 /// Of that, what is kept for the last parts.
 const TO_HAND_ON: Duration = Duration::from_secs(1);
+/// Connections of which a part that is handed on has no fewer, but for the last one.
+const PART: usize = 1_000;
 /// Parts of a channel that are handed on at once.
 const PARTS_AT_ONCE: usize = 16;
 
@@ -316,7 +318,7 @@ impl Delivery {
         delivered
     }
 
-    /// Leaves those who are left to other invocations: a page each, so that none of these has to leave much to a next
+    /// Leaves those who are left to other invocations: a thousand each, so that none of these has to leave much to a next
     /// one, since Lambda stops an invocation that is the sixteenth in a row. Where there is no time even to read how
     /// many they are, the last part has no end.
     async fn hand_on(
@@ -448,21 +450,33 @@ impl<P: Stream<Item = Result<Vec<Subscription>, Error>> + Unpin> Audience<P> {
         }
     }
 
-    /// What is left of a page, or the next one; from `read_until` on all that is left.
+    /// The next thousand or so of a channel. All that are left, when they cannot be read, or not before `read_until`.
     async fn part(&mut self, read_until: Instant) -> Result<Option<Part>, Error> {
+        let mut ends: Option<(Subscription, Subscription)> = None;
+        let mut count = 0;
         loop {
-            let page = mem::take(&mut self.page);
-            if let (Some(first), Some(last)) = (page.as_slice().first(), page.as_slice().last()) {
-                if self.pages.is_some() && Instant::now() >= read_until {
-                    self.pages = None;
-                    return Ok(Some(Part::from_on(first)));
+            if let (Some(first), Some(last)) = (self.page.as_slice().first(), self.page.as_slice().last()) {
+                if ends.as_ref().is_some_and(|(begin, _)| begin.channel != first.channel) {
+                    break;
                 }
-                return Ok(Some(Part::between(first, last)));
+                count += self.page.len();
+                let begin = ends.map_or_else(|| first.clone(), |(begin, _)| begin);
+                ends = Some((begin, last.clone()));
+                self.page = Vec::new().into_iter();
             }
-            if !self.turn().await? {
-                return Ok(None);
+            if self.pages.is_none() || count >= PART {
+                break;
+            }
+            let Some((begin, _)) = &ends else {
+                self.turn().await?;
+                continue;
+            };
+            if Instant::now() >= read_until || self.turn().await.is_err() {
+                self.pages = None;
+                return Ok(Some(Part::from_on(begin)));
             }
         }
+        Ok(ends.map(|(first, last)| Part::between(&first, &last)))
     }
 
     /// Turns to the next page; `false` at the end.

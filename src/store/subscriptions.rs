@@ -9,8 +9,8 @@ use super::{Store, delete, number, pages, put, text};
 use crate::domain::{ConnectionId, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 
-/// Subscriptions that are read at once: few enough for the first of them to be told soon, and to be told by one invocation.
-const PAGE: i32 = 1_000;
+/// Subscriptions that are read at once: enough for all posts that can be under way, and few enough to be there soon.
+const PAGE: i32 = 250;
 
 /// Where frames are published: everybody live on it hears them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -126,6 +126,7 @@ impl World {
     pub fn dynamodb(&self) -> Client {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(switchboard::transport::client(&[]).unwrap())
             .endpoint_url(&self.stack.urls().dynamodb)
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
