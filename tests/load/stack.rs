@@ -29,7 +29,7 @@ impl Stack {
         let function = format!("'{}' {}", this.display(), function::ARGUMENT);
         let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
             .args(["--json", "--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"])
-            .args(["--function", &function])
+            .args(["--lambda-port", "0", "--function", &function])
             .stdout(Stdio::piped())
             .stderr(File::create(LOG).unwrap())
             .kill_on_drop(true)
