@@ -103,7 +103,7 @@ fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement
 /// Lambda takes an event in milliseconds, or says at once that it does not.
 fn lambda(aws: &SdkConfig, config: &Config) -> aws_sdk_lambda::Client {
     let mut settings = aws_sdk_lambda::config::Builder::from(aws)
-        .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)));
+        .timeout_config(timeouts(Duration::from_millis(500), Duration::from_secs(2)));
     settings.set_endpoint_url(config.lambda_endpoint.clone());
     settings.set_interceptors(each_request_logged());
     aws_sdk_lambda::Client::from_conf(settings.build())

@@ -11,10 +11,12 @@ use aws_sdk_lambda::types::InvocationType;
 use futures_util::future;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{ConnectionId, RoomId, Timestamp, UserId};
 use crate::error::{Error, chain};
+use crate::log;
 use crate::store::{Channel, Connection, Part, Store, Subscription};
 use crate::wire::{Frame, Presence};
 
@@ -61,12 +63,19 @@ pub struct Publication {
     /// What a user's own devices hear instead.
     for_own: Option<(UserId, String)>,
     except: Except,
+    /// Whether nothing more is told there: whoever has been told is live there no longer.
+    is_last: bool,
 }
 
 impl Publication {
     /// The same frame for everybody but some.
     pub fn new(frame: &Frame, except: Except) -> Self {
-        Self { frame: frame.to_json(), for_own: None, except }
+        Self { frame: frame.to_json(), for_own: None, except, is_last: false }
+    }
+
+    /// After which nothing is told there any more.
+    pub fn last(self) -> Self {
+        Self { is_last: true, ..self }
     }
 
     /// Another frame for a user's own devices.
@@ -165,7 +174,7 @@ impl Delivery {
     pub async fn publish_from(
         &self,
         first: Vec<Subscription>,
-        rest: impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin,
+        rest: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
         what: &Publication,
         occasion: Occasion<'_>,
     ) -> Delivered {
@@ -183,7 +192,7 @@ impl Delivery {
 
     async fn publish_pages(
         &self,
-        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin,
+        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
         what: &Publication,
         occasion: Occasion<'_>,
     ) -> Delivered {
@@ -254,15 +263,15 @@ impl Delivery {
     /// Tells what was delivered, and what kept it from being all.
     async fn post_all(
         &self,
-        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin,
+        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
         what: &Publication,
         occasion: Occasion<'_>,
     ) -> (Delivered, Result<(), Error>) {
         let begun = Instant::now();
         let until = occasion.deadline.checked_sub(FOR_THE_REST).unwrap_or(begun).min(begun + ALONE);
-        // The next page is read while this one is told.
-        let pages = Some(pages.map(future::ready).buffered(2));
-        let mut audience = Audience { pages, page: Vec::new().into_iter(), taken: 0, until };
+        let pages = Some(ahead(pages, occasion.request_id.to_owned()));
+        let page = Vec::new().into_iter();
+        let mut audience = Audience { pages, page, read_to: None, unread: None, taken: 0, until };
         let (mut handed_on, mut all) = (0, Ok(()));
         // The rest is handed on while the last posts are under way.
         let everybody =
@@ -274,20 +283,38 @@ impl Delivery {
                 }
                 None
             });
-        let delivered = self.post_each(everybody, what, occasion.now).await;
+        let mut told = Vec::new();
+        let everybody = everybody.inspect(|live: &Subscription| {
+            if what.is_last {
+                told.push(live.clone());
+            }
+        });
+        let (delivered, gone) = self.post_each(everybody, what, occasion.now).await;
+        // Who is not cleaned up in time is found gone again.
+        let clean_until = occasion.deadline.checked_sub(TO_HAND_ON).unwrap_or(occasion.deadline);
+        let cleaning = async {
+            if let Err(error) = self.store.clear(&told).await {
+                tracing::warn!(error = error.cause(), "a channel was not cleared");
+            }
+            self.clean_all(gone, occasion.now).await;
+        };
+        let _ = timeout_at(clean_until, cleaning).await;
         (Delivered { handed_on, ..delivered }, all)
     }
 
     async fn post_to_few(&self, live: Vec<Subscription>, what: &Publication, now: Timestamp) -> Delivered {
-        self.post_each(stream::iter(live), what, now).await
+        let (delivered, gone) = self.post_each(stream::iter(live), what, now).await;
+        self.clean_all(gone, now).await;
+        delivered
     }
 
+    /// Tells what was delivered, and who is gone.
     async fn post_each(
         &self,
         everybody: impl Stream<Item = Subscription>,
         what: &Publication,
         now: Timestamp,
-    ) -> Delivered {
+    ) -> (Delivered, Vec<Subscription>) {
         let data = Blob::new(what.frame.as_str());
         let for_own = what.for_own.as_ref().map(|(user, frame)| (user, Blob::new(frame.as_str())));
         let outcomes: Vec<_> = everybody
@@ -311,11 +338,14 @@ impl Delivery {
         let total = outcomes.len();
         let gone: Vec<_> = outcomes.into_iter().flatten().collect();
         let delivered = Delivered { recipients: (total - gone.len()) as u64, gone: gone.len() as u64, handed_on: 0 };
+        (delivered, gone)
+    }
+
+    async fn clean_all(&self, gone: Vec<Subscription>, now: Timestamp) {
         // Boxed, since the news that somebody has gone is a publication too, which can find others gone.
         stream::iter(gone)
             .for_each_concurrent(CONCURRENCY, |live| Box::pin(async move { self.clean(&live, now).await }))
             .await;
-        delivered
     }
 
     /// Leaves those who are left to other invocations: a thousand each, so that none of these has to leave much to a next
@@ -323,7 +353,7 @@ impl Delivery {
     /// many they are, the last part has no end.
     async fn hand_on(
         &self,
-        audience: &mut Audience<impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin>,
+        audience: &mut Audience,
         what: &Publication,
         occasion: Occasion<'_>,
         handed_on: &mut u64,
@@ -422,17 +452,38 @@ fn is_gone<E>(error: &SdkError<E>) -> bool {
     error.raw_response().is_some_and(|answer| answer.status().as_u16() == 410)
 }
 
+/// Reads on while a page is told: by a task of its own, since nobody asks for a page while all posts are under way.
+fn ahead(
+    mut pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
+    request_id: String,
+) -> mpsc::Receiver<Result<Vec<Subscription>, Error>> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(log::about(request_id, async move {
+        while let Some(page) = pages.next().await {
+            // Nobody wants more.
+            if sender.send(page).await.is_err() {
+                break;
+            }
+        }
+    }));
+    receiver
+}
+
 /// Those who are to be posted to, until time is up.
-struct Audience<P> {
-    /// Until its end.
-    pages: Option<P>,
+struct Audience {
+    /// Until their end.
+    pages: Option<mpsc::Receiver<Result<Vec<Subscription>, Error>>>,
     /// What is left of the page that was read last.
     page: vec::IntoIter<Subscription>,
+    /// The last one of that page.
+    read_to: Option<Subscription>,
+    /// All who are left behind the pages, where these could not be read to their end.
+    unread: Option<Part>,
     taken: usize,
     until: Instant,
 }
 
-impl<P: Stream<Item = Result<Vec<Subscription>, Error>> + Unpin> Audience<P> {
+impl Audience {
     /// The next one; nobody at the end, and when time is up. However short it is, some are posted to: so what is handed
     /// on comes to an end.
     async fn next(&mut self) -> Result<Option<Subscription>, Error> {
@@ -444,9 +495,10 @@ impl<P: Stream<Item = Result<Vec<Subscription>, Error>> + Unpin> Audience<P> {
             if let Some(live) = self.page.next() {
                 return Ok(Some(live));
             }
-            if !self.turn().await? {
+            if self.pages.is_none() {
                 return Ok(None);
             }
+            self.turn().await?;
         }
     }
 
@@ -467,25 +519,32 @@ impl<P: Stream<Item = Result<Vec<Subscription>, Error>> + Unpin> Audience<P> {
             if self.pages.is_none() || count >= PART {
                 break;
             }
-            let Some((begin, _)) = &ends else {
-                self.turn().await?;
-                continue;
-            };
-            if Instant::now() >= read_until || self.turn().await.is_err() {
-                self.pages = None;
-                return Ok(Some(Part::from_on(begin)));
+            match timeout_at(read_until, self.turn()).await {
+                Ok(turned) => turned?,
+                Err(_) => self.give_up().ok_or_else(|| Error::internal("there was no time to read who is left"))?,
             }
         }
-        Ok(ends.map(|(first, last)| Part::between(&first, &last)))
+        Ok(ends.map(|(first, last)| Part::between(&first, &last)).or_else(|| self.unread.take()))
     }
 
-    /// Turns to the next page; `false` at the end.
-    async fn turn(&mut self) -> Result<bool, Error> {
-        let Some(pages) = &mut self.pages else { return Ok(false) };
-        match pages.next().await.transpose()? {
-            Some(page) => self.page = page.into_iter(),
+    /// Turns to the next page, if there is one.
+    async fn turn(&mut self) -> Result<(), Error> {
+        let Some(pages) = &mut self.pages else { return Ok(()) };
+        match pages.recv().await {
+            Some(Ok(page)) => {
+                self.read_to = page.last().cloned().or(self.read_to.take());
+                self.page = page.into_iter();
+            }
+            Some(Err(error)) => self.give_up().ok_or(error)?,
             None => self.pages = None,
         }
-        Ok(self.pages.is_some())
+        Ok(())
+    }
+
+    /// Reads no further, and leaves who is behind the last page to others; nothing, if there was none.
+    fn give_up(&mut self) -> Option<()> {
+        self.pages = None;
+        self.unread = Some(Part::from_on(self.read_to.as_ref()?));
+        Some(())
     }
 }

@@ -5,7 +5,7 @@ use std::slice;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
-use tokio::{join, try_join};
+use tokio::try_join;
 
 use super::membership;
 use super::moderation::{self, Rank};
@@ -169,30 +169,21 @@ pub async fn wind_up(
 ) -> Delivered {
     let (frame, channel) =
         (Frame::RoomClosed { room_id: room.clone(), reason: reason.as_str(), user_id: closer }, Channel::of_room(room));
-    let publication = Publication::new(&frame, except);
+    let publication = Publication::new(&frame, except).last();
     let delivered = app.delivery.publish(slice::from_ref(&channel), &publication, occasion).await;
-    // Who is left to another invocation is read by that; nothing else is said to a closed room.
-    let_go(app, room, delivered.handed_on == 0, occasion.now).await;
+    let_go(app, room).await;
     delivered
 }
 
-/// Lets nobody hear a closed room any more, if all of them `have_heard` of it, and its members be members for as long as
-/// there is a history to read.
-async fn let_go(app: &App, id: &RoomId, have_heard: bool, now: Timestamp) {
-    let members = async {
+/// Lets a closed room's members be members for as long as there is a history to read.
+async fn let_go(app: &App, id: &RoomId) {
+    let ended = async {
         match app.store.room(id).await?.and_then(|room| room.ends_at) {
             Some(ends_at) => app.store.end_members(id, ends_at).await,
             None => Ok(()),
         }
     };
-    let channels = async {
-        match have_heard {
-            true => app.store.clear(&Channel::of_room(id), now).await,
-            false => Ok(()),
-        }
-    };
-    let (cleared, ended) = join!(channels, members);
-    if let Err(error) = cleared.and(ended) {
+    if let Err(error) = ended.await {
         // The room is closed all the same.
         tracing::warn!(room_id = %id, error = chain(&error), "a closed room was not let go");
     }

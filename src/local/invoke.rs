@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::calls::AwsCalls;
+use super::gateway::connections;
 use super::runtime::{FUNCTION_NAME, Failure, PAYLOAD_BYTES, Pool};
 
 /// The largest event that is taken when nobody waits for the answer.
@@ -42,6 +43,9 @@ async fn invoke(
     headers: HeaderMap,
     event: Bytes,
 ) -> Response {
+    if !connections::is_signed(&headers) {
+        return connections::unsigned();
+    }
     lambda.calls.record_lambda(&headers, &name);
     if name != FUNCTION_NAME {
         return refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("Function not found: {name}"));

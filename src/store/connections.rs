@@ -156,15 +156,14 @@ impl Store {
     /// Forgets a connection everywhere, and tells what it was. `seen_on` is the channel that it was found dead on; its
     /// own row may be gone already.
     ///
-    /// One subscription goes last, behind the connection's own row: whatever fails between two steps, a post to that
-    /// one is answered 410 again, and the rest is done then. The connection's row is looked at once more as it goes,
+    /// One subscription goes last, behind the connection's own row, and the same one whoever forgets it: whatever fails
+    /// between two steps, a post to that one is answered 410 again, and the rest is done then. The connection's row is looked at once more as it goes,
     /// for subscriptions that were made meanwhile.
     pub async fn forget(&self, id: &ConnectionId, seen_on: Option<&Channel>) -> Result<Option<Connection>, Error> {
         let known: Option<Connection> = self.row(&CONNECTIONS, CONNECTIONS.key(id.as_str())).await?;
-        let of_user = known.as_ref().map(|row| Channel::of_user(&row.user_id));
-        let last: BTreeSet<String> =
-            seen_on.or(of_user.as_ref()).map(|channel| channel.as_str().to_owned()).into_iter().collect();
-        let channels = known.as_ref().map(|row| row.channels.clone()).unwrap_or_default();
+        let mut channels = known.as_ref().map(|row| row.channels.clone()).unwrap_or_default();
+        let last: BTreeSet<String> = channels.first().cloned().into_iter().collect();
+        channels.extend(seen_on.map(|channel| channel.as_str().to_owned()));
         self.delete_subscriptions(id, channels.difference(&last).map(String::as_str)).await?;
 
         let gone = self

@@ -184,13 +184,13 @@ impl Store {
         self.write_all(writes).await
     }
 
-    /// Takes everybody off a channel. The connections' own rows still name it, which does no harm.
-    pub async fn clear(&self, channel: &Channel, now: Timestamp) -> Result<(), Error> {
-        let live = self.all_subscribers(channel, now).await?;
-        let writes = live
+    /// Takes connections off their channels. Their own rows still name these, which does no harm.
+    pub async fn clear(&self, rows: &[Subscription]) -> Result<(), Error> {
+        let writes = rows
             .iter()
             .map(|live| {
-                Ok((&SUBSCRIPTIONS, delete(SUBSCRIPTIONS.key_of(channel.as_str(), live.connection_id.as_str()))?))
+                let key = SUBSCRIPTIONS.key_of(live.channel.as_str(), live.connection_id.as_str());
+                Ok((&SUBSCRIPTIONS, delete(key)?))
             })
             .collect::<Result<_, Error>>()?;
         self.write_all(writes).await

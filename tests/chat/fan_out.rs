@@ -83,4 +83,6 @@ async fn everybody_hears_that_a_large_room_is_closed_when_time_runs_short() {
     for user in &mut users {
         assert_eq!(user.hears("room-closed").await["roomId"], "tea");
     }
+    world.has_called("fan-out", 2).await;
+    assert_eq!(world.rows_with("Subscriptions", "channel", "room#tea").await, 0);
 }

@@ -263,6 +263,9 @@ async fn an_event_that_nobody_waits_for_waits_where_others_are_refused() {
     tokio::join!(waits, others);
 }
 
+/// Whoever signs, is believed.
+const SIGNED: (&str, &str) = ("authorization", "AWS4-HMAC-SHA256 Credential=test");
+
 /// Where a function is invoked, here that of the stack.
 fn invocations(world: &World) -> String {
     format!("{}/2015-03-31/functions/switchboard/invocations", world.urls().lambda)
@@ -275,7 +278,7 @@ async fn an_invocation_is_answered_with_what_the_function_answers() {
     let url = invocations(&world);
     for fails in [false, true] {
         let url = url.clone();
-        let asked = tokio::spawn(async move { request("POST", &url, &[], br#"{"n":1}"#).await });
+        let asked = tokio::spawn(async move { request("POST", &url, &[SIGNED], br#"{"n":1}"#).await });
         let invocation = world.invoked().await;
         assert_eq!(invocation.event, json!({ "n": 1 }));
         match fails {
@@ -295,7 +298,8 @@ async fn an_invocation_is_answered_with_what_the_function_answers() {
 async fn an_invocation_that_nobody_waits_for_is_taken_with_202() {
     let mut world = World::start().await;
 
-    let taken = request("POST", &invocations(&world), &[("x-amz-invocation-type", "Event")], br#"{"n":2}"#).await;
+    let taken =
+        request("POST", &invocations(&world), &[SIGNED, ("x-amz-invocation-type", "Event")], br#"{"n":2}"#).await;
 
     assert_eq!((taken.status, taken.text()), (202, ""));
     let invocation = world.invoked().await;
@@ -309,9 +313,11 @@ async fn an_invocation_of_nothing_or_with_nothing_is_refused() {
     let world = World::start().await;
     let url = invocations(&world);
 
-    let unknown = request("POST", &url.replace("switchboard", "another"), &[], b"{}").await;
-    let no_json = request("POST", &url, &[], b"hello").await;
+    let unknown = request("POST", &url.replace("switchboard", "another"), &[SIGNED], b"{}").await;
+    let no_json = request("POST", &url, &[SIGNED], b"hello").await;
+    let unsigned = request("POST", &url, &[], b"{}").await;
 
     assert_eq!((unknown.status, unknown.header("x-amzn-errortype")), (404, Some("ResourceNotFoundException")));
+    assert_eq!(unsigned.status, 403);
     assert_eq!((no_json.status, no_json.header("x-amzn-errortype")), (400, Some("InvalidRequestContentException")));
 }

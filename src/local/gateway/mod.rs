@@ -1,7 +1,7 @@
 //! API Gateway: a WebSocket API with its `@connections`, and an HTTP API. Sources: the API Gateway developer guide,
 //! and captures on real accounts.
 
-mod connections;
+pub mod connections;
 mod control;
 mod cors;
 mod events;
