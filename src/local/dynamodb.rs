@@ -186,8 +186,7 @@ impl Wire {
         if operation.as_deref() == Some("TransactWriteItems") && self.faults.strikes(|plan| plan.transaction_conflict) {
             return Ok(conflict(&body));
         }
-        let writes_a_row = matches!(operation.as_deref(), Some("PutItem" | "UpdateItem" | "DeleteItem"));
-        if writes_a_row && self.faults.strikes(|plan| plan.transaction_conflict) {
+        if operation.as_deref() == Some("PutItem") && self.faults.strikes(|plan| plan.transaction_conflict) {
             return Ok(failure(StatusCode::BAD_REQUEST, "TransactionConflictException"));
         }
         let (body, left) = match operation.as_deref() {

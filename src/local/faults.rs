@@ -26,7 +26,7 @@ pub struct Plan {
     /// DynamoDB leaves a part of a batch for later.
     #[serde(deserialize_with = "of_a_thousand")]
     pub store_unprocessed: u32,
-    /// DynamoDB cancels a transaction, or refuses to write a row, since another transaction is at the same rows.
+    /// DynamoDB cancels a transaction, or refuses a put, since another transaction is at the same rows.
     #[serde(deserialize_with = "of_a_thousand")]
     pub transaction_conflict: u32,
     /// DynamoDB does what is asked, and its answer is lost.
