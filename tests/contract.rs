@@ -68,8 +68,8 @@ fn what_a_person_copies_is_the_same_everywhere() {
 fn terraform_sets_every_variable_that_the_readme_names_and_no_other() {
     let cells = section("Configuration").lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
     let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|name| is_variable(name));
-    // Lambda sets the region by itself.
-    let mut named: Vec<_> = named.filter(|name| *name != "AWS_REGION").collect();
+    // Lambda sets some by itself.
+    let mut named: Vec<_> = named.filter(|name| !["AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME"].contains(name)).collect();
     let terraform = include_str!("../terraform/main.tf").lines().filter_map(|line| line.split_once(" = "));
     let mut set: Vec<_> = terraform.map(|(name, _)| name.trim()).filter(|name| is_variable(name)).collect();
     // Those of the tables come from the contract.

@@ -141,9 +141,16 @@ async fn a_message_that_takes_29_seconds_is_told_of_and_the_connection_stays() {
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 
     slow.answers(said("too late"));
-    client.asks_for("ping").await;
-    world.invoked().await.answers(said("in time"));
-    assert_eq!(client.hears().await, "in time");
+    // On a busy machine 29 seconds may be too short for the next one as well.
+    loop {
+        client.asks_for("ping").await;
+        world.invoked().await.answers(said("in time"));
+        let heard = client.hears().await;
+        if heard == "in time" {
+            break;
+        }
+        assert!(heard.contains("Endpoint request timed out"), "{heard}");
+    }
 }
 
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": length of the URL.
