@@ -138,6 +138,9 @@ fn for_those(named: &[String], name: &str, chance: u32) -> u32 {
     if named.is_empty() || named.iter().any(|known| known == name) { chance } else { 0 }
 }
 
+/// By how much tokio's timer is late on average: it counts milliseconds, and so does the wait for the next event.
+const TIMER_LATE: Duration = Duration::from_millis(1);
+
 /// The dice, and how they are loaded.
 #[derive(Clone)]
 pub struct Faults(Arc<Mutex<State>>);
@@ -201,7 +204,7 @@ impl Faults {
             let normal = (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
             Duration::try_from_secs_f64(median_ms / 1000.0 * (sigma * normal).exp()).unwrap_or(Latency::MOST)
         };
-        tokio::time::sleep(delay.min(Latency::MOST)).await;
+        tokio::time::sleep(delay.min(Latency::MOST).saturating_sub(TIMER_LATE)).await;
     }
 
     /// How late an event is that nobody waits for.

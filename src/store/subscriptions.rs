@@ -9,8 +9,8 @@ use super::{Store, delete, number, pages, put, text};
 use crate::domain::{ConnectionId, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 
-/// Subscriptions that are read at once: enough for all posts that can be under way, and few enough to be there soon.
-const PAGE: i32 = 250;
+/// Subscriptions that are read at once: as many as posts can be under way, so that the first of them begin soon.
+const PAGE: i32 = 128;
 
 /// Where frames are published: everybody live on it hears them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
