@@ -45,7 +45,7 @@ fn install() -> Vec<OsString> {
     }
     if lock(&installed) != wanted {
         let npm = Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
             .current_dir(&installed)
             .status();
         assert!(npm.expect("the sample needs Node.js 20 or later and its npm").success());
