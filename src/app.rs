@@ -40,7 +40,7 @@ impl App {
     /// Makes the clients. Nothing is sent before the first request.
     ///
     /// # Errors
-    /// Certificates that are none.
+    /// As [`transport::client`].
     pub fn new(config: Config) -> Result<Self, BoxError> {
         let config = Arc::new(config);
         let aws = aws(&config)?;

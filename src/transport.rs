@@ -22,10 +22,10 @@ use rustls::{ClientConfig, RootCertStore};
 const CONNECTING: Duration = Duration::from_secs(1);
 
 /// Makes a client for the SDK. Whoever is given the same one shares its connections. It trusts what these certificates
-/// vouch for, and without any what the web trusts.
+/// vouch for, as far as they can be read, and without any what the web trusts.
 ///
 /// # Errors
-/// A certificate that is none.
+/// The library for TLS has no version of it to offer.
 pub fn client(authorities: &[CertificateDer<'static>]) -> Result<SharedHttpClient, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities.iter().cloned());
