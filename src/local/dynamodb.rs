@@ -6,9 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
@@ -31,11 +28,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::calls::AwsCalls;
+use super::clients;
 use super::faults::Faults;
-use super::{OTHER_ACCESS_KEY, OTHER_SECRET_KEY, REGION};
 use crate::config::TableNames;
 use crate::store::tables::{self, Table};
-use crate::transport;
 
 /// How many of the latest requests are remembered.
 const CALLS_KEPT: usize = 10_000;
@@ -308,12 +304,30 @@ fn asking_for_capacity(body: Bytes) -> Bytes {
 #[serde(default, rename_all = "PascalCase")]
 struct Charged {
     consumed_capacity: Value,
+    #[serde(rename = "__type")]
+    error: String,
+    /// One for each part of a transaction.
+    cancellation_reasons: Vec<serde::de::IgnoredAny>,
+}
+
+impl Charged {
+    /// A write whose condition fails is not free, nor is a transaction for that. What the answer does not tell is how large
+    /// the rows are: they are taken for the smallest.
+    fn units(&self) -> f64 {
+        match self.error.rsplit('#').next() {
+            Some("ConditionalCheckFailedException") => 1.0,
+            Some("TransactionCanceledException") => 2.0 * self.cancellation_reasons.len() as f64,
+            _ => {
+                let capacity = &self.consumed_capacity;
+                let tables = capacity.as_array().map_or(std::slice::from_ref(capacity), Vec::as_slice);
+                tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum()
+            }
+        }
+    }
 }
 
 fn metered(operation: String, answer: &[u8]) -> StoreCall {
-    let capacity = &serde_json::from_slice::<Charged>(answer).unwrap_or_default().consumed_capacity;
-    let tables = capacity.as_array().map_or(std::slice::from_ref(capacity), Vec::as_slice);
-    let units = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+    let units = serde_json::from_slice::<Charged>(answer).unwrap_or_default().units();
     let is_read = matches!(operation.as_str(), "BatchGetItem" | "GetItem" | "Query" | "Scan" | "TransactGetItems");
     let (read_units, write_units) = if is_read { (units, 0.0) } else { (0.0, units) };
     StoreCall { operation, read_units, write_units }
@@ -321,16 +335,7 @@ fn metered(operation: String, answer: &[u8]) -> StoreCall {
 
 /// Makes the tables that are not there yet, over the wire as anybody would.
 async fn make_tables(endpoint: &str, names: &TableNames) -> Result<(), String> {
-    let settings = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(transport::client(&[]).map_err(|error| error.to_string())?)
-        .endpoint_url(endpoint)
-        .region(Region::new(REGION))
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(10)).build())
-        .credentials_provider(Credentials::new(OTHER_ACCESS_KEY, OTHER_SECRET_KEY, None, None, "local"))
-        .build();
-    let client = Client::from_conf(settings);
+    let client = clients::dynamodb(endpoint).map_err(|error| error.to_string())?;
     for table in tables::ALL {
         make_table(&client, table, names.of(table)).await.map_err(|error| {
             format!("table {}: {}", names.of(table), aws_sdk_dynamodb::error::DisplayErrorContext(error))

@@ -4,6 +4,7 @@
 //! nothing in it knows that this is no cloud. See [`Stack`], and README.md beside this for how true all of it is to AWS.
 
 mod calls;
+pub mod clients;
 mod clock;
 mod dynamodb;
 pub mod faults;

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use switchboard::local::faults::{Faults, Latency, Plan};
-use switchboard::local::{Options, Stack, StoreCall};
+use switchboard::local::{Options, Stack, StoreCall, clients};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -124,14 +123,7 @@ impl World {
 
     /// As whoever looks into the tables, not as the function.
     pub fn dynamodb(&self) -> Client {
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(switchboard::transport::client(&[]).unwrap())
-            .endpoint_url(&self.stack.urls().dynamodb)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
-            .build();
-        Client::from_conf(config)
+        clients::dynamodb(&self.stack.urls().dynamodb).unwrap()
     }
 
     /// Waits for the function's line about a call of this route, and forgets all lines so far.

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
-use switchboard::local::Stack;
+use switchboard::local::{Stack, clients};
 
 use super::ROOMS;
 use super::record::{Record, Said};
@@ -134,14 +133,7 @@ pub async fn of_rows(stack: &Stack) -> Vec<String> {
 }
 
 async fn rows(stack: &Stack, table: &str) -> Vec<Row> {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(switchboard::transport::client(&[]).unwrap())
-        .endpoint_url(&stack.urls().dynamodb)
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let client = clients::dynamodb(&stack.urls().dynamodb).unwrap();
     let pages = client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
     pages.collect::<Result<Vec<_>, _>>().await.unwrap()
 }

@@ -8,8 +8,8 @@ use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde_json::json;
-use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::{Options, clients};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -171,7 +171,7 @@ async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
 async fn another_stage_is_answered_403() {
     let mut world = World::start().await;
     let client = world.connect().await;
-    let elsewhere = world.connections_at(&world.urls().connections.replace("/dev", "/prod"));
+    let elsewhere = clients::connections(&world.urls().connections.replace("/dev", "/prod")).unwrap();
 
     let posted = elsewhere.post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send().await;
 

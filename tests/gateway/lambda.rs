@@ -1,5 +1,6 @@
 //! Lambda: what a function process sees of its Runtime API, and when it is called again.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -131,6 +132,22 @@ async fn a_process_that_has_ended_is_replaced() {
 
     client.asks_for("ping").await;
     assert_ne!(world.invoked().await.process, crashed);
+}
+
+/// Our notes, and the own tests of the crate lambda_runtime. As long as panics unwind.
+#[tokio::test]
+async fn a_panic_is_an_error_and_the_process_goes_on() {
+    let function = Path::new(env!("CARGO_BIN_EXE_bootstrap")).with_file_name("examples").join("panics");
+    let world = World::with(|options| Options { function: vec![function.into()], ..options }).await;
+    let (mut client, _) = world.opens("", &[]).await.unwrap().unwrap();
+
+    client.sends("who are you?").await;
+    let process = client.hears().await;
+    client.sends("panic").await;
+    assert!(client.is_told().await.contains("Internal server error"));
+    client.sends("who are you?").await;
+
+    assert_eq!(client.hears().await, process);
 }
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle".

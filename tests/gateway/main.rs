@@ -14,3 +14,4 @@ mod lambda;
 mod limits;
 mod matrix;
 mod program;
+mod stores;

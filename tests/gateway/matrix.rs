@@ -4,13 +4,14 @@ use std::path::Path;
 
 const README: &str = "src/local/README.md";
 const BEGIN: &str = "| what holds | from |\n|---|---|\n";
-const CHECKS: [(&str, &str); 6] = [
+const CHECKS: [(&str, &str); 7] = [
     ("Handshakes", include_str!("handshakes.rs")),
     ("Frames of a WebSocket", include_str!("frames.rs")),
     ("Limits", include_str!("limits.rs")),
     ("`@connections`", include_str!("connections.rs")),
     ("HTTP API", include_str!("http_api.rs")),
     ("Lambda", include_str!("lambda.rs")),
+    ("DynamoDB and S3", include_str!("stores.rs")),
 ];
 
 /// A row for each check of a file: its name, and what its documentation says.

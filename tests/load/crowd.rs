@@ -1,9 +1,8 @@
 //! The clients, and who talks to them.
 
-use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
-use aws_sdk_apigatewaymanagement::config::{BehaviorVersion, Config, Credentials, Region};
 use futures_util::stream::{self, StreamExt};
 use futures_util::{SinkExt, future};
+use switchboard::local::clients;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -62,15 +61,7 @@ pub struct Posts(aws_sdk_apigatewaymanagement::Client);
 
 impl Posts {
     pub fn new(url: &str) -> Self {
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(switchboard::transport::client(&[]).unwrap())
-            .endpoint_url(url)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .retry_config(RetryConfig::disabled())
-            .build();
-        Self(aws_sdk_apigatewaymanagement::Client::from_conf(config))
+        Self(clients::connections(url).unwrap())
     }
 }
 

@@ -1,13 +1,13 @@
 //! What happens around the bucket.
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use switchboard::local::clients;
 
 use super::World;
 use super::world::PATIENCE;
@@ -43,14 +43,7 @@ impl World {
 
     /// As somebody reaches the bucket who is not the function.
     pub fn s3(&self) -> Client {
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(switchboard::transport::client(&[]).unwrap())
-            .endpoint_url(&self.urls().s3)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .build();
-        Client::from_conf(config)
+        clients::s3(&self.urls().s3).unwrap()
     }
 
     pub async fn puts_object(&self, bucket: &str, key: &str, bytes: &'static [u8]) {

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
-use switchboard::local::{AwsCall, Options, Stack, StoreCall};
+use switchboard::local::{AwsCall, Options, Stack, StoreCall, clients};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -210,15 +210,7 @@ impl World {
 
     /// As the function itself reaches the tables.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(switchboard::transport::client(&[]).unwrap())
-            .endpoint_url(&self.urls().dynamodb)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .build();
-        aws_sdk_dynamodb::Client::from_conf(config)
+        clients::dynamodb(&self.urls().dynamodb).unwrap()
     }
 
     /// Every row of a table.

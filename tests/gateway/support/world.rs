@@ -3,10 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
-use aws_sdk_apigatewaymanagement::config::{BehaviorVersion, Credentials, Region};
 use serde_json::{Value, json};
-use switchboard::local::{Options, Stack, Urls};
+use switchboard::local::{Options, Stack, Urls, clients};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -140,18 +138,15 @@ impl World {
 
     /// `@connections`, as a function reaches it.
     pub fn connections(&self) -> &aws_sdk_apigatewaymanagement::Client {
-        self.connections.get_or_init(|| self.connections_at(&self.urls().connections))
+        self.connections.get_or_init(|| clients::connections(&self.urls().connections).unwrap())
     }
 
-    pub fn connections_at(&self, url: &str) -> aws_sdk_apigatewaymanagement::Client {
-        let config = aws_sdk_apigatewaymanagement::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(switchboard::transport::client(&[]).unwrap())
-            .endpoint_url(url)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .retry_config(RetryConfig::disabled())
-            .build();
-        aws_sdk_apigatewaymanagement::Client::from_conf(config)
+    /// The stores, as anybody reaches them.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        clients::dynamodb(&self.urls().dynamodb).unwrap()
+    }
+
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        clients::s3(&self.urls().s3).unwrap()
     }
 }

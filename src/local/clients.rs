@@ -1,0 +1,49 @@
+//! Clients of the stores and the gateway for whoever is not the function: the stack itself, and who looks into it.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
+use super::{OTHER_ACCESS_KEY, OTHER_SECRET_KEY, REGION};
+use crate::transport;
+
+/// A client of the DynamoDB at this URL.
+///
+/// # Errors
+/// As [`transport::client`].
+pub fn dynamodb(url: &str) -> Result<aws_sdk_dynamodb::Client, rustls::Error> {
+    Ok(aws_sdk_dynamodb::Client::new(&settings(url)?))
+}
+
+/// A client of the S3 at this URL.
+///
+/// # Errors
+/// As [`transport::client`].
+pub fn s3(url: &str) -> Result<aws_sdk_s3::Client, rustls::Error> {
+    Ok(aws_sdk_s3::Client::new(&settings(url)?))
+}
+
+/// A client of the `@connections` of the stage at this URL, which asks once: what it is refused is its caller's to see.
+///
+/// # Errors
+/// As [`transport::client`].
+pub fn connections(url: &str) -> Result<aws_sdk_apigatewaymanagement::Client, rustls::Error> {
+    let settings = settings(url)?.into_builder().retry_config(RetryConfig::disabled()).build();
+    Ok(aws_sdk_apigatewaymanagement::Client::new(&settings))
+}
+
+fn settings(url: &str) -> Result<SdkConfig, rustls::Error> {
+    let credentials = Credentials::new(OTHER_ACCESS_KEY, OTHER_SECRET_KEY, None, None, "local");
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(transport::client(&[])?)
+        .endpoint_url(url)
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::standard())
+        .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build())
+        .build())
+}
