@@ -1,8 +1,9 @@
 //! Frames on their way to live connections.
 
+mod audience;
+
 use std::pin::pin;
 use std::time::Duration;
-use std::vec;
 
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::error::SdkError;
@@ -11,12 +12,11 @@ use aws_sdk_lambda::types::InvocationType;
 use futures_util::future;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use self::audience::Audience;
 use crate::domain::{ConnectionId, RoomId, Timestamp, UserId};
 use crate::error::{Error, chain};
-use crate::log;
 use crate::store::{Channel, Connection, Part, Store, Subscription};
 use crate::wire::{Frame, Presence};
 
@@ -32,8 +32,6 @@ const ALONE: Duration = Duration::from_secs(10);
 const FOR_THE_REST: Duration = Duration::from_secs(3);
 /// Of that, what is kept for the last parts.
 const TO_HAND_ON: Duration = Duration::from_secs(1);
-/// Connections of which a part that is handed on has no fewer, but for the last one.
-const PART: usize = 1_000;
 /// Parts of a channel that are handed on at once.
 const PARTS_AT_ONCE: usize = 16;
 
@@ -269,9 +267,7 @@ impl Delivery {
     ) -> (Delivered, Result<(), Error>) {
         let begun = Instant::now();
         let until = occasion.deadline.checked_sub(FOR_THE_REST).unwrap_or(begun).min(begun + ALONE);
-        let pages = Some(ahead(pages, occasion.request_id.to_owned()));
-        let page = Vec::new().into_iter();
-        let mut audience = Audience { pages, page, read_to: None, unread: None, taken: 0, until };
+        let mut audience = Audience::new(pages, until, occasion.request_id.to_owned());
         let (mut handed_on, mut all) = (0, Ok(()));
         // The rest is handed on while the last posts are under way.
         let everybody =
@@ -450,101 +446,4 @@ impl Delivery {
 
 fn is_gone<E>(error: &SdkError<E>) -> bool {
     error.raw_response().is_some_and(|answer| answer.status().as_u16() == 410)
-}
-
-/// Reads on while a page is told: by a task of its own, since nobody asks for a page while all posts are under way.
-fn ahead(
-    mut pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
-    request_id: String,
-) -> mpsc::Receiver<Result<Vec<Subscription>, Error>> {
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(log::about(request_id, async move {
-        while let Some(page) = pages.next().await {
-            // Nobody wants more.
-            if sender.send(page).await.is_err() {
-                break;
-            }
-        }
-    }));
-    receiver
-}
-
-/// Those who are to be posted to, until time is up.
-struct Audience {
-    /// Until their end.
-    pages: Option<mpsc::Receiver<Result<Vec<Subscription>, Error>>>,
-    /// What is left of the page that was read last.
-    page: vec::IntoIter<Subscription>,
-    /// The last one of that page.
-    read_to: Option<Subscription>,
-    /// All who are left behind the pages, where these could not be read to their end.
-    unread: Option<Part>,
-    taken: usize,
-    until: Instant,
-}
-
-impl Audience {
-    /// The next one; nobody at the end, and when time is up. However short it is, some are posted to: so what is handed
-    /// on comes to an end.
-    async fn next(&mut self) -> Result<Option<Subscription>, Error> {
-        if self.taken >= CONCURRENCY && Instant::now() >= self.until {
-            return Ok(None);
-        }
-        self.taken += 1;
-        loop {
-            if let Some(live) = self.page.next() {
-                return Ok(Some(live));
-            }
-            if self.pages.is_none() {
-                return Ok(None);
-            }
-            self.turn().await?;
-        }
-    }
-
-    /// The next thousand or so of a channel. All that are left, when they cannot be read, or not before `read_until`.
-    async fn part(&mut self, read_until: Instant) -> Result<Option<Part>, Error> {
-        let mut ends: Option<(Subscription, Subscription)> = None;
-        let mut count = 0;
-        loop {
-            if let (Some(first), Some(last)) = (self.page.as_slice().first(), self.page.as_slice().last()) {
-                if ends.as_ref().is_some_and(|(begin, _)| begin.channel != first.channel) {
-                    break;
-                }
-                count += self.page.len();
-                let begin = ends.map_or_else(|| first.clone(), |(begin, _)| begin);
-                ends = Some((begin, last.clone()));
-                self.page = Vec::new().into_iter();
-            }
-            if self.pages.is_none() || count >= PART {
-                break;
-            }
-            match timeout_at(read_until, self.turn()).await {
-                Ok(turned) => turned?,
-                Err(_) => self.give_up().ok_or_else(|| Error::internal("there was no time to read who is left"))?,
-            }
-        }
-        Ok(ends.map(|(first, last)| Part::between(&first, &last)).or_else(|| self.unread.take()))
-    }
-
-    /// Turns to the next page, if there is one.
-    async fn turn(&mut self) -> Result<(), Error> {
-        let Some(pages) = &mut self.pages else { return Ok(()) };
-        match pages.recv().await {
-            Some(Ok(page)) => {
-                self.read_to = page.last().cloned().or(self.read_to.take());
-                self.page = page.into_iter();
-            }
-            Some(Err(error)) => self.give_up().ok_or(error)?,
-            None => self.pages = None,
-        }
-        Ok(())
-    }
-
-    /// Reads no further, and leaves who is behind the last page to others; nothing, if there was none.
-    fn give_up(&mut self) -> Option<()> {
-        self.pages = None;
-        self.unread = Some(Part::from_on(self.read_to.as_ref()?));
-        Some(())
-    }
 }
