@@ -123,6 +123,19 @@ faults! {
 }
 
 #[tokio::test]
+async fn nobody_notices_that_tables_are_throttled_now_and_then() {
+    let faults = Faults::seeded(1);
+    let world = world_with(&faults).await;
+    let mut ana = world.connect_to("ana", "tea").await;
+
+    faults.follow(Plan { store_throttled: 50, ..Plan::default() });
+
+    for number in 1..=40 {
+        assert_eq!(ana.says("tea", "hello").await["seq"], number);
+    }
+}
+
+#[tokio::test]
 async fn what_goes_wrong_is_said_on_this_machine_and_only_where_that_was_asked_for() {
     let world = world_with(&Faults::default()).await;
     let mut ana = world.connect_to("ana", "tea").await;
