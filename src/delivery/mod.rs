@@ -164,19 +164,24 @@ impl Delivery {
     /// one has time for. What is published is in the log or of the moment; so nothing that goes wrong here is the
     /// sender's affair: it is logged, and clients catch up.
     pub async fn publish(&self, channels: &[Channel], what: &Publication, occasion: Occasion<'_>) -> Delivered {
-        let pages = channels.iter().map(|channel| self.store.subscribers(&channel.into(), occasion.now));
-        self.publish_pages(stream::select_all(pages), what, occasion).await
+        let parts = channels.iter().map(|channel| {
+            let whole = Part::from(channel);
+            let pages = self.store.subscribers(&whole, occasion.now);
+            (whole, pages)
+        });
+        self.publish_parts(parts, what, occasion).await
     }
 
-    /// As [`Delivery::publish`], on from a first page that the caller has read already.
+    /// As [`Delivery::publish`], on one channel, on from a first page that the caller has read already.
     pub async fn publish_from(
         &self,
+        channel: &Channel,
         first: Vec<Subscription>,
         rest: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
         what: &Publication,
         occasion: Occasion<'_>,
     ) -> Delivered {
-        self.publish_pages(stream::iter([Ok(first)]).chain(rest), what, occasion).await
+        self.publish_parts([(Part::from(channel), stream::iter([Ok(first)]).chain(rest))], what, occasion).await
     }
 
     /// Goes on with what another invocation had no time for. To do it twice does no harm: clients drop by seq.
@@ -185,16 +190,19 @@ impl Delivery {
     /// Those who are to hear it cannot all be read, or handed on.
     pub async fn go_on(&self, with: &Continuation, occasion: Occasion<'_>) -> (Delivered, Result<(), Error>) {
         let pages = self.store.subscribers(&with.part, occasion.now);
-        self.post_all(pages, &with.publication, occasion).await
+        self.post_all([(with.part.clone(), pages)], &with.publication, occasion).await
     }
 
-    async fn publish_pages(
+    async fn publish_parts<P>(
         &self,
-        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
+        parts: impl IntoIterator<Item = (Part, P)>,
         what: &Publication,
         occasion: Occasion<'_>,
-    ) -> Delivered {
-        let (delivered, all) = self.post_all(pages, what, occasion).await;
+    ) -> Delivered
+    where
+        P: Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
+    {
+        let (delivered, all) = self.post_all(parts, what, occasion).await;
         if let Err(error) = all {
             tracing::warn!(error = error.cause(), "not everybody was told");
         }
@@ -259,15 +267,18 @@ impl Delivery {
     }
 
     /// Tells what was delivered, and what kept it from being all.
-    async fn post_all(
+    async fn post_all<P>(
         &self,
-        pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
+        parts: impl IntoIterator<Item = (Part, P)>,
         what: &Publication,
         occasion: Occasion<'_>,
-    ) -> (Delivered, Result<(), Error>) {
+    ) -> (Delivered, Result<(), Error>)
+    where
+        P: Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
+    {
         let begun = Instant::now();
         let until = occasion.deadline.checked_sub(FOR_THE_REST).unwrap_or(begun).min(begun + ALONE);
-        let mut audience = Audience::new(pages, until, occasion.request_id.to_owned());
+        let mut audience = Audience::new(parts, until, occasion.request_id);
         let (mut handed_on, mut all) = (0, Ok(()));
         // The rest is handed on while the last posts are under way.
         let everybody =

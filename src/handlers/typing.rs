@@ -25,7 +25,8 @@ pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
     let delivered = match &to {
         Recipient::Room(room) if !room.is_direct() => {
             // Who hears it is read anyway, and whoever is live in a room may type there: one read for both.
-            let mut pages = app.store.subscribers(&(&Channel::of_room(room)).into(), call.at);
+            let channel = Channel::of_room(room);
+            let mut pages = app.store.subscribers(&(&channel).into(), call.at);
             let first = pages.next().await.transpose()?.unwrap_or_default();
             let seat = match first.iter().find(|live| Some(&live.connection_id) == call.connection.as_ref()) {
                 Some(live) => Seat::of_subscription(live, room.clone()),
@@ -33,7 +34,7 @@ pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
             };
             call.trace.user = Some(seat.user.clone());
             call.trace.room = Some(seat.room.clone());
-            app.delivery.publish_from(first, pages, &publication_of(&seat), call.occasion()).await
+            app.delivery.publish_from(&channel, first, pages, &publication_of(&seat), call.occasion()).await
         }
         _ => {
             let seat = seat::find(app, call, &to).await?;

@@ -60,12 +60,12 @@ pub struct Part {
 impl Part {
     /// From one to another, as a query has them.
     pub fn between(first: &Subscription, last: &Subscription) -> Self {
-        Self { last: Some(last.connection_id.clone()), ..Self::from_on(first) }
+        Self { last: Some(last.connection_id.clone()), ..Self::from(&first.channel).beginning_at(first) }
     }
 
-    /// From one to the end of the channel.
-    pub fn from_on(first: &Subscription) -> Self {
-        Self { channel: first.channel.clone(), first: Some(first.connection_id.clone()), last: None }
+    /// What is left of it, from one on.
+    pub fn beginning_at(&self, first: &Subscription) -> Self {
+        Self { first: Some(first.connection_id.clone()), ..self.clone() }
     }
 }
 
