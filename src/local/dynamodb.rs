@@ -232,12 +232,12 @@ impl Wire {
 /// that it has in the answer.
 fn parted(body: Bytes) -> (Bytes, Option<(&'static str, Value)>) {
     let Ok(mut batch) = serde_json::from_slice::<Value>(&body) else { return (body, None) };
-    let Some(tables) = batch["RequestItems"].as_object_mut() else { return (body, None) };
+    let Some(tables) = batch.get_mut("RequestItems").and_then(Value::as_object_mut) else { return (body, None) };
     for (table, request) in tables {
         let mut rest = request.clone();
         let is_write = request.is_array();
-        let rows = if is_write { &mut *request } else { &mut request["Keys"] };
-        let Some(rows) = rows.as_array_mut().filter(|rows| rows.len() > 1) else { continue };
+        let rows = if is_write { Some(&mut *request) } else { request.get_mut("Keys") };
+        let Some(rows) = rows.and_then(Value::as_array_mut).filter(|rows| rows.len() > 1) else { continue };
         let last = Value::from_iter(rows.pop());
         let member = if is_write { "UnprocessedItems" } else { "UnprocessedKeys" };
         *(if is_write { &mut rest } else { &mut rest["Keys"] }) = last;

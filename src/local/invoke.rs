@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -41,7 +42,7 @@ async fn invoke(
     State(lambda): State<Arc<Lambda>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    event: Bytes,
+    event: Result<Bytes, BytesRejection>,
 ) -> Response {
     if !connections::is_signed(&headers) {
         return connections::unsigned();
@@ -50,6 +51,9 @@ async fn invoke(
     if name != FUNCTION_NAME {
         return refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("Function not found: {name}"));
     }
+    let Ok(event) = event else {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", "An event has at most 6 MB");
+    };
     let Ok(event) = serde_json::from_slice::<Value>(if event.is_empty() { b"{}" } else { &event }) else {
         return refuse(StatusCode::BAD_REQUEST, "InvalidRequestContentException", "The event is no JSON");
     };

@@ -150,6 +150,7 @@ pub enum StartError {
 pub struct Stack {
     urls: Urls,
     clock: Clock,
+    faults: Faults,
     calls: AwsCalls,
     pool: Arc<Pool>,
     gateway: Arc<Gateway>,
@@ -199,10 +200,11 @@ impl Stack {
 
         let calls = AwsCalls::new(&tables, &bucket);
         let files = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
-        let faults = options.faults.clone();
-        let dynamodb = dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, calls.clone(), faults)
-            .await
-            .map_err(StartError::DynamoDb)?;
+        let faults = options.faults;
+        let dynamodb =
+            dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, calls.clone(), faults.clone())
+                .await
+                .map_err(StartError::DynamoDb)?;
 
         let clock = Clock::default();
         let pool = Arc::new(Pool::new(
@@ -210,13 +212,13 @@ impl Stack {
             options.concurrency,
             options.throttles,
             options.logs,
-            options.faults.clone(),
+            faults.clone(),
         ));
         let setup = s3::Setup {
             bucket,
             lifetime: Duration::from_secs(86_400 * lifetime_days),
             cors_origins: options.cors_origins.clone(),
-            faults: options.faults.clone(),
+            faults: faults.clone(),
         };
         let (objects, mut tasks) =
             s3::serve(s3, &files, setup, clock.clone(), calls.clone(), Arc::clone(&pool)).map_err(StartError::S3)?;
@@ -226,14 +228,14 @@ impl Stack {
             time_scale: options.time_scale,
             fault_control: options.fault_control,
         };
-        let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), options.faults));
+        let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), faults.clone()));
         tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
         tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
         tasks.push(invoke::serve(lambda, calls.clone(), Arc::clone(&pool)));
         if let Some(every) = options.schedule {
-            tasks.push(schedule::serve(every, clock.clone(), Arc::clone(&pool)));
+            tasks.push(schedule::serve(every, clock.clone(), faults.clone(), Arc::clone(&pool)));
         }
-        Ok(Self { urls, clock, calls, pool, gateway, dynamodb, objects, tasks, _s3: files })
+        Ok(Self { urls, clock, faults, calls, pool, gateway, dynamodb, objects, tasks, _s3: files })
     }
 
     pub fn urls(&self) -> &Urls {
@@ -257,7 +259,7 @@ impl Stack {
 
     /// Calls the function as the schedule does, and returns when it is done.
     pub async fn call_by_schedule(&self) {
-        schedule::fire(&self.clock, &self.pool).await;
+        schedule::fire(&self.clock, &self.faults, &self.pool).await;
     }
 
     /// Every call of AWS that the function has made so far.

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -51,6 +52,8 @@ pub enum Failure {
     TimedOut,
     #[error("the function has as many events as its concurrency allows")]
     Throttled,
+    #[error("the event is larger than {PAYLOAD_BYTES} bytes")]
+    TooLarge,
     #[error("the function could not be started: {0}")]
     NotStarted(#[from] io::Error),
 }
@@ -91,6 +94,9 @@ impl Pool {
     /// # Errors
     /// The function failed, for this event, or has too many of them.
     pub async fn invoke(&self, event: String) -> Result<Bytes, Failure> {
+        if event.len() > PAYLOAD_BYTES {
+            return Err(Failure::TooLarge);
+        }
         if self.throttles {
             let place = self.places.try_acquire().map_err(|_| Failure::Throttled)?;
             return self.run(event, place).await;
@@ -114,10 +120,14 @@ impl Pool {
         if self.faults.strikes(|plan| plan.function_killed_before) {
             return Err(Failure::Exited("killed on purpose".to_owned()));
         }
-        if self.faults.strikes(|plan| plan.function_killed) {
-            environment.dies_after(self.faults.moment());
-        }
+        let is_killed = self.faults.strikes(|plan| plan.function_killed);
+        let killing = is_killed.then(|| environment.dies_after(self.faults.moment()));
         let answer = environment.run(event, self.faults.function_timeout(self.function.timeout)).await;
+        if let Some(killing) = killing {
+            // It ends in any case, and never with the event of another.
+            killing.abort();
+            return answer;
+        }
         if answer.is_ok() && self.faults.strikes(|plan| plan.function_killed_after) {
             return Err(Failure::Exited("killed on purpose".to_owned()));
         }
@@ -262,12 +272,12 @@ impl Environment {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    fn dies_after(&self, moment: Duration) {
+    fn dies_after(&self, moment: Duration) -> JoinHandle<()> {
         let id = self.id;
         tokio::spawn(async move {
             tokio::time::sleep(moment).await;
             kill_group(id);
-        });
+        })
     }
 
     async fn run(&mut self, event: String, timeout: Duration) -> Result<Bytes, Failure> {
@@ -335,7 +345,16 @@ async fn next(State(mailbox): State<Arc<Mailbox>>) -> Response {
     (headers, invocation.event).into_response()
 }
 
-async fn response(State(mailbox): State<Arc<Mailbox>>, Path(id): Path<String>, body: Bytes) -> Response {
+async fn response(
+    State(mailbox): State<Arc<Mailbox>>,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Ok(body) = body else {
+        let report = r#"{"errorType":"Function.ResponseSizeTooLarge"}"#;
+        settle(&mailbox, &id, Err(report.to_owned()));
+        return (StatusCode::PAYLOAD_TOO_LARGE, r#"{"errorType":"RequestEntityTooLarge"}"#).into_response();
+    };
     settle(&mailbox, &id, Ok(body))
 }
 

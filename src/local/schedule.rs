@@ -12,26 +12,28 @@ use uuid::Uuid;
 
 use super::REGION;
 use super::clock::Clock;
+use super::faults::Faults;
 use super::runtime::Pool;
 
 /// Calls the function for the first time when `every` has passed, and so on until the stack ends.
-pub fn serve(every: Duration, clock: Clock, pool: Arc<Pool>) -> JoinHandle<()> {
+pub fn serve(every: Duration, clock: Clock, faults: Faults, pool: Arc<Pool>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut ticks = interval_at(Instant::now() + every, every);
         loop {
             ticks.tick().await;
-            fire(&clock, &pool).await;
+            let (event, pool) = (event(&clock, &faults), Arc::clone(&pool));
+            tokio::spawn(async move { pool.invoke_in_background(event).await });
         }
     })
 }
 
 /// Calls the function once, and returns when it is done.
-pub async fn fire(clock: &Clock, pool: &Pool) {
-    pool.invoke_in_background(event(clock)).await;
+pub async fn fire(clock: &Clock, faults: &Faults, pool: &Pool) {
+    pool.invoke_in_background(event(clock, faults)).await;
 }
 
-fn event(clock: &Clock) -> Value {
-    let time = OffsetDateTime::from_unix_timestamp(clock.now().as_secs()).ok();
+fn event(clock: &Clock, faults: &Faults) -> Value {
+    let time = OffsetDateTime::from_unix_timestamp(faults.skewed(clock.now()).as_secs()).ok();
     json!({
         "version": "0",
         "id": Uuid::new_v4().to_string(),

@@ -68,6 +68,8 @@ fn plan() -> Plan {
         event_repeated: 30,
         disconnect_lost: 300,
         socket_dropped: 30,
+        post_gone_but_delivered: 5,
+        clock_skew_ms: 2_000,
         ..Plan::default()
     }
 }

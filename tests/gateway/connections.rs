@@ -18,7 +18,7 @@ use crate::support::{World, accepted, request, said};
 const KB: usize = 1024;
 
 /// The status and the error's type of what is refused.
-fn refusal<T: Debug, E: Debug>(outcome: Result<T, SdkError<E, HttpResponse>>) -> (u16, String) {
+pub fn refusal<T: Debug, E: Debug>(outcome: Result<T, SdkError<E, HttpResponse>>) -> (u16, String) {
     let refused = outcome.expect_err("it is not refused");
     let response = refused.raw_response().expect("there is no answer");
     (response.status().as_u16(), response.headers().get("x-amzn-errortype").unwrap_or_default().to_owned())
@@ -29,6 +29,15 @@ fn gone() -> (u16, String) {
 }
 
 impl World {
+    /// Posts to a client that does not read until no more is taken; how that is refused.
+    pub async fn fills_the_buffer_of(&self, id: &str) -> (u16, String) {
+        loop {
+            if let Err(refused) = self.posts(id, &vec![b'x'; 32 * KB]).await {
+                return refused;
+            }
+        }
+    }
+
     async fn posts(&self, id: &str, body: &[u8]) -> Result<(), (u16, String)> {
         let post = self.connections().post_to_connection().connection_id(id).data(body.to_vec().into());
         post.send().await.map(drop).map_err(|error| refusal::<(), _>(Err(error)))
@@ -74,8 +83,11 @@ async fn a_post_of_128_kb_is_delivered_and_a_longer_one_is_answered_413() {
     world.posts(&client.id, &vec![b'x'; 128 * KB]).await.unwrap();
     assert_eq!(client.hears().await.len(), 128 * KB);
 
-    let (status, kind) = world.posts(&client.id, &vec![b'x'; 128 * KB + 1]).await.unwrap_err();
-    assert_eq!((status, kind.as_str()), (413, "PayloadTooLargeException"));
+    for size in [128 * KB + 1, 128 * KB + 2, 1024 * KB] {
+        let refused = world.posts(&client.id, &vec![b'x'; size]).await.unwrap_err();
+        assert_eq!(refused, (413, "PayloadTooLargeException".to_owned()));
+        assert_eq!(world.posts("L0SM9cOFvHcCIhw=", &vec![b'x'; size]).await, Err(gone()));
+    }
     assert_eq!(client.pings().await, None);
 }
 
@@ -124,6 +136,13 @@ async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_functio
     assert_eq!(gone.context("connectionId"), &client.id);
     assert_eq!((gone.context("eventType"), gone.context("disconnectStatusCode")), (&json!("DISCONNECT"), &json!(1000)));
     assert_eq!(gone.context("disconnectReason"), "Connection Closed Normally");
+    gone.answers(accepted());
+
+    let slow = world.connect().await;
+    world.fills_the_buffer_of(&slow.id).await;
+    assert_eq!(request("DELETE", &url.replace(&client.id[..15], &slow.id[..15]), &[SIGNED], b"").await.status, 204);
+    let gone = world.invoked().await;
+    assert_eq!((gone.context("connectionId"), gone.context("disconnectStatusCode")), (&json!(slow.id), &json!(1000)));
 }
 
 /// AWS Knowledge Center, on "410 GoneException" of a WebSocket API: "terminated, or the connection doesn't exist
@@ -151,16 +170,13 @@ async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
     let mut world = World::start().await;
-    let slow = world.connect().await;
-    let frame = vec![b'x'; 32 * KB];
+    let mut slow = world.connect().await;
 
-    let refused = loop {
-        if let Err(refused) = world.posts(&slow.id, &frame).await {
-            break refused;
-        }
-    };
+    assert_eq!(world.fills_the_buffer_of(&slow.id).await, (429, "LimitExceededException".to_owned()));
 
-    assert_eq!(refused, (429, "LimitExceededException".to_owned()));
+    // Nobody else is in its way, nor it in its own.
+    slow.asks_for("ping").await;
+    world.invoked().await.answers(accepted());
     let mut other = world.connect().await;
     world.posts(&other.id, b"not for you").await.unwrap();
     assert_eq!(other.hears().await, "not for you");

@@ -199,6 +199,10 @@ async fn a_disconnect_event_tells_why() {
         );
         gone.answers(accepted());
     }
+
+    // Without a word.
+    drop(world.connect().await);
+    assert_eq!(world.invoked().await.context("disconnectStatusCode"), 1006);
 }
 
 /// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes": best effort.
@@ -275,7 +279,7 @@ async fn what_names_no_route_takes_the_default_one() {
 async fn what_names_no_route_is_forbidden_where_there_is_no_default_one_and_the_connection_stays() {
     let mut world = World::with(|options| Options { has_default_route: false, ..options }).await;
     let mut client = world.connect().await;
-    for frame in ["no JSON", "{}", r#"{"action":"unheardOf"}"#] {
+    for frame in ["no JSON", "{}", r#"{"action":"unheardOf"}"#, r#"{"action":"$default"}"#] {
         client.sends(frame).await;
         let told = r#"{"message": "Forbidden", "connectionId":"...", "requestId":"..."}"#;
         assert_eq!(client.is_told().await, told);

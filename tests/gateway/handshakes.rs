@@ -60,6 +60,12 @@ async fn a_handshake_on_which_the_function_fails_ends_with_502() {
     let handshake = world.opens("", &[]);
     world.invoked().await.answers_with_text("no JSON");
     assert_eq!(handshake.await.unwrap().err(), Some(502));
+
+    for not_the_last_word in [100, 101, 199] {
+        let handshake = world.opens("", &[]);
+        world.invoked().await.answers(json!({ "statusCode": not_the_last_word }));
+        assert_eq!(handshake.await.unwrap().err(), Some(502));
+    }
 }
 
 /// Our notes.

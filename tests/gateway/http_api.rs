@@ -129,7 +129,7 @@ async fn an_answer_becomes_the_response() {
 
     let answer = json!({
         "statusCode": 201,
-        "headers": { "Content-Type": "text/plain", "X-Number": 7 },
+        "headers": { "Content-Type": "text/plain", "X-Number": 7, "Content-Length": "99", "Connection": "upgrade" },
         "cookies": ["a=1; Secure", "b=2"],
         "body": "tea",
     });
@@ -189,11 +189,12 @@ async fn a_request_that_takes_30_seconds_is_answered_503() {
 #[tokio::test]
 async fn a_request_on_which_the_function_fails_is_answered_500() {
     let mut world = World::start().await;
-    let ends: [fn(crate::support::Invocation); 4] = [
+    let ends: [fn(crate::support::Invocation); 5] = [
         |invocation| invocation.fails(),
         |invocation| invocation.crashes(),
         |invocation| invocation.answers_with_text("no JSON"),
         |invocation| invocation.answers(json!({ "statusCode": 7 })),
+        |invocation| invocation.answers(json!({ "statusCode": 101 })),
     ];
     for end in ends {
         let url = format!("{}/health", world.urls().http);

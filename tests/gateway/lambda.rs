@@ -1,9 +1,9 @@
 //! Lambda: what a function process sees of its Runtime API, and when it is called again.
 
-use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use lambda_runtime::LambdaEvent;
+use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 
@@ -137,8 +137,13 @@ async fn a_process_that_has_ended_is_replaced() {
 /// Our notes, and the own tests of the crate lambda_runtime. As long as panics unwind.
 #[tokio::test]
 async fn a_panic_is_an_error_and_the_process_goes_on() {
-    let function = Path::new(env!("CARGO_BIN_EXE_bootstrap")).with_file_name("examples").join("panics");
-    let world = World::with(|options| Options { function: vec![function.into()], ..options }).await;
+    // The function is this very test, in a process of its own.
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return panics_when_told_to().await;
+    }
+    let this = ["--exact", "lambda::a_panic_is_an_error_and_the_process_goes_on", "--nocapture"].map(Into::into);
+    let function = [vec![std::env::current_exe().unwrap().into()], this.into()].concat();
+    let world = World::with(|options| Options { function, ..options }).await;
     let (mut client, _) = world.opens("", &[]).await.unwrap().unwrap();
 
     client.sends("who are you?").await;
@@ -148,6 +153,35 @@ async fn a_panic_is_an_error_and_the_process_goes_on() {
     client.sends("who are you?").await;
 
     assert_eq!(client.hears().await, process);
+}
+
+/// A function made with `lambda_runtime`, as ours is, that else tells the id of its process.
+async fn panics_when_told_to() {
+    let function = lambda_runtime::service_fn(async |event: LambdaEvent<Value>| {
+        assert_ne!(event.payload["body"], "panic");
+        Ok::<_, lambda_runtime::Error>(said(&std::process::id().to_string()))
+    });
+    lambda_runtime::run(function).await.unwrap();
+}
+
+/// Lambda developer guide, "Lambda quotas": invocation payload.
+#[tokio::test]
+async fn an_event_or_an_answer_of_more_than_6_mb_is_an_error() {
+    let mut world = World::start().await;
+    let body = vec![b'x'; 7_000_000];
+    let mut client = world.connect().await;
+
+    let text = [("content-type", "text/plain")];
+    let answer = request("POST", &format!("{}/rooms", world.urls().http), &text, &body).await;
+    assert_eq!(answer.status, 500);
+    let invoked = request("POST", &invocations(&world), &[SIGNED], &body).await;
+    assert_eq!((invoked.status, invoked.header("x-amzn-errortype")), (413, Some("RequestTooLargeException")));
+    world.has_invoked_nothing_else();
+
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said(std::str::from_utf8(&body).unwrap()));
+    assert!(client.is_told().await.contains("Internal server error"));
+    assert_eq!(world.invoked().await.taken, Some(413));
 }
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle".

@@ -36,6 +36,12 @@ async fn a_frame_of_32_kb_is_taken_and_a_longer_one_closes_the_connection_with_1
 
     client.sends(&"x".repeat(32 * KB + 1)).await;
     assert_eq!(client.is_closed().await.0, 1009);
+    let disconnect = world.invoked().await;
+    assert_eq!(ending(&disconnect).1, 1009);
+    disconnect.answers(accepted());
+
+    let client = world.connect().await;
+    assert_eq!(client.hears_its_end_while_it_sends(&"x".repeat(20_000 * KB)).await, 1009);
     assert_eq!(ending(&world.invoked().await).1, 1009);
 }
 
@@ -85,6 +91,41 @@ async fn ten_minutes_without_data_close_the_connection_with_1001_however_often_i
     // A second, of which something is lost between the gateway's begin and this one's. Two hours would be twelve.
     assert!((750..10_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     assert_eq!(ending(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
+/// timeout.
+#[tokio::test]
+async fn ten_minutes_in_which_a_client_reads_nothing_close_its_connection_as_well() {
+    let mut world = in_a_hurry(600).await;
+    let slow = accepted_in_a_hurry(&mut world).await;
+    let id = world.stack().open_connections().remove(0);
+
+    world.fills_the_buffer_of(&id).await;
+    let begun = Instant::now();
+
+    assert_eq!(ending(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
+    // Two hours would be twelve seconds.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(slow);
+}
+
+/// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
+/// timeout.
+#[tokio::test]
+async fn what_a_client_says_keeps_its_connection_open() {
+    let mut world = in_a_hurry(200).await;
+    let mut client = accepted_in_a_hurry(&mut world).await;
+
+    // Ten minutes are three seconds here.
+    let mut ticks = tokio::time::interval(Duration::from_millis(250));
+    for _ in 0..20 {
+        ticks.tick().await;
+        client.asks_for("ping").await;
+        world.invoked().await.answers(accepted());
+    }
+
+    assert_eq!(world.stack().open_connections().len(), 1);
 }
 
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": connection duration.

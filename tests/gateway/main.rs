@@ -7,6 +7,7 @@
 mod support;
 
 mod connections;
+mod faults;
 mod frames;
 mod handshakes;
 mod http_api;

@@ -1,7 +1,7 @@
 //! The connections there are, and `@connections`: what can be done with one from outside.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
@@ -15,8 +15,9 @@ use crate::domain::Timestamp;
 
 /// The largest message that can be posted.
 pub const MESSAGE_BYTES: usize = 128 * 1024;
-/// Frames that may wait for a client that is slow to read.
+/// What may wait for a client that is slow to read.
 const OUTBOX_FRAMES: usize = 1024;
+const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What is to be done with a socket.
 pub enum Outgoing {
@@ -39,7 +40,8 @@ pub struct Live {
     pub identity: Identity,
     last_active_ms: AtomicI64,
     outbox: mpsc::Sender<Outgoing>,
-    /// That it is to be closed although its outbox is full.
+    waiting_bytes: AtomicUsize,
+    /// That it is to be closed, whether its client reads or not.
     cut: Notify,
 }
 
@@ -47,21 +49,49 @@ impl Live {
     pub fn new(id: String, connected_at: Timestamp, identity: Identity) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (outbox, outgoing) = mpsc::channel(OUTBOX_FRAMES);
         let last_active_ms = AtomicI64::new(connected_at.as_millis());
-        (Arc::new(Self { id, connected_at, identity, last_active_ms, outbox, cut: Notify::new() }), outgoing)
+        let live = Self {
+            id,
+            connected_at,
+            identity,
+            last_active_ms,
+            outbox,
+            waiting_bytes: AtomicUsize::new(0),
+            cut: Notify::new(),
+        };
+        (Arc::new(live), outgoing)
     }
 
     pub fn touch(&self, now: Timestamp) {
         self.last_active_ms.store(now.as_millis(), Ordering::Relaxed);
     }
 
-    /// Ends when the connection is to be closed without another word.
+    /// Ends when the connection is to be closed.
     pub async fn cut(&self) {
         self.cut.notified().await;
     }
 
     /// `false` when the client is too slow to take more.
-    pub fn send(&self, outgoing: Outgoing) -> bool {
-        self.outbox.try_send(outgoing).is_ok()
+    pub fn send(&self, text: String) -> bool {
+        let bytes = text.len();
+        if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= OUTBOX_BYTES
+            && self.outbox.try_send(Outgoing::Text(text)).is_ok()
+        {
+            return true;
+        }
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        false
+    }
+
+    /// That what was sent waits no longer.
+    pub fn has_taken(&self, text: &str) {
+        self.waiting_bytes.fetch_sub(text.len(), Ordering::Relaxed);
+    }
+
+    /// Closes it behind what was sent.
+    fn close(&self) {
+        // Where there is no place for that, it is cut off.
+        let _ = self.outbox.try_send(Outgoing::Close);
+        self.cut.notify_one();
     }
 }
 
@@ -91,8 +121,8 @@ impl Registry {
     }
 }
 
-/// Answers a request to `@connections/{id}`.
-pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -> Response {
+/// Answers a request to `@connections/{id}`. A body that is too large is left out.
+pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Option<Bytes>) -> Response {
     if *method == Method::POST
         && let Some(fault) = faulty(gateway, id).await
     {
@@ -102,12 +132,12 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
         return gone();
     };
     match *method {
-        Method::POST if body.len() > MESSAGE_BYTES => {
-            let told = json!({ "message": "Payload too large" });
-            refuse(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", told)
-        }
         Method::POST => {
-            if !live.send(Outgoing::Text(String::from_utf8_lossy(&body).into_owned())) {
+            let Some(body) = body else {
+                let told = json!({ "message": "Payload too large" });
+                return refuse(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", told);
+            };
+            if !live.send(String::from_utf8_lossy(&body).into_owned()) {
                 let told = json!({ "message": "Too many requests" });
                 refuse(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", told)
             } else if gateway.faults.strikes(|plan| plan.post_gone_but_delivered) {
@@ -127,9 +157,7 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
         }
         Method::DELETE => {
             gateway.registry.remove(id);
-            if !live.send(Outgoing::Close) {
-                live.cut.notify_one();
-            }
+            live.close();
             StatusCode::NO_CONTENT.into_response()
         }
         _ => forbidden(),

@@ -34,6 +34,16 @@ impl Ending {
         Self::new(1006, "Connection closed abnormally")
     }
 
+    /// By the gateway, since it has been open, or idle, for so long.
+    pub fn going_away() -> Self {
+        Self::new(1001, "Going away")
+    }
+
+    /// On the server's behalf.
+    pub fn closed() -> Self {
+        Self::new(1000, "Connection Closed Normally")
+    }
+
     pub fn new(code: u16, reason: &str) -> Self {
         Self { code, reason: reason.to_owned() }
     }

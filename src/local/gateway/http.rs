@@ -25,6 +25,9 @@ use crate::routes::Route;
 /// The largest body that an HTTP API takes.
 const BODY_BYTES: usize = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the gateway says itself of how an answer is sent.
+const OF_THE_WIRE: [HeaderName; 5] =
+    [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
 
 struct Api {
     gateway: Arc<Gateway>,
@@ -52,7 +55,10 @@ async fn request(
     }
     let cors = api.cors.of_answer(request.headers());
     let mut response = integrated(&api.gateway, peer, request).await;
-    response.headers_mut().extend(cors);
+    for (name, value) in cors.iter() {
+        // The function may have a `Vary` of its own.
+        response.headers_mut().append(name, value.clone());
+    }
     response
 }
 
@@ -114,7 +120,7 @@ fn respond(answer: Value) -> Response {
     let Some(status) = answer["statusCode"].as_u64() else {
         return ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response();
     };
-    let Some(status) = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()) else {
+    let Some(status) = super::final_status(status) else {
         return told(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
     };
     let text = answer["body"].as_str().unwrap_or_default();
@@ -131,6 +137,7 @@ fn respond(answer: Value) -> Response {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value))
             && !cors::is_cors(&name)
+            && !OF_THE_WIRE.contains(&name)
         {
             response.headers_mut().insert(name, value);
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE;
 use serde_json::Value;
@@ -90,6 +91,12 @@ impl Gateway {
         let (pool, event) = (Arc::clone(&self.pool), event.to_string());
         tokio::spawn(async move { pool.invoke(event).await })
     }
+}
+
+/// A status that can be the last word of an answer.
+fn final_status(status: u64) -> Option<StatusCode> {
+    let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
+    (!status.is_informational()).then_some(status)
 }
 
 /// Serves an API until the stack ends.

@@ -1,5 +1,6 @@
 //! The WebSocket API: handshakes, frames, ends.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,16 @@ use axum::http::header::{SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
-use tungstenite::error::Error as SocketError;
+use tokio::time::{Instant, sleep_until, timeout};
+use tungstenite::error::{Error as SocketError, ProtocolError};
 
 use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden, is_signed, unsigned};
 use super::events::{self, Ending};
@@ -33,6 +37,8 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+/// How long a client is waited for that may have gone already.
+const GRACE: Duration = Duration::from_secs(2);
 
 pub fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> JoinHandle<()> {
     super::serve(listener, Router::new().fallback(request).with_state(gateway))
@@ -51,10 +57,12 @@ async fn request(
         Some(_) if !is_signed(&parts.headers) => unsigned(),
         Some(id) => {
             gateway.calls.record_connections(&parts.method, &parts.headers);
-            match to_bytes(body, MESSAGE_BYTES + 1).await {
-                Ok(body) => connections::answer(&gateway, &parts.method, &id, body).await,
-                Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-            }
+            let body = match to_bytes(body, MESSAGE_BYTES).await {
+                Ok(body) => Some(body),
+                Err(error) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => None,
+                Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+            };
+            connections::answer(&gateway, &parts.method, &id, body).await
         }
         None if matches!(rest, Some("" | "/")) => open(gateway, peer, parts).await,
         None => forbidden(),
@@ -140,7 +148,7 @@ async fn connect(
 }
 
 fn status_of(answer: &Value) -> Option<StatusCode> {
-    StatusCode::from_u16(u16::try_from(answer["statusCode"].as_u64()?).ok()?).ok()
+    super::final_status(answer["statusCode"].as_u64()?)
 }
 
 fn header(answer: &Value, wanted: &str) -> Option<String> {
@@ -165,13 +173,18 @@ struct Session {
 }
 
 impl Session {
-    async fn run(&self, mut socket: WebSocket, mut outgoing: mpsc::Receiver<Outgoing>) -> Ending {
+    async fn run(&self, socket: WebSocket, mut outgoing: mpsc::Receiver<Outgoing>) -> Ending {
+        let (mut sink, mut stream) = socket.split();
         let idle = self.gateway.scaled(IDLE);
-        let end_of_life = Instant::now() + self.gateway.scaled(LIFETIME);
         let mut idle_until = Instant::now() + idle;
-        loop {
+        let mut end = (Instant::now() + self.gateway.scaled(LIFETIME), Ending::going_away());
+        // Whether a frame is on its way to a client that may be slow to read.
+        let mut sends = false;
+        // Whether there is more of what was too big, which the client has to get rid of before it looks what it is told.
+        let mut overflows = false;
+        let ending = loop {
             tokio::select! {
-                received = socket.recv() => match received {
+                received = stream.next() => match received {
                     Some(Ok(Message::Text(_))) if self.gateway.faults.strikes(|plan| plan.socket_dropped) => {
                         return Ending::abnormal();
                     }
@@ -180,50 +193,63 @@ impl Session {
                         self.live.touch(self.gateway.clock.now());
                         self.dispatch(text.as_str().to_owned());
                     }
-                    Some(Ok(Message::Binary(_))) => return close(socket, 1003, "Binary is not supported").await,
+                    Some(Ok(Message::Binary(_))) => break Ending::new(1003, "Binary is not supported"),
                     Some(Ok(Message::Close(frame))) => {
-                        let ending = ending_of(frame);
-                        farewell(socket).await;
-                        return ending;
+                        self.gateway.registry.remove(&self.live.id);
+                        tokio::spawn(farewell(sink, stream, None, false));
+                        return ending_of(frame);
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Err(error)) => {
-                        let cause = error.into_inner();
-                        return match cause.downcast_ref::<SocketError>() {
-                            Some(SocketError::Capacity(_)) => close(socket, 1009, "Message is too big").await,
-                            Some(SocketError::Utf8(_)) => close(socket, 1007, "Invalid UTF-8").await,
-                            Some(SocketError::Protocol(_)) => close(socket, 1002, "Protocol error").await,
-                            _ => Ending::abnormal(),
-                        };
-                    }
+                    Some(Err(error)) => match error.into_inner().downcast_ref::<SocketError>() {
+                        Some(SocketError::Capacity(_)) => {
+                            overflows = true;
+                            break Ending::new(1009, "Message is too big");
+                        }
+                        Some(SocketError::Utf8(_)) => break Ending::new(1007, "Invalid UTF-8"),
+                        Some(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                            return Ending::abnormal();
+                        }
+                        Some(SocketError::Protocol(_)) => break Ending::new(1002, "Protocol error"),
+                        _ => return Ending::abnormal(),
+                    },
                     None => return Ending::abnormal(),
                 },
-                Some(what) = outgoing.recv() => match what {
+                Some(what) = outgoing.recv(), if !sends => match what {
                     Outgoing::Text(text) => {
+                        self.live.has_taken(&text);
                         idle_until = Instant::now() + idle;
                         self.live.touch(self.gateway.clock.now());
-                        tokio::select! {
-                            sent = socket.send(Message::Text(text.into())) => if sent.is_err() {
-                                return Ending::abnormal();
-                            },
-                            // The client does not read, so it would not see a close frame either.
-                            () = self.live.cut() => return Ending::new(1000, "Connection Closed Normally"),
-                            () = sleep_until(end_of_life) => return Ending::new(1001, "Going away"),
+                        if sink.feed(Message::Text(text.into())).await.is_err() {
+                            return Ending::abnormal();
                         }
+                        sends = true;
                     }
-                    Outgoing::Close => return close(socket, 1000, "Connection Closed Normally").await,
+                    Outgoing::Close => break Ending::closed(),
                 },
-                () = sleep_until(idle_until.min(end_of_life)) => return close(socket, 1001, "Going away").await,
+                sent = sink.flush(), if sends => {
+                    if sent.is_err() {
+                        return Ending::abnormal();
+                    }
+                    sends = false;
+                }
+                // What was posted before may still go out, if the client reads.
+                () = self.live.cut() => end = (Instant::now() + GRACE, Ending::closed()),
+                () = sleep_until(end.0) => break end.1,
+                () = sleep_until(idle_until) => break Ending::going_away(),
             }
-        }
+        };
+        self.gateway.registry.remove(&self.live.id);
+        tokio::spawn(farewell(sink, stream, Some(ending.clone()), overflows));
+        ending
     }
 
     /// Frames of one connection may be under way at once, and their answers come as they come.
     fn dispatch(&self, body: String) {
         let (gateway, live) = (Arc::clone(&self.gateway), Arc::clone(&self.live));
         tokio::spawn(async move {
-            let Some(route) = selected(&body).or(gateway.setup.has_default_route.then_some(Route::Default)) else {
-                live.send(Outgoing::Text(told("Forbidden", &live.id)));
+            let route = selected(&body).unwrap_or(Route::Default);
+            if route == Route::Default && !gateway.setup.has_default_route {
+                live.send(told("Forbidden", &live.id));
                 return;
             };
             let event = events::message(&gateway, &live, route.key(), &body);
@@ -236,7 +262,7 @@ impl Session {
                 Err(IntegrationError::TimedOut) => Some(told("Endpoint request timed out", &live.id)),
             };
             if let Some(answer) = answer {
-                live.send(Outgoing::Text(answer));
+                live.send(answer);
             }
         });
     }
@@ -254,17 +280,24 @@ fn told(message: &str, connection: &str) -> String {
     format!(r#"{{"message": "{message}", "connectionId":"{connection}", "requestId":"{request}"}}"#)
 }
 
-async fn close(mut socket: WebSocket, code: u16, reason: &'static str) -> Ending {
-    // The client may have gone already.
-    let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
-    farewell(socket).await;
-    Ending::new(code, reason)
-}
-
-/// Lets the close frames of both sides go through, as the protocol wants it; some clients never send theirs.
-async fn farewell(mut socket: WebSocket) {
-    let both = async { while let Some(Ok(_)) = socket.recv().await {} };
-    let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
+/// Lets the close frames of both sides go through, as the protocol wants it; some clients never send theirs, or read none.
+/// A socket that is let go with something unread in it breaks.
+async fn farewell(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut stream: SplitStream<WebSocket>,
+    said: Option<Ending>,
+    overflows: bool,
+) {
+    let both = async {
+        if let Some(Ending { code, reason }) = said {
+            sink.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await.ok();
+        }
+        while let Some(Ok(_)) = stream.next().await {}
+        if overflows {
+            std::future::pending::<()>().await;
+        }
+    };
+    let _ = timeout(GRACE, both).await;
 }
 
 fn ending_of(frame: Option<CloseFrame>) -> Ending {

@@ -21,8 +21,10 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Setup;
+use crate::domain::Timestamp;
 use crate::local::REGION;
 use crate::local::clock::Clock;
+use crate::local::faults::Faults;
 use crate::local::runtime::Pool;
 
 /// Longer keys have no place in the names of the files that the file system keeps beside an object.
@@ -39,6 +41,7 @@ struct Inner {
     folder: PathBuf,
     lifetime: Duration,
     clock: Clock,
+    faults: Faults,
     pool: Arc<Pool>,
     /// Keys that are being written just now.
     under_way: Mutex<HashSet<String>>,
@@ -64,6 +67,7 @@ impl Objects {
             folder,
             lifetime: setup.lifetime,
             clock,
+            faults: setup.faults.clone(),
             pool,
             under_way: Mutex::default(),
         }))
@@ -83,7 +87,8 @@ impl Objects {
         match &put {
             Ok(answer) if bucket == self.0.bucket => {
                 let tag = answer.output.e_tag.as_ref().map(|tag| tag.value().to_owned()).unwrap_or_default();
-                let event = created(&bucket, &key, size.unwrap_or_default(), &tag, &self.0.clock);
+                let at = self.0.faults.skewed(self.0.clock.now());
+                let event = created(&bucket, &key, size.unwrap_or_default(), &tag, at);
                 let pool = Arc::clone(&self.0.pool);
                 tokio::spawn(async move { pool.invoke_in_background(event).await });
             }
@@ -229,7 +234,7 @@ impl S3 for Objects {
 }
 
 /// What S3 tells of a new object.
-fn created(bucket: &str, key: &str, size: i64, tag: &str, clock: &Clock) -> Value {
+fn created(bucket: &str, key: &str, size: i64, tag: &str, at: Timestamp) -> Value {
     let encoded = |part: &str| form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>();
     let key = key.split('/').map(encoded).collect::<Vec<_>>().join("/");
     let id = Uuid::new_v4().simple().to_string();
@@ -237,7 +242,7 @@ fn created(bucket: &str, key: &str, size: i64, tag: &str, clock: &Clock) -> Valu
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": REGION,
-        "eventTime": clock.now().to_iso(),
+        "eventTime": at.to_iso(),
         "eventName": "ObjectCreated:Put",
         "userIdentity": { "principalId": "AWS:LOCAL" },
         "requestParameters": { "sourceIPAddress": "127.0.0.1" },
@@ -254,7 +259,7 @@ fn created(bucket: &str, key: &str, size: i64, tag: &str, clock: &Clock) -> Valu
                 "key": key,
                 "size": size,
                 "eTag": tag,
-                "sequencer": format!("{:016X}", clock.now().as_millis()),
+                "sequencer": format!("{:016X}", at.as_millis()),
             },
         },
     }] })

@@ -83,6 +83,22 @@ impl Client {
         }
     }
 
+    /// Sends a message and is told meanwhile, before all of it has gone, that the connection is closed; with which code.
+    pub async fn hears_its_end_while_it_sends(self, text: &str) -> u16 {
+        let (mut sink, mut stream) = self.socket.split();
+        let closed = async {
+            tokio::select! {
+                biased;
+                received = stream.next() => received,
+                _ = sink.send(Message::text(text)) => stream.next().await,
+            }
+        };
+        match soon("the connection stays open", closed).await {
+            Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
+            other => panic!("a close frame is expected, not {other:?}"),
+        }
+    }
+
     /// Closes the connection: with a code and a reason or without.
     pub async fn closes(mut self, said: Option<(u16, &'static str)>) {
         let frame = said.map(|(code, reason)| CloseFrame { code: code.into(), reason: reason.into() });

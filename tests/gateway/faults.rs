@@ -1,0 +1,213 @@
+//! What can be made to fail does, each by itself.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Latency, Plan};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::connections::refusal;
+use crate::support::{World, accepted, said};
+
+const BUCKET: &str = "switchboard-uploads";
+
+async fn world() -> (Faults, World) {
+    let faults = Faults::default();
+    let world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    (faults, world)
+}
+
+fn milliseconds(time: &Value) -> i64 {
+    let parsed = |text| OffsetDateTime::parse(text, &Rfc3339).unwrap().unix_timestamp() * 1000;
+    time.as_i64().unwrap_or_else(|| parsed(time.as_str().unwrap()))
+}
+
+#[tokio::test]
+async fn every_event_tells_a_wrong_time_when_clocks_are_wrong() {
+    let (faults, mut world) = world().await;
+    let hour = 3_600_000;
+    let client = world.connect().await;
+    faults.follow(Plan { clock_skew_ms: hour, seed: Some(1), ..Plan::default() });
+
+    client.closes(None).await;
+    let disconnect = world.invoked().await;
+    let (http, _) = world.serves(("GET", "/health"), &[], b"", accepted()).await;
+    world.s3().put_object().bucket(BUCKET).key("leaf").send().await.unwrap();
+    let uploaded = world.invoked().await;
+    let (stack, invocations) = world.apart();
+    let scheduled = async {
+        let invocation = invocations.next().await;
+        let event = invocation.event.clone();
+        invocation.answers(accepted());
+        event
+    };
+    let ((), scheduled) = tokio::join!(stack.call_by_schedule(), scheduled);
+
+    let now = stack.clock().now().as_millis();
+    for (what, time) in [
+        ("WebSocket", disconnect.context("requestTimeEpoch")),
+        ("HTTP", &http["requestContext"]["timeEpoch"]),
+        ("S3", &uploaded.event["Records"][0]["eventTime"]),
+        ("schedule", &scheduled["time"]),
+    ] {
+        let wrong_by = (milliseconds(time) - now).abs();
+        assert!((60_000..=i64::from(hour) + 60_000).contains(&wrong_by), "{what}: {time} is wrong by {wrong_by} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_breaks_when_its_client_says_something() {
+    let (faults, mut world) = world().await;
+    let mut client = world.connect().await;
+
+    faults.follow(Plan { socket_dropped: 1000, ..Plan::default() });
+    client.asks_for("ping").await;
+
+    let disconnect = world.invoked().await;
+    assert_eq!(disconnect.context("disconnectStatusCode"), 1006);
+    assert!(world.stack().open_connections().is_empty());
+}
+
+#[tokio::test]
+async fn a_function_is_killed_before_it_has_its_event() {
+    let (faults, mut world) = world().await;
+    let mut client = world.connect().await;
+
+    faults.follow(Plan { function_killed_before: 1000, ..Plan::default() });
+    client.asks_for("ping").await;
+
+    assert!(client.is_told().await.contains("Internal server error"));
+    world.has_invoked_nothing_else();
+}
+
+#[tokio::test]
+async fn a_function_is_killed_at_its_work() {
+    let (faults, mut world) = world().await;
+    let mut client = world.connect().await;
+
+    // It never answers.
+    faults.follow(Plan { function_killed: 1000, ..Plan::default() });
+    client.asks_for("ping").await;
+
+    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(world.stack().function_processes().is_empty());
+}
+
+#[tokio::test]
+async fn a_function_is_killed_when_its_work_is_done() {
+    let (faults, mut world) = world().await;
+    let mut client = world.connect().await;
+
+    faults.follow(Plan { function_killed_after: 1000, ..Plan::default() });
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("done"));
+
+    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(world.stack().function_processes().is_empty());
+}
+
+#[tokio::test]
+async fn a_function_may_take_no_longer_than_it_is_told() {
+    let (faults, mut world) = world().await;
+    let mut client = world.connect().await;
+
+    faults.follow(Plan { function_timeout_ms: 200, ..Plan::default() });
+    client.asks_for("ping").await;
+
+    world.invoked().await.waits_to_be_killed().await;
+    assert!(client.is_told().await.contains("Internal server error"));
+}
+
+#[tokio::test]
+async fn posts_fail_and_are_too_many() {
+    let (faults, mut world) = world().await;
+    let mut client = world.connect().await;
+    let post = || world.connections().post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send();
+
+    faults.follow(Plan { post_failed: 1000, ..Plan::default() });
+    assert_eq!(refusal(post().await), (500, "InternalServerException".to_owned()));
+    faults.follow(Plan { post_throttled: 1000, ..Plan::default() });
+    assert_eq!(refusal(post().await), (429, "LimitExceededException".to_owned()));
+    faults.follow(Plan::default());
+    post().await.unwrap();
+
+    assert_eq!(client.hears().await, "x");
+    assert_eq!(client.pings().await, None, "more was heard than was posted");
+}
+
+#[tokio::test]
+async fn the_answer_of_a_table_is_lost_and_what_was_asked_is_done() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let (faults, world) = world().await;
+    let id = || AttributeValue::S("a connection".to_owned());
+    let client = world.dynamodb();
+
+    faults.follow(Plan { store_answer_lost: 1000, ..Plan::default() });
+    client.put_item().table_name("Connections").item("connectionId", id()).send().await.unwrap_err();
+
+    faults.follow(Plan::default());
+    let got = client.get_item().table_name("Connections").key("connectionId", id()).send().await.unwrap();
+    assert_eq!(got.item.unwrap()["connectionId"], id());
+}
+
+#[tokio::test]
+async fn stores_and_posts_take_as_long_as_they_are_told() {
+    let (faults, mut world) = world().await;
+    let mut client = world.connect().await;
+    let long = Latency { median_ms: 300.0, sigma: 0.0 };
+    let at_least = |begun: Instant| assert!(begun.elapsed() >= Duration::from_millis(295), "{:?}", begun.elapsed());
+
+    faults.follow(Plan { store_latency: long, ..Plan::default() });
+    let begun = Instant::now();
+    world.dynamodb().scan().table_name("Connections").send().await.unwrap();
+    at_least(begun);
+
+    faults.follow(Plan { file_latency: long, ..Plan::default() });
+    let begun = Instant::now();
+    world.s3().head_bucket().bucket(BUCKET).send().await.unwrap();
+    at_least(begun);
+
+    faults.follow(Plan { post_latency: long, ..Plan::default() });
+    let begun = Instant::now();
+    let post = world.connections().post_to_connection().connection_id(&client.id).data(b"x".to_vec().into());
+    post.send().await.unwrap();
+    at_least(begun);
+    assert_eq!(client.hears().await, "x");
+}
+
+#[tokio::test]
+async fn the_same_seed_lets_the_same_requests_go_wrong() {
+    let (faults, mut world) = world().await;
+    let client = world.connect().await;
+    let mut rounds = Vec::new();
+    for seed in [7, 7, 8] {
+        faults.follow(Plan { seed: Some(seed), post_failed: 500, ..Plan::default() });
+        let mut failed = Vec::new();
+        for _ in 0..30 {
+            let post = world.connections().post_to_connection().connection_id(&client.id).data(b"x".to_vec().into());
+            failed.push(post.send().await.is_err());
+        }
+        rounds.push(failed);
+    }
+
+    assert_eq!(rounds[0], rounds[1]);
+    assert_ne!(rounds[0], rounds[2]);
+}
+
+#[tokio::test]
+async fn an_odd_batch_is_refused_also_when_batches_are_left_undone() {
+    let (faults, world) = world().await;
+    faults.follow(Plan { store_unprocessed: 1000, ..Plan::default() });
+    for body in [json!([]), json!(7), json!({ "RequestItems": { "Connections": 5 } }), json!({ "RequestItems": {} })] {
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-target", "DynamoDB_20120810.BatchWriteItem"),
+            ("authorization", "AWS4-HMAC-SHA256 Credential=test"),
+        ];
+        let answer =
+            crate::support::request("POST", &world.urls().dynamodb, &headers, body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text());
+    }
+}
