@@ -251,7 +251,7 @@ impl Session {
             if route == Route::Default && !gateway.setup.has_default_route {
                 live.send(told("Forbidden", &live.id));
                 return;
-            };
+            }
             let event = events::message(&gateway, &live, route.key(), &body);
             let answer = match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
                 Ok(answer) if answer["statusCode"].is_u64() => {
