@@ -37,11 +37,18 @@ pub(super) struct Audience {
     failure: Option<Error>,
     taken: usize,
     until: Instant,
+    /// When there is no more time to read even how many are left.
+    read_until: Instant,
 }
 
 impl Audience {
     /// Those on parts of channels, with the pages in which each of these is read.
-    pub(super) fn new<P>(parts: impl IntoIterator<Item = (Part, P)>, until: Instant, request_id: &str) -> Self
+    pub(super) fn new<P>(
+        parts: impl IntoIterator<Item = (Part, P)>,
+        until: Instant,
+        read_until: Instant,
+        request_id: &str,
+    ) -> Self
     where
         P: Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
     {
@@ -59,6 +66,7 @@ impl Audience {
             failure: None,
             taken: 0,
             until,
+            read_until,
         }
     }
 
@@ -68,7 +76,8 @@ impl Audience {
     /// # Errors
     /// Nobody could be read.
     pub(super) async fn next(&mut self) -> Result<Option<Subscription>, Error> {
-        if self.taken >= CONCURRENCY && Instant::now() >= self.until {
+        let are_enough = self.taken >= CONCURRENCY;
+        if are_enough && Instant::now() >= self.until {
             return Ok(None);
         }
         self.taken += 1;
@@ -79,15 +88,20 @@ impl Audience {
             if self.reads.is_none() {
                 return Ok(None);
             }
-            self.read().await?;
+            if are_enough {
+                let Ok(read) = timeout_at(self.until, self.read()).await else { return Ok(None) };
+                read?;
+            } else {
+                self.read_in_time().await?;
+            }
         }
     }
 
-    /// The next thousand or so of a channel. All that are left there, when they cannot be read, or not before `read_until`.
+    /// The next thousand or so of a channel. All that are left there, when they cannot be read, or not in time.
     ///
     /// # Errors
     /// Nobody could be read.
-    pub(super) async fn part(&mut self, read_until: Instant) -> Result<Option<Part>, Error> {
+    pub(super) async fn part(&mut self) -> Result<Option<Part>, Error> {
         let mut ends: Option<(Subscription, Subscription)> = None;
         let mut count = 0;
         loop {
@@ -103,15 +117,20 @@ impl Audience {
             if self.reads.is_none() || count >= PART {
                 break;
             }
-            match timeout_at(read_until, self.read()).await {
-                Ok(read) => read?,
-                Err(_) => {
-                    self.failure = Some(Error::internal("there was no time to read who is left"));
-                    self.stop()?;
-                }
-            }
+            self.read_in_time().await?;
         }
         Ok(ends.map(|(first, last)| Part::between(&first, &last)).or_else(|| self.unread.pop()))
+    }
+
+    /// As `read`, but what takes too long is not waited for.
+    async fn read_in_time(&mut self) -> Result<(), Error> {
+        match timeout_at(self.read_until, self.read()).await {
+            Ok(read) => read,
+            Err(_) => {
+                self.failure = Some(Error::internal("there was no time to read who is left"));
+                self.stop()
+            }
+        }
     }
 
     /// Turns to what is read next, if there is anything.
@@ -143,10 +162,11 @@ impl Audience {
     /// Reads no further.
     fn stop(&mut self) -> Result<(), Error> {
         self.reads = None;
-        match self.failure.take() {
-            Some(failure) if !self.has_read => Err(failure),
-            _ => Ok(()),
+        if self.has_read || self.unread.is_empty() {
+            return Ok(());
         }
+        self.unread.clear();
+        Err(self.failure.take().unwrap_or_else(|| Error::internal("nobody was read")))
     }
 }
 
@@ -204,7 +224,8 @@ mod tests {
     }
 
     fn audience<const N: usize>(parts: [(Part, BoxStream<'static, Page>); N]) -> Audience {
-        Audience::new(parts, Instant::now() + PATIENCE, "a request")
+        let later = Instant::now() + PATIENCE;
+        Audience::new(parts, later, later, "a request")
     }
 
     async fn all(audience: &mut Audience) -> Vec<String> {
@@ -218,7 +239,7 @@ mod tests {
     /// What is left, as the events have it.
     async fn parts(audience: &mut Audience) -> Vec<serde_json::Value> {
         let mut parts = Vec::new();
-        while let Some(part) = audience.part(Instant::now() + PATIENCE).await.unwrap() {
+        while let Some(part) = audience.part().await.unwrap() {
             parts.push(serde_json::to_value(part).unwrap());
         }
         parts
@@ -262,6 +283,20 @@ mod tests {
         assert_eq!(all(&mut audience).await, ["a", "b"]);
 
         assert_eq!(parts(&mut audience).await, [json!({ "channel": "room#tea", "first": "b", "last": "x" })]);
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_is_not_read_in_time_is_left_to_others() {
+        let mine = stream::iter([Ok(vec![live("user#ana", "a")])]).boxed();
+        let slow = stream::pending().boxed();
+        let both = [(part_of("user#ana"), mine), (part_of("user#ben"), slow)];
+        let soon = Instant::now() + Duration::from_millis(200);
+        let mut audience = Audience::new(both, soon, soon, "a request");
+
+        assert_eq!(all(&mut audience).await, ["a"]);
+
+        let whole = json!({ "channel": "user#ben", "first": null, "last": null });
+        assert_eq!(parts(&mut audience).await, [whole]);
     }
 
     #[tokio::test]

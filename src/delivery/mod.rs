@@ -278,7 +278,8 @@ impl Delivery {
     {
         let begun = Instant::now();
         let until = occasion.deadline.checked_sub(FOR_THE_REST).unwrap_or(begun).min(begun + ALONE);
-        let mut audience = Audience::new(parts, until, occasion.request_id);
+        let last_moment = occasion.deadline.checked_sub(TO_HAND_ON).unwrap_or(occasion.deadline);
+        let mut audience = Audience::new(parts, until, last_moment.max(begun + TO_HAND_ON), occasion.request_id);
         let (mut handed_on, mut all) = (0, Ok(()));
         // The rest is handed on while the last posts are under way.
         let everybody =
@@ -298,14 +299,13 @@ impl Delivery {
         });
         let (delivered, gone) = self.post_each(everybody, what, occasion.now).await;
         // Who is not cleaned up in time is found gone again.
-        let clean_until = occasion.deadline.checked_sub(TO_HAND_ON).unwrap_or(occasion.deadline);
         let cleaning = async {
             if let Err(error) = self.store.clear(&told).await {
                 tracing::warn!(error = error.cause(), "a channel was not cleared");
             }
             self.clean_all(gone, occasion.now).await;
         };
-        let _ = timeout_at(clean_until, cleaning).await;
+        let _ = timeout_at(last_moment, cleaning).await;
         (Delivered { handed_on, ..delivered }, all)
     }
 
@@ -365,9 +365,7 @@ impl Delivery {
         occasion: Occasion<'_>,
         handed_on: &mut u64,
     ) -> Result<(), Error> {
-        let read_until = occasion.deadline.checked_sub(TO_HAND_ON).unwrap_or(occasion.deadline);
-        let parts =
-            stream::unfold(audience, async |audience| Some((audience.part(read_until).await.transpose()?, audience)));
+        let parts = stream::unfold(audience, async |audience| Some((audience.part().await.transpose()?, audience)));
         let mut invoked = pin!(
             parts
                 .map(|part| async {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::calls::AwsCalls;
 use super::gateway::connections;
-use super::runtime::{FUNCTION_NAME, Failure, PAYLOAD_BYTES, Pool};
+use super::runtime::{FUNCTION_NAME, Failure, PAYLOAD_BYTES, Pool, READ_BYTES};
 
 /// The largest event that is taken when nobody waits for the answer.
 const EVENT_BYTES: usize = 1024 * 1024;
@@ -31,7 +30,7 @@ struct Lambda {
 pub fn serve(listener: TcpListener, calls: AwsCalls, pool: Arc<Pool>) -> JoinHandle<()> {
     let router = Router::new()
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
-        .layer(DefaultBodyLimit::max(PAYLOAD_BYTES))
+        .layer(DefaultBodyLimit::max(READ_BYTES))
         .with_state(Arc::new(Lambda { calls, pool }));
     tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
@@ -42,7 +41,7 @@ async fn invoke(
     State(lambda): State<Arc<Lambda>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    event: Result<Bytes, BytesRejection>,
+    event: Bytes,
 ) -> Response {
     if !connections::is_signed(&headers) {
         return connections::unsigned();
@@ -51,9 +50,9 @@ async fn invoke(
     if name != FUNCTION_NAME {
         return refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("Function not found: {name}"));
     }
-    let Ok(event) = event else {
+    if event.len() > PAYLOAD_BYTES {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", "An event has at most 6 MB");
-    };
+    }
     let Ok(event) = serde_json::from_slice::<Value>(if event.is_empty() { b"{}" } else { &event }) else {
         return refuse(StatusCode::BAD_REQUEST, "InvalidRequestContentException", "The event is no JSON");
     };

@@ -12,7 +12,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -33,6 +32,8 @@ const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switc
 const MEMORY_MB: &str = "256";
 /// The largest event or answer that Lambda takes in one piece.
 pub const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+/// What is read of one that is larger: whoever still sends does not hear that it is.
+pub const READ_BYTES: usize = 32 * 1024 * 1024;
 
 /// A program that speaks the Runtime API.
 pub struct Function {
@@ -323,7 +324,7 @@ fn runtime_api(mailbox: Arc<Mailbox>) -> Router {
         .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
-        .layer(axum::extract::DefaultBodyLimit::max(PAYLOAD_BYTES))
+        .layer(axum::extract::DefaultBodyLimit::max(READ_BYTES))
         .with_state(mailbox)
 }
 
@@ -345,16 +346,12 @@ async fn next(State(mailbox): State<Arc<Mailbox>>) -> Response {
     (headers, invocation.event).into_response()
 }
 
-async fn response(
-    State(mailbox): State<Arc<Mailbox>>,
-    Path(id): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let Ok(body) = body else {
+async fn response(State(mailbox): State<Arc<Mailbox>>, Path(id): Path<String>, body: Bytes) -> Response {
+    if body.len() > PAYLOAD_BYTES {
         let report = r#"{"errorType":"Function.ResponseSizeTooLarge"}"#;
         settle(&mailbox, &id, Err(report.to_owned()));
         return (StatusCode::PAYLOAD_TOO_LARGE, r#"{"errorType":"RequestEntityTooLarge"}"#).into_response();
-    };
+    }
     settle(&mailbox, &id, Ok(body))
 }
 

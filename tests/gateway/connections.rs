@@ -13,7 +13,7 @@ use switchboard::local::{Options, clients};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::{World, accepted, request, said};
+use crate::support::{World, accepted, request, said, soon};
 
 const KB: usize = 1024;
 
@@ -31,11 +31,14 @@ fn gone() -> (u16, String) {
 impl World {
     /// Posts to a client that does not read until no more is taken; how that is refused.
     pub async fn fills_the_buffer_of(&self, id: &str) -> (u16, String) {
-        loop {
-            if let Err(refused) = self.posts(id, &vec![b'x'; 32 * KB]).await {
-                return refused;
+        let refused = async {
+            loop {
+                if let Err(refused) = self.posts(id, &vec![b'x'; 32 * KB]).await {
+                    return refused;
+                }
             }
-        }
+        };
+        soon("there is no end to what is taken", refused).await
     }
 
     async fn posts(&self, id: &str, body: &[u8]) -> Result<(), (u16, String)> {

@@ -113,7 +113,7 @@ async fn a_function_may_take_no_longer_than_it_is_told() {
     let (faults, mut world) = world().await;
     let mut client = world.connect().await;
 
-    faults.follow(Plan { function_timeout_ms: 200, ..Plan::default() });
+    faults.follow(Plan { function_timeout_ms: 2_000, ..Plan::default() });
     client.asks_for("ping").await;
 
     world.invoked().await.waits_to_be_killed().await;

@@ -121,8 +121,8 @@ impl Registry {
     }
 }
 
-/// Answers a request to `@connections/{id}`. A body that is too large is left out.
-pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Option<Bytes>) -> Response {
+/// Answers a request to `@connections/{id}`.
+pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -> Response {
     if *method == Method::POST
         && let Some(fault) = faulty(gateway, id).await
     {
@@ -132,12 +132,12 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Option<B
         return gone();
     };
     match *method {
+        Method::POST if body.len() > MESSAGE_BYTES => too_large(),
         Method::POST => {
-            let Some(body) = body else {
-                let told = json!({ "message": "Payload too large" });
-                return refuse(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", told);
-            };
             if !live.send(String::from_utf8_lossy(&body).into_owned()) {
+                if live.outbox.is_closed() {
+                    return gone();
+                }
                 let told = json!({ "message": "Too many requests" });
                 refuse(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", told)
             } else if gateway.faults.strikes(|plan| plan.post_gone_but_delivered) {
@@ -184,6 +184,11 @@ async fn faulty(gateway: &Gateway, id: &str) -> Option<Response> {
 
 fn gone() -> Response {
     refuse(StatusCode::GONE, "GoneException", json!({}))
+}
+
+pub fn too_large() -> Response {
+    let told = json!({ "message": "Payload too large" });
+    refuse(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", told)
 }
 
 /// What API Gateway says to whatever it does not know.

@@ -24,9 +24,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tungstenite::error::{Error as SocketError, ProtocolError};
 
-use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden, is_signed, unsigned};
+use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden, is_signed, too_large, unsigned};
 use super::events::{self, Ending};
 use super::{Gateway, IntegrationError, connection_id, request_id};
+use crate::local::runtime::READ_BYTES;
 use crate::routes::Route;
 
 const FRAME_BYTES: usize = 32 * 1024;
@@ -57,12 +58,11 @@ async fn request(
         Some(_) if !is_signed(&parts.headers) => unsigned(),
         Some(id) => {
             gateway.calls.record_connections(&parts.method, &parts.headers);
-            let body = match to_bytes(body, MESSAGE_BYTES).await {
-                Ok(body) => Some(body),
-                Err(error) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => None,
-                Err(_) => return StatusCode::BAD_REQUEST.into_response(),
-            };
-            connections::answer(&gateway, &parts.method, &id, body).await
+            match to_bytes(body, READ_BYTES).await {
+                Ok(body) => connections::answer(&gateway, &parts.method, &id, body).await,
+                Err(error) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => too_large(),
+                Err(_) => StatusCode::BAD_REQUEST.into_response(),
+            }
         }
         None if matches!(rest, Some("" | "/")) => open(gateway, peer, parts).await,
         None => forbidden(),
@@ -180,7 +180,9 @@ impl Session {
         let mut end = (Instant::now() + self.gateway.scaled(LIFETIME), Ending::going_away());
         // Whether a frame is on its way to a client that may be slow to read.
         let mut sends = false;
-        // Whether there is more of what was too big, which the client has to get rid of before it looks what it is told.
+        // Whether nothing gets through to the client any more. What it has said before still counts.
+        let mut is_broken = false;
+        // Whether there may be more of what was wrong, which the client gets rid of before it looks what it is told.
         let mut overflows = false;
         let ending = loop {
             tokio::select! {
@@ -200,37 +202,37 @@ impl Session {
                         return ending_of(frame);
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Err(error)) => match error.into_inner().downcast_ref::<SocketError>() {
-                        Some(SocketError::Capacity(_)) => {
-                            overflows = true;
-                            break Ending::new(1009, "Message is too big");
+                    Some(Err(error)) => {
+                        overflows = true;
+                        match error.into_inner().downcast_ref::<SocketError>() {
+                            Some(SocketError::Capacity(_)) => break Ending::new(1009, "Message is too big"),
+                            Some(SocketError::Utf8(_)) => break Ending::new(1007, "Invalid UTF-8"),
+                            Some(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                                return Ending::abnormal();
+                            }
+                            Some(SocketError::Protocol(_)) => break Ending::new(1002, "Protocol error"),
+                            _ => return Ending::abnormal(),
                         }
-                        Some(SocketError::Utf8(_)) => break Ending::new(1007, "Invalid UTF-8"),
-                        Some(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
-                            return Ending::abnormal();
-                        }
-                        Some(SocketError::Protocol(_)) => break Ending::new(1002, "Protocol error"),
-                        _ => return Ending::abnormal(),
-                    },
+                    }
                     None => return Ending::abnormal(),
                 },
-                Some(what) = outgoing.recv(), if !sends => match what {
+                Some(what) = outgoing.recv(), if !sends && !is_broken => match what {
                     Outgoing::Text(text) => {
                         self.live.has_taken(&text);
                         idle_until = Instant::now() + idle;
                         self.live.touch(self.gateway.clock.now());
-                        if sink.feed(Message::Text(text.into())).await.is_err() {
-                            return Ending::abnormal();
-                        }
+                        // Nothing is sent before the one before is; so there is place for it, and it goes with the flush.
+                        let _ = sink.feed(Message::Text(text.into())).await;
                         sends = true;
                     }
                     Outgoing::Close => break Ending::closed(),
                 },
                 sent = sink.flush(), if sends => {
-                    if sent.is_err() {
-                        return Ending::abnormal();
-                    }
                     sends = false;
+                    if sent.is_err() {
+                        is_broken = true;
+                        end = (Instant::now() + GRACE, Ending::abnormal());
+                    }
                 }
                 // What was posted before may still go out, if the client reads.
                 () = self.live.cut() => end = (Instant::now() + GRACE, Ending::closed()),
