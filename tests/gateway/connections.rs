@@ -8,8 +8,8 @@ use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde_json::json;
-use switchboard::local::faults::{Faults, Plan};
-use switchboard::local::{Options, clients};
+use switchboard::local::clients;
+use switchboard::local::faults::Plan;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -215,8 +215,7 @@ async fn a_request_that_nobody_has_signed_is_answered_403() {
 /// Our notes: a peer that has just died.
 #[tokio::test]
 async fn a_post_can_hang_and_delays_nothing_else() {
-    let faults = Faults::default();
-    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let (faults, mut world) = World::with_faults().await;
     let dead = world.connect().await;
     let mut other = world.connect().await;
 
@@ -241,8 +240,7 @@ async fn a_post_can_hang_and_delays_nothing_else() {
 /// Our notes.
 #[tokio::test]
 async fn a_410_can_be_wrong() {
-    let faults = Faults::default();
-    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
     faults.follow(Plan { post_gone: 1000, ..Plan::default() });
@@ -257,8 +255,7 @@ async fn a_410_can_be_wrong() {
 /// Our notes.
 #[tokio::test]
 async fn what_is_answered_410_can_be_delivered_all_the_same() {
-    let faults = Faults::default();
-    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
     faults.follow(Plan { post_gone_but_delivered: 1000, ..Plan::default() });

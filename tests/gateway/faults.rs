@@ -3,21 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use switchboard::local::Options;
-use switchboard::local::faults::{Faults, Latency, Plan};
+use switchboard::local::faults::{Latency, Plan};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::connections::refusal;
-use crate::support::{World, accepted, said};
-
-const BUCKET: &str = "switchboard-uploads";
-
-async fn world() -> (Faults, World) {
-    let faults = Faults::default();
-    let world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
-    (faults, world)
-}
+use crate::support::{BUCKET, World, accepted, request, said};
 
 fn milliseconds(time: &Value) -> i64 {
     let parsed = |text| OffsetDateTime::parse(text, &Rfc3339).unwrap().unix_timestamp() * 1000;
@@ -26,7 +17,7 @@ fn milliseconds(time: &Value) -> i64 {
 
 #[tokio::test]
 async fn every_event_tells_a_wrong_time_when_clocks_are_wrong() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let hour = 3_600_000;
     let client = world.connect().await;
     faults.follow(Plan { clock_skew_ms: hour, seed: Some(1), ..Plan::default() });
@@ -34,7 +25,7 @@ async fn every_event_tells_a_wrong_time_when_clocks_are_wrong() {
     client.closes(None).await;
     let disconnect = world.invoked().await;
     let (http, _) = world.serves(("GET", "/health"), &[], b"", accepted()).await;
-    world.s3().put_object().bucket(BUCKET).key("leaf").send().await.unwrap();
+    world.uploads("leaf").await;
     let uploaded = world.invoked().await;
     let (stack, invocations) = world.apart();
     let scheduled = async {
@@ -59,7 +50,7 @@ async fn every_event_tells_a_wrong_time_when_clocks_are_wrong() {
 
 #[tokio::test]
 async fn a_socket_breaks_when_its_client_says_something() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
     faults.follow(Plan { socket_dropped: 1000, ..Plan::default() });
@@ -72,7 +63,7 @@ async fn a_socket_breaks_when_its_client_says_something() {
 
 #[tokio::test]
 async fn a_function_is_killed_before_it_has_its_event() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
     faults.follow(Plan { function_killed_before: 1000, ..Plan::default() });
@@ -84,7 +75,7 @@ async fn a_function_is_killed_before_it_has_its_event() {
 
 #[tokio::test]
 async fn a_function_is_killed_at_its_work() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
     // It never answers.
@@ -97,7 +88,7 @@ async fn a_function_is_killed_at_its_work() {
 
 #[tokio::test]
 async fn a_function_is_killed_when_its_work_is_done() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
     faults.follow(Plan { function_killed_after: 1000, ..Plan::default() });
@@ -110,7 +101,7 @@ async fn a_function_is_killed_when_its_work_is_done() {
 
 #[tokio::test]
 async fn a_function_may_take_no_longer_than_it_is_told() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
     faults.follow(Plan { function_timeout_ms: 2_000, ..Plan::default() });
@@ -122,7 +113,7 @@ async fn a_function_may_take_no_longer_than_it_is_told() {
 
 #[tokio::test]
 async fn posts_fail_and_are_too_many() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
     let post = || world.connections().post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send();
 
@@ -140,7 +131,7 @@ async fn posts_fail_and_are_too_many() {
 #[tokio::test]
 async fn the_answer_of_a_table_is_lost_and_what_was_asked_is_done() {
     use aws_sdk_dynamodb::types::AttributeValue;
-    let (faults, world) = world().await;
+    let (faults, world) = World::with_faults().await;
     let id = || AttributeValue::S("a connection".to_owned());
     let client = world.dynamodb();
 
@@ -154,7 +145,7 @@ async fn the_answer_of_a_table_is_lost_and_what_was_asked_is_done() {
 
 #[tokio::test]
 async fn stores_and_posts_take_as_long_as_they_are_told() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
     let long = Latency { median_ms: 300.0, sigma: 0.0 };
     let at_least = |begun: Instant| assert!(begun.elapsed() >= Duration::from_millis(295), "{:?}", begun.elapsed());
@@ -179,7 +170,7 @@ async fn stores_and_posts_take_as_long_as_they_are_told() {
 
 #[tokio::test]
 async fn the_same_seed_lets_the_same_requests_go_wrong() {
-    let (faults, mut world) = world().await;
+    let (faults, mut world) = World::with_faults().await;
     let client = world.connect().await;
     let mut rounds = Vec::new();
     for seed in [7, 7, 8] {
@@ -198,7 +189,7 @@ async fn the_same_seed_lets_the_same_requests_go_wrong() {
 
 #[tokio::test]
 async fn an_odd_batch_is_refused_also_when_batches_are_left_undone() {
-    let (faults, world) = world().await;
+    let (faults, world) = World::with_faults().await;
     faults.follow(Plan { store_unprocessed: 1000, ..Plan::default() });
     for body in [json!([]), json!(7), json!({ "RequestItems": { "Connections": 5 } }), json!({ "RequestItems": {} })] {
         let headers = [
@@ -206,8 +197,7 @@ async fn an_odd_batch_is_refused_also_when_batches_are_left_undone() {
             ("x-amz-target", "DynamoDB_20120810.BatchWriteItem"),
             ("authorization", "AWS4-HMAC-SHA256 Credential=test"),
         ];
-        let answer =
-            crate::support::request("POST", &world.urls().dynamodb, &headers, body.to_string().as_bytes()).await;
+        let answer = request("POST", &world.urls().dynamodb, &headers, body.to_string().as_bytes()).await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.text());
     }
 }

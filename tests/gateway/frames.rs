@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use switchboard::local::Options;
-use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::faults::Plan;
 
 use crate::support::{World, accepted, said};
 
@@ -208,8 +208,7 @@ async fn a_disconnect_event_tells_why() {
 /// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes": best effort.
 #[tokio::test]
 async fn a_disconnect_event_may_never_come() {
-    let faults = Faults::default();
-    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let (faults, mut world) = World::with_faults().await;
     let client = world.connect().await;
 
     faults.follow(Plan { disconnect_lost: 1000, ..Plan::default() });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use switchboard::local::Options;
-use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::faults::Plan;
 
 use crate::support::{PROBE, World, accepted, request, said};
 
@@ -274,8 +274,7 @@ async fn an_event_that_nobody_waits_for_is_tried_twice_again_and_then_given_up()
 /// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation": at least once.
 #[tokio::test]
 async fn an_event_that_nobody_waits_for_may_come_twice() {
-    let faults = Faults::default();
-    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let (faults, mut world) = World::with_faults().await;
     let event = json!({ "detail-type": "probe" });
 
     faults.follow(Plan { event_repeated: 1000, ..Plan::default() });

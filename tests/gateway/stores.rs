@@ -13,13 +13,11 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_s3::presigning::PresigningConfig;
 use futures_util::future::join_all;
 use serde_json::Value;
-use switchboard::local::Options;
-use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::faults::Plan;
 
-use crate::support::{World, accepted, request};
+use crate::support::{BUCKET, World, accepted, request};
 
 const TABLE: &str = "Probe";
-const BUCKET: &str = "switchboard-uploads";
 const TOTAL: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 
 type Row = HashMap<String, AttributeValue>;
@@ -186,8 +184,7 @@ async fn a_row_whose_time_is_over_is_there_until_it_is_deleted() {
 /// DynamoDB API reference, "BatchWriteItem": `UnprocessedItems`.
 #[tokio::test]
 async fn a_batch_may_leave_rows_unwritten() {
-    let faults = Faults::default();
-    let world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let (faults, world) = World::with_faults().await;
     let client = table(&world, 0, 0).await;
     let write = |number| {
         let put = PutRequest::builder().set_item(Some(row(number, 10))).build().unwrap();
@@ -207,7 +204,7 @@ async fn a_batch_may_leave_rows_unwritten() {
 async fn the_key_in_an_event_is_encoded_as_a_form() {
     let mut world = World::start().await;
 
-    put(&world, "shelf/green tea+mint ü.txt").await;
+    world.uploads("shelf/green tea+mint ü.txt").await;
 
     let told = world.invoked().await;
     let record = &told.event["Records"][0];
@@ -219,11 +216,10 @@ async fn the_key_in_an_event_is_encoded_as_a_form() {
 /// S3 user guide, "Amazon S3 Event Notifications": at least once; "Event message structure": in any order.
 #[tokio::test]
 async fn an_object_may_be_told_of_twice_and_behind_later_ones() {
-    let faults = Faults::default();
-    let mut world = World::with(|options| Options { faults: faults.clone(), ..options }).await;
+    let (faults, mut world) = World::with_faults().await;
 
     faults.follow(Plan { event_repeated: 1000, ..Plan::default() });
-    put(&world, "repeated").await;
+    world.uploads("repeated").await;
     for _ in 0..2 {
         let told = world.invoked().await;
         assert_eq!(key_in(&told.event), "repeated");
@@ -232,7 +228,7 @@ async fn an_object_may_be_told_of_twice_and_behind_later_ones() {
 
     faults.follow(Plan { event_late: 1000, seed: Some(1), ..Plan::default() });
     let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
-    join_all(keys.map(|key| put(&world, key))).await;
+    join_all(keys.map(|key| world.uploads(key))).await;
     let (mut heard, mut sequence) = (Vec::new(), Vec::new());
     for _ in keys {
         let told = world.invoked().await;
@@ -243,10 +239,6 @@ async fn an_object_may_be_told_of_twice_and_behind_later_ones() {
     assert!(!sequence.is_sorted(), "{sequence:?}");
     heard.sort();
     assert_eq!(heard, keys);
-}
-
-async fn put(world: &World, key: &str) {
-    world.s3().put_object().bucket(BUCKET).key(key).body(b"leaves".to_vec().into()).send().await.unwrap();
 }
 
 fn key_in(event: &Value) -> &str {

@@ -8,4 +8,4 @@ mod world;
 pub use client::Client;
 pub use http::request;
 pub use probe::Invocation;
-pub use world::{Invocations, PROBE, PROBE_ASKS, World, accepted, open, said, soon};
+pub use world::{BUCKET, Invocations, PROBE, PROBE_ASKS, World, accepted, open, said, soon};

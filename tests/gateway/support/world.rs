@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use switchboard::local::faults::Faults;
 use switchboard::local::{Options, Stack, Urls, clients};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The function's program, and the variable that it finds the test by.
 pub const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/probe.py");
 pub const PROBE_ASKS: &str = "PROBE_ASKS";
+
+/// Where files are kept.
+pub const BUCKET: &str = "switchboard-uploads";
 
 /// What must happen within a test's patience.
 pub async fn soon<T>(otherwise: &str, awaited: impl Future<Output = T>) -> T {
@@ -97,6 +101,13 @@ impl World {
         Self { stack: Stack::start(change(options)).await.unwrap(), invocations, connections: OnceLock::new() }
     }
 
+    /// In which something can be made to go wrong.
+    pub async fn with_faults() -> (Faults, Self) {
+        let faults = Faults::default();
+        let world = Self::with(|options| Options { faults: faults.clone(), ..options }).await;
+        (faults, world)
+    }
+
     pub fn stack(&self) -> &Stack {
         &self.stack
     }
@@ -148,5 +159,11 @@ impl World {
 
     pub fn s3(&self) -> aws_sdk_s3::Client {
         clients::s3(&self.urls().s3).unwrap()
+    }
+
+    /// An object that the function hears of.
+    pub async fn uploads(&self, key: &str) {
+        let put = self.s3().put_object().bucket(BUCKET).key(key);
+        put.body(b"leaves".to_vec().into()).send().await.unwrap();
     }
 }
