@@ -26,19 +26,23 @@ def build():
 
 
 @contextmanager
-def running(arguments=(), **environment):
+def running(command=None, *arguments, lines_before=0):
     """What a stack prints when it has started, by name: `http`, `websocket`, `dynamodb`, `s3` and others."""
     ports = [word for name in PORTS for word in (f"--{name}-port", "0")]
     log = TARGET / "docs.log"
+    # What the shell of a developer has set is not what is tested.
+    environment = {name: value for name, value in os.environ.items() if name not in ("AUTH_MODE", "JWT_SECRET", "LOBBY")}
     with log.open("w") as stderr:
         stack = subprocess.Popen(
-            [PROGRAM, "--json", *ports, *arguments], env=os.environ | environment, stdout=subprocess.PIPE, stderr=stderr, text=True
+            command or [PROGRAM, "--json", *ports, *arguments],
+            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True,
         )
     try:
+        before = [stack.stdout.readline().strip() for _ in range(lines_before)]
         line = stack.stdout.readline()
         if not line:
             raise RuntimeError(f"the local stack does not start: {log.read_text()}")
-        yield json.loads(line)
+        yield (before, json.loads(line)) if lines_before else json.loads(line)
     finally:
         stack.terminate()
         stack.wait()
