@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use switchboard::config;
 use switchboard::local::faults::{Faults, Plan};
-use switchboard::local::{LogSink, Options, Stack, Urls, open_files, token};
+use switchboard::local::{AccessKey, LogSink, Options, Stack, Urls, open_files, token};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The argument by which this program becomes the function.
@@ -69,6 +69,9 @@ struct Arguments {
     /// Origin of web pages that may ask the HTTP API; can be given more than once
     #[arg(long, default_value = "*", value_name = "ORIGIN")]
     cors_origin: Vec<String>,
+    /// Access key that is accepted on the ports of AWS [default: a new one]
+    #[arg(long, value_name = "ID:SECRET")]
+    access_key: Option<AccessKey>,
     /// Another program that speaks the Lambda Runtime API, with its arguments [default: this one]
     #[arg(long, value_name = "CMD")]
     function: Option<String>,
@@ -194,6 +197,8 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         time_scale: arguments.time_scale,
         schedule: Some(Duration::from_secs(arguments.schedule_seconds)),
         cors_origins: arguments.cors_origin,
+        access_key: arguments.access_key.unwrap_or_else(AccessKey::random),
+        allowed_hosts: Vec::new(),
         function_is_ours: arguments.function.is_none(),
         function,
         environment: Vec::new(),

@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 use super::calls::AwsCalls;
 use super::clients;
 use super::faults::Faults;
+use super::keys::{AccessKey, Keys};
 use crate::config::TableNames;
 use crate::store::tables::{self, Table};
 
@@ -46,6 +47,13 @@ pub struct StoreCall {
     pub operation: String,
     pub read_units: f64,
     pub write_units: f64,
+}
+
+/// How the engine and its wire are to be.
+pub struct Setup<'a> {
+    /// Where tables are kept; in memory without it.
+    pub data: Option<&'a Path>,
+    pub keys: Arc<Keys>,
 }
 
 pub struct DynamoDb {
@@ -65,13 +73,13 @@ impl DynamoDb {
     /// Serves on `listener`, with every table of the catalogue made.
     pub async fn start(
         listener: TcpListener,
-        data: Option<&Path>,
+        setup: Setup<'_>,
         names: &TableNames,
         aws_calls: AwsCalls,
         faults: Faults,
     ) -> Result<Self, String> {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let database = open(data)?;
+        let database = open(setup.data)?;
         let engine = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
         let engine_address = engine.local_addr().map_err(|error| error.to_string())?;
         let engine = engine.into_std().map_err(|error| error.to_string())?;
@@ -96,7 +104,7 @@ impl DynamoDb {
             let _ = axum::serve(listener, router).await;
         });
         let started = Self { calls, wire, _stop: stop };
-        make_tables(&format!("http://{address}"), names).await?;
+        make_tables(&format!("http://{address}"), &setup.keys.operator, names).await?;
         started.take_calls();
         Ok(started)
     }
@@ -334,8 +342,8 @@ fn metered(operation: String, answer: &[u8]) -> StoreCall {
 }
 
 /// Makes the tables that are not there yet, over the wire as anybody would.
-async fn make_tables(endpoint: &str, names: &TableNames) -> Result<(), String> {
-    let client = clients::dynamodb(endpoint).map_err(|error| error.to_string())?;
+async fn make_tables(endpoint: &str, key: &AccessKey, names: &TableNames) -> Result<(), String> {
+    let client = clients::dynamodb(endpoint, key).map_err(|error| error.to_string())?;
     for table in tables::ALL {
         make_table(&client, table, names.of(table)).await.map_err(|error| {
             format!("table {}: {}", names.of(table), aws_sdk_dynamodb::error::DisplayErrorContext(error))

@@ -10,6 +10,7 @@ mod dynamodb;
 pub mod faults;
 mod gateway;
 mod invoke;
+mod keys;
 pub mod open_files;
 mod runtime;
 mod s3;
@@ -35,17 +36,13 @@ pub use clock::Clock;
 pub use dynamodb::StoreCall;
 use faults::Faults;
 use gateway::Gateway;
+use keys::Keys;
+pub use keys::{AccessKey, AccessKeyError};
 use runtime::Pool;
 
 /// Takes each line that the function logs.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What the function's requests are signed with here. The embedded S3 checks it.
-const ACCESS_KEY: &str = "switchboard";
-const SECRET_KEY: &str = "switchboard-local-secret";
-/// What is not the function's is signed with: the stack's own requests, and those of whoever looks into the stores.
-const OTHER_ACCESS_KEY: &str = "test";
-const OTHER_SECRET_KEY: &str = "test";
 const REGION: &str = "us-east-1";
 /// Where files are kept, if no other bucket is named.
 const BUCKET: &str = "switchboard-uploads";
@@ -77,6 +74,10 @@ pub struct Options {
     pub schedule: Option<Duration>,
     /// Web pages that may ask the HTTP API, by their origins; `*` for all.
     pub cors_origins: Vec<String>,
+    /// What a person or a tool signs with that looks into tables and bucket. The function has a key of its own.
+    pub access_key: AccessKey,
+    /// Names besides those that it listens on by which clients may address it, with any port: of a container, for example.
+    pub allowed_hosts: Vec<String>,
     /// The function: a program and its arguments.
     pub function: Vec<OsString>,
     /// Whether the function is ours, so that its configuration can be checked before it starts.
@@ -108,6 +109,8 @@ impl Options {
             time_scale: NonZeroU32::MIN,
             schedule: None,
             cors_origins: vec!["*".to_owned()],
+            access_key: AccessKey::random(),
+            allowed_hosts: Vec::new(),
             function: vec![function],
             function_is_ours: true,
             environment: Vec::new(),
@@ -149,6 +152,7 @@ pub enum StartError {
 /// A running stack. It ends, with every function process, when it is dropped.
 pub struct Stack {
     urls: Urls,
+    access_key: AccessKey,
     clock: Clock,
     faults: Faults,
     calls: AwsCalls,
@@ -188,7 +192,8 @@ impl Stack {
             lambda: format!("http://{}", lambda.local_addr()?),
         };
 
-        let environment = environment(&options, &urls);
+        let keys = Arc::new(Keys { function: AccessKey::random(), operator: options.access_key.clone() });
+        let environment = environment(&options, &urls, &keys.function);
         let variable = |name: &str| {
             let given = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
             given.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
@@ -198,13 +203,13 @@ impl Stack {
         let tables = TableNames::read(variable)?;
         let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
 
-        let calls = AwsCalls::new(&tables, &bucket);
+        let calls = AwsCalls::new(&tables, &bucket, &keys.function);
         let files = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
         let faults = options.faults;
-        let dynamodb =
-            dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, calls.clone(), faults.clone())
-                .await
-                .map_err(StartError::DynamoDb)?;
+        let setup = dynamodb::Setup { data: options.data.as_deref(), keys: Arc::clone(&keys) };
+        let dynamodb = dynamodb::DynamoDb::start(dynamodb, setup, &tables, calls.clone(), faults.clone())
+            .await
+            .map_err(StartError::DynamoDb)?;
 
         let clock = Clock::default();
         let pool = Arc::new(Pool::new(
@@ -218,6 +223,7 @@ impl Stack {
             bucket,
             lifetime: Duration::from_secs(86_400 * lifetime_days),
             cors_origins: options.cors_origins.clone(),
+            keys: Arc::clone(&keys),
             faults: faults.clone(),
         };
         let (objects, mut tasks) =
@@ -235,11 +241,28 @@ impl Stack {
         if let Some(every) = options.schedule {
             tasks.push(schedule::serve(every, clock.clone(), faults.clone(), Arc::clone(&pool)));
         }
-        Ok(Self { urls, clock, faults, calls, pool, gateway, dynamodb, objects, tasks, _s3: files })
+        Ok(Self {
+            urls,
+            access_key: options.access_key,
+            clock,
+            faults,
+            calls,
+            pool,
+            gateway,
+            dynamodb,
+            objects,
+            tasks,
+            _s3: files,
+        })
     }
 
     pub fn urls(&self) -> &Urls {
         &self.urls
+    }
+
+    /// What is accepted on every port of its AWS, besides the function's own key.
+    pub fn access_key(&self) -> &AccessKey {
+        &self.access_key
     }
 
     /// The time that events tell.
@@ -310,7 +333,7 @@ async fn bind<const N: usize>(ports: [(&str, u16); N]) -> Result<[TcpListener; N
 }
 
 /// What the function finds in its environment here, besides what Lambda itself sets.
-fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
+fn environment(options: &Options, urls: &Urls, key: &AccessKey) -> Vec<(String, String)> {
     let given = |name: &str| {
         options.environment.iter().any(|(known, _)| known == name)
             || std::env::var_os(name).is_some_and(|value| !value.is_empty())
@@ -330,8 +353,8 @@ fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
         ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),
         ("AWS_ENDPOINT_URL_LAMBDA", &urls.lambda),
         ("AWS_LAMBDA_FUNCTION_NAME", runtime::FUNCTION_NAME),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ("AWS_ACCESS_KEY_ID", &key.id),
+        ("AWS_SECRET_ACCESS_KEY", &key.secret),
         // What is on this machine is not behind anybody's proxy.
         ("NO_PROXY", "127.0.0.1"),
         ("no_proxy", "127.0.0.1"),

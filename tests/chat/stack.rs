@@ -245,7 +245,7 @@ async fn a_function_process_that_crashes_is_replaced() {
 async fn s3_keeps_files_for_those_who_sign() {
     let world = World::start().await;
     let signs = world.s3();
-    let guessed = Credentials::new("test", "another secret", None, None, "test");
+    let guessed = Credentials::new(&*world.access_key().id, "another secret", None, None, "test");
     let guesses = aws_sdk_s3::Client::from_conf(signs.config().to_builder().credentials_provider(guessed).build());
     signs.create_bucket().bucket("files").send().await.unwrap();
 

@@ -190,7 +190,8 @@ async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
 async fn another_stage_is_answered_403() {
     let mut world = World::start().await;
     let client = world.connect().await;
-    let elsewhere = clients::connections(&world.urls().connections.replace("/dev", "/prod")).unwrap();
+    let elsewhere =
+        clients::connections(&world.urls().connections.replace("/dev", "/prod"), world.stack().access_key()).unwrap();
 
     let posted = elsewhere.post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send().await;
 

@@ -27,8 +27,8 @@ use tokio::task::JoinHandle;
 use super::calls::AwsCalls;
 use super::clock::Clock;
 use super::faults::Faults;
+use super::keys::Keys;
 use super::runtime::Pool;
-use super::{ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, SECRET_KEY};
 use crate::domain::Timestamp;
 pub use objects::Objects;
 
@@ -68,6 +68,7 @@ pub struct Setup {
     pub lifetime: Duration,
     /// Pages that may ask; `*` for all.
     pub cors_origins: Vec<String>,
+    pub keys: Arc<Keys>,
     pub faults: Faults,
 }
 
@@ -94,8 +95,11 @@ pub fn serve(
     let objects = Objects::new(files, bucket, &setup, clock.clone(), pool);
 
     let mut service = S3ServiceBuilder::new(objects.clone());
-    let mut known = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
-    known.register(OTHER_ACCESS_KEY.to_owned(), OTHER_SECRET_KEY.into());
+    let Keys { function, operator } = &*setup.keys;
+    let mut known = SimpleAuth::new();
+    for key in [function, operator] {
+        known.register(key.id.clone(), key.secret.as_str().into());
+    }
     service.set_auth(known);
     // The clock that counts here is the stack's, and is asked in front of this.
     let mut config = S3Config::default();

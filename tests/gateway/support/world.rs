@@ -149,16 +149,17 @@ impl World {
 
     /// `@connections`, as a function reaches it.
     pub fn connections(&self) -> &aws_sdk_apigatewaymanagement::Client {
-        self.connections.get_or_init(|| clients::connections(&self.urls().connections).unwrap())
+        self.connections
+            .get_or_init(|| clients::connections(&self.urls().connections, self.stack.access_key()).unwrap())
     }
 
     /// The stores, as anybody reaches them.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        clients::dynamodb(&self.urls().dynamodb).unwrap()
+        clients::dynamodb(&self.urls().dynamodb, self.stack.access_key()).unwrap()
     }
 
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        clients::s3(&self.urls().s3).unwrap()
+        clients::s3(&self.urls().s3, self.stack.access_key()).unwrap()
     }
 
     /// An object that the function hears of.
