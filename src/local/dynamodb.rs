@@ -210,6 +210,9 @@ impl Wire {
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let (mut parts, body) = response.into_parts();
+        if parts.status.is_server_error() {
+            tracing::error!(operation, status = %parts.status, "the embedded DynamoDB failed");
+        }
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let body = match left {
             Some((member, left)) => {

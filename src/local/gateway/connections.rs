@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
 use super::Gateway;
+use super::events::Ending;
 use crate::domain::Timestamp;
 
 /// The largest message that can be posted.
@@ -23,7 +24,7 @@ const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 pub enum Outgoing {
     Text(String),
     /// Closed on the server's behalf.
-    Close,
+    Close(Ending),
 }
 
 /// What API Gateway knows of a client.
@@ -88,9 +89,9 @@ impl Live {
     }
 
     /// Closes it behind what was sent.
-    fn close(&self) {
+    pub fn close(&self, ending: Ending) {
         // Where there is no place for that, it is cut off.
-        let _ = self.outbox.try_send(Outgoing::Close);
+        let _ = self.outbox.try_send(Outgoing::Close(ending));
         self.cut.notify_one();
     }
 }
@@ -114,6 +115,13 @@ impl Registry {
 
     pub fn ids(&self) -> Vec<String> {
         self.all().keys().cloned().collect()
+    }
+
+    /// Ends every connection, since the gateway itself ends.
+    pub fn close_all(&self) {
+        for live in self.all().values() {
+            live.close(Ending::going_away());
+        }
     }
 
     fn find(&self, id: &str) -> Option<Arc<Live>> {
@@ -157,7 +165,7 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
         }
         Method::DELETE => {
             gateway.registry.remove(id);
-            live.close();
+            live.close(Ending::closed());
             StatusCode::NO_CONTENT.into_response()
         }
         _ => forbidden(),

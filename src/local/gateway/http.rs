@@ -1,7 +1,7 @@
 //! The HTTP API.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ struct Api {
 
 /// Serves the API until the stack ends. Pages of `origins` may ask it, `*` stands for all.
 pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, origins: Vec<String>) -> JoinHandle<()> {
-    let control = gateway.setup.fault_control.then(|| control::route(gateway.faults.clone()));
+    let host = listener.local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
+    let control = gateway.setup.fault_control.then(|| control::route(gateway.faults.clone(), host));
     let api = Arc::new(Api { gateway, cors: Cors::new(origins) });
     let mut router = Router::new().fallback(request).with_state(api);
     if let Some(control) = control {
@@ -80,7 +81,7 @@ async fn integrated(gateway: &Gateway, peer: SocketAddr, request: Request<Body>)
             path_parameters,
             headers: &parts.headers,
             body: &body,
-            source_ip: peer.ip().to_string(),
+            source_ip: peer.ip().to_canonical().to_string(),
         },
     );
     match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {

@@ -76,8 +76,11 @@ async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Resp
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
+    if gateway.sessions.is_closed() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let user_agent = parts.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
-    let identity = Identity { source_ip: peer.ip().to_string(), user_agent };
+    let identity = Identity { source_ip: peer.ip().to_canonical().to_string(), user_agent };
     let (live, outgoing) = Live::new(connection_id(), gateway.clock.now(), identity);
 
     let event = events::connect(&gateway, &live, &parts.headers, parts.uri.query());
@@ -92,7 +95,11 @@ async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Resp
     let subprotocol = header(&answer, SEC_WEBSOCKET_PROTOCOL.as_str());
 
     // From here on it can be posted to; what is posted before the socket is there waits for it.
-    gateway.registry.add(live);
+    let at_work = gateway.sessions.token();
+    gateway.registry.add(Arc::clone(&live));
+    if gateway.sessions.is_closed() {
+        live.close(Ending::going_away());
+    }
     let upgrade =
         upgrade.max_frame_size(FRAME_BYTES).max_message_size(MESSAGE_BYTES).read_buffer_size(READ_BUFFER_BYTES);
     let mut response = upgrade.on_upgrade(move |socket| async move {
@@ -100,6 +107,7 @@ async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Resp
             let ending = session.run(socket, outgoing).await;
             closed(&session.gateway, &session.live, &ending).await;
         }
+        drop(at_work);
     });
     if let Some(subprotocol) = subprotocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
@@ -122,7 +130,8 @@ impl Accepted {
 impl Drop for Accepted {
     fn drop(&mut self) {
         if let Some(Session { gateway, live }) = self.session.take() {
-            tokio::spawn(async move { closed(&gateway, &live, &Ending::abnormal()).await });
+            let sessions = gateway.sessions.clone();
+            sessions.spawn(async move { closed(&gateway, &live, &Ending::abnormal()).await });
         }
     }
 }
@@ -198,7 +207,7 @@ impl Session {
                     Some(Ok(Message::Binary(_))) => break Ending::new(1003, "Binary is not supported"),
                     Some(Ok(Message::Close(frame))) => {
                         self.gateway.registry.remove(&self.live.id);
-                        tokio::spawn(farewell(sink, stream, None, false));
+                        self.gateway.sessions.spawn(farewell(sink, stream, None, false));
                         return ending_of(frame);
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -225,7 +234,7 @@ impl Session {
                         let _ = sink.feed(Message::Text(text.into())).await;
                         sends = true;
                     }
-                    Outgoing::Close => break Ending::closed(),
+                    Outgoing::Close(ending) => break ending,
                 },
                 sent = sink.flush(), if sends => {
                     sends = false;
@@ -241,14 +250,14 @@ impl Session {
             }
         };
         self.gateway.registry.remove(&self.live.id);
-        tokio::spawn(farewell(sink, stream, Some(ending.clone()), overflows));
+        self.gateway.sessions.spawn(farewell(sink, stream, Some(ending.clone()), overflows));
         ending
     }
 
     /// Frames of one connection may be under way at once, and their answers come as they come.
     fn dispatch(&self, body: String) {
         let (gateway, live) = (Arc::clone(&self.gateway), Arc::clone(&self.live));
-        tokio::spawn(async move {
+        self.gateway.sessions.spawn(async move {
             let route = selected(&body).unwrap_or(Route::Default);
             if route == Route::Default && !gateway.setup.has_default_route {
                 live.send(told("Forbidden", &live.id));
