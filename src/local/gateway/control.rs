@@ -4,12 +4,13 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use crate::local::faults::{Faults, Plan};
+use crate::local::guard;
 
 pub const PATH: &str = "/_faults";
 
@@ -20,10 +21,10 @@ pub fn route(faults: Faults) -> MethodRouter {
 }
 
 async fn refuse_pages(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(header::ORIGIN) {
-        return told(StatusCode::FORBIDDEN, "web pages have no say in what goes wrong".to_owned());
+    match guard::refuse_page(request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     }
-    next.run(request).await
 }
 
 async fn tell(State(faults): State<Faults>) -> Json<Plan> {
