@@ -1,6 +1,7 @@
 //! DynamoDB: an embedded one on a thread of its own, and in front of it the wire, where every request is metered.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use aws_sdk_dynamodb::types::{
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use dynoxide::Database;
 use http_body_util::{BodyExt, Full};
@@ -26,11 +28,14 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use super::calls::AwsCalls;
 use super::clients;
 use super::faults::Faults;
+use super::guard::{self, Guard};
 use super::keys::{AccessKey, Keys};
+use super::sigv4::{Refusal, Signed, Verifier};
 use crate::config::TableNames;
 use crate::store::tables::{self, Table};
 
@@ -54,6 +59,7 @@ pub struct Setup<'a> {
     /// Where tables are kept; in memory without it.
     pub data: Option<&'a Path>,
     pub keys: Arc<Keys>,
+    pub guard: Guard,
 }
 
 pub struct DynamoDb {
@@ -80,7 +86,7 @@ impl DynamoDb {
     ) -> Result<Self, String> {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let database = open(setup.data)?;
-        let engine = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
+        let engine = bind_engine().await.map_err(|error| error.to_string())?;
         let engine_address = engine.local_addr().map_err(|error| error.to_string())?;
         let engine = engine.into_std().map_err(|error| error.to_string())?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -93,12 +99,16 @@ impl DynamoDb {
         let wire = Wire {
             engine: format!("http://{engine_address}/"),
             client: HttpClient::builder(TokioExecutor::new()).build_http(),
+            verifier: Verifier::new("dynamodb", "Request is missing Authentication Token", Arc::clone(&setup.keys)),
             calls: Arc::clone(&calls),
             aws_calls,
             faults,
         };
-        let router =
-            Router::new().fallback(forward).layer(DefaultBodyLimit::max(REQUEST_BYTES)).with_state(Arc::new(wire));
+        let router = Router::new()
+            .fallback(forward)
+            .layer(DefaultBodyLimit::max(REQUEST_BYTES))
+            .with_state(Arc::new(wire))
+            .layer(middleware::from_fn_with_state(setup.guard, guard::check));
         let wire = tokio::spawn(async move {
             // It serves until the stack ends.
             let _ = axum::serve(listener, router).await;
@@ -111,6 +121,16 @@ impl DynamoDb {
 
     pub fn take_calls(&self) -> Vec<StoreCall> {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+/// The engine takes requests from anybody who finds it, so it listens where a web page cannot look: at one of the sixteen
+/// million loopback addresses, if this machine has more than one.
+async fn bind_engine() -> std::io::Result<TcpListener> {
+    let [_, a, b, c, ..] = Uuid::new_v4().into_bytes();
+    match TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
     }
 }
 
@@ -157,12 +177,20 @@ async fn sweep(database: Database) {
 struct Wire {
     engine: String,
     client: HttpClient<HttpConnector, Full<Bytes>>,
+    verifier: Verifier,
     calls: Arc<Mutex<VecDeque<StoreCall>>>,
     aws_calls: AwsCalls,
     faults: Faults,
 }
 
-async fn forward(State(wire): State<Arc<Wire>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+async fn forward(State(wire): State<Arc<Wire>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    // Whatever else is asked for is answered without the tables.
+    if method == Method::POST
+        && let Err(refusal) =
+            wire.verifier.verify(&Signed { method: &method, uri: &uri, headers: &headers, body: &body })
+    {
+        return refused(&refusal);
+    }
     match wire.pass_on(method, headers, body).await {
         Ok(response) => response,
         Err(error) => {
@@ -262,6 +290,13 @@ fn answered_in_part(answer: &[u8], member: &str, left: Value) -> Bytes {
     let mut answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     answer[member] = left;
     answer.to_string().into()
+}
+
+/// DynamoDB's answer to a request that is not signed as it should be.
+fn refused(refusal: &Refusal) -> Response {
+    let kind = format!("com.amazon.coral.service#{}", refusal.kind);
+    let body = serde_json::json!({ "__type": kind, "message": refusal.message });
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
 /// An answer of DynamoDB's that something went wrong.

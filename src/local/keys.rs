@@ -72,6 +72,12 @@ pub struct Keys {
     pub operator: AccessKey,
 }
 
+impl Keys {
+    pub fn find(&self, id: &str) -> Option<&AccessKey> {
+        [&self.function, &self.operator].into_iter().find(|key| key.id == id)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

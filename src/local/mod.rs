@@ -11,6 +11,7 @@ mod data_lock;
 mod dynamodb;
 pub mod faults;
 mod gateway;
+mod guard;
 mod invoke;
 mod keys;
 mod network;
@@ -18,6 +19,7 @@ pub mod open_files;
 mod runtime;
 mod s3;
 mod schedule;
+mod sigv4;
 pub mod token;
 
 use std::collections::BTreeSet;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::config::{Config, ConfigError, TableNames};
@@ -40,6 +43,7 @@ use data_lock::{DataLock, DataLockError};
 pub use dynamodb::StoreCall;
 use faults::Faults;
 use gateway::Gateway;
+use guard::{Guard, Pages};
 use keys::Keys;
 pub use keys::{AccessKey, AccessKeyError};
 use network::{Network, Port};
@@ -242,7 +246,13 @@ impl Stack {
         let calls = AwsCalls::new(&tables, &bucket, &keys.function);
         let files = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
         let faults = options.faults;
-        let setup = dynamodb::Setup { data: options.data.as_deref(), keys: Arc::clone(&keys) };
+        let allowed_hosts: Arc<[String]> = options.allowed_hosts.into();
+        let guard = |listener: &TcpListener, pages| Guard::new(listener, &allowed_hosts, pages);
+        let setup = dynamodb::Setup {
+            data: options.data.as_deref(),
+            keys: Arc::clone(&keys),
+            guard: guard(&dynamodb, Pages::Refused)?,
+        };
         let dynamodb = dynamodb::DynamoDb::start(dynamodb, setup, &tables, calls.clone(), faults.clone())
             .await
             .map_err(StartError::DynamoDb)?;
@@ -260,6 +270,7 @@ impl Stack {
             lifetime: Duration::from_secs(86_400 * lifetime_days),
             cors_origins: options.cors_origins.clone(),
             keys: Arc::clone(&keys),
+            guard: guard(&s3, Pages::OnlyPresigned)?,
             faults: faults.clone(),
         };
         let (objects, mut tasks) =
@@ -269,11 +280,16 @@ impl Stack {
             has_default_route: options.has_default_route,
             time_scale: options.time_scale,
             fault_control: options.fault_control,
+            keys: Arc::clone(&keys),
+            websocket: websocket.local_addr()?,
+            http: http.local_addr()?,
         };
+        let [guards_websocket, guards_http] = [guard(&websocket, Pages::Allowed)?, guard(&http, Pages::Allowed)?];
+        let guards_lambda = guard(&lambda, Pages::Refused)?;
         let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), faults.clone()));
-        tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
-        tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
-        tasks.push(invoke::serve(lambda, calls.clone(), Arc::clone(&pool)));
+        tasks.push(gateway::websocket::serve(websocket, guards_websocket, Arc::clone(&gateway)));
+        tasks.push(gateway::http::serve(http, guards_http, Arc::clone(&gateway), options.cors_origins));
+        tasks.push(invoke::serve(lambda, guards_lambda, keys, calls.clone(), Arc::clone(&pool)));
         if let Some(every) = options.schedule {
             tasks.push(schedule::serve(every, clock.clone(), faults.clone(), Arc::clone(&pool)));
         }
@@ -377,7 +393,7 @@ fn environment(options: &Options, urls: &Urls, network: &Network, key: &AccessKe
             || std::env::var_os(name).is_some_and(|value| !value.is_empty())
     };
     let mut environment = Vec::new();
-    for (name, value) in [("AUTH_MODE", "open"), ("AWS_REGION", REGION), ("UPLOADS_BUCKET", BUCKET)] {
+    for (name, value) in [("AUTH_MODE", "open"), ("UPLOADS_BUCKET", BUCKET)] {
         if !given(name) {
             environment.push((name.to_owned(), value.to_owned()));
         }
@@ -392,6 +408,9 @@ fn environment(options: &Options, urls: &Urls, network: &Network, key: &AccessKe
         ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),
         ("AWS_ENDPOINT_URL_LAMBDA", &urls.lambda),
         ("AWS_LAMBDA_FUNCTION_NAME", runtime::FUNCTION_NAME),
+        // The local AWS is one region, and no other one is signed for.
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", &key.id),
         ("AWS_SECRET_ACCESS_KEY", &key.secret),
         // What is on this machine is not behind anybody's proxy.

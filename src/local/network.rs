@@ -50,9 +50,8 @@ impl Network {
 
     /// What is not behind a proxy, in the form of `NO_PROXY`.
     pub fn without_proxy(&self) -> String {
-        let mut hosts = ["127.0.0.1", &self.internal, &self.public].map(|host| host.trim_matches(['[', ']'])).to_vec();
-        hosts.dedup();
-        hosts.join(",")
+        let hosts = ["127.0.0.1", "localhost", &self.internal, &self.public];
+        hosts.map(|host| host.trim_matches(['[', ']'])).join(",")
     }
 
     /// # Errors

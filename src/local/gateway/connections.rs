@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
-use super::Gateway;
 use super::events::Ending;
+use super::{Gateway, is_id, new_id};
 use crate::domain::Timestamp;
+use crate::local::sigv4::Refusal;
 
 /// The largest message that can be posted.
 pub const MESSAGE_BYTES: usize = 128 * 1024;
@@ -28,9 +30,11 @@ pub enum Outgoing {
 }
 
 /// What API Gateway knows of a client.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Identity {
     pub source_ip: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
 }
 
@@ -39,6 +43,8 @@ pub struct Live {
     pub id: String,
     pub connected_at: Timestamp,
     pub identity: Identity,
+    /// As the client addressed it.
+    pub host: String,
     last_active_ms: AtomicI64,
     outbox: mpsc::Sender<Outgoing>,
     waiting_bytes: AtomicUsize,
@@ -47,13 +53,14 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(id: String, connected_at: Timestamp, identity: Identity) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
+    pub fn new(connected_at: Timestamp, identity: Identity, host: String) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (outbox, outgoing) = mpsc::channel(OUTBOX_FRAMES);
         let last_active_ms = AtomicI64::new(connected_at.as_millis());
         let live = Self {
-            id,
+            id: new_id(),
             connected_at,
             identity,
+            host,
             last_active_ms,
             outbox,
             waiting_bytes: AtomicUsize::new(0),
@@ -136,6 +143,10 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
     {
         return fault;
     }
+    if !is_id(id) {
+        let told = json!({ "message": format!("Invalid connectionId: {id}") });
+        return refuse(StatusCode::BAD_REQUEST, "BadRequestException", told);
+    }
     let Some(live) = gateway.registry.find(id) else {
         return gone();
     };
@@ -159,7 +170,7 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
             axum::Json(json!({
                 "connectedAt": live.connected_at.to_iso(),
                 "lastActiveAt": last_active.to_iso(),
-                "identity": { "sourceIp": live.identity.source_ip, "userAgent": live.identity.user_agent },
+                "identity": live.identity,
             }))
             .into_response()
         }
@@ -204,14 +215,9 @@ pub fn forbidden() -> Response {
     refuse(StatusCode::FORBIDDEN, "ForbiddenException", json!({ "message": "Forbidden" }))
 }
 
-/// What API Gateway says to whoever has not signed. Who it is that has signed does not count here.
-pub fn unsigned() -> Response {
-    let told = json!({ "message": "Missing Authentication Token" });
-    refuse(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", told)
-}
-
-pub fn is_signed(headers: &HeaderMap) -> bool {
-    headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
+/// What API Gateway says to whoever has not signed with one of the keys.
+pub fn unsigned(refusal: &Refusal) -> Response {
+    refuse(StatusCode::FORBIDDEN, refusal.kind, json!({ "message": refusal.message }))
 }
 
 fn refuse(status: StatusCode, kind: &'static str, body: serde_json::Value) -> Response {

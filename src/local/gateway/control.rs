@@ -7,12 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use crate::local::faults::{Faults, Plan};
+use crate::local::guard;
 
 pub const PATH: &str = "/_faults";
 
@@ -33,10 +34,10 @@ async fn refuse_others(
     if !peer.is_loopback() && peer != host {
         return told(StatusCode::FORBIDDEN, "only this machine has a say in what goes wrong".to_owned());
     }
-    if request.headers().contains_key(header::ORIGIN) {
-        return told(StatusCode::FORBIDDEN, "web pages have no say in what goes wrong".to_owned());
+    match guard::refuse_page(request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     }
-    next.run(request).await
 }
 
 async fn tell(State(faults): State<Faults>) -> Json<Plan> {
