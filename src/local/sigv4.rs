@@ -266,3 +266,58 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let value = values.next().filter(|_| values.next().is_none())?;
     value.to_str().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    /// Claims to be signed with a known key, and is well-formed besides.
+    fn headers(host: &[u8]) -> HeaderMap {
+        let date = OffsetDateTime::now_utc().format(SIGNED_AT).unwrap();
+        let authorization = format!(
+            "{ALGORITHM} Credential=known/{}/{REGION}/lambda/{TERMINATOR},SignedHeaders=host;x-amz-date,Signature=00",
+            &date[..8]
+        );
+        HeaderMap::from_iter([
+            (header::AUTHORIZATION, HeaderValue::from_str(&authorization).unwrap()),
+            (header::HeaderName::from_static(DATE), HeaderValue::from_str(&date).unwrap()),
+            (header::HOST, HeaderValue::from_bytes(host).unwrap()),
+        ])
+    }
+
+    #[test]
+    fn odd_requests_are_refused_and_nothing_panics() {
+        let known: AccessKey = "known:secret".parse().unwrap();
+        let keys = Keys { function: known, operator: AccessKey::random() };
+        let verifier = Verifier::new("lambda", "Missing Authentication Token", Arc::new(keys));
+        let long = format!("/?{}", "+".repeat(60_000));
+        let mut no_host = headers(b"localhost");
+        no_host.remove(header::HOST);
+        for (uri, headers) in [
+            ("*", headers(b"localhost")),
+            ("localhost:80", headers(b"localhost")),
+            ("http://localhost", headers(b"localhost")),
+            ("//../.?&&=&%zz=%", headers(b"localhost")),
+            (long.as_str(), headers(b"localhost")),
+            ("/", headers(b"\xff")),
+            ("/", headers(b"")),
+            ("/", no_host),
+        ] {
+            let uri = uri.parse().unwrap();
+            let request = Signed { method: &Method::POST, uri: &uri, headers: &headers, body: b"" };
+            assert_eq!(verifier.verify(&request), Err(Refusal::mismatch()), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused() {
+        let mut headers = headers(b"localhost");
+        headers.insert(DATE, HeaderValue::from_static("99991332T256161Z"));
+        let keys = Keys { function: AccessKey::random(), operator: AccessKey::random() };
+        let verifier = Verifier::new("lambda", "", Arc::new(keys));
+        let request = Signed { method: &Method::GET, uri: &Uri::from_static("/"), headers: &headers, body: b"" };
+        assert_eq!(verifier.verify(&request).map_err(|refusal| refusal.kind), Err("IncompleteSignatureException"));
+    }
+}
