@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
-use switchboard::local::{AwsCall, Options, Stack, StoreCall, clients};
+use switchboard::local::{AccessKey, AwsCall, Options, Stack, StoreCall, clients};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -88,6 +88,10 @@ impl World {
         Self { stack, logs, number }
     }
 
+    pub fn access_key(&self) -> &AccessKey {
+        self.stack.access_key()
+    }
+
     pub(super) fn stack(&self) -> &Stack {
         &self.stack
     }
@@ -122,7 +126,7 @@ impl World {
     pub async fn open_with(&self, query: &str, headers: &[(&str, &str)]) -> Result<(User, HeaderMap), u16> {
         let mut request = format!("{}{query}", self.urls().websocket).into_client_request().unwrap();
         for (name, value) in headers {
-            request.headers_mut().insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         let opened = tokio::time::timeout(PATIENCE, connect_async(request)).await.expect("no answer to the handshake");
         match opened {
@@ -210,7 +214,7 @@ impl World {
 
     /// As the function itself reaches the tables.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        clients::dynamodb(&self.urls().dynamodb).unwrap()
+        clients::dynamodb(&self.urls().dynamodb, self.access_key()).unwrap()
     }
 
     /// Every row of a table.
