@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -34,7 +34,9 @@ class Skipped(Exception):
 class World:
     """What the blocks share: the stack that runs, and what earlier blocks have answered."""
 
-    def __init__(self):
+    def __init__(self, sample):
+        # What the document says that a user sends.
+        self.sample = sample
         self.stack = {}
         self.secret = None
         self.room = None
@@ -96,6 +98,7 @@ def curl(world, block):
 def aws(world, block):
     if not shutil.which("aws"):
         raise Skipped("the AWS CLI is not installed")
+    put_a_file(world)
     printed = world.run(block)
     tables = list(values_in(printed))
     assert tables and tables[0]["Count"] > 0, f"the scan found nothing: {printed}"
@@ -235,6 +238,7 @@ TO_AWS = NotRun("it needs an AWS account; tests/terraform applies the same to an
 
 COMMANDS = {
     "README.md": commands_of_readme(),
+    "src/local/README.md": {"export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET AWS_DEFAULT_REGION=us-east-1": aws},
     "terraform/README.md": {
         "export AWS_REGION=eu-west-1 STATE_BUCKET=my-team-terraform-state": TO_AWS,
         "head -c 32 /dev/urandom | base64": NotRun("it installs a Rust target"),
@@ -263,10 +267,9 @@ def unlisted(documents, known):
 
 def run_all(document):
     """Runs the blocks of a document from the first to the last. Yields each with what went wrong, or nothing."""
-    world, running_stack = World(), None
     samples = [block.text.strip() for block in document.blocks if block.language == "json"]
-    world.sample = samples[0] if samples else None
-    try:
+    world = World(sample=samples[0] if samples else None)
+    with ExitStack() as stacks:
         for block in document.blocks:
             if block.language not in SHELL_LANGUAGES:
                 continue
@@ -276,15 +279,11 @@ def run_all(document):
                 continue
             try:
                 if how is stack_of:
-                    if running_stack:
-                        running_stack.__exit__(None, None, None)
-                        running_stack = None
-                    stack = stack_of(world, block)
-                    stack.__enter__()
-                    running_stack = stack
-                    if world.secret is None:
-                        put_a_file(world)
+                    stacks.close()
+                    stacks.enter_context(stack_of(world, block))
                 else:
+                    if not world.stack:
+                        world.stack = stacks.enter_context(running())
                     how(world, block)
             except Skipped as problem:
                 yield block.name, f"NOT RUN: {problem}", None
@@ -292,9 +291,6 @@ def run_all(document):
                 yield block.name, "failed", str(problem)
             else:
                 yield block.name, "ok", None
-    finally:
-        if running_stack:
-            running_stack.__exit__(None, None, None)
 
 
 def put_a_file(world):
