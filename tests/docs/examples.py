@@ -187,11 +187,18 @@ def client_chats(document):
             client.types("lost")
             time.sleep(0.2)
             request("POST", f"{urls['http']}/_faults", {})
-            is_ok(Client(urls["websocket"], "switchboard.v1", userId="cho", roomId="tea").ask(
-                {"action": "sendMessage", "roomId": "tea", "content": "while you were away"}
-            ))
+            cho = Client(urls["websocket"], "switchboard.v1", userId="cho", roomId="tea")
+            is_ok(cho.ask({"action": "sendMessage", "roomId": "tea", "content": "while you were away"}))
             client.shows("cho: while you were away")
-            assert len(client.shown) == len(set(client.shown)), f"something was shown twice: {client.shown}"
+            # An event that is repeated is delivered twice.
+            request("POST", f"{urls['http']}/_faults", {"eventRepeated": 1000})
+            ben.send({"action": "sendMessage", "roomId": "tea", "content": "once", "clientMessageId": "1"})
+            for _ in range(2):
+                cho.hear(lambda frame: frame.get("content") == "once")
+            request("POST", f"{urls['http']}/_faults", {})
+            is_ok(cho.ask({"action": "sendMessage", "roomId": "tea", "content": "the end"}))
+            client.shows("cho: the end")
+            assert len(client.shown) == len(set(client.shown)), f"something was shown twice: {client.shown[-5:]}"
         finally:
             client.end()
 
