@@ -14,6 +14,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 use super::LogSink;
 use super::faults::Faults;
+use super::guard::{self, Guard, Pages};
 
 pub const FUNCTION_NAME: &str = "switchboard";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
@@ -235,6 +237,7 @@ impl Environment {
     async fn start(function: &Function, logs: &LogSink, processes: &Arc<Mutex<Vec<u32>>>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+        let guard = Guard::new(&listener, &Arc::default(), Pages::Refused)?;
         let (program, arguments) =
             function.command.split_first().ok_or_else(|| io::Error::other("the function's command is empty"))?;
         let mut child = Command::new(program)
@@ -262,9 +265,10 @@ impl Environment {
 
         let (events, next) = mpsc::channel(1);
         let mailbox = Arc::new(Mailbox { next: next.into(), current: Mutex::default() });
+        let api = runtime_api(mailbox).layer(middleware::from_fn_with_state(guard, guard::check));
         let api = tokio::spawn(async move {
             // It serves until it is aborted; there is nobody to tell of an error but the process, which sees it.
-            let _ = axum::serve(listener, runtime_api(mailbox)).await;
+            let _ = axum::serve(listener, api).await;
         });
         Ok(Self { child, id, events, api, processes: Arc::clone(processes) })
     }
