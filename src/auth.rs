@@ -10,8 +10,10 @@ use crate::domain::{Name, Timestamp, UserId};
 use crate::error::Error;
 use crate::hs256;
 
-/// The subprotocol beside which a browser hands over its token, since it cannot set headers.
-pub const SUBPROTOCOL: &str = "chat";
+/// The subprotocols beside which a browser hands over its token, since it cannot set headers. The first is also the
+/// wish for native frames.
+const SUBPROTOCOLS: [&str; 2] = [NATIVE_SUBPROTOCOL, "chat"];
+pub const NATIVE_SUBPROTOCOL: &str = "switchboard.v1";
 /// The role in a token that counts here.
 const ADMIN: &str = "admin";
 /// How far an issuer's clock may be ahead of ours.
@@ -33,7 +35,15 @@ pub struct Credentials<'a> {
     pub query_token: Option<&'a str>,
     /// The query's `userId`.
     pub user: Option<UserId>,
+    /// What a client can do that shows no token.
+    pub advice: &'static str,
 }
+
+/// How a handshake shows a token.
+pub const AT_HANDSHAKE: &str =
+    "a token is needed: as `Authorization: Bearer`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`";
+/// How an HTTP request shows a token.
+pub const OVER_HTTP: &str = "a token is needed: as `Authorization: Bearer`";
 
 /// # Errors
 /// `UNAUTHORIZED` without a token or with one that does not hold; `FORBIDDEN` with a `userId` that is not the token's.
@@ -41,9 +51,7 @@ pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<I
     match auth {
         Auth::Open => Ok(Identity { user: shown.user.unwrap_or_else(UserId::anonymous), name: None, is_admin: false }),
         Auth::Jwt(rules) => {
-            let token = token(&shown).ok_or(Error::Unauthorized(
-                "a token is needed: as `Authorization: Bearer`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`",
-            ))?;
+            let token = token(&shown).ok_or(Error::Unauthorized(shown.advice))?;
             let identity = verify(rules, token, now)?;
             if shown.user.is_some_and(|user| user != identity.user) {
                 return Err(Error::Forbidden("`userId` is not the user that the token is for"));
@@ -53,9 +61,9 @@ pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<I
     }
 }
 
-/// Whether the client offers the subprotocol, which must be echoed then: browsers drop the socket otherwise.
-pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
-    subprotocols(headers).any(|offered| offered == SUBPROTOCOL)
+/// The subprotocol of ours that the client offers, which must be echoed then: browsers drop the socket otherwise.
+pub fn offered_subprotocol(headers: &HeaderMap) -> Option<&'static str> {
+    SUBPROTOCOLS.into_iter().find(|known| subprotocols(headers).any(|offered| offered == *known))
 }
 
 fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -64,15 +72,18 @@ fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 fn token<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
-    let bearer = shown.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let header = shown.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        match value.trim().split_once(' ') {
+            Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
+            // Some clients send the token alone.
+            None => Some(value.trim()),
+        }
     });
-    let beside_chat = || {
-        let offered: Vec<_> = subprotocols(shown.headers).collect();
-        offered.contains(&SUBPROTOCOL).then(|| offered.into_iter().find(|name| *name != SUBPROTOCOL)).flatten()
+    let beside_subprotocol = || {
+        offered_subprotocol(shown.headers)?;
+        subprotocols(shown.headers).find(|offered| !SUBPROTOCOLS.contains(offered))
     };
-    bearer.or_else(beside_chat).or(shown.query_token).filter(|token| !token.is_empty())
+    header.or_else(beside_subprotocol).or(shown.query_token).filter(|token| !token.is_empty())
 }
 
 /// The claims that count. Times are epoch seconds and may have a fraction.
@@ -234,15 +245,32 @@ mod tests {
     }
 
     #[test]
+    fn subprotocols_may_stand_on_one_line_or_on_several() {
+        for lines in [&["switchboard.v1, a.b.c"][..], &["switchboard.v1", "a.b.c"], &["a.b.c", "switchboard.v1"]] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(SEC_WEBSOCKET_PROTOCOL, line.parse().unwrap());
+            }
+            let shown = Credentials { headers: &headers, query_token: None, user: None, advice: AT_HANDSHAKE };
+            assert_eq!((offered_subprotocol(&headers), token(&shown)), (Some("switchboard.v1"), Some("a.b.c")));
+        }
+    }
+
+    #[test]
     fn a_token_is_taken_from_header_subprotocol_or_query_in_that_order() {
         let mut headers = HeaderMap::new();
         let shown = |headers: &HeaderMap| {
-            token(&Credentials { headers, query_token: Some("query"), user: None }).map(str::to_owned)
+            let shown = Credentials { headers, query_token: Some("query"), user: None, advice: AT_HANDSHAKE };
+            token(&shown).map(str::to_owned)
         };
         assert_eq!(shown(&headers).as_deref(), Some("query"));
         headers.insert(SEC_WEBSOCKET_PROTOCOL, "chat, beside".parse().unwrap());
         assert_eq!(shown(&headers).as_deref(), Some("beside"));
+        headers.insert(AUTHORIZATION, "Basic YW5h".parse().unwrap());
+        assert_eq!(shown(&headers).as_deref(), Some("beside"));
         headers.insert(AUTHORIZATION, "bearer header".parse().unwrap());
         assert_eq!(shown(&headers).as_deref(), Some("header"));
+        headers.insert(AUTHORIZATION, "alone".parse().unwrap());
+        assert_eq!(shown(&headers).as_deref(), Some("alone"));
     }
 }

@@ -11,6 +11,8 @@ pub enum Error {
     BadRequest(&'static str),
     #[error("`{field}` {problem}")]
     InvalidField { field: &'static str, problem: &'static str },
+    #[error("`contentType` is not allowed here; allowed types: {allowed}")]
+    TypeNotAllowed { allowed: String },
     #[error("there is no such action; `actions` lists those there are")]
     UnknownAction,
     #[error("the frame names more than one target; give a room or a user, not both")]
@@ -88,6 +90,7 @@ impl Error {
         match self {
             Self::BadRequest(_) => (400, "BAD_REQUEST"),
             Self::InvalidField { .. } => (400, "INVALID_FIELD"),
+            Self::TypeNotAllowed { .. } => (400, "INVALID_FIELD"),
             Self::UnknownAction => (400, "UNKNOWN_ACTION"),
             Self::AmbiguousTarget => (400, "AMBIGUOUS_TARGET"),
             Self::AmbiguousField { .. } => (400, "AMBIGUOUS_FIELD"),
@@ -120,6 +123,7 @@ impl Error {
         match self {
             Self::InvalidField { field, .. } | Self::AmbiguousField { field } => Some(field),
             Self::FileTooLarge { .. } => Some("size"),
+            Self::TypeNotAllowed { .. } => Some("contentType"),
             _ => None,
         }
     }

@@ -1,19 +1,20 @@
 //! What AWS sends, decoded into one form.
 
+use std::collections::BTreeMap;
+
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest};
 use aws_lambda_events::query_map::QueryMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::delivery::{Continuation, Delivered, Occasion};
-use crate::domain::{ConnectionId, ObjectKey, RoomId, Timestamp, UserId};
-use crate::error::{BoxError, Error};
+use crate::domain::{ConnectionId, Format, ObjectKey, RoomId, Timestamp, UserId};
+use crate::error::{BoxError, Error, chain};
 use crate::metrics::{Counts, Metric};
 use crate::routes::Route;
 use crate::wire::Fields;
@@ -29,6 +30,9 @@ pub struct Call {
     pub deadline: Instant,
     pub connection: Option<ConnectionId>,
     pub payload: Payload,
+    /// The format of the connection that asks, as far as its row has been read: before that, nothing is answered that
+    /// differs.
+    pub format: Format,
     pub trace: Trace,
 }
 
@@ -82,13 +86,27 @@ impl Trace {
     }
 }
 
-/// The event is none that this function knows: a mistake in the deployment, not of a client.
+/// The event cannot be read: a mistake in the deployment, unless a client's header is to blame.
 #[derive(Debug, thiserror::Error)]
 #[error("this is no event of the WebSocket API, the HTTP API, the bucket, the schedule or the function itself")]
 pub struct UnknownEvent {
     #[source]
     cause: BoxError,
+    /// API Gateway's id for the request, where there is one.
+    pub request_id: String,
+    /// Whether a header has characters that no header can have.
+    has_odd_header: bool,
     pub waiting: Option<Waiting>,
+}
+
+impl UnknownEvent {
+    /// What the client is told that waits for an answer.
+    pub fn to_error(&self) -> Error {
+        if self.has_odd_header {
+            return Error::InvalidField { field: "headers", problem: "must be plain ASCII" };
+        }
+        Error::internal(chain(self))
+    }
 }
 
 /// Who waits for an answer to an event that was not understood.
@@ -172,13 +190,25 @@ struct EnvelopeContext<'a> {
     #[serde(borrow)]
     http: Option<&'a RawValue>,
     event_type: Option<&'a str>,
+    request_id: Option<&'a str>,
+}
+
+/// Whether an event has headers that no HTTP library takes.
+fn has_odd_header(event: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Headers {
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+    }
+    let parsed = serde_json::from_str::<Headers>(event.get());
+    parsed.is_ok_and(|event| event.headers.values().any(|value| HeaderValue::from_str(value).is_err()))
 }
 
 impl Call {
     /// # Errors
     /// An event of another source, or one without the parts that its source always sends.
     pub fn decode(event: &RawValue, deadline: Instant) -> Result<Self, UnknownEvent> {
-        let mut waiting = None;
+        let (mut waiting, mut request_id) = (None, String::new());
         let decoded = serde_json::from_str::<Envelope<'_>>(event.get()).map_err(BoxError::from).and_then(|envelope| {
             let Some(context) = envelope.request_context else {
                 return match envelope.source {
@@ -193,6 +223,7 @@ impl Call {
                     _ => Err("an unknown source".into()),
                 };
             };
+            request_id = context.request_id.unwrap_or_default().to_owned();
             if context.http.is_some() {
                 waiting = Some(Waiting::Request);
                 Self::of_http(serde_json::from_str(event.get())?, deadline)
@@ -201,7 +232,7 @@ impl Call {
                 Self::of_websocket(serde_json::from_str(event.get())?, deadline)
             }
         });
-        decoded.map_err(|cause| UnknownEvent { cause, waiting })
+        decoded.map_err(|cause| UnknownEvent { cause, request_id, has_odd_header: has_odd_header(event), waiting })
     }
 
     fn of_bucket(event: Bucketful, deadline: Instant) -> Result<Self, BoxError> {
@@ -225,6 +256,7 @@ impl Call {
             deadline,
             connection: None,
             payload: Payload::Objects(created.map(object).collect()),
+            format: Format::default(),
             trace: Trace::default(),
         })
     }
@@ -237,6 +269,7 @@ impl Call {
             deadline,
             connection: None,
             payload: Payload::Empty,
+            format: Format::default(),
             trace: Trace::default(),
         })
     }
@@ -248,6 +281,7 @@ impl Call {
             at: event.at,
             deadline,
             connection: None,
+            format: Format::default(),
             trace: Trace { room: event.room(), ..Trace::default() },
             payload: Payload::Rest(Box::new(event)),
         }
@@ -258,7 +292,10 @@ impl Call {
         // The route key alone does not tell: a client can send a frame whose action is "$connect".
         let (route, payload) = match context.event_type.as_deref() {
             Some("CONNECT") => {
-                let payload = Payload::Handshake { headers: event.headers, query: event.query_string_parameters };
+                // A header of several lines has them all in the second map alone.
+                let several = event.multi_value_headers;
+                let headers = if several.is_empty() { event.headers } else { several };
+                let payload = Payload::Handshake { headers, query: event.query_string_parameters };
                 (Route::Connect, payload)
             }
             Some("DISCONNECT") => (Route::Disconnect, Payload::Empty),
@@ -277,6 +314,7 @@ impl Call {
             deadline,
             connection: Some(ConnectionId::try_from(context.connection_id.ok_or("no connectionId")?)?),
             payload,
+            format: Format::default(),
             trace: Trace::default(),
         })
     }
@@ -287,14 +325,8 @@ impl Call {
         let body = event.body.unwrap_or_default();
         let body = if event.is_base64_encoded { BASE64_STANDARD.decode(&body)? } else { body.into_bytes() };
         let query = form_urlencoded::parse(event.raw_query_string.as_deref().unwrap_or_default().as_bytes());
-        let content_type = event.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let fields = Fields::of_http(
-            &context.http.method,
-            content_type,
-            &body,
-            query.into_owned(),
-            event.path_parameters.into_iter(),
-        );
+        let path = event.path_parameters.into_iter();
+        let fields = Fields::of_http(&context.http.method, &body, query.into_owned(), path);
         let (user, fields) = match fields.and_then(|mut fields| Ok((fields.take("userId")?, fields))) {
             Ok((user, fields)) => (user, Ok(fields)),
             Err(error) => (None, Err(error)),
@@ -306,6 +338,7 @@ impl Call {
             deadline,
             connection: None,
             payload: Payload::Request { headers: event.headers, user, fields },
+            format: Format::default(),
             trace: Trace::default(),
         })
     }
@@ -313,6 +346,11 @@ impl Call {
     /// The occasion on which something is told.
     pub fn occasion(&self) -> Occasion<'_> {
         Occasion { now: self.at, deadline: self.deadline, request_id: &self.request_id }
+    }
+
+    /// Whether the client gave its frame an id for the answer.
+    pub fn has_request_id(&self) -> bool {
+        matches!(self.payload, Payload::Frame { request_id: Some(_), .. })
     }
 
     /// The connection that a WebSocket route was called on.

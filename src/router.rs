@@ -9,24 +9,26 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::app::App;
-use crate::auth::SUBPROTOCOL;
 use crate::delivery::Delivered;
 use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
-use crate::event::{Call, Payload, Waiting};
+use crate::event::{Call, Payload, Trace, UnknownEvent, Waiting};
 use crate::handlers::{connection, history, inbox, invites, message, moderation, places, room, sweep, typing, upload};
 use crate::log::{self, Invocation};
 use crate::metrics::{Embedded, Metric};
 use crate::routes::Route;
 use crate::wire::Frame;
 
+/// What stands for the route in the line of an event that cannot be read.
+const UNKNOWN_ROUTE: &str = "unknown";
+
 /// What a handler has to say.
 enum Reply {
     Nothing,
     Frame(Box<Frame>),
-    /// The handshake holds; whether the subprotocol is echoed.
+    /// The handshake holds; with the subprotocol that is echoed.
     Open {
-        speaks_chat: bool,
+        subprotocol: Option<&'static str>,
     },
     Healthy,
 }
@@ -34,6 +36,10 @@ enum Reply {
 impl Reply {
     fn frame(frame: Frame) -> Self {
         Self::Frame(Box::new(frame))
+    }
+
+    fn frame_if_any(frame: Option<Frame>) -> Self {
+        frame.map_or(Self::Nothing, Self::frame)
     }
 }
 
@@ -54,23 +60,15 @@ pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Re
     let started = Instant::now();
     let mut call = match Call::decode(event, deadline) {
         Ok(call) => call,
-        Err(unknown) => {
-            tracing::warn!(error = chain(&unknown), "an event was not understood");
-            return match unknown.waiting {
-                Some(Waiting::Handshake) => Ok(Response::websocket(400)),
-                Some(Waiting::Request) => {
-                    let error = Error::InvalidField { field: "headers", problem: "must be plain ASCII" };
-                    Ok(Response::http(error.status(), Frame::error(&error, Route::Default, "").to_body()))
-                }
-                None => Err(unknown.into()),
-            };
-        }
+        Err(unknown) => return refuse(app, unknown, started),
     };
     let answered = log::about(call.request_id.clone(), async {
         let connection_id = call.connection.as_ref().map(ConnectionId::as_str);
         tracing::debug!(route = call.route.key(), connection_id, "an invocation begins");
         let outcome = dispatch(app, &mut call).await;
-        leave_line(app, &call, started, outcome.as_ref().err());
+        let error = outcome.as_ref().err();
+        let status = error.map_or(status(call.route), Error::status);
+        leave_line(app, (&call).into(), started, status, error);
         match outcome {
             Err(error) if call.route.is_background() => Err(error.into()),
             outcome => Ok(respond(app, &call, outcome).await),
@@ -80,12 +78,35 @@ pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Re
     Box::pin(answered).await
 }
 
+/// Answers an event that cannot be read, where somebody waits for an answer.
+fn refuse(app: &App, unknown: UnknownEvent, started: Instant) -> Result<Response, BoxError> {
+    let error = unknown.to_error();
+    let Some(waiting) = unknown.waiting else {
+        tracing::warn!(error = chain(&unknown), "unknown event");
+        return Err(unknown.into());
+    };
+    let (trace, request_id) = (Trace::default(), unknown.request_id.as_str());
+    leave_line(
+        app,
+        Line { route: UNKNOWN_ROUTE, request_id, connection: None, trace: &trace },
+        started,
+        error.status(),
+        Some(&error),
+    );
+    Ok(match waiting {
+        Waiting::Handshake => Response::websocket(error.status().into()),
+        Waiting::Request => Response::http(error.status(), Frame::error(&error, Route::Default, request_id).to_body()),
+    })
+}
+
 async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
     match call.route {
-        Route::Connect => connection::open(app, call).await.map(|speaks_chat| Reply::Open { speaks_chat }),
+        Route::Connect => connection::open(app, call).await.map(|subprotocol| Reply::Open { subprotocol }),
         Route::Disconnect => connection::close(app, call).await.map(|()| Reply::Nothing),
         Route::Default => connection::not_understood(call).map(Reply::frame),
         Route::Ping => connection::ping(app, call).await.map(Reply::frame),
+        Route::Hello => connection::hello(app, call).await.map(Reply::frame),
+        Route::GetMe => connection::me(app, call).map(Reply::frame),
         Route::CreateRoom => room::create(app, call).await.map(Reply::frame),
         Route::JoinRoom | Route::PostJoin => room::join(app, call).await.map(Reply::frame),
         Route::LeaveRoom | Route::PostLeave => room::leave(app, call).await.map(Reply::frame),
@@ -95,8 +116,8 @@ async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
         Route::BanMember => moderation::ban(app, call).await.map(Reply::frame),
         Route::UnbanMember => moderation::unban(app, call).await.map(Reply::frame),
         Route::SetRole => moderation::set_role(app, call).await.map(Reply::frame),
-        Route::SendMessage => message::send(app, call).await.map(Reply::frame),
-        Route::BroadcastMessage => message::broadcast(app, call).await.map(Reply::frame),
+        Route::SendMessage => message::send(app, call).await.map(Reply::frame_if_any),
+        Route::BroadcastMessage => message::broadcast(app, call).await.map(Reply::frame_if_any),
         Route::TypingIndicator => typing::start(app, call).await.map(|()| Reply::Nothing),
         Route::HandleFileUpload => upload::announce(app, call).await.map(Reply::frame),
         Route::GetFile | Route::GetFileUrl => upload::fetch(app, call).await.map(Reply::frame),
@@ -119,11 +140,11 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
     match &call.payload {
         Payload::Frame { request_id, has_route_response, .. } => {
             let frame = match &outcome {
-                Ok(Reply::Frame(frame)) => Some(frame.to_answer(request_id.as_deref())),
+                Ok(Reply::Frame(frame)) => Some(frame.to_answer(call.format, request_id.as_deref())),
                 Ok(_) => None,
                 Err(error) => {
                     let frame = Frame::error(error, call.route, &call.request_id);
-                    Some(frame.to_answer(request_id.as_deref()))
+                    Some(frame.to_answer(call.format, request_id.as_deref()))
                 }
             };
             let reconnect = matches!(outcome, Err(Error::Reconnect));
@@ -136,7 +157,9 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
         },
         _ if call.route.is_background() => Response::Done,
         _ => match outcome {
-            Ok(Reply::Open { speaks_chat: true }) => Response::websocket(200).with_subprotocol(),
+            Ok(Reply::Open { subprotocol: Some(subprotocol) }) => {
+                Response::websocket(200).with_subprotocol(subprotocol)
+            }
             Ok(_) => Response::websocket(200),
             Err(error) => {
                 let body = Frame::error(&error, call.route, &call.request_id).to_body();
@@ -158,7 +181,8 @@ fn status(route: Route) -> u16 {
 /// An answer travels on the route response. Where there is none, and where the connection is closed behind the
 /// answer, it is posted.
 async fn answer(app: &App, call: &Call, frame: Option<String>, has_route_response: bool, close: bool) -> Response {
-    let response = Response::websocket(200);
+    // Where there is nothing to answer and yet a route response, the status tells it: 204, "no content".
+    let response = Response::websocket(if frame.is_none() && has_route_response { 204 } else { 200 });
     let (Some(frame), Some(connection)) = (frame, &call.connection) else { return response };
     if has_route_response && !close {
         return response.with_body(frame);
@@ -170,11 +194,25 @@ async fn answer(app: &App, call: &Call, frame: Option<String>, has_route_respons
     response
 }
 
+/// What an invocation was about, for its line.
+struct Line<'a> {
+    route: &'static str,
+    request_id: &'a str,
+    connection: Option<&'a ConnectionId>,
+    trace: &'a Trace,
+}
+
+impl<'a> From<&'a Call> for Line<'a> {
+    fn from(call: &'a Call) -> Self {
+        let connection = call.connection.as_ref();
+        Self { route: call.route.key(), request_id: &call.request_id, connection, trace: &call.trace }
+    }
+}
+
 /// The one line that an invocation leaves: who, where, how it ended; never what was said.
-fn leave_line(app: &App, call: &Call, started: Instant, error: Option<&Error>) {
-    let status = error.map_or(status(call.route), Error::status);
+fn leave_line(app: &App, about: Line<'_>, started: Instant, status: u16, error: Option<&Error>) {
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let trace = &call.trace;
+    let trace = about.trace;
     let Delivered { recipients, gone, handed_on } = trace.delivered;
     let mut counts = trace.counts;
     counts.add(Metric::Recipients, recipients);
@@ -186,9 +224,9 @@ fn leave_line(app: &App, call: &Call, started: Instant, error: Option<&Error>) {
         timestamp: at.to_iso(),
         level: if status >= 500 { "ERROR" } else { "INFO" },
         message: "invocation",
-        request_id: &call.request_id,
-        route: call.route.key(),
-        connection_id: call.connection.as_ref().map(ConnectionId::as_str),
+        request_id: about.request_id,
+        route: about.route,
+        connection_id: about.connection.map(ConnectionId::as_str),
         room_id: trace.room.as_ref().map(RoomId::as_str),
         user_id: trace.user.as_ref().map(UserId::as_str),
         status,
@@ -236,9 +274,9 @@ impl Response {
         self
     }
 
-    fn with_subprotocol(mut self) -> Self {
+    fn with_subprotocol(mut self, subprotocol: &'static str) -> Self {
         if let Self::WebSocket(response) = &mut self {
-            response.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+            response.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
         }
         self
     }

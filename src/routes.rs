@@ -33,6 +33,8 @@ routes! {
     Default = "$default",
     /// Ask whether anybody is there.
     Ping = "ping",
+    /// Ask who one is here, and what one can count on.
+    Hello = "hello",
     /// Make a room, with its first members.
     CreateRoom = "createRoom",
     /// Become a member of a room and hear it.
@@ -71,7 +73,9 @@ routes! {
     ListRooms = "listRooms",
     /// Ask over HTTP whether the function answers.
     Health = "GET /health",
-    /// Make a room at a place, over HTTP as all that follow.
+    /// Ask over HTTP who one is here; as all that follow.
+    GetMe = "GET /me",
+    /// Make a room at a place.
     PostRoom = "POST /rooms",
     /// Search for rooms near a place.
     GetRooms = "GET /rooms",
@@ -113,9 +117,17 @@ impl Route {
         matches!(self, Self::ObjectCreated | Self::Sweep | Self::FanOut)
     }
 
-    /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`.
+    /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`, and not where
+    /// nothing is answered: API Gateway would send an empty frame.
     pub fn has_route_response(self) -> bool {
-        self.is_websocket() && !matches!(self, Self::Connect | Self::Disconnect)
+        self.is_websocket() && !matches!(self, Self::Connect | Self::Disconnect | Self::TypingIndicator)
+    }
+
+    /// The keys of the routes of API Gateway that are for this one. An alias has a route of its own where there is no
+    /// response: on `$default`, which all other names take, there is one.
+    pub fn gateway_keys(self) -> impl Iterator<Item = &'static str> {
+        let aliases = if self.has_route_response() { &[] } else { self.aliases() };
+        [self.key()].into_iter().chain(aliases.iter().copied())
     }
 
     /// The action that a client means. Case, `-` and `_` do not count, and nobody means a route with a `$`.
@@ -125,9 +137,9 @@ impl Route {
             .find(|route| folded(route.key()) == wanted || route.aliases().iter().any(|alias| folded(alias) == wanted))
     }
 
-    /// The route with exactly this key.
+    /// The route that API Gateway calls exactly so.
     pub fn of_key(key: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|route| route.key() == key)
+        Self::ALL.iter().copied().find(|route| route.gateway_keys().any(|known| known == key))
     }
 
     /// All that a frame's `action` can name.

@@ -154,8 +154,8 @@ fn a_change_of_a_key_is_told_as_what_it_does_to_the_data() {
 /// The code's side of the contract.
 fn declared() -> Value {
     let websocket = Route::ALL.iter().filter(|route| route.is_websocket());
-    let websocket: Map<_, _> =
-        websocket.map(|route| (route.key().to_owned(), json!({ "answers": route.has_route_response() }))).collect();
+    let keys = websocket.flat_map(|route| route.gateway_keys().map(move |key| (key, route.has_route_response())));
+    let websocket: Map<_, _> = keys.map(|(key, answers)| (key.to_owned(), json!({ "answers": answers }))).collect();
     let http: Vec<_> = Route::ALL.iter().filter(|route| route.is_http()).map(|route| route.key()).collect();
     let tables: Map<_, _> = tables::ALL.iter().map(|table| (table.variable.to_owned(), table_of(table))).collect();
     let metrics: Map<_, _> = Metric::ALL

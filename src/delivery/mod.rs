@@ -1,6 +1,7 @@
 //! Frames on their way to live connections.
 
 mod audience;
+mod encoded;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use self::audience::Audience;
+use self::encoded::Encoded;
 use crate::domain::{ConnectionId, RoomId, Timestamp, UserId};
 use crate::error::{Error, chain};
 use crate::store::{Channel, Connection, Part, Store, Subscription};
@@ -56,10 +58,9 @@ impl Except {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Publication {
-    /// In JSON, as clients hear it.
-    frame: String,
+    frame: Encoded,
     /// What a user's own devices hear instead.
-    for_own: Option<(UserId, String)>,
+    for_own: Option<(UserId, Encoded)>,
     except: Except,
     /// Whether nothing more is told there: whoever has been told is live there no longer.
     is_last: bool,
@@ -68,7 +69,7 @@ pub struct Publication {
 impl Publication {
     /// The same frame for everybody but some.
     pub fn new(frame: &Frame, except: Except) -> Self {
-        Self { frame: frame.to_json(), for_own: None, except, is_last: false }
+        Self { frame: Encoded::new(frame, false), for_own: None, except, is_last: false }
     }
 
     /// After which nothing is told there any more.
@@ -78,15 +79,21 @@ impl Publication {
 
     /// Another frame for a user's own devices.
     pub fn with_own(self, user: &UserId, frame: &Frame) -> Self {
-        Self { for_own: Some((user.clone(), frame.to_json())), ..self }
+        Self { for_own: Some((user.clone(), Encoded::new(frame, true))), ..self }
     }
 
-    fn reaches(&self, live: &Subscription) -> bool {
-        match &self.except {
-            Except::Nobody => true,
-            Except::Connection(connection) => live.connection_id != *connection,
-            Except::User(user) => live.user_id != *user,
+    /// What a connection hears of it; `None` where it is left out.
+    fn text_for(&self, live: &Subscription) -> Option<&str> {
+        let is_left_out = match &self.except {
+            Except::Nobody => false,
+            Except::Connection(connection) => live.connection_id == *connection,
+            Except::User(user) => live.user_id == *user,
+        };
+        if is_left_out {
+            return None;
         }
+        let own = self.for_own.as_ref().filter(|(user, _)| live.user_id == *user);
+        own.map_or(&self.frame, |(_, own)| own).text_in(live.format)
     }
 }
 
@@ -237,7 +244,7 @@ impl Delivery {
             return Delivered::default();
         }
         let user = &connection.user_id;
-        let frame = Frame::Presence { room_id: room.clone(), user_id: user.clone(), status, at: now };
+        let frame = Frame::Presence { room_id: room.clone(), user_id: user.clone(), status, at: now, copies: None };
         self.post_to_few(live, &Publication::new(&frame, Except::User(user.clone())), now).await
     }
 
@@ -322,15 +329,9 @@ impl Delivery {
         what: &Publication,
         now: Timestamp,
     ) -> (Delivered, Vec<Subscription>) {
-        let data = Blob::new(what.frame.as_str());
-        let for_own = what.for_own.as_ref().map(|(user, frame)| (user, Blob::new(frame.as_str())));
         let outcomes: Vec<_> = everybody
-            .filter(|live| future::ready(what.reaches(live)))
-            .map(|live| {
-                let own = for_own.as_ref().filter(|(user, _)| live.user_id == **user);
-                let data = own.map_or(&data, |(_, data)| data).clone();
-                async move { (self.post(&live.connection_id, data).await, live) }
-            })
+            .filter_map(|live| future::ready(what.text_for(&live).map(|text| (Blob::new(text), live))))
+            .map(|(data, live)| async move { (self.post(&live.connection_id, data).await, live) })
             .buffer_unordered(CONCURRENCY)
             .filter_map(|(posted, live)| {
                 future::ready(match posted {

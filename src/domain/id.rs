@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::text;
+
 /// Most characters that an id or a name may have.
 const MAX_CHARS: usize = 128;
 
@@ -14,23 +16,42 @@ const MAX_CHARS: usize = 128;
 #[error("must be 1 to {MAX_CHARS} characters long, without control characters")]
 pub struct Invalid;
 
-fn checked(text: String) -> Result<String, Invalid> {
+fn id(text: String) -> Result<String, Invalid> {
     let fits = !text.is_empty() && text.chars().count() <= MAX_CHARS && !text.chars().any(char::is_control);
     if fits { Ok(text) } else { Err(Invalid) }
 }
 
+/// A room may be called anything but what looks like a reserved id and is not exactly that.
+fn room_id(text: String) -> Result<String, Invalid> {
+    let folded = text::folded(&text);
+    let looks_reserved = folded == RoomId::LOBBY || folded.starts_with(RoomId::DIRECT_PREFIX);
+    let is_reserved = text == RoomId::LOBBY || text.starts_with(RoomId::DIRECT_PREFIX);
+    if looks_reserved && !is_reserved { Err(Invalid) } else { id(text) }
+}
+
+/// A name as it is shown, with at least one visible character.
+fn name(text: String) -> Result<String, Invalid> {
+    if text.chars().any(char::is_control) {
+        return Err(Invalid);
+    }
+    let cleaned = text::cleaned(&text);
+    if text::has_visible(&cleaned) { id(cleaned) } else { Err(Invalid) }
+}
+
+/// Texts that are checked when they come in. Rows hold what was checked then, so they are read as they are: a rule that
+/// is new must not make an old row unreadable.
 macro_rules! checked_text {
-    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident by $check:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String")]
+        #[serde(transparent)]
         pub struct $name(String);
 
         impl TryFrom<String> for $name {
             type Error = Invalid;
 
             fn try_from(text: String) -> Result<Self, Invalid> {
-                checked(text).map(Self)
+                $check(text).map(Self)
             }
         }
 
@@ -50,19 +71,20 @@ macro_rules! checked_text {
 
 checked_text! {
     /// A user, as the query or the token names them: 1 to 128 characters.
-    UserId;
-    /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters.
-    RoomId;
-    /// A display name: 1 to 128 characters.
-    Name;
+    UserId by id;
+    /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. What differs from these only in case
+    /// or width, such as `Lobby`, is no id.
+    RoomId by room_id;
+    /// A display name, cleaned: 1 to 128 characters, at least one of them visible.
+    Name by name;
     /// A WebSocket connection, as API Gateway names it.
-    ConnectionId;
+    ConnectionId by id;
     /// A client's own id for a message, by which a repeated send is known: 1 to 128 characters.
-    ClientMessageId;
+    ClientMessageId by id;
     /// A file that was announced: 1 to 128 characters.
-    FileId;
+    FileId by id;
     /// What lets somebody into a private room: 1 to 128 characters.
-    InviteCode;
+    InviteCode by id;
 }
 
 impl UserId {
@@ -77,9 +99,9 @@ impl UserId {
         Self("switchboard".to_owned())
     }
 
-    /// The name to show for a user who gave none.
+    /// The name to show for a user who gave none: the id, cleaned as names are where that leaves anything to see.
     pub fn as_name(&self) -> Name {
-        Name(self.0.clone())
+        name(self.0.clone()).map_or_else(|_| Name(self.0.clone()), Name)
     }
 }
 

@@ -50,6 +50,14 @@ pub struct Style {
     pub color: Option<String>,
 }
 
+impl Style {
+    /// Takes on what another one says, and keeps the rest.
+    pub fn adopt(&mut self, other: Self) {
+        self.icon = other.icon.or(self.icon.take());
+        self.color = other.color.or(self.color.take());
+    }
+}
+
 /// A message before it has its place in the log.
 #[derive(Clone, Debug)]
 pub struct Draft {

@@ -19,7 +19,8 @@ impl Seq {
     /// Before the first entry.
     pub const ZERO: Self = Self(0);
     /// JavaScript counts exactly up to here, and sixteen digits hold it.
-    pub const MAX: Self = Self((1 << 53) - 1);
+    pub const LARGEST: u64 = (1 << 53) - 1;
+    pub const MAX: Self = Self(Self::LARGEST);
 
     const DIGITS: usize = 16;
 

@@ -1,9 +1,11 @@
 //! Files: what may be uploaded, how it is called, and where it is kept.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::hash;
-use super::{FileId, Invalid, RoomId};
+use super::{FileId, Invalid, RoomId, text};
 
 /// Most bytes of a file's name: as many as file systems take.
 const MAX_NAME_BYTES: usize = 255;
@@ -17,11 +19,38 @@ const DEFAULT_ALLOWED: &str = "image/png,image/jpeg,image/gif,image/webp,image/a
     application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,\
     application/vnd.openxmlformats-officedocument.presentationml.presentation,\
     application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,\
-    application/vnd.oasis.opendocument.presentation";
+    application/vnd.oasis.opendocument.presentation,\
+    application/octet-stream";
+
+/// Types by the ends of file names, for those that systems often do not know.
+const EXTENSIONS: &[(&str, &str)] = &[
+    ("avif", "image/avif"),
+    ("csv", "text/csv"),
+    ("gif", "image/gif"),
+    ("heic", "image/heic"),
+    ("heif", "image/heif"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("m4a", "audio/mp4"),
+    ("markdown", "text/markdown"),
+    ("md", "text/markdown"),
+    ("mov", "video/quicktime"),
+    ("mp3", "audio/mpeg"),
+    ("mp4", "video/mp4"),
+    ("ogg", "audio/ogg"),
+    ("opus", "audio/ogg"),
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
+    ("txt", "text/plain"),
+    ("wav", "audio/wav"),
+    ("webm", "video/webm"),
+    ("webp", "image/webp"),
+    ("zip", "application/zip"),
+];
 
 /// A file's name for people: 1 to 255 bytes of UTF-8 without a path and without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(transparent)]
 pub struct FileName(String);
 
 impl TryFrom<String> for FileName {
@@ -33,17 +62,11 @@ impl TryFrom<String> for FileName {
         if parts.clone().any(|part| part == "..") {
             return Err(Invalid);
         }
-        let name: String = parts.next_back().unwrap_or_default().chars().filter(|letter| !is_unseen(*letter)).collect();
-        let name = name.trim();
-        let fits = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().all(|letter| letter == '.');
-        if fits { Ok(Self(name.to_owned())) } else { Err(Invalid) }
+        let name: String = parts.next_back().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+        let name = text::cleaned(&name);
+        let fits = text::has_visible(&name) && name.len() <= MAX_NAME_BYTES && !name.chars().all(|c| c == '.');
+        if fits { Ok(Self(name)) } else { Err(Invalid) }
     }
-}
-
-/// Controls, and what turns the direction of a text around, so that a name looks like another one.
-fn is_unseen(letter: char) -> bool {
-    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    letter.is_control() || turns
 }
 
 impl FileName {
@@ -54,19 +77,19 @@ impl FileName {
 
 /// What a file is, such as `image/png` or `text/plain; charset=utf-8`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(transparent)]
 pub struct ContentType(String);
 
 impl TryFrom<String> for ContentType {
     type Error = Invalid;
 
-    /// No commas and no quotes: where two types could be read, some browser reads the worse one.
+    /// No slash behind the type itself: where two types could be read, some browser reads the worse one.
     fn try_from(text: String) -> Result<Self, Invalid> {
         let text = text.trim_matches(' ');
         let mut parts = text.split(';').map(|part| part.trim_matches(' '));
         let is_plain = parts.next().is_some_and(|kind| is_type(kind, is_token));
         let are_parameters =
-            parts.all(|part| part.split_once('=').is_some_and(|(name, value)| is_token(name) && is_token(value)));
+            parts.all(|part| part.split_once('=').is_some_and(|(name, value)| is_parameter(name, value)));
         let fits = text.len() <= MAX_TYPE_BYTES && is_plain && are_parameters;
         if fits { Ok(Self(text.to_owned())) } else { Err(Invalid) }
     }
@@ -77,6 +100,15 @@ impl ContentType {
         &self.0
     }
 
+    /// The type of a file whose sender knows none, by the end of its name; `application/octet-stream` where that tells
+    /// nothing. Browsers give no type for files that their system does not know.
+    pub fn of_name(name: &FileName) -> Self {
+        const UNKNOWN: &str = "application/octet-stream";
+        let extension = name.as_str().rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let known = extension.and_then(|extension| EXTENSIONS.iter().find(|(known, _)| *known == extension));
+        Self(known.map_or(UNKNOWN, |(_, content_type)| content_type).to_owned())
+    }
+
     /// The type without its parameters.
     pub fn essence(&self) -> &str {
         self.0.split(';').next().unwrap_or_default().trim_matches(' ')
@@ -85,6 +117,12 @@ impl ContentType {
     pub fn is_image(&self) -> bool {
         self.essence().to_ascii_lowercase().starts_with("image/")
     }
+}
+
+/// Such as `charset=utf-8`, and `codecs=vp8,opus` or `codecs="vp8, opus"` of recordings.
+fn is_parameter(name: &str, value: &str) -> bool {
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    is_token(name) && quoted.unwrap_or(value).split(',').all(|item| is_token(item.trim_matches(' ')))
 }
 
 fn is_type(text: &str, is_subtype: impl Fn(&str) -> bool) -> bool {
@@ -121,6 +159,13 @@ impl AllowedTypes {
     }
 }
 
+/// The list as it is configured.
+impl fmt::Display for AllowedTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
 impl Default for AllowedTypes {
     fn default() -> Self {
         Self(DEFAULT_ALLOWED.split(',').map(|kind| kind.trim().to_owned()).collect())
@@ -129,7 +174,7 @@ impl Default for AllowedTypes {
 
 /// A SHA-256 checksum as S3 writes it: base64 of 32 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(transparent)]
 pub struct Sha256(String);
 
 impl TryFrom<String> for Sha256 {
@@ -251,8 +296,26 @@ mod tests {
             assert!(!allows(&default, kind), "{kind}");
         }
         assert_eq!(ContentType::try_from(" image/png ".to_owned()).unwrap().as_str(), "image/png");
+        for recording in
+            ["video/webm;codecs=vp8,opus", "audio/webm; codecs=\"opus\"", "video/mp4;codecs=\"avc1.42E01E, mp4a.40.2\""]
+        {
+            assert!(allows(&default, recording), "{recording}");
+        }
         assert!(AllowedTypes::parse("*/*").is_err());
         assert!(allows(&AllowedTypes::parse("image/svg+xml").unwrap(), "image/svg+xml"));
+    }
+
+    #[test]
+    fn a_file_without_a_type_has_the_one_of_its_name() {
+        for (name, content_type) in [
+            ("notes.md", "text/markdown"),
+            ("Photo.JPG", "image/jpeg"),
+            ("data.bin", "application/octet-stream"),
+            ("README", "application/octet-stream"),
+        ] {
+            let name = FileName::try_from(name.to_owned()).unwrap();
+            assert_eq!(ContentType::of_name(&name).as_str(), content_type);
+        }
     }
 
     #[test]

@@ -2,37 +2,46 @@
 
 use std::collections::BTreeSet;
 
+use aws_lambda_events::query_map::QueryMap;
 use futures_util::stream::{self, StreamExt};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use super::seat::Caller;
 use super::{membership, room, seat};
 use crate::app::App;
-use crate::auth::{self, Credentials, Identity};
-use crate::domain::{ConnectionId, Member, RoomId};
+use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
+use crate::domain::{ConnectionId, Format, MAX_CONTENT_BYTES, Member, RoomId};
 use crate::error::Error;
 use crate::event::{Call, Payload};
 use crate::metrics::Metric;
 use crate::store::{Channel, Connection, Subscription};
-use crate::wire::{Frame, Handshake, Presence};
+use crate::wire::{Frame, Handshake, LARGEST_FRAME_BYTES, Limits, Presence};
 
 /// Rooms that are told at once that somebody has come.
 const ROOMS_AT_ONCE: usize = 16;
 
 /// Opens a connection: for one room, when the client names one; else for all that the user is a member of.
-/// Tells whether the client offered the subprotocol, which the answer echoes then.
-pub async fn open(app: &App, call: &mut Call) -> Result<bool, Error> {
+/// Tells which subprotocol the client offered, which the answer echoes then.
+pub async fn open(app: &App, call: &mut Call) -> Result<Option<&'static str>, Error> {
     let id = call.connection()?.clone();
     let Payload::Handshake { headers, query } = &call.payload else {
         return Err(Error::internal("a connection was opened without a handshake"));
     };
     let shown = Handshake::try_from(query)?;
-    let credentials = Credentials { headers, query_token: query.first("token"), user: shown.user.clone() };
+    let format = format_of(&shown, headers, query);
+    let credentials = Credentials {
+        headers,
+        query_token: query.first("token"),
+        user: shown.user.clone(),
+        advice: auth::AT_HANDSHAKE,
+    };
     let identity = auth::identify(&app.config.auth, credentials, call.at)?;
-    let speaks_chat = auth::offers_subprotocol(headers);
+    let subprotocol = auth::offered_subprotocol(headers);
 
     call.trace.user = Some(identity.user.clone());
     call.trace.room = shown.room.clone();
-    let me = connection(call, id, identity, shown);
+    let me = connection(call, id, identity, shown, format);
     let result = match me.room_id.clone() {
         Some(room) => open_for_one(app, call, &me, &room).await,
         None => open_for_all(app, call, &me).await,
@@ -43,18 +52,36 @@ pub async fn open(app: &App, call: &mut Call) -> Result<bool, Error> {
         // A client that was refused gets no `$disconnect`. What is left behind even so goes by TTL.
         let _ = app.store.forget(&me.connection_id, None).await;
     }
-    result.map(|()| speaks_chat)
+    result.map(|()| subprotocol)
 }
 
-fn connection(call: &Call, id: ConnectionId, identity: Identity, shown: Handshake) -> Connection {
+/// The format in which a connection hears frames. Who asks for none is known by what else the handshake has.
+fn format_of(shown: &Handshake, headers: &HeaderMap, query: &QueryMap) -> Format {
+    let offers = headers.contains_key(SEC_WEBSOCKET_PROTOCOL);
+    let token_only_in_query = query.iter().all(|(name, _)| name == "token");
+    let shows_token = headers.contains_key(AUTHORIZATION) || !query.is_empty();
+    // As a terminal program is called; a page has an origin.
+    let shows_token_alone = shows_token && token_only_in_query && !headers.contains_key(ORIGIN);
+    let says_nothing = !offers && ((query.is_empty() && !shows_token) || shows_token_alone);
+    let format = match shown.format {
+        Some(format) => format,
+        None if auth::offered_subprotocol(headers) == Some(NATIVE_SUBPROTOCOL) => Format::Native,
+        None if says_nothing => Format::Raw,
+        None => Format::Compat,
+    };
+    if format == Format::Compat && shown.wants_messages_only { Format::MessagesOnly } else { format }
+}
+
+fn connection(call: &Call, id: ConnectionId, identity: Identity, shown: Handshake, format: Format) -> Connection {
     Connection {
         connection_id: id,
         user_id: identity.user,
         name_verified: identity.name.is_some(),
-        name: identity.name.or(shown.name),
+        name: identity.name.or(shown.by.name),
         role: identity.is_admin.then(|| Connection::ADMIN.to_owned()),
-        user_icon: shown.style.icon,
-        user_color: shown.style.color,
+        user_icon: shown.by.style.icon,
+        user_color: shown.by.style.color,
+        format,
         pinned: shown.room.is_some(),
         room_id: shown.room,
         connected_at: call.at,
@@ -132,6 +159,37 @@ pub async fn close(app: &App, call: &mut Call) -> Result<(), Error> {
 pub async fn ping(app: &App, call: &mut Call) -> Result<Frame, Error> {
     seat::known(app, call).await?;
     Ok(Frame::Pong)
+}
+
+/// Tells a client who it is here, and what it can count on.
+pub async fn hello(app: &App, call: &mut Call) -> Result<Frame, Error> {
+    let me = Caller::from(seat::known(app, call).await?);
+    Ok(hello_frame(app, call, &me))
+}
+
+/// As `hello`, over HTTP. Where it fails, a handshake would.
+pub fn me(app: &App, call: &mut Call) -> Result<Frame, Error> {
+    call.take_fields()?;
+    let me = seat::identified(app, call)?;
+    Ok(hello_frame(app, call, &me))
+}
+
+fn hello_frame(app: &App, call: &Call, me: &Caller) -> Frame {
+    Frame::Hello {
+        user_id: me.user.clone(),
+        user_name: me.display_name(),
+        roles: if me.is_admin { vec![Connection::ADMIN] } else { Vec::new() },
+        connection_id: call.connection.clone(),
+        format: call.format.name(),
+        server_time: call.at,
+        lobby: app.config.lobby,
+        limits: Limits {
+            content_bytes: MAX_CONTENT_BYTES,
+            frame_bytes: LARGEST_FRAME_BYTES,
+            file_bytes: app.config.uploads.max_bytes,
+            rooms: membership::MOST_ROOMS,
+        },
+    }
 }
 
 /// A frame that names no action: what is wrong with it.

@@ -31,7 +31,7 @@ pub async fn mark_read(app: &App, call: &mut Call) -> Result<Frame, Error> {
     // What has not been written has not been read.
     let seq = app.store.tail(&id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.last_seq()));
     if app.store.mark_read(&seat.user, &id, seq).await? {
-        let frame = Frame::Read { room_id: id.clone(), user_id: seat.user, seq };
+        let frame = Frame::Read { room_id: id.clone(), user_id: seat.user, seq, copies: None };
         let publication = Publication::new(&frame, Except::caller(Some(call.connection()?)));
         call.trace.delivered += app.delivery.publish(&seat.channels, &publication, call.occasion()).await;
     }

@@ -19,7 +19,7 @@ use crate::wire::{Frame, LeaveReason, Presence};
 /// Devices that are subscribed or unsubscribed at once.
 const DEVICES_AT_ONCE: usize = 16;
 /// Most rooms that a user can be in: a list of them all must be read in one go.
-const MOST_ROOMS: usize = 200;
+pub const MOST_ROOMS: usize = 200;
 
 /// A room that somebody has just become a member of, or was one of already.
 pub struct Entered {
@@ -93,7 +93,8 @@ pub async fn settle(app: &App, call: &mut Call, me: &Caller, entered: &Entered) 
     }
     subscribed?;
     if entered.is_new {
-        let frame = Frame::Joined { room_id: id.clone(), user_id: me.user.clone(), user_name: me.display_name() };
+        let frame =
+            Frame::Joined { room_id: id.clone(), user_id: me.user.clone(), user_name: me.display_name(), copies: None };
         let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
         call.trace.delivered += app.delivery.announce(&Channel::of_room(id), &publication, call.at).await;
     } else if let Some(connection) = &me.connection
@@ -185,8 +186,8 @@ pub async fn depart(
         return subscribe_devices(app, user, room, call.at).await;
     }
     if was_member {
-        let frame = Frame::Left { room_id: room.clone(), user_id: user.clone(), reason };
-        let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
+        let frame = Frame::Left { room_id: room.clone(), user_id: user.clone(), reason, copies: None };
+        let publication = Publication::new(&frame, Except::caller(call.connection.as_ref())).with_own(user, &frame);
         call.trace.delivered += app.delivery.publish(&[Channel::of_user(user)], &publication, call.occasion()).await;
         call.trace.delivered += app.delivery.announce(&Channel::of_room(room), &publication, call.at).await;
     }

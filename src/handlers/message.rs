@@ -7,24 +7,25 @@ use tokio::join;
 use super::seat::{self, Seat};
 use crate::app::App;
 use crate::delivery::{Except, Publication};
-use crate::domain::{Draft, RoomId, Seq, Tail};
+use crate::domain::{Draft, Format, RoomId, Seq, Tail};
 use crate::error::Error;
 use crate::event::{Call, Payload};
 use crate::metrics::Metric;
 use crate::wire::{Broadcast, Frame, Message, Recipient, SendMessage};
 
-pub async fn send(app: &App, call: &mut Call) -> Result<Frame, Error> {
+/// Nothing is answered where a client that knows bare text alone would take the answer for a message.
+pub async fn send(app: &App, call: &mut Call) -> Result<Option<Frame>, Error> {
     let request: SendMessage = call.request()?;
     let (seat, tail) = seat_and_tail(app, call, &request.to).await?;
     say(app, call, seat, tail, request).await
 }
 
 /// To a room as any message; without one to everybody, which is an admin's to do.
-pub async fn broadcast(app: &App, call: &mut Call) -> Result<Frame, Error> {
-    let Broadcast { room, content, client_id } = call.request()?;
+pub async fn broadcast(app: &App, call: &mut Call) -> Result<Option<Frame>, Error> {
+    let Broadcast { room, content, client_id, by } = call.request()?;
     let to_everybody = room.is_none();
-    let request =
-        SendMessage { to: Recipient::Room(room.unwrap_or_else(RoomId::lobby)), content, reply_to: None, client_id };
+    let to = Recipient::Room(room.unwrap_or_else(RoomId::lobby));
+    let request = SendMessage { to, content, reply_to: None, client_id, by };
     let (seat, tail) = seat_and_tail(app, call, &request.to).await?;
     if to_everybody && !seat.is_admin {
         return Err(Error::Forbidden("only an admin may speak to everybody; give a `roomId`"));
@@ -48,13 +49,21 @@ async fn seat_and_tail(app: &App, call: &mut Call, to: &Recipient) -> Result<(Se
 }
 
 /// First it is written, then it is told.
-async fn say(app: &App, call: &mut Call, seat: Seat, tail: Option<Tail>, request: SendMessage) -> Result<Frame, Error> {
+async fn say(
+    app: &App,
+    call: &mut Call,
+    mut seat: Seat,
+    tail: Option<Tail>,
+    request: SendMessage,
+) -> Result<Option<Frame>, Error> {
     if request.reply_to.is_some_and(|to| to == Seq::ZERO || tail.is_none_or(|tail| to > tail.seq)) {
         return Err(Error::MessageNotFound);
     }
     if tail.is_none() {
         begin(app, call, &seat).await?;
     }
+    seat.introduce(request.by);
+    let wants_answer = call.format != Format::Raw || call.has_request_id() || request.client_id.is_some();
     let draft = Draft {
         user: seat.user,
         name: seat.name,
@@ -80,12 +89,12 @@ async fn say(app: &App, call: &mut Call, seat: Seat, tail: Option<Tail>, request
     call.trace.count(Metric::Messages, u64::from(!duplicate));
     call.trace.delivered += app.delivery.publish(&seat.channels, &publication, call.occasion()).await;
 
-    if seat.room.is_lobby() {
-        let message = Some(own.position);
-        Ok(Frame::Ack { action: call.route.key(), room_id: Some(seat.room), message, duplicate })
-    } else {
-        Ok(Frame::Message(Message { duplicate, ..own }))
+    if !seat.room.is_lobby() {
+        return Ok(Some(Frame::Message(Message { duplicate, ..own })));
     }
+    let message = Some(own.position);
+    let ack = Frame::Ack { action: call.route.key(), room_id: Some(seat.room), message, duplicate };
+    Ok(Some(ack).filter(|_| wants_answer))
 }
 
 /// Goes on with telling those of a room for whom another invocation had no time.

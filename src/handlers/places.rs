@@ -4,13 +4,15 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use futures_util::future::try_join_all;
+
 use super::seat;
 use crate::app::App;
 use crate::domain::{Metres, Room, RoomId, RoomStatus, RoomType, Style, UserId};
 use crate::error::Error;
 use crate::event::Call;
 use crate::store::Filing;
-use crate::wire::{Cursor, FoundRoom, Frame, NearRoom, SearchRooms};
+use crate::wire::{Cursor, FoundRoom, Frame, Introduction, NearRoom, Participants, SearchRooms};
 
 /// The farthest that a room's own radius reaches.
 const FARTHEST_ROOM: Metres = Metres::new(10_000.0);
@@ -20,7 +22,7 @@ pub async fn create(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let FoundRoom { name, room_type, place, max_participants, user_name } = call.request()?;
     let mut me = seat::caller(app, call).await?;
 
-    me.introduce(user_name, Style::default());
+    me.introduce(Introduction { name: user_name, style: Style::default() });
     let room = Room {
         name,
         room_type,
@@ -63,11 +65,20 @@ pub async fn search(app: &App, call: &mut Call) -> Result<Frame, Error> {
         .filter(|room| room.status == RoomStatus::Active)
         .map(|room| (room.id.clone(), room))
         .collect();
-    let found = page.iter().filter_map(|near| {
-        let room = rooms.remove(&near.room)?;
-        Some(NearRoom { id: room.id.clone(), room: super::room::summary_of(room), distance: near.distance })
-    });
-    Ok(Frame::Near { rooms: found.collect(), next_cursor: next.map(ToString::to_string) })
+    let found = page.iter().filter_map(|near| Some((rooms.remove(&near.room)?, near.distance)));
+    let rooms = try_join_all(found.map(|(room, distance)| near_room(app, room, distance))).await?;
+    Ok(Frame::Near { rooms, next_cursor: next.map(ToString::to_string) })
+}
+
+/// A room as a search tells of it. Who is in a private one is told to its members alone, by the room itself.
+async fn near_room(app: &App, room: Room, distance: Metres) -> Result<NearRoom, Error> {
+    let participants = match room.room_type {
+        RoomType::Public => Some(Participants::Ids(app.store.first_member_ids(&room.id).await?)),
+        RoomType::Private | RoomType::Direct => None,
+    };
+    let (id, mut room) = (room.id.clone(), super::room::summary_of(room));
+    room.participants = participants;
+    Ok(NearRoom { id, room, distance })
 }
 
 /// Leaves out the private rooms that `user` is not a member of.

@@ -75,11 +75,11 @@ pub async fn found(
 }
 
 pub async fn join(app: &App, call: &mut Call) -> Result<Frame, Error> {
-    let JoinRoom { room: id, name, style, invite } = call.request()?;
+    let JoinRoom { room: id, by, invite } = call.request()?;
     let mut me = seat::caller(app, call).await?;
     call.trace.room = Some(id.clone());
 
-    me.introduce(name, style);
+    me.introduce(by);
     if id.is_lobby() {
         require_lobby(app)?;
         membership::enter(app, &me, &id).await?;
@@ -214,7 +214,8 @@ async fn existing(app: &App, id: &RoomId, now: Timestamp) -> Result<Room, Error>
 async fn tell_invited(app: &App, call: &Call, invited: &BTreeSet<UserId>, room: &RoomId) -> Delivered {
     stream::iter(invited)
         .map(|user| async move {
-            let frame = Frame::Joined { room_id: room.clone(), user_id: user.clone(), user_name: user.as_name() };
+            let frame =
+                Frame::Joined { room_id: room.clone(), user_id: user.clone(), user_name: user.as_name(), copies: None };
             let publication = Publication::new(&frame, Except::caller(call.connection.as_ref()));
             app.delivery.publish(&[Channel::of_user(user)], &publication, call.occasion()).await
         })
@@ -298,6 +299,7 @@ pub fn summary_of(room: Room) -> RoomFrame {
         online_count: None,
         participants: None,
         next_cursor: None,
+        copies: None,
     }
 }
 

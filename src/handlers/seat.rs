@@ -12,7 +12,7 @@ use crate::domain::{Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
 use crate::event::{Call, Payload};
 use crate::store::{Channel, Connection, Subscription};
-use crate::wire::Recipient;
+use crate::wire::{Introduction, Recipient};
 
 /// A join and a message sent in one breath are handled by two Lambdas at once: for so long is a join waited for.
 const JOIN_UNDER_WAY: Duration = Duration::from_millis(300);
@@ -52,12 +52,11 @@ impl Caller {
     }
 
     /// Takes on a name and looks that came with a request.
-    pub fn introduce(&mut self, name: Option<Name>, style: Style) {
+    pub fn introduce(&mut self, by: Introduction) {
         if !self.name_verified {
-            self.name = name.or(self.name.take());
+            self.name = by.name.or(self.name.take());
         }
-        self.style.icon = style.icon.or(self.style.icon.take());
-        self.style.color = style.color.or(self.style.color.take());
+        self.style.adopt(by.style);
         if let Some(connection) = &mut self.connection {
             connection.name.clone_from(&self.name);
             connection.user_icon.clone_from(&self.style.icon);
@@ -73,6 +72,7 @@ pub struct Seat {
     pub channels: Vec<Channel>,
     pub user: UserId,
     pub name: Name,
+    name_verified: bool,
     pub style: Style,
     pub is_admin: bool,
     /// The other one, in a direct conversation.
@@ -86,6 +86,7 @@ impl Seat {
             channels,
             user: caller.user.clone(),
             name: caller.display_name(),
+            name_verified: caller.name_verified,
             style: caller.style.clone(),
             is_admin: caller.is_admin,
             peer: None,
@@ -99,10 +100,19 @@ impl Seat {
             channels: vec![live.channel.clone()],
             user: live.user_id.clone(),
             name: live.name.clone(),
+            name_verified: live.name_verified,
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
             peer: None,
         }
+    }
+
+    /// Takes on a name and looks that came with this very frame.
+    pub fn introduce(&mut self, by: Introduction) {
+        if let Some(name) = by.name.filter(|_| !self.name_verified) {
+            self.name = name;
+        }
+        self.style.adopt(by.style);
     }
 }
 
@@ -113,6 +123,7 @@ impl Seat {
 pub async fn known(app: &App, call: &mut Call) -> Result<Connection, Error> {
     let connection = app.store.connection(call.connection()?, call.at).await?.ok_or(Error::Reconnect)?;
     call.trace.user = Some(connection.user_id.clone());
+    call.format = connection.format;
     Ok(connection)
 }
 
@@ -132,23 +143,31 @@ pub async fn caller(app: &App, call: &mut Call) -> Result<Caller, Error> {
 /// # Errors
 /// What is wrong with the token, where one is asked for.
 pub fn guest(app: &App, call: &mut Call) -> Result<Option<Caller>, Error> {
+    match &call.payload {
+        Payload::Request { user: None, .. } if matches!(app.config.auth, Auth::Open) => Ok(None),
+        _ => identified(app, call).map(Some),
+    }
+}
+
+/// Who asks over HTTP, as a handshake would have it: a guest who says nothing is anonymous.
+///
+/// # Errors
+/// What is wrong with the token, where one is asked for.
+pub fn identified(app: &App, call: &mut Call) -> Result<Caller, Error> {
     let Payload::Request { headers, user, .. } = &call.payload else {
         return Err(Error::internal("the event is no request"));
     };
-    if user.is_none() && matches!(app.config.auth, Auth::Open) {
-        return Ok(None);
-    }
-    let shown = Credentials { headers, query_token: None, user: user.clone() };
+    let shown = Credentials { headers, query_token: None, user: user.clone(), advice: auth::OVER_HTTP };
     let identity = auth::identify(&app.config.auth, shown, call.at)?;
     call.trace.user = Some(identity.user.clone());
-    Ok(Some(Caller {
+    Ok(Caller {
         user: identity.user,
         name_verified: identity.name.is_some(),
         name: identity.name,
         style: Style::default(),
         is_admin: identity.is_admin,
         connection: None,
-    }))
+    })
 }
 
 /// The caller's place in the conversation that a frame is for.
@@ -165,7 +184,8 @@ pub async fn find(app: &App, call: &mut Call, to: &Recipient) -> Result<Seat, Er
         Recipient::User(peer) => direct(&caller(app, call).await?, peer),
         Recipient::Either(target) => {
             let me = caller(app, call).await?;
-            let room = RoomId::try_from(target.to_string()).map_err(Error::internal)?;
+            // What cannot be a room's id is a user's.
+            let Ok(room) = RoomId::try_from(target.to_string()) else { return Ok(noted(call, direct(&me, target))) };
             match app.store.member(&me.user, &room).await? {
                 Some(Member { peer: Some(peer), .. }) => direct(&me, &peer),
                 Some(member) => member_seat(&me, &member),
@@ -178,9 +198,14 @@ pub async fn find(app: &App, call: &mut Call, to: &Recipient) -> Result<Seat, Er
             Box::pin(find(app, call, &Recipient::Room(room))).await?
         }
     };
+    Ok(noted(call, seat))
+}
+
+/// A place in a conversation, of which the log tells.
+fn noted(call: &mut Call, seat: Seat) -> Seat {
     call.trace.user = Some(seat.user.clone());
     call.trace.room = Some(seat.room.clone());
-    Ok(seat)
+    seat
 }
 
 async fn in_room(app: &App, call: &mut Call, room: &RoomId) -> Result<Seat, Error> {
@@ -191,6 +216,7 @@ async fn in_room(app: &App, call: &mut Call, room: &RoomId) -> Result<Seat, Erro
     if let Some(connection) = &call.connection
         && let Some(live) = app.store.subscription(&channel, connection, call.at).await?
     {
+        call.format = live.format;
         return Ok(Seat::of_subscription(&live, room.clone()));
     }
     let me = caller(app, call).await?;

@@ -11,15 +11,13 @@ use crate::store::Channel;
 use crate::wire::{Frame, Recipient, Typing};
 
 pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
-    let Typing { to, is_typing } = call.request()?;
-    let publication_of = |seat: &Seat| {
-        let frame = Frame::Typing {
-            room_id: seat.room.clone(),
-            user_id: seat.user.clone(),
-            user_name: seat.name.clone(),
-            is_typing,
-        };
-        Publication::new(&frame, Except::User(seat.user.clone()))
+    let Typing { to, is_typing, by } = call.request()?;
+    let publication_of = |mut seat: Seat| {
+        seat.introduce(by);
+        let except = Except::User(seat.user.clone());
+        let frame =
+            Frame::Typing { room_id: seat.room, user_id: seat.user, user_name: seat.name, is_typing, copies: None };
+        Publication::new(&frame, except)
     };
 
     let delivered = match &to {
@@ -34,11 +32,12 @@ pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
             };
             call.trace.user = Some(seat.user.clone());
             call.trace.room = Some(seat.room.clone());
-            app.delivery.publish_from(&channel, first, pages, &publication_of(&seat), call.occasion()).await
+            app.delivery.publish_from(&channel, first, pages, &publication_of(seat), call.occasion()).await
         }
         _ => {
             let seat = seat::find(app, call, &to).await?;
-            app.delivery.publish(&seat.channels, &publication_of(&seat), call.occasion()).await
+            let channels = seat.channels.clone();
+            app.delivery.publish(&channels, &publication_of(seat), call.occasion()).await
         }
     };
     call.trace.delivered += delivered;

@@ -26,7 +26,7 @@ pub async fn announce(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let HandleFileUpload { to, file } = call.request()?;
     let uploads = &app.config.uploads;
     if !uploads.allowed.allows(&file.content_type) {
-        return Err(Error::InvalidField { field: "contentType", problem: "is none that may be uploaded here" });
+        return Err(Error::TypeNotAllowed { allowed: uploads.allowed.to_string() });
     }
     if file.size > uploads.max_bytes {
         return Err(Error::FileTooLarge { most_bytes: uploads.max_bytes });

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tables::{CONNECTIONS, SUBSCRIPTIONS};
 use super::{Channel, Store, Subscription, failed, put, row_of, text, was_done};
-use crate::domain::{ConnectionId, Name, RoomId, Style, Timestamp, UserId};
+use crate::domain::{ConnectionId, Format, Name, RoomId, Style, Timestamp, UserId};
 use crate::error::Error;
 
 /// API Gateway ends a connection after two hours; its rows outlive it by a little.
@@ -34,6 +34,8 @@ pub struct Connection {
     /// The room that was joined last: where a message goes that names no target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room_id: Option<RoomId>,
+    #[serde(default, skip_serializing_if = "Format::is_default")]
+    pub format: Format,
     /// Opened for one room: hears no other by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
@@ -64,6 +66,8 @@ impl Connection {
             user_icon: self.user_icon.clone(),
             user_color: self.user_color.clone(),
             connected_at: self.connected_at,
+            format: self.format,
+            name_verified: self.name_verified,
             ttl: self.ttl,
         }
     }

@@ -230,6 +230,14 @@ impl Store {
         was_done(marked)
     }
 
+    /// The users of the first members of a room, at most [`PARTICIPANTS_PAGE`], by one request: fewer where some of the
+    /// rows that it reads are bans.
+    pub async fn first_member_ids(&self, room: &RoomId) -> Result<Vec<UserId>, Error> {
+        let page = self.members_query(room).limit(PARTICIPANTS_PAGE as i32).send().await.map_err(failed)?;
+        let rows = page.items.unwrap_or_default().into_iter();
+        rows.map(|item| row_of::<MemberRow>(item).map(|row| row.user_id)).collect()
+    }
+
     /// A page of a room's members in the order of their ids, from behind `after`, and whether there are more.
     pub async fn members(&self, room: &RoomId, after: Option<&UserId>) -> Result<(Vec<Member>, bool), Error> {
         let start = after.map(|user| {
@@ -239,16 +247,7 @@ impl Store {
             ])
         });
         let mut items = self
-            .client
-            .query()
-            .table_name(self.name(&MEMBERS))
-            .index_name(MEMBERS_BY_ROOM.name)
-            .key_condition_expression("#room = :room")
-            .expression_attribute_names("#room", MEMBERS_BY_ROOM.partition_key)
-            .expression_attribute_values(":room", text(room.as_str()))
-            .filter_expression(NOT_BANNED)
-            .expression_attribute_names("#status", STATUS)
-            .expression_attribute_values(":banned", text(Status::Banned.as_str()))
+            .members_query(room)
             .set_exclusive_start_key(start)
             .limit(PARTICIPANTS_PAGE as i32 + 1)
             .into_paginator()
@@ -263,5 +262,18 @@ impl Store {
         let more = members.len() > PARTICIPANTS_PAGE;
         members.truncate(PARTICIPANTS_PAGE);
         Ok((members, more))
+    }
+
+    fn members_query(&self, room: &RoomId) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(self.name(&MEMBERS))
+            .index_name(MEMBERS_BY_ROOM.name)
+            .key_condition_expression("#room = :room")
+            .expression_attribute_names("#room", MEMBERS_BY_ROOM.partition_key)
+            .expression_attribute_values(":room", text(room.as_str()))
+            .filter_expression(NOT_BANNED)
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_values(":banned", text(Status::Banned.as_str()))
     }
 }

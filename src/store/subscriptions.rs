@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tables::{SUBSCRIPTIONS, TTL};
 use super::{Store, delete, number, pages, put, text};
-use crate::domain::{ConnectionId, Name, RoomId, Timestamp, UserId};
+use crate::domain::{ConnectionId, Format, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 
 /// Subscriptions that are read at once: as many as posts can be under way, so that the first of them begin soon.
@@ -93,6 +93,11 @@ pub struct Subscription {
     pub user_color: Option<String>,
     /// When the connection was opened.
     pub connected_at: Timestamp,
+    #[serde(default, rename = "f", skip_serializing_if = "Format::is_default")]
+    pub format: Format,
+    /// Whether the name came from a token: nobody changes it then.
+    #[serde(default, rename = "v", skip_serializing_if = "std::ops::Not::not")]
+    pub name_verified: bool,
     /// On a user's own channel: the connection was opened for one room and hears no others by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::query_map::QueryMap;
 use http::Method;
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::frames::LARGEST_FRAME_BYTES;
+use super::json::{self, Members, Parsed};
 use crate::domain::{
-    ClientMessageId, Content, ContentType, FileId, FileName, InviteCode, Metres, Name, Role, RoomId, RoomType, Seq,
-    Sha256, UserId,
+    ClientMessageId, Content, ContentType, FileId, FileName, Format, InviteCode, Metres, Name, Role, RoomId, RoomType,
+    Seq, Sha256, UserId,
 };
 use crate::error::Error;
 use crate::routes::Route;
@@ -22,12 +24,35 @@ const REQUEST_ID_CHARS: usize = 64;
 /// The fields of one frame, or of one HTTP request. `null` is as good as absent.
 #[derive(Debug, Default)]
 pub struct Fields {
-    fields: Map<String, Value>,
+    fields: BTreeMap<String, Given>,
     has_data: bool,
-    /// They come from a query, where everything is text: numbers too.
-    is_query: bool,
     /// Fields that came under two names with two values. Whoever asks for one is told.
     ambiguous: Vec<&'static str>,
+}
+
+/// A field as it was given.
+#[derive(Debug)]
+enum Given {
+    Json(Box<RawValue>),
+    /// In a query or a path, where everything is text.
+    Text(String),
+}
+
+impl Given {
+    /// `None` for what no value can hold.
+    fn value(&self) -> Option<Value> {
+        match self {
+            Self::Json(member) => json::value_of(member),
+            Self::Text(text) => Some(Value::from(text.as_str())),
+        }
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        match (self.value(), other.value()) {
+            (Some(one), Some(other)) => one == other || text_of(&one).is_some_and(|text| Some(text) == text_of(&other)),
+            _ => false,
+        }
+    }
 }
 
 impl Fields {
@@ -35,17 +60,23 @@ impl Fields {
     /// carry.
     pub fn of_frame(text: &str) -> (Route, Result<Self, Error>, Option<String>) {
         let refused = |error, id| (Route::Default, Err(error), id);
-        let object = match serde_json::from_str(text) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return refused(Error::BadRequest("a frame is a JSON object with an `action`"), None),
-            Err(_) => return refused(Error::BadRequest("the frame is no JSON; send an object with an `action`"), None),
+        let members = match json::parse(text) {
+            Parsed::Object(members) => members,
+            Parsed::Other => {
+                let error = Error::BadRequest("a frame is a JSON object with an `action`");
+                return refused(error, request_id_in(text));
+            }
+            Parsed::Malformed => {
+                let error = Error::BadRequest("the frame is no JSON; send an object with an `action`");
+                return refused(error, request_id_in(text));
+            }
         };
-        let mut fields = Self::of(object);
+        let mut fields = Self::of(members);
         let request_id = match fields.take::<RequestId>("requestId") {
             Ok(id) => id.map(|id| id.0),
             Err(error) => return refused(error, None),
         };
-        match fields.fields.remove("action") {
+        match fields.fields.remove("action").and_then(|action| action.value()) {
             Some(Value::String(action)) => match Route::of_action(&action) {
                 Some(route) => (route, Ok(fields.without_aliases()), request_id),
                 None => refused(Error::UnknownAction, request_id),
@@ -56,63 +87,78 @@ impl Fields {
 
     /// The query of a handshake, read by the same rules. Of a parameter that is repeated, the last one counts.
     pub fn of_query(query: &QueryMap) -> Self {
-        let object = query.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
-        Self { is_query: true, ..Self::of(object) }.without_aliases()
+        let parameters = query.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self::of_parameters(parameters).without_aliases()
     }
 
-    /// An HTTP request: its query, or the JSON object of its body where it is one that has a body; what its path names;
-    /// and from the query in any case who is asking.
+    /// An HTTP request: its query, or the JSON object of its body where it is one that has a body, whatever its content
+    /// type says; what its path names; and from the query in any case who is asking and which room it is about.
     ///
     /// # Errors
-    /// `TOO_LARGE`, and `INVALID_FIELD` for a body that is no JSON object or says that it is something else.
+    /// `TOO_LARGE`, and `INVALID_FIELD` for a body that is no JSON object.
     pub fn of_http(
         method: &Method,
-        content_type: Option<&str>,
         body: &[u8],
         query: impl Iterator<Item = (String, String)>,
         path: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
-        let invalid = |field, problem| Err(Error::InvalidField { field, problem });
-        let query: Map<String, Value> = query.map(|(name, value)| (name, Value::from(value))).collect();
         let has_fields_in_body = *method == Method::POST || (*method != Method::GET && !body.is_empty());
-        let mut fields = if !has_fields_in_body {
-            Self { is_query: true, ..Self::of(query) }.without_aliases()
-        } else if body.len() > LARGEST_FRAME_BYTES {
-            return Err(Error::TooLarge);
-        } else if !body.is_empty() && content_type.is_some_and(|kind| !is_json(kind)) {
-            return invalid("content-type", "must be application/json");
-        } else {
-            // Without a body: nothing is said.
-            let object = if body.is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_slice(body) };
-            let Ok(Value::Object(object)) = object else { return invalid("body", "must be a JSON object") };
-            let mut fields = Self::of(object).without_aliases();
-            if let Some(user) = query.get("userId") {
-                fields.also("userId", user.clone());
+        let mut query = Self::of_parameters(query);
+        let room_in_query = query.fields.get("roomId").and_then(Given::value);
+        let mut fields = if has_fields_in_body {
+            let mut fields = Self::of_body(body)?.without_aliases();
+            for name in ["userId", "roomId"] {
+                if let Some(given) = query.fields.remove(name) {
+                    fields.also(name, given);
+                }
             }
             fields
+        } else {
+            query.without_aliases()
         };
         for (name, value) in path {
             for known in ["roomId", "invite", "fileId"] {
-                if name == known {
-                    fields.also(known, value.clone().into());
+                // An id that no path can hold, such as `a/b`, is given in the query.
+                if name == known && !(known == "roomId" && room_in_query.is_some()) {
+                    fields.also(known, Given::Text(value.clone()));
                 }
             }
         }
         Ok(fields)
     }
 
-    /// A field's value from another place, which must be the same.
-    fn also(&mut self, field: &'static str, value: Value) {
-        if self.fields.get(field).is_some_and(|known| *known != value) {
-            self.ambiguous.push(field);
+    fn of_body(body: &[u8]) -> Result<Self, Error> {
+        if body.len() > LARGEST_FRAME_BYTES {
+            return Err(Error::TooLarge);
         }
-        self.fields.insert(field.to_owned(), value);
+        // Without a body nothing is said.
+        let text = if body.is_empty() { Ok("{}") } else { std::str::from_utf8(body) };
+        match text.map(json::parse) {
+            Ok(Parsed::Object(members)) => Ok(Self::of(members)),
+            _ => Err(Error::InvalidField { field: "body", problem: "must be a JSON object" }),
+        }
     }
 
-    fn of(mut object: Map<String, Value>) -> Self {
-        object.retain(|_, value| !value.is_null());
-        let has_data = object.contains_key("data");
-        Self { has_data, fields: object, is_query: false, ambiguous: Vec::new() }
+    /// A field's value from another place, which must be the same.
+    fn also(&mut self, field: &'static str, given: Given) {
+        if self.fields.get(field).is_some_and(|known| !known.is_same_as(&given)) {
+            self.ambiguous.push(field);
+        }
+        self.fields.insert(field.to_owned(), given);
+    }
+
+    fn of(members: Members) -> Self {
+        let is_there = |member: &RawValue| member.get() != "null";
+        let has_data = members.get("data").is_some_and(|data| is_there(data));
+        let fields = members.into_iter().filter(|(_, member)| is_there(member));
+        Self { has_data, fields: fields.map(|(name, member)| (name, Given::Json(member))).collect(), ..Self::default() }
+    }
+
+    /// An empty parameter is as good as absent: forms send such.
+    fn of_parameters(parameters: impl Iterator<Item = (String, String)>) -> Self {
+        let given = parameters.filter(|(_, value)| !value.is_empty());
+        let fields: BTreeMap<_, _> = given.map(|(name, value)| (name, Given::Text(value))).collect();
+        Self { has_data: fields.contains_key("data"), fields, ..Self::default() }
     }
 
     /// Brings every field under its first name.
@@ -121,7 +167,7 @@ impl Fields {
             let field = names[0];
             let mut values = names.iter().filter_map(|name| self.fields.remove(*name));
             let Some(value) = values.next() else { continue };
-            if values.any(|other| other != value) {
+            if values.any(|other| !other.is_same_as(&value)) {
                 self.ambiguous.push(field);
             }
             self.fields.insert(field.to_owned(), value);
@@ -134,20 +180,22 @@ impl Fields {
         self.has_data
     }
 
+    /// Whether a field was given, whatever it is.
+    pub fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
     /// # Errors
     /// The field is there and no `T`, or there twice.
     pub fn take<T: Field>(&mut self, field: &'static str) -> Result<Option<T>, Error> {
         if self.ambiguous.contains(&field) {
             return Err(Error::AmbiguousField { field });
         }
-        let Some(value) = self.fields.remove(field) else { return Ok(None) };
-        let value = match value {
-            // What is no number stays text, and is refused as such.
-            Value::String(text) if self.is_query && T::IS_NUMBER => {
-                number_of(&text).map_or(Value::String(text), Value::Number)
-            }
-            value => value,
-        };
+        let Some(given) = self.fields.remove(field) else { return Ok(None) };
+        let value = given.value().ok_or(Error::InvalidField { field, problem: T::PROBLEM })?;
+        if T::EMPTY_IS_ABSENT && value == "" {
+            return Ok(None);
+        }
         T::read(field, value).map(Some)
     }
 
@@ -158,12 +206,17 @@ impl Fields {
     }
 }
 
+/// The id that the answer to a frame is to carry which could not be parsed.
+fn request_id_in(text: &str) -> Option<String> {
+    json::string_member_in(text, "requestId").and_then(|id| RequestId::of_value(id.into())).map(|id| id.0)
+}
+
 /// What a field can be.
 pub trait Field: Sized {
     /// How an error goes on after the field's name.
     const PROBLEM: &'static str;
-    /// Whether it is a JSON number.
-    const IS_NUMBER: bool = false;
+    /// Whether an empty text stands for nothing. Never for an id: a message without a target has another target.
+    const EMPTY_IS_ABSENT: bool = false;
 
     fn of_value(value: Value) -> Option<Self>;
 
@@ -181,11 +234,21 @@ fn string(value: Value) -> Option<String> {
     }
 }
 
+/// The text of an id, also of one that was written as a number: `456`. Only if the number is exact.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        Value::Number(_) => whole(value, 0, Seq::LARGEST).map(|number| number.to_string()),
+        _ => None,
+    }
+}
+
 macro_rules! fields {
-    ($is_number:literal; $($type:ty, $problem:literal, $of_value:expr;)+) => {$(
+    (empty is absent: $empty_is_absent:literal; $($type:ty, $problem:literal, $of_value:expr;)+) => {$(
         impl Field for $type {
             const PROBLEM: &'static str = $problem;
-            const IS_NUMBER: bool = $is_number;
+            const EMPTY_IS_ABSENT: bool = $empty_is_absent;
 
             fn of_value(value: Value) -> Option<Self> {
                 let of_value: fn(Value) -> Option<Self> = $of_value;
@@ -231,11 +294,12 @@ pub struct Seconds(pub i64);
 pub struct Bytes(pub u64);
 /// Whether the browser is to show it.
 pub struct Inline(pub bool);
+/// Whether every kind of frame is wanted.
+pub struct Events(pub bool);
 
-// Numbers, which a query has as text.
-fields! { true;
+fields! { empty is absent: true;
     Bytes, "must be a whole number of bytes, at least 1",
-        |value| value.as_u64().filter(|bytes| *bytes > 0).map(Self);
+        |value| number(&value).filter(|bytes| *bytes >= 1.0 && bytes.fract() == 0.0).map(|bytes| Self(bytes as u64));
     Latitude, "must be a number of degrees from -90 to 90", |value| number_within(&value, -90.0, 90.0).map(Self);
     Longitude, "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0).map(Self);
     RoomRadius, "must be a number of metres from 1 to 10000",
@@ -243,39 +307,49 @@ fields! { true;
     SearchRadius, "must be a number of metres from 0 to 50000",
         |value| number_within(&value, 0.0, 50_000.0).map(Metres::new).map(Self);
     Seq, "must be a seq: a whole number from 0 to 9007199254740991",
-        |value| Self::new(value.as_u64()?).ok();
+        |value| Self::new(whole(&value, 0, Self::LARGEST)?).ok();
     Limit, "must be a whole number, at least 1",
-        |value| value.as_f64().filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| Self(limit.min(100.0) as usize));
-    Places, "must be a whole number from 1 to 1000000",
-        |value| whole_within(&value, 1, 1_000_000).map(|places| Self(places.into()));
-    Uses, "must be a whole number from 1 to 1000000",
-        |value| whole_within(&value, 1, 1_000_000).map(|uses| Self(uses.into()));
+        |value| number(&value).filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| Self(limit.min(100.0) as usize));
+    Places, "must be a whole number from 1 to 1000000", |value| whole(&value, 1, 1_000_000).map(Self);
+    Uses, "must be a whole number from 1 to 1000000", |value| whole(&value, 1, 1_000_000).map(Self);
     Seconds, "must be a whole number from 1 to 31536000",
-        |value| whole_within(&value, 1, 31_536_000).map(|seconds| Self(seconds.into()));
-}
-
-fields! { false;
-    FileId, "must be a file id: a string of 1 to 128 characters without control characters",
-        |value| string(value)?.try_into().ok();
-    FileName, "must be a name of 1 to 255 bytes of UTF-8 that leads to no other folder",
-        |value| string(value)?.try_into().ok();
-    ContentType, "must be a content type, such as image/png", |value| string(value)?.try_into().ok();
+        |value| whole(&value, 1, 31_536_000).and_then(|seconds| i64::try_from(seconds).ok()).map(Self);
     Sha256, "must be a SHA-256 checksum: 32 bytes in base64", |value| string(value)?.try_into().ok();
-    Inline, "must be 1 or 0", |value| match value.to_string().trim_matches('"') {
-        "1" | "true" => Some(Self(true)),
-        "0" | "false" => Some(Self(false)),
+    Inline, "must be 1 or 0", |value| flag(&value).map(Self);
+    Events, "must be 1 or 0", |value| flag(&value).map(Self);
+    Format, "must be \"native\", \"compat\" or \"raw\"", |value| Self::named(value.as_str()?);
+    Cursor, "must be the `nextCursor` of the page before",
+        |value| string(value).filter(|text| is_line(text, 512)).map(Cursor);
+    Name, "must be a string of 1 to 128 characters, at least one of them visible, without control characters",
+        |value| string(value)?.try_into().ok();
+    Icon, "must be a string of at most 512 characters without control characters",
+        |value| string(value).filter(|text| is_line(text, 512)).map(Icon);
+    Color, "must be a string of at most 64 characters without control characters",
+        |value| string(value).filter(|text| is_line(text, 64)).map(Color);
+    InviteCode, "must be an invite: a string of 1 to 128 characters without control characters",
+        |value| text_of(&value)?.try_into().ok();
+    ContentType, "must be a content type, such as image/png", |value| string(value)?.try_into().ok();
+    bool, "must be true or false", |value| value.as_bool();
+    RoomType, "must be \"public\" or \"private\"", |value| match value.as_str()? {
+        "public" => Some(Self::Public),
+        "private" => Some(Self::Private),
         _ => None,
     };
+}
+
+fields! { empty is absent: false;
+    FileId, "must be a file id: a string of 1 to 128 characters without control characters",
+        |value| text_of(&value)?.try_into().ok();
+    FileName, "must be a name of 1 to 255 bytes of UTF-8 that leads to no other folder",
+        |value| string(value)?.try_into().ok();
     RequestId, "must be a string of at most 64 characters",
         |value| string(value).filter(|id| id.chars().count() <= REQUEST_ID_CHARS).map(RequestId);
     UserId, "must be a user id: a string of 1 to 128 characters without control characters",
-        |value| string(value)?.try_into().ok();
-    RoomId, "must be a room id: a string of 1 to 128 characters without control characters",
-        |value| string(value)?.try_into().ok();
+        |value| text_of(&value)?.try_into().ok();
+    RoomId, "must be a room id: a string of 1 to 128 characters without control characters, `lobby` and `dm-` in small letters",
+        |value| text_of(&value)?.try_into().ok();
     ClientMessageId, "must be a string of 1 to 128 characters without control characters",
-        |value| string(value)?.try_into().ok();
-    Cursor, "must be the `nextCursor` of the page before",
-        |value| string(value).filter(|text| is_line(text, 512)).map(Cursor);
+        |value| text_of(&value)?.try_into().ok();
     Cursors, "must be an object of at most 50 room ids, each with the last seq seen there",
         |value| match value {
             Value::Object(rooms) if rooms.len() <= 50 => {
@@ -284,24 +358,10 @@ fields! { false;
             }
             _ => None,
         };
-    Name, "must be a string of 1 to 128 characters without control characters",
-        |value| string(value)?.try_into().ok();
-    Icon, "must be a string of at most 512 characters without control characters",
-        |value| string(value).filter(|text| is_line(text, 512)).map(Icon);
-    Color, "must be a string of at most 64 characters without control characters",
-        |value| string(value).filter(|text| is_line(text, 64)).map(Color);
-    InviteCode, "must be an invite: a string of 1 to 128 characters without control characters",
-        |value| string(value)?.try_into().ok();
     Role, "must be \"owner\", \"admin\" or \"member\"", |value| match value.as_str()? {
         "owner" => Some(Self::Owner),
         "admin" => Some(Self::Admin),
         "member" => Some(Self::Member),
-        _ => None,
-    };
-    bool, "must be true or false", |value| value.as_bool();
-    RoomType, "must be \"public\" or \"private\"", |value| match value.as_str()? {
-        "public" => Some(Self::Public),
-        "private" => Some(Self::Private),
         _ => None,
     };
     Vec<UserId>, "must be a list of user ids: strings of 1 to 128 characters without control characters",
@@ -311,25 +371,31 @@ fields! { false;
         };
 }
 
-/// A number as people and programs write it, finite.
-fn number_of(text: &str) -> Option<Number> {
-    text.parse().ok().or_else(|| Number::from_f64(text.parse().ok()?))
+/// A number, also one that is written as text: `"10"`.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        value => value.as_f64(),
+    }
 }
 
-/// A whole number, also one that is written as `15.0`.
-fn whole_within(value: &Value, least: u32, most: u32) -> Option<u32> {
-    let within = f64::from(least)..=f64::from(most);
-    value.as_f64().filter(|number| number.fract() == 0.0 && within.contains(number)).map(|number| number as u32)
+/// A whole number, also one that is written as `15.0`. `most` is at most 2^53 - 1: up to there each is exact.
+fn whole(value: &Value, least: u64, most: u64) -> Option<u64> {
+    let within = least as f64..=most as f64;
+    number(value).filter(|number| number.fract() == 0.0 && within.contains(number)).map(|number| number as u64)
 }
 
 fn number_within(value: &Value, least: f64, most: f64) -> Option<f64> {
-    value.as_f64().filter(|number| (least..=most).contains(number))
+    number(value).filter(|number| (least..=most).contains(number))
 }
 
-/// Whether a content type is JSON, with parameters or without.
-fn is_json(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+/// A switch as a query or a form has it.
+fn flag(value: &Value) -> Option<bool> {
+    match value.to_string().trim_matches('"') {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
+    }
 }
 
 fn is_line(text: &str, most_chars: usize) -> bool {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::formats::Copies;
 use crate::domain::{
-    ClientMessageId, Draft, Entry, File, FileId, InviteCode, Location, MessageId, Metres, Name, Role, RoomId,
-    RoomStatus, RoomType, Seq, Timestamp, UserId,
+    ClientMessageId, ConnectionId, Draft, Entry, File, FileId, InviteCode, Location, MessageId, Metres, Name, Role,
+    RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::routes::Route;
@@ -33,6 +34,22 @@ pub enum Frame {
         duplicate: bool,
     },
     Pong,
+    /// Who the caller is here, and what they can count on.
+    Hello {
+        user_id: UserId,
+        user_name: Name,
+        /// What the token says that counts here.
+        roles: Vec<&'static str>,
+        /// Absent over HTTP.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection_id: Option<ConnectionId>,
+        format: &'static str,
+        #[serde(serialize_with = "Timestamp::serialize_iso")]
+        server_time: Timestamp,
+        /// Whether there is a room that everybody is in.
+        lobby: bool,
+        limits: Limits,
+    },
     Error {
         code: &'static str,
         status: u16,
@@ -53,6 +70,8 @@ pub enum Frame {
         user_id: UserId,
         user_name: Name,
         is_typing: bool,
+        #[serde(flatten)]
+        copies: Option<Box<Copies>>,
     },
     Room(Box<RoomFrame>),
     Messages {
@@ -68,6 +87,8 @@ pub enum Frame {
         room_id: RoomId,
         user_id: UserId,
         user_name: Name,
+        #[serde(flatten)]
+        copies: Option<Box<Copies>>,
     },
     Rooms {
         items: Vec<ListedRoom>,
@@ -81,6 +102,8 @@ pub enum Frame {
         room_id: RoomId,
         user_id: UserId,
         seq: Seq,
+        #[serde(flatten)]
+        copies: Option<Box<Copies>>,
     },
     Presence {
         room_id: RoomId,
@@ -88,11 +111,15 @@ pub enum Frame {
         status: Presence,
         #[serde(serialize_with = "Timestamp::serialize_iso")]
         at: Timestamp,
+        #[serde(flatten)]
+        copies: Option<Box<Copies>>,
     },
     Left {
         room_id: RoomId,
         user_id: UserId,
         reason: LeaveReason,
+        #[serde(flatten)]
+        copies: Option<Box<Copies>>,
     },
     Upload {
         file_id: FileId,
@@ -131,6 +158,20 @@ pub enum Frame {
         expires_at: Timestamp,
         max_uses: u64,
     },
+}
+
+/// What a client can count on.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Most bytes of UTF-8 in the content of a message.
+    pub content_bytes: usize,
+    /// Most bytes of a frame.
+    pub frame_bytes: usize,
+    /// Most bytes of a file.
+    pub file_bytes: u64,
+    /// Most rooms that a user can be in.
+    pub rooms: usize,
 }
 
 /// Why somebody is no longer in a room.
@@ -172,6 +213,8 @@ pub struct Message {
     pub file: Option<Box<File>>,
     #[serde(skip_serializing_if = "is_false")]
     pub duplicate: bool,
+    #[serde(flatten)]
+    pub copies: Option<Box<Copies>>,
 }
 
 impl Message {
@@ -217,6 +260,7 @@ impl From<Entry> for Message {
             client_message_id: entry.client_id,
             file: entry.file.map(Box::new),
             duplicate: false,
+            copies: None,
         }
     }
 }
@@ -252,9 +296,19 @@ pub struct RoomFrame {
     pub online_count: Option<u64>,
     /// Absent in a list of rooms.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub participants: Option<Vec<Participant>>,
+    pub participants: Option<Participants>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<UserId>,
+    #[serde(flatten)]
+    pub copies: Option<Box<Copies>>,
+}
+
+/// Who is in a room: in full, or by their ids alone.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Participants {
+    Full(Vec<Participant>),
+    Ids(Vec<UserId>),
 }
 
 /// A room in the list of a user's rooms.
@@ -342,7 +396,7 @@ impl RoomFrame {
         let more = more || fitting < participants.len();
         participants.truncate(fitting);
         self.next_cursor = participants.last().map(|last| last.user_id.clone()).filter(|_| more);
-        self.participants = Some(participants);
+        self.participants = Some(Participants::Full(participants));
         self
     }
 }
@@ -388,35 +442,6 @@ impl Frame {
         }
         self
     }
-
-    pub fn to_json(&self) -> String {
-        json(self)
-    }
-
-    /// The frame as the body of an HTTP answer, which needs no `type`. There a room has an `id` as well.
-    pub fn to_body(&self) -> String {
-        let mut body = serde_json::to_value(self).unwrap_or_default();
-        if let Some(fields) = body.as_object_mut() {
-            fields.remove("type");
-            if let Self::Room(room) = self {
-                fields.insert("id".to_owned(), room.room_id.as_str().into());
-            }
-        }
-        body.to_string()
-    }
-
-    /// The frame as the answer to a client's own, with the id that the client gave it.
-    pub fn to_answer(&self, request_id: Option<&str>) -> String {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Answer<'a> {
-            #[serde(flatten)]
-            frame: &'a Frame,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            request_id: Option<&'a str>,
-        }
-        json(&Answer { frame: self, request_id })
-    }
 }
 
 /// What `item` takes of a frame, its comma included.
@@ -438,6 +463,6 @@ pub fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>, taken:
 }
 
 /// Frames are made of strings, numbers and lists: there is nothing in them that JSON cannot say.
-fn json(frame: &(impl Serialize + ?Sized)) -> String {
+pub(super) fn json(frame: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(frame).unwrap_or_default()
 }

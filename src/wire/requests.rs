@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use aws_lambda_events::query_map::QueryMap;
-use serde_json::Value;
 
 use super::fields::{
-    Bytes, Color, Cursor, Cursors, Field, Fields, Icon, Inline, Latitude, Limit, Longitude, Places, RoomRadius,
+    Bytes, Color, Cursor, Cursors, Events, Fields, Icon, Inline, Latitude, Limit, Longitude, Places, RoomRadius,
     SearchRadius, Seconds, Uses,
 };
 use crate::domain::{
-    ClientMessageId, Content, FileId, InviteCode, Location, Metres, Name, NewFile, Place, Role, RoomId, RoomType, Seq,
-    Style, UserId,
+    ClientMessageId, Content, ContentType, FileId, Format, InviteCode, Location, Metres, Name, NewFile, Place, Role,
+    RoomId, RoomType, Seq, Style, UserId,
 };
 use crate::error::Error;
 use crate::store::Page;
@@ -56,29 +55,21 @@ fn room(fields: &mut Fields) -> Result<RoomId, Error> {
         .ok_or(Error::InvalidField { field: "roomId", problem: "is missing" })
 }
 
-/// An empty name is none: forms send such.
-fn name(fields: &mut Fields, field: &'static str) -> Result<Option<Name>, Error> {
-    match fields.take::<MaybeName>(field)? {
-        Some(MaybeName(name)) => Ok(name),
-        None => Ok(None),
-    }
+/// How a user introduces themselves in a frame.
+#[derive(Debug, Default)]
+pub struct Introduction {
+    pub name: Option<Name>,
+    pub style: Style,
 }
 
-struct MaybeName(Option<Name>);
-
-impl Field for MaybeName {
-    const PROBLEM: &'static str = Name::PROBLEM;
-
-    fn of_value(value: Value) -> Option<Self> {
-        if value == "" { Some(Self(None)) } else { Name::of_value(value).map(|name| Self(Some(name))) }
+impl Introduction {
+    fn read(fields: &mut Fields) -> Result<Self, Error> {
+        let style = Style {
+            icon: fields.take::<Icon>("userIcon")?.map(|icon| icon.0),
+            color: fields.take::<Color>("userColor")?.map(|color| color.0),
+        };
+        Ok(Self { name: fields.take("userName")?, style })
     }
-}
-
-fn style(fields: &mut Fields) -> Result<Style, Error> {
-    Ok(Style {
-        icon: fields.take::<Icon>("userIcon")?.map(|icon| icon.0),
-        color: fields.take::<Color>("userColor")?.map(|color| color.0),
-    })
 }
 
 pub struct SendMessage {
@@ -86,6 +77,7 @@ pub struct SendMessage {
     pub content: Content,
     pub reply_to: Option<Seq>,
     pub client_id: Option<ClientMessageId>,
+    pub by: Introduction,
 }
 
 impl TryFrom<Fields> for SendMessage {
@@ -97,6 +89,7 @@ impl TryFrom<Fields> for SendMessage {
             content: fields.need("content")?,
             reply_to: fields.take("replyTo")?,
             client_id: fields.take("clientMessageId")?,
+            by: Introduction::read(&mut fields)?,
         })
     }
 }
@@ -110,14 +103,16 @@ impl TryFrom<Fields> for HandleFileUpload {
     type Error = Error;
 
     fn try_from(mut fields: Fields) -> Result<Self, Error> {
+        let name = fields.need("fileName")?;
+        // Browsers give an empty type for files that their system does not know.
+        let content_type = match (fields.has("contentType"), fields.take("contentType")?) {
+            (_, Some(content_type)) => content_type,
+            (true, None) => ContentType::of_name(&name),
+            (false, None) => fields.need("contentType")?,
+        };
         Ok(Self {
             to: Recipient::read(&mut fields)?,
-            file: NewFile {
-                name: fields.need("fileName")?,
-                content_type: fields.need("contentType")?,
-                size: fields.need::<Bytes>("size")?.0,
-                sha256: fields.take("sha256")?,
-            },
+            file: NewFile { name, content_type, size: fields.need::<Bytes>("size")?.0, sha256: fields.take("sha256")? },
         })
     }
 }
@@ -144,6 +139,7 @@ pub struct Broadcast {
     pub room: Option<RoomId>,
     pub content: Content,
     pub client_id: Option<ClientMessageId>,
+    pub by: Introduction,
 }
 
 impl TryFrom<Fields> for Broadcast {
@@ -154,6 +150,7 @@ impl TryFrom<Fields> for Broadcast {
             room: one(fields.take("roomId")?, fields.take("chatRoomId")?)?,
             content: fields.need("content")?,
             client_id: fields.take("clientMessageId")?,
+            by: Introduction::read(&mut fields)?,
         })
     }
 }
@@ -161,13 +158,18 @@ impl TryFrom<Fields> for Broadcast {
 pub struct Typing {
     pub to: Recipient,
     pub is_typing: bool,
+    pub by: Introduction,
 }
 
 impl TryFrom<Fields> for Typing {
     type Error = Error;
 
     fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { to: Recipient::read(&mut fields)?, is_typing: fields.take("isTyping")?.unwrap_or(true) })
+        Ok(Self {
+            to: Recipient::read(&mut fields)?,
+            is_typing: fields.take("isTyping")?.unwrap_or(true),
+            by: Introduction::read(&mut fields)?,
+        })
     }
 }
 
@@ -183,7 +185,7 @@ impl TryFrom<Fields> for CreateRoom {
 
     fn try_from(mut fields: Fields) -> Result<Self, Error> {
         Ok(Self {
-            name: name(&mut fields, "roomName")?,
+            name: fields.take("roomName")?,
             room_type: fields.take("roomType")?.unwrap_or_default(),
             members: fields.take("members")?.unwrap_or_default(),
             max_participants: fields.take::<Places>("maxParticipants")?.map(|places| places.0),
@@ -193,8 +195,7 @@ impl TryFrom<Fields> for CreateRoom {
 
 pub struct JoinRoom {
     pub room: RoomId,
-    pub name: Option<Name>,
-    pub style: Style,
+    pub by: Introduction,
     /// What a private room is joined with.
     pub invite: Option<InviteCode>,
 }
@@ -203,12 +204,7 @@ impl TryFrom<Fields> for JoinRoom {
     type Error = Error;
 
     fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            room: room(&mut fields)?,
-            name: name(&mut fields, "userName")?,
-            style: style(&mut fields)?,
-            invite: fields.take("invite")?,
-        })
+        Ok(Self { room: room(&mut fields)?, by: Introduction::read(&mut fields)?, invite: fields.take("invite")? })
     }
 }
 
@@ -246,13 +242,13 @@ impl TryFrom<Fields> for FoundRoom {
         Ok(Self {
             place: Place {
                 location: location(&mut fields)?,
-                road_name: name(&mut fields, "roadName")?,
+                road_name: fields.take("roadName")?,
                 radius: fields.take::<RoomRadius>("radius")?.map_or(Self::DEFAULT_RADIUS, |radius| radius.0),
             },
-            name: name(&mut fields, "roomName")?,
+            name: fields.take("roomName")?,
             room_type: fields.take("roomType")?.unwrap_or_default(),
             max_participants: fields.take::<Places>("maxParticipants")?.map(|places| places.0),
-            user_name: name(&mut fields, "userName")?,
+            user_name: fields.take("userName")?,
         })
     }
 }
@@ -268,7 +264,7 @@ pub struct SearchRooms {
     /// Both, when not given.
     pub room_type: Option<RoomType>,
     pub radius: Metres,
-    /// 1 to 100.
+    /// 1 to 20.
     pub limit: usize,
     /// Behind which of the rooms the page begins, as the page before told.
     pub cursor: Option<String>,
@@ -276,7 +272,8 @@ pub struct SearchRooms {
 
 impl SearchRooms {
     const DEFAULT_RADIUS: Metres = Metres::new(5_000.0);
-    const DEFAULT_LIMIT: usize = 50;
+    /// Also the default. The participants of each room on a page are a request of their own.
+    const MOST_ROOMS: usize = 20;
 }
 
 impl TryFrom<Fields> for SearchRooms {
@@ -287,7 +284,7 @@ impl TryFrom<Fields> for SearchRooms {
             around: location(&mut fields)?,
             room_type: fields.take("roomType")?,
             radius: fields.take::<SearchRadius>("radius")?.map_or(Self::DEFAULT_RADIUS, |radius| radius.0),
-            limit: fields.take::<Limit>("limit")?.map_or(Self::DEFAULT_LIMIT, |limit| limit.0),
+            limit: fields.take::<Limit>("limit")?.map_or(Self::MOST_ROOMS, |limit| limit.0.min(Self::MOST_ROOMS)),
             cursor: fields.take::<Cursor>("cursor")?.map(|cursor| cursor.0),
         })
     }
@@ -447,8 +444,12 @@ impl TryFrom<Fields> for ListRooms {
 pub struct Handshake {
     pub user: Option<UserId>,
     pub room: Option<RoomId>,
-    pub name: Option<Name>,
-    pub style: Style,
+    pub by: Introduction,
+    /// The format that is asked for by name.
+    pub format: Option<Format>,
+    /// The query is that of a page of one room, which shows whatever it hears as a message: `userId` and `roomId`, by
+    /// these very names, and no wish for other frames.
+    pub wants_messages_only: bool,
 }
 
 impl TryFrom<&QueryMap> for Handshake {
@@ -456,11 +457,14 @@ impl TryFrom<&QueryMap> for Handshake {
 
     fn try_from(query: &QueryMap) -> Result<Self, Error> {
         let mut fields = Fields::of_query(query);
+        let is_page_of_room = fields.has("userId") && fields.has("roomId");
+        let wants_all = fields.take::<Events>("events")?.is_some_and(|events| events.0);
         Ok(Self {
             user: fields.take("userId")?,
             room: one(fields.take("roomId")?, fields.take("chatRoomId")?)?,
-            name: name(&mut fields, "userName")?,
-            style: style(&mut fields)?,
+            by: Introduction::read(&mut fields)?,
+            format: fields.take("format")?,
+            wants_messages_only: is_page_of_room && !wants_all,
         })
     }
 }

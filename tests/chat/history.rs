@@ -62,10 +62,10 @@ async fn a_page_has_50_messages_and_100_at_most() {
     for parameters in [
         json!({ "limit": 0 }),
         json!({ "limit": -1 }),
-        json!({ "limit": "10" }),
+        json!({ "limit": "ten" }),
         json!({ "limit": 1.5 }),
         json!({ "before": 3, "after": 1 }),
-        json!({ "before": "3" }),
+        json!({ "before": "three" }),
         json!({ "after": -1 }),
     ] {
         let mut frame = parameters;

@@ -51,23 +51,23 @@ async fn what_is_wrong_with_a_request_is_told_by_the_name_of_the_field() {
     for (changed, value) in [
         ("latitude", json!(90.0001)),
         ("latitude", json!(-91)),
-        ("latitude", json!("37.7")),
+        ("latitude", json!("north")),
         ("latitude", Value::Null),
         ("latitude", json!([1])),
         ("longitude", json!(180.5)),
         ("longitude", json!(-1e300)),
-        ("longitude", json!("-122")),
-        ("userId", json!(7)),
+        ("longitude", json!("west")),
+        ("userId", json!(7.5)),
         ("userId", json!("")),
         ("userId", Value::Null),
         ("roomType", json!("secret")),
         ("roomType", json!("direct")),
         ("maxParticipants", json!(0)),
-        ("maxParticipants", json!("15")),
+        ("maxParticipants", json!("many")),
         ("maxParticipants", json!(1.5)),
         ("radius", json!(0)),
         ("radius", json!(10_001)),
-        ("radius", json!("1000")),
+        ("radius", json!("1 km")),
         ("roadName", json!(["Main Street"])),
         ("roomName", json!("x".repeat(129))),
     ] {
@@ -108,7 +108,7 @@ async fn what_is_wrong_with_a_request_is_told_by_the_name_of_the_field() {
 }
 
 #[tokio::test]
-async fn a_body_is_json_says_so_and_is_not_too_long() {
+async fn a_body_is_json_whatever_its_type_says_and_is_not_too_long() {
     let world = World::start().await;
     let room = r#"{"userId":"ana","latitude":1,"longitude":2}"#;
     let post = |content_type: Option<&'static str>, body: &[u8]| {
@@ -117,15 +117,21 @@ async fn a_body_is_json_says_so_and_is_not_too_long() {
         async move { world.request("POST", "/rooms", &headers, body).await }
     };
 
-    for kind in [None, Some("application/json; charset=utf-8"), Some("Application/JSON"), Some("application/x+json")] {
+    for kind in [
+        None,
+        Some("application/json; charset=utf-8"),
+        Some("Application/JSON"),
+        Some("application/x+json"),
+        Some("text/plain;charset=UTF-8"),
+        Some("application/x-www-form-urlencoded"),
+        Some("application/octet-stream"),
+    ] {
         assert_eq!(post(kind, room.as_bytes()).await.status, 201, "{kind:?}");
     }
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream", "multipart/form-data"] {
-        let answer = post(Some(kind), room.as_bytes()).await;
-        assert_eq!(answer.refusal(), (400, "INVALID_FIELD", "content-type"), "{kind}");
-    }
+    let form = post(Some("application/x-www-form-urlencoded"), b"userId=ana&latitude=1&longitude=2").await;
+    assert_eq!(form.refusal(), (400, "INVALID_FIELD", "body"));
     let no_utf8: &[u8] = b"{\"userId\":\"\xff\"}";
-    for body in [b"{".as_slice(), b"[]", b"7", b"{\"latitude\": NaN}", b"{\"latitude\": 1e999}", no_utf8] {
+    for body in [b"{".as_slice(), b"[]", b"7", b"{\"latitude\": NaN}", no_utf8] {
         assert_eq!(post(Some("application/json"), body).await.refusal(), (400, "INVALID_FIELD", "body"));
     }
     assert_eq!(post(Some("application/json"), b"").await.refusal(), (400, "INVALID_FIELD", "latitude"));
@@ -176,7 +182,7 @@ async fn with_tokens_the_bearer_is_who_asks() {
 
     let room = ask("POST", "/rooms".into(), json!({ "latitude": 1, "longitude": 1, "userName": "Somebody" })).await;
     assert_eq!((room.status, &room.body["creator"]), (201, &json!("ana")));
-    assert_eq!(room.body["participants"][0]["userName"], "Ana");
+    assert_eq!(room.body["members"][0]["userName"], "Ana");
     let id = room.body["id"].as_str().unwrap();
     let own = ask("POST", "/rooms/join".into(), json!({ "roomId": id, "userId": "ana" })).await;
     assert_eq!(own.status, 200);

@@ -7,8 +7,8 @@ use crate::support::{World, token};
 #[tokio::test]
 async fn what_is_said_in_the_lobby_reaches_everybody_and_its_sender_gets_an_ack() {
     let world = World::start().await;
-    let mut ana = world.open("").await.unwrap();
-    let mut ben = world.open("").await.unwrap();
+    let mut ana = world.open("?format=native").await.unwrap();
+    let mut ben = world.open("?format=native").await.unwrap();
     let mut pinned = world.connect_to("eve", "tea").await;
 
     let ack = ana.ask(json!({ "action": "sendMessage", "roomId": "lobby", "content": "hello" })).await;
@@ -51,8 +51,8 @@ async fn only_an_admin_broadcasts_to_everybody() {
     let signed = |user: &str, roles: Value| token(&json!({ "sub": user, "iat": now, "roles": roles }));
     let admin = signed("ana", json!(["editor", "admin"]));
     let plain = signed("ben", json!(["editor"]));
-    let mut ana = world.open(&format!("?token={admin}")).await.unwrap();
-    let mut ben = world.open(&format!("?token={plain}")).await.unwrap();
+    let mut ana = world.open(&format!("?token={admin}&format=native")).await.unwrap();
+    let mut ben = world.open(&format!("?token={plain}&format=native")).await.unwrap();
 
     let refused = ben.is_refused(json!({ "action": "broadcastMessage", "content": "me!" })).await;
     assert_eq!(refused, (403, "FORBIDDEN".to_owned()));

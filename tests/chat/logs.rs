@@ -69,7 +69,7 @@ async fn a_refusal_is_logged_with_its_code() {
     let world = World::start().await;
     let mut eve = world.connect("eve").await;
     eve.is_refused(json!({ "action": "joinRoom", "roomId": "nowhere" })).await;
-    assert_eq!(world.open("?userId=").await.err(), Some(400));
+    assert_eq!(world.open("?userId=%00").await.err(), Some(400));
 
     let line = world.logs(|line| line["route"] == "joinRoom").await;
     assert_eq!(
@@ -89,7 +89,7 @@ async fn what_happens_is_counted_once_and_in_the_line_of_its_invocation() {
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect_to("ben", "tea").await;
     let mut cleo = world.connect_to("cleo", "tea").await;
-    assert_eq!(world.open("?userId=").await.err(), Some(400));
+    assert_eq!(world.open("?userId=%00").await.err(), Some(400));
 
     let made = ana.creates_room(&[]).await;
     world.posts_room("ana", 1.0, 1.0).await;

@@ -111,7 +111,7 @@ async fn an_id_is_forgotten_with_its_message() {
 async fn an_id_that_is_none_is_refused() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
-    for id in [json!(""), json!(5), json!("x".repeat(129)), json!("a\nb")] {
+    for id in [json!(""), json!(5.5), json!([]), json!("x".repeat(129)), json!("a\nb")] {
         let mut frame = hello("m1");
         frame["clientMessageId"] = id;
         assert_eq!(ana.is_refused(frame).await, (400, "INVALID_FIELD".to_owned()));

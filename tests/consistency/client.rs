@@ -38,7 +38,7 @@ pub struct Client {
 
 /// Makes a room before anything goes wrong.
 pub async fn make_room(url: &str, room: &str) {
-    let (mut socket, _) = connect_async(format!("{url}?userId=host&roomId={room}")).await.unwrap();
+    let (mut socket, _) = connect_async(format!("{url}?userId=host&roomId={room}&format=native")).await.unwrap();
     socket.close(None).await.unwrap();
     while let Some(Ok(_)) = socket.next().await {}
 }
@@ -256,7 +256,7 @@ impl Client {
 
     async fn connects(&mut self) -> Option<()> {
         if self.socket.is_none() {
-            let url = format!("{}?userId={}", self.url, self.record.user);
+            let url = format!("{}?userId={}&format=native", self.url, self.record.user);
             let (socket, _) = timeout(LOST, connect_async(url)).await.ok()?.ok()?;
             self.socket = Some(socket);
         }

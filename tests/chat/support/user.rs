@@ -74,6 +74,12 @@ impl User {
         self.waits_for(kind, |frame| frame["type"] == kind).await
     }
 
+    /// The next frame, which is bare text.
+    pub async fn hears_text(&mut self) -> String {
+        let text = self.waits_for("a text", Value::is_string).await;
+        text.as_str().unwrap().to_owned()
+    }
+
     /// The next frame, whatever it is.
     pub async fn hears_anything(&mut self) -> Value {
         self.waits_for("anything", |_| true).await
@@ -119,7 +125,7 @@ impl User {
                 match self.socket.next().await {
                     Some(Ok(Message::Close(frame))) => return frame.map(|frame: CloseFrame| frame.code.into()),
                     Some(Ok(Message::Text(text))) => {
-                        self.heard.push_back(serde_json::from_str(&text).unwrap());
+                        self.heard.push_back(frame_of(&text));
                     }
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => return None,
@@ -154,7 +160,7 @@ impl User {
             loop {
                 match self.socket.next().await {
                     Some(Ok(Message::Text(text))) => {
-                        let frame: Value = serde_json::from_str(&text).unwrap();
+                        let frame = frame_of(&text);
                         if wanted(&frame) {
                             return frame;
                         }
@@ -168,4 +174,9 @@ impl User {
         .await;
         frame.unwrap_or_else(|_| panic!("waiting for {what}, heard only {:?}", self.heard))
     }
+}
+
+/// A frame as it was heard: JSON, or a bare text.
+fn frame_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }

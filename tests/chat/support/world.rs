@@ -96,14 +96,14 @@ impl World {
         self.stack.urls()
     }
 
-    /// A user who says who they are and nothing else.
+    /// A user who says who they are and wants native frames.
     pub async fn connect(&self, user: &str) -> User {
-        self.open(&format!("?userId={user}")).await.unwrap()
+        self.open(&format!("?userId={user}&format=native")).await.unwrap()
     }
 
     /// A user who opens a connection for one room, which is made if it is not there.
     pub async fn connect_to(&self, user: &str, room: &str) -> User {
-        self.open(&format!("?userId={user}&roomId={room}")).await.unwrap()
+        self.open(&format!("?userId={user}&roomId={room}&format=native")).await.unwrap()
     }
 
     /// So many users in one room, `user-0` the first of them. They come a few at a time: a handshake waits for its turn,
