@@ -1,12 +1,10 @@
 //! What AWS sends, decoded into one form.
 
-use std::collections::BTreeMap;
-
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest};
 use aws_lambda_events::query_map::QueryMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::delivery::{Continuation, Delivered, Occasion};
 use crate::domain::{ConnectionId, Format, ObjectKey, RoomId, Timestamp, UserId};
-use crate::error::{BoxError, Error, chain};
+use crate::error::{BoxError, Error};
 use crate::metrics::{Counts, Metric};
 use crate::routes::Route;
 use crate::wire::Fields;
@@ -86,7 +84,7 @@ impl Trace {
     }
 }
 
-/// The event cannot be read: a mistake in the deployment, unless a client's header is to blame.
+/// The event cannot be read: a mistake in the deployment, not of a client.
 #[derive(Debug, thiserror::Error)]
 #[error("this is no event of the WebSocket API, the HTTP API, the bucket, the schedule or the function itself")]
 pub struct UnknownEvent {
@@ -94,19 +92,7 @@ pub struct UnknownEvent {
     cause: BoxError,
     /// API Gateway's id for the request, where there is one.
     pub request_id: String,
-    /// Whether a header has characters that no header can have.
-    has_odd_header: bool,
     pub waiting: Option<Waiting>,
-}
-
-impl UnknownEvent {
-    /// What the client is told that waits for an answer.
-    pub fn to_error(&self) -> Error {
-        if self.has_odd_header {
-            return Error::InvalidField { field: "headers", problem: "must be plain ASCII" };
-        }
-        Error::internal(chain(self))
-    }
 }
 
 /// Who waits for an answer to an event that was not understood.
@@ -193,17 +179,6 @@ struct EnvelopeContext<'a> {
     request_id: Option<&'a str>,
 }
 
-/// Whether an event has headers that no HTTP library takes.
-fn has_odd_header(event: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Headers {
-        #[serde(default)]
-        headers: BTreeMap<String, String>,
-    }
-    let parsed = serde_json::from_str::<Headers>(event.get());
-    parsed.is_ok_and(|event| event.headers.values().any(|value| HeaderValue::from_str(value).is_err()))
-}
-
 impl Call {
     /// # Errors
     /// An event of another source, or one without the parts that its source always sends.
@@ -232,7 +207,7 @@ impl Call {
                 Self::of_websocket(serde_json::from_str(event.get())?, deadline)
             }
         });
-        decoded.map_err(|cause| UnknownEvent { cause, request_id, has_odd_header: has_odd_header(event), waiting })
+        decoded.map_err(|cause| UnknownEvent { cause, request_id, waiting })
     }
 
     fn of_bucket(event: Bucketful, deadline: Instant) -> Result<Self, BoxError> {
@@ -377,6 +352,27 @@ impl Call {
                 std::mem::replace(fields, Ok(Fields::default()))
             }
             _ => Err(Error::internal("the event has no fields")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_cannot_be_read_tells_who_waits_for_an_answer() {
+        let http = r#""http":{"method":"GET","path":"/x","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}"#;
+        for (context, waiting) in [
+            (format!(r#"{http},"routeKey":"GET /nowhere""#), Some(Waiting::Request)),
+            (format!(r#"{http},"routeKey":7"#), Some(Waiting::Request)),
+            (r#""eventType":"CONNECT""#.to_owned(), Some(Waiting::Handshake)),
+            (r#""eventType":"OTHER""#.to_owned(), None),
+        ] {
+            let event = format!(r#"{{"headers":{{}},"requestContext":{{"requestId":"r1",{context}}}}}"#);
+            let event = RawValue::from_string(event).unwrap();
+            let unknown = Call::decode(&event, Instant::now()).err().expect("it is understood");
+            assert_eq!((unknown.waiting, unknown.request_id.as_str()), (waiting, "r1"), "{context}");
         }
     }
 }

@@ -80,11 +80,11 @@ pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Re
 
 /// Answers an event that cannot be read, where somebody waits for an answer.
 fn refuse(app: &App, unknown: UnknownEvent, started: Instant) -> Result<Response, BoxError> {
-    let error = unknown.to_error();
     let Some(waiting) = unknown.waiting else {
         tracing::warn!(error = chain(&unknown), "unknown event");
         return Err(unknown.into());
     };
+    let error = Error::internal(chain(&unknown));
     let (trace, request_id) = (Trace::default(), unknown.request_id.as_str());
     leave_line(
         app,

@@ -155,7 +155,15 @@ pub async fn close(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let except = Except::caller(call.connection.as_ref());
     let delivered = wind_up(app, &id, CloseReason::Closed, Some(me.user), except, call.occasion()).await;
     call.trace.delivered += delivered;
-    if was_closed { Err(Error::RoomClosed) } else { Ok(Frame::ack(call.route, Some(id))) }
+    match call.connection {
+        _ if was_closed => Err(Error::RoomClosed),
+        Some(_) => Ok(Frame::ack(call.route, Some(id))),
+        // Over HTTP a room is answered with the room, here as well.
+        None => {
+            let room = existing(app, &id, call.at).await?;
+            describe(app, call, room, None).await
+        }
+    }
 }
 
 /// What follows when a room is closed: those who are live hear of it, and nothing after that.

@@ -256,6 +256,7 @@ async fn a_token_alone_is_a_terminal_that_hears_raw_text() {
         (&format!("{in_query}&userId=ana"), &[], "compat"),
         ("", &[("sec-websocket-protocol", &beside_chat)], "compat"),
         ("", &[("sec-websocket-protocol", &beside), origin], "native"),
+        ("", &[("sec-websocket-protocol", "switchboard.v1"), ("sec-websocket-protocol", &token)], "native"),
     ] {
         let mut user = world.open_with(query, headers).await.unwrap().0;
         assert_eq!(format_of(&mut user).await, format, "{query} {headers:?}");

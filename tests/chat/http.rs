@@ -34,7 +34,8 @@ async fn the_examples_that_clients_were_written_by_work_as_they_stand() {
     let stranger = world.post("/rooms/close", json!({ "roomId": id, "userId": "user456" })).await;
     assert_eq!(stranger.status, 403);
     let closed = world.post("/rooms/close", json!({ "roomId": id, "userId": "user123" })).await;
-    assert_eq!(closed.status, 200);
+    assert_eq!((closed.status, &closed.body["id"], &closed.body["status"]), (200, &json!(id), &json!("closed")));
+    assert_eq!(closed.body["participants"], json!(["user123", "user456"]));
     assert_eq!(world.post("/rooms/join", json!({ "roomId": "room-uuid", "userId": "user123" })).await.status, 404);
     assert_eq!(world.post("/rooms/close", json!({ "roomId": "room-uuid", "userId": "user123" })).await.status, 404);
     assert_eq!(world.post("/rooms", json!({ "userId": "user123" })).await.status, 400);

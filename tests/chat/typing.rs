@@ -87,3 +87,20 @@ async fn typing_is_stored_nowhere() {
     assert_eq!(written, 0.0);
     assert!(world.rows("Messages").await.is_empty());
 }
+
+/// The names that clients use have routes without a response; every other spelling takes the default route, which has
+/// one.
+#[tokio::test]
+async fn typing_is_answered_with_nothing_under_every_name() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    ana.hears("joined").await;
+    for action in ["typingIndicator", "typing", "user-typing", "TypingIndicator", "userTyping", "user_typing"] {
+        ana.send(json!({ "action": action, "roomId": "tea", "requestId": "1" })).await;
+        assert_eq!(ben.hears("typing").await["userId"], "ana", "{action}");
+        ana.hears_nothing().await;
+        let refused = ana.ask(json!({ "action": action, "roomId": "nowhere" })).await;
+        assert_eq!(refused["code"], "ROOM_NOT_FOUND", "{action}");
+    }
+}

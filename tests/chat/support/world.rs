@@ -122,7 +122,7 @@ impl World {
     pub async fn open_with(&self, query: &str, headers: &[(&str, &str)]) -> Result<(User, HeaderMap), u16> {
         let mut request = format!("{}{query}", self.urls().websocket).into_client_request().unwrap();
         for (name, value) in headers {
-            request.headers_mut().insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         let opened = tokio::time::timeout(PATIENCE, connect_async(request)).await.expect("no answer to the handshake");
         match opened {
