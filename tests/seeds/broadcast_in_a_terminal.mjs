@@ -9,7 +9,7 @@ import { test } from 'node:test';
 
 import { packages, stacks } from './browser.mjs';
 
-const LIMIT_MS = 15_000;
+const LIMIT_MS = 30_000;
 const PING_EVERY_MS = 200;
 const HELLO = '{"action": "sendMessage", "data": "Hello, World!"}';
 const wscat = packages.resolve('wscat/bin/wscat');

@@ -7,8 +7,10 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { after, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 
-const LIMIT_MS = 15_000;
+const LIMIT_MS = 30_000;
+const TEST_LIMIT_MS = 180_000;
 const POLL_MS = 20;
 const FRAMES_SHOWN = 8;
 const FLAGS = [
@@ -59,23 +61,23 @@ export function serve(name, stack, urls) {
   return origin + path;
 }
 
-/** A test whose users are gone when it ends. `visit` opens a page in a browser of its own. */
+/** A test whose users are gone when it ends. `visit` opens a page in a browser of its own, or in the given one. */
 export function scenario(what, run) {
-  test(what, async () => {
+  test(what, { timeout: TEST_LIMIT_MS }, async () => {
     const users = [];
-    const visit = async (url, name) => {
-      const user = await User.visits(url, name);
+    const visit = async (url, name, context) => {
+      const user = await User.visits(url, name, context);
       users.push(user);
       return user;
     };
     try {
       await run(visit);
-      for (const user of users) assert.deepEqual(user.problems, [], `${user.name}'s page has thrown`);
+      for (const { name, problems } of users) assert.deepEqual(problems, [], `the page of ${name} has thrown`);
     } catch (error) {
       for (const user of users) console.error(user.account());
       throw error;
     } finally {
-      await Promise.all(users.map((user) => user.context.close()));
+      for (const user of users) await user.context.close();
     }
   });
 }
@@ -84,28 +86,16 @@ export class User {
   problems = [];
   heard = [];
 
-  static async visits(url, name) {
+  static async visits(url, name, context) {
     const user = new User();
     user.name = name;
-    user.context = await browser.newContext({ acceptDownloads: true });
-    await user.opens(url);
+    user.context = context ?? (await browser.newContext());
+    user.page = await user.context.newPage();
+    user.page.setDefaultTimeout(LIMIT_MS);
+    user.page.on('pageerror', (error) => user.problems.push(error.message));
+    user.page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => user.heard.push(`${payload}`)));
+    await user.page.goto(url);
     return user;
-  }
-
-  /** Another window of the same browser. */
-  async alsoVisits(url) {
-    const user = new User();
-    Object.assign(user, { name: `${this.name} (another window)`, context: this.context });
-    await user.opens(url);
-    return user;
-  }
-
-  async opens(url) {
-    this.page = await this.context.newPage();
-    this.page.setDefaultTimeout(LIMIT_MS);
-    this.page.on('pageerror', (error) => this.problems.push(error.message));
-    this.page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => this.heard.push(`${payload}`)));
-    await this.page.goto(url);
   }
 
   /** Fills in a form and sends it. */
@@ -125,15 +115,26 @@ export class User {
 
   /** What `read` makes of the elements is as expected; waits until it is. `read` runs in the page. */
   async seesThat(selector, read, expected) {
-    const elements = this.page.locator(selector);
-    const limit = Date.now() + LIMIT_MS;
     let seen;
-    do {
-      seen = await elements.evaluateAll(read);
-      if (isSame(seen, expected)) return;
-      await setTimeout(POLL_MS);
-    } while (Date.now() < limit);
-    assert.deepEqual(seen, expected, `${this.name} sees something else`);
+    const isSeen = async () => isDeepStrictEqual((seen = await this.page.locator(selector).evaluateAll(read)), expected);
+    await until(isSeen, () => assert.deepEqual(seen, expected, `${this.name} sees something else`));
+  }
+
+  /** Does something over the WebSocket, and waits for the answer: the next frame that matches `answer`. */
+  async isAnswered(answer, run) {
+    const before = this.heard.length;
+    await run();
+    const isThere = () => this.heard.slice(before).some((frame) => answer.test(frame));
+    await until(isThere, () => `${this.name} is not answered ${answer}`);
+  }
+
+  /** The file that the browser saves when the user follows a link. */
+  async saves(link) {
+    const saved = this.page.waitForEvent('download').catch(async () => {
+      assert.fail(`the link of ${this.name} leads to no file, but to: ${await this.page.textContent('body')}`);
+    });
+    await this.page.click(link);
+    return saved;
   }
 
   account() {
@@ -142,12 +143,12 @@ export class User {
   }
 }
 
-function isSame(one, other) {
-  try {
-    assert.deepEqual(one, other);
-    return true;
-  } catch {
-    return false;
+/** Waits until `isSo`, and fails with what `complaint` says if it is never so. */
+export async function until(isSo, complaint) {
+  const limit = Date.now() + LIMIT_MS;
+  while (!(await isSo())) {
+    if (Date.now() > limit) assert.fail(complaint());
+    await setTimeout(POLL_MS);
   }
 }
 

@@ -98,12 +98,10 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     const file = { name: 'Menu für Ben.pdf', mimeType: 'application/pdf', buffer: bytes };
     await ana.page.setInputFiles(inRoom(tea, '.file'), file);
     await ben.sees(inRoom(tea, 'a'), ['Menu für Ben.pdf']);
-    const downloaded = ben.page.waitForEvent('download');
-    await ben.page.click(inRoom(tea, 'a'));
-    const download = await downloaded;
+    const saved = await ben.saves(inRoom(tea, 'a'));
 
-    assert.equal(download.suggestedFilename(), 'Menu für Ben.pdf');
-    assert.ok(bytes.equals(await readFile(await download.path())), 'other bytes than were uploaded');
+    assert.equal(saved.suggestedFilename(), 'Menu für Ben.pdf');
+    assert.ok(bytes.equals(await readFile(await saved.path())), 'other bytes than were uploaded');
     for (const user of [ana, ben]) await user.sees(inRoom(tea, 'li'), [`${ana.name}: Menu für Ben.pdf`]);
     await ben.sees(inRoom(den, 'li'), []);
   });
@@ -119,9 +117,7 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     await roomCalled('Tea', ben);
     await ana.submits(inRoom(tea, '.send'), { content: 'with Ben' });
     await ben.sees(inRoom(tea, 'li'), [`${ana.name}: with Ben`]);
-    await ben.page.click(inRoom(tea, '.leave'));
-    // When this is answered he has left.
-    await ben.submits('#join', { chatRoomId: den });
+    await ben.isAnswered(/leaveRoom/, () => ben.page.click(inRoom(tea, '.leave')));
     await ben.submits(inRoom(den, '.send'), { content: 'I have left' });
     await ana.sees(inRoom(den, 'li'), [`${ben.name}: I have left`]);
     await ana.submits(inRoom(tea, '.send'), { content: 'without Ben' });

@@ -48,15 +48,13 @@ scenario('room by query: nobody reads who comes and goes', async (visit) => {
 scenario('room by query: all windows of the room read a message once, and no other room does', async (visit) => {
   const [tea, den] = [unique('tea'), unique('den')];
   const alice = await visit(page, unique('alice'));
+  const aliceAgain = await visit(page, alice.name, alice.context);
   const bob = await visit(page, unique('bob'));
+  const bobInTheDen = await visit(page, bob.name, bob.context);
   await enters(alice, tea, 'Alice');
+  await enters(aliceAgain, tea, 'Alice');
   await enters(bob, tea, 'Bob');
-  const aliceAgain = await alice.alsoVisits(page);
-  await aliceAgain.submits('#connect', { userId: alice.name, roomId: tea, username: 'Alice' });
-  await aliceAgain.sees('#status', ['connected']);
-  const bobInTheDen = await bob.alsoVisits(page);
-  await bobInTheDen.submits('#connect', { userId: bob.name, roomId: den, username: 'Bob' });
-  await bobInTheDen.sees('#status', ['connected']);
+  await enters(bobInTheDen, den, 'Bob');
 
   await alice.submits('#send', { content: 'in the tea room' });
   for (const user of [alice, aliceAgain, bob]) await user.sees('#messages li', ['Alice: in the tea room']);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { avatar, scenario, serve, stacks, unique } from './browser.mjs';
+import { avatar, scenario, serve, stacks, unique, until } from './browser.mjs';
 
 const atStack = (name) => serve('rooms_on_the_map.html', name, {
   'wss://abcdef123.execute-api.us-east-1.amazonaws.com/prod': stacks[name].websocket,
@@ -121,9 +121,13 @@ scenario('rooms on the map: others in the room see who is typing', async (visit)
 
   await bob.page.fill('#send input', 'Hello w');
   await ann.sees('#typing', ['Bob is typing']);
+  await cid.submits('#send', { message: 'Nobody here' });
 
-  await bob.sees('#typing', ['']);
+  await cid.sees('#messages li', ['Cid: Nobody here']);
   await cid.sees('#typing', ['']);
+  await bob.submits('#send', { message: 'Hello world!' });
+  await ann.sees('#messages li', ['Bob: Hello world!']);
+  await ann.sees('#typing', ['']);
 });
 
 scenario('rooms on the map: a room tells who is in it', async (visit) => {
@@ -135,6 +139,9 @@ scenario('rooms on the map: a room tells who is in it', async (visit) => {
   await ann.page.click('#info');
 
   for (const user of [ann, bob]) await user.sees('#participants', [[ann.name, bob.name].sort().join(', ')]);
+  await searches(bob, at);
+  const roomId = await bob.page.locator('#nearby li').getAttribute('data-id');
+  for (const user of [ann, bob]) await user.seesThat('#room', ([room]) => room.dataset.id, roomId);
 });
 
 scenario('rooms on the map: nobody reads what is said in another room', async (visit) => {
@@ -160,8 +167,12 @@ for (const [button, how] of [['#close', 'over HTTP'], ['#close-socket', 'over it
     await makesRoom(ann, at);
     await joins(bob, at);
 
-    await bob.page.click(button);
-    if (how === 'over HTTP') await bob.sees('#notice', ['Only the creator can close a room']);
+    if (how === 'over HTTP') {
+      await bob.page.click(button);
+      await bob.sees('#notice', ['Only the creator can close a room']);
+    } else {
+      await bob.isAnswered(/FORBIDDEN/, () => bob.page.click(button));
+    }
     await bob.submits('#send', { message: 'Is it open?' });
     await ann.sees('#messages li', ['Bob: Is it open?']);
     await searches(cid, at);
@@ -174,9 +185,8 @@ for (const [button, how] of [['#close', 'over HTTP'], ['#close-socket', 'over it
     await cid.sees('#nearby li', []);
     await cid.submits('#join', { roomId });
     await cid.page.locator('#notice', { hasText: /Room not found|Error 410/ }).waitFor();
-    await bob.submits('#send', { message: 'Is it open still?' });
+    await bob.isAnswered(/ROOM_CLOSED/, () => bob.submits('#send', { message: 'Is it still open?' }));
 
-    await searches(bob, at);
     await ann.sees('#messages li', ['Bob: Is it open?']);
     await bob.sees('#messages li', ['Bob: Is it open?']);
   });
@@ -185,9 +195,10 @@ for (const [button, how] of [['#close', 'over HTTP'], ['#close-socket', 'over it
 /** Asks for the room until it is closed. */
 async function untilClosed(...users) {
   for (const user of users) {
-    const isClosed = user.page.locator('h2', { hasText: '(public, closed, ' });
-    const asks = setInterval(() => user.page.click('#info').catch(() => {}), 200);
-    await isClosed.waitFor().finally(() => clearInterval(asks));
+    await until(async () => {
+      await user.isAnswered(/participants/, () => user.page.click('#info'));
+      return (await user.page.textContent('h2')).includes('(public, closed, ');
+    }, () => `the room of ${user.name} is not closed`);
   }
 }
 
