@@ -116,7 +116,8 @@ export class User {
   /** What `read` makes of the elements is as expected; waits until it is. `read` runs in the page. */
   async seesThat(selector, read, expected) {
     let seen;
-    const isSeen = async () => isDeepStrictEqual((seen = await this.page.locator(selector).evaluateAll(read)), expected);
+    const look = async () => (seen = await this.page.locator(selector).evaluateAll(read));
+    const isSeen = async () => isDeepStrictEqual(await look(), expected);
     await until(isSeen, () => assert.deepEqual(seen, expected, `${this.name} sees something else`));
   }
 
