@@ -165,7 +165,7 @@ impl Config {
             lambda_endpoint: reader.text("AWS_ENDPOINT_URL_LAMBDA"),
             authorities: reader.authorities(),
             auth: reader.auth(),
-            lobby: reader.choice("LOBBY", &["on", "off"]) == "on",
+            lobby: reader.choice("LOBBY", &["on", "off"]) == Some("on"),
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
             http_endpoint: reader.http_endpoint(),
             uploads: reader.uploads(),
@@ -203,13 +203,14 @@ impl<'a> Reader<'a> {
         self.problems.push(problem.into());
     }
 
-    /// One of `choices`; the first when not set.
-    fn choice(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
-        let Some(value) = self.text(name) else { return choices[0] };
-        choices.iter().copied().find(|choice| *choice == value).unwrap_or_else(|| {
+    /// One of `choices`: the first when not set, `None` when it is none of them, which is a problem noted.
+    fn choice(&mut self, name: &str, choices: &[&'static str]) -> Option<&'static str> {
+        let Some(value) = self.text(name) else { return choices.first().copied() };
+        let choice = choices.iter().copied().find(|choice| *choice == value);
+        if choice.is_none() {
             self.wrong(format!("{name} must be {}, not \"{}\"", choices.join(" or "), value.escape_debug()));
-            choices[0]
-        })
+        }
+        choice
     }
 
     fn number(&mut self, name: &str, default: i64, least: i64, most: i64) -> i64 {
@@ -320,9 +321,9 @@ impl<'a> Reader<'a> {
 
     fn log_level(&mut self) -> LevelFilter {
         match self.choice("LOG_LEVEL", &["info", "debug", "warn", "error"]) {
-            "debug" => LevelFilter::DEBUG,
-            "warn" => LevelFilter::WARN,
-            "error" => LevelFilter::ERROR,
+            Some("debug") => LevelFilter::DEBUG,
+            Some("warn") => LevelFilter::WARN,
+            Some("error") => LevelFilter::ERROR,
             _ => LevelFilter::INFO,
         }
     }
@@ -370,7 +371,8 @@ impl<'a> Reader<'a> {
     fn auth(&mut self) -> Auth {
         let mode = self.choice("AUTH_MODE", &["jwt", "open"]);
         let current = self.secret(SECRET);
-        if current.is_none() && mode == "jwt" {
+        // Whoever misspelled the mode did not ask for tokens.
+        if current.is_none() && mode == Some("jwt") {
             self.wrong(format!(
                 "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes \
                  (AUTH_MODE=open believes everybody, for trying out)"
@@ -383,7 +385,7 @@ impl<'a> Reader<'a> {
             audience: self.text("JWT_AUDIENCE"),
             max_age_seconds: self.number("JWT_MAX_AGE_SECONDS", 86_400, 1, 10 * 365 * 86_400),
         };
-        if mode == "open" { Auth::Open } else { Auth::Jwt(rules) }
+        if mode == Some("open") { Auth::Open } else { Auth::Jwt(rules) }
     }
 }
 
@@ -459,6 +461,12 @@ mod tests {
 
         let both = read(&[("LOBBY", "yes"), ("AUTH_MODE", "none")]).unwrap_err();
         assert!(both.contains("LOBBY") && both.contains("AUTH_MODE"), "{both}");
+    }
+
+    #[test]
+    fn a_wrong_mode_is_not_reported_as_a_missing_secret_too() {
+        let error = read(&[("AUTH_MODE", "none"), ("JWT_SECRET", "")]).unwrap_err();
+        assert!(error.contains("AUTH_MODE") && !error.contains("JWT_SECRET"), "{error}");
     }
 
     #[test]

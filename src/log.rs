@@ -89,20 +89,13 @@ struct Lines;
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        write(&Line {
-            timestamp: now().to_iso(),
-            level: event.metadata().level().as_str(),
-            request_id: REQUEST_ID.try_with(String::clone).ok(),
-            fields,
-            target: event.metadata().target(),
-        });
+        write(&Line::of(event));
     }
 }
 
+/// The line of something that came through `tracing`.
 #[derive(Serialize)]
-struct Line<'a> {
+pub struct Line<'a> {
     timestamp: String,
     level: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +103,20 @@ struct Line<'a> {
     #[serde(flatten)]
     fields: Fields,
     target: &'a str,
+}
+
+impl<'a> Line<'a> {
+    pub fn of(event: &Event<'a>) -> Self {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        Self {
+            timestamp: now().to_iso(),
+            level: event.metadata().level().as_str(),
+            request_id: REQUEST_ID.try_with(String::clone).ok(),
+            fields,
+            target: event.metadata().target(),
+        }
+    }
 }
 
 #[derive(Default, Serialize)]

@@ -181,11 +181,11 @@ fn status(route: Route) -> u16 {
 /// An answer travels on the route response. Where there is none, and where the connection is closed behind the
 /// answer, it is posted.
 async fn answer(app: &App, call: &Call, frame: Option<String>, has_route_response: bool, close: bool) -> Response {
-    // Where there is nothing to answer and yet a route response, the status tells it: 204, "no content".
-    let response = Response::websocket(if frame.is_none() && has_route_response { 204 } else { 200 });
+    // 204 where the route response has nothing to say: without a body, 200 may be heard as an empty frame.
+    let response = Response::websocket(204);
     let (Some(frame), Some(connection)) = (frame, &call.connection) else { return response };
     if has_route_response && !close {
-        return response.with_body(frame);
+        return Response::websocket(200).with_body(frame);
     }
     app.delivery.tell(connection, frame).await;
     if close {

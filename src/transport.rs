@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -13,7 +14,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{self, CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -54,10 +56,14 @@ struct Connections(Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
 
 impl HttpConnector for Connections {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let request = match request.try_into_http1x() {
+        let mut request = match request.try_into_http1x() {
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
+        if let Some(asked) = request.extensions().get::<CaptureSmithyConnection>().cloned() {
+            let captured = capture_connection(&mut request);
+            asked.set_connection_retriever(move || Some(metadata(captured.clone())));
+        }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
             // Whatever breaks on the way, may go through another time.
@@ -65,5 +71,114 @@ impl HttpConnector for Connections {
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
+    }
+}
+
+/// What the SDK closes when an attempt fails in a way that may be the connection's fault: a 5xx, a timeout, a broken socket.
+/// The next attempt then takes another connection. Without this the SDK logs an error and keeps the bad one.
+fn metadata(captured: CaptureConnection) -> ConnectionMetadata {
+    let close = move || {
+        // Where connecting itself failed, there is nothing to close.
+        if let Some(connection) = captured.connection_metadata().as_ref() {
+            connection.poison();
+        }
+    };
+    ConnectionMetadata::builder().proxied(false).poison_fn(close).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use aws_config::retry::RetryConfig;
+    use aws_config::timeout::TimeoutConfig;
+    use aws_config::{BehaviorVersion, Region};
+    use aws_sdk_dynamodb::config::Credentials;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tracing::{Event, Level, Subscriber};
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::layer::{Context, SubscriberExt};
+
+    use super::*;
+
+    /// Remembers what was logged as an error.
+    #[derive(Clone, Default)]
+    struct Errors(Arc<Mutex<Vec<String>>>);
+
+    impl<S: Subscriber> Layer<S> for Errors {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            if *event.metadata().level() == Level::ERROR {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{event:?}"));
+            }
+        }
+    }
+
+    /// Lists tables on an endpoint; gives whether that went well in the end, and the errors that were logged.
+    async fn list_tables(endpoint: &str) -> (bool, Vec<String>) {
+        let errors = Errors::default();
+        let subscriber = tracing_subscriber::registry().with(errors.clone());
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let settings = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests())
+            .http_client(client(&[]).unwrap())
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(300)).build())
+            .endpoint_url(endpoint)
+            .build();
+        let listed = aws_sdk_dynamodb::Client::from_conf(settings).list_tables().send().await;
+        let logged = errors.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (listed.is_ok(), logged)
+    }
+
+    const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}";
+    const LISTED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"TableNames\":[]}";
+    /// The request times out.
+    const NONE: &str = "";
+
+    /// Gives each request the next of `answers`. Returns the connection's number of each request so far.
+    fn serve(listener: TcpListener, answers: [&'static str; 2]) -> Arc<Mutex<Vec<usize>>> {
+        let requests: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            for number in 0.. {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let seen = Arc::clone(&seen);
+                tokio::spawn(async move {
+                    let mut request = Vec::new();
+                    // The body of ListTables is `{}`.
+                    while socket.read_buf(&mut request).await.is_ok_and(|bytes| bytes > 0) {
+                        if !request.ends_with(b"\r\n\r\n{}") {
+                            continue;
+                        }
+                        request.clear();
+                        let count = {
+                            let mut seen = seen.lock().unwrap();
+                            seen.push(number);
+                            seen.len()
+                        };
+                        socket.write_all(answers[count - 1].as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        requests
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_an_attempt_failed_is_not_used_again() {
+        for answers in [[UNAVAILABLE, LISTED], [NONE, LISTED]] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = format!("http://{}", listener.local_addr().unwrap());
+            let requests = serve(listener, answers);
+
+            let (succeeded, errors) = list_tables(&endpoint).await;
+
+            assert!(succeeded);
+            assert_eq!(errors, Vec::<String>::new());
+            assert_eq!(*requests.lock().unwrap(), [0, 1]);
+        }
     }
 }

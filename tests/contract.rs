@@ -57,7 +57,7 @@ fn the_readme_names_every_metric_and_its_unit() {
 
 #[test]
 fn what_a_person_copies_is_the_same_everywhere() {
-    let program = include_str!("../src/bin/local.rs");
+    let program = include_str!("../src/local/console/banner.rs");
     let version = "npx -y wscat@6.1.0";
     assert!(README.contains(version) && program.contains(version));
     let installed_to_test = include_str!("smoke/package.json");

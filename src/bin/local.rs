@@ -1,51 +1,72 @@
 //! What `cargo run` starts: the whole stack on this machine. As a child of itself it is the function.
 
 use std::io::{IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use serde_json::Value;
 use switchboard::config;
+use switchboard::local::console::{Banner, Console, Format};
 use switchboard::local::faults::{Faults, Plan};
-use switchboard::local::{LogSink, Options, Stack, Urls, open_files, token};
+use switchboard::local::{AccessKey, Options, Stack, open_files, token};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The argument by which this program becomes the function.
 const AS_FUNCTION: &str = "--as-function";
 /// With fewer open files than this a crowd does not get in.
 const FEW_OPEN_FILES: u64 = 4096;
+/// As shells have it of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
 
 /// Switchboard on this machine: a WebSocket API, an HTTP API, DynamoDB and S3, and the function behind them.
 ///
-/// It listens on 127.0.0.1 only. The function inherits this program's environment.
+/// It listens on 127.0.0.1 unless --host names another address. The function inherits this program's environment.
+/// A terminal gets a short line for each event; NO_COLOR or TERM=dumb take its colours, LOG_LEVEL=error leaves errors only.
 #[derive(Parser)]
 #[command(name = "local", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     task: Option<Task>,
-    /// Port of the HTTP API; 0 takes any free one, here and below
-    #[arg(long, default_value_t = 7070, value_name = "PORT")]
-    http_port: u16,
+    /// Address to listen on, IPv4 or IPv6: 0.0.0.0 or :: for phones, containers and everybody else in the network
+    ///
+    /// The HTTP API, the WebSocket API and S3 listen there: clients need S3 for uploads and downloads by signed URLs.
+    /// DynamoDB and Lambda stay on 127.0.0.1. With 0.0.0.0 or :: the URLs that are printed and handed to clients have the
+    /// address that this machine reaches the network from.
+    #[arg(long, value_name = "ADDR", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    host: IpAddr,
+    /// Name or address that clients reach this machine by, for the URLs that they are given [default: by --host]
+    ///
+    /// For a container or a forwarded port, such as `--host 0.0.0.0 --public-host localhost`. Requests may name it as well.
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    public_host: Option<String>,
+    /// Host that requests may name, besides the addresses that are listened on; can be given more than once
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    allow_host: Vec<String>,
+    /// First of five ports in a row: HTTP N, WebSocket N+1, DynamoDB N+2, S3 N+3, Lambda N+4; 0 takes any free ones
+    #[arg(long, value_name = "N", default_value_t = 7070, value_parser = clap::value_parser!(u16).range(0..=65_531))]
+    port_base: u16,
+    /// Port of the HTTP API instead; 0 takes any free one, here and below
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
     /// Port of the WebSocket API and of @connections
-    #[arg(long, default_value_t = 7071, value_name = "PORT")]
-    websocket_port: u16,
+    #[arg(long, value_name = "PORT")]
+    websocket_port: Option<u16>,
     /// Port of DynamoDB
-    #[arg(long, default_value_t = 7072, value_name = "PORT")]
-    dynamodb_port: u16,
+    #[arg(long, value_name = "PORT")]
+    dynamodb_port: Option<u16>,
     /// Port of S3
-    #[arg(long, default_value_t = 7073, value_name = "PORT")]
-    s3_port: u16,
+    #[arg(long, value_name = "PORT")]
+    s3_port: Option<u16>,
     /// Port of Lambda
-    #[arg(long, default_value_t = 7074, value_name = "PORT")]
-    lambda_port: u16,
+    #[arg(long, value_name = "PORT")]
+    lambda_port: Option<u16>,
     /// Stage of the WebSocket API: the path of its URL
     #[arg(long, default_value = "dev")]
     stage: String,
-    /// Folder to keep tables and files in [default: in memory, gone at the end]
+    /// Folder to keep tables and files in, for one stack at a time [default: in memory, gone at the end]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Most function processes at once, each with one event at a time
@@ -69,12 +90,20 @@ struct Arguments {
     /// Origin of web pages that may ask the HTTP API; can be given more than once
     #[arg(long, default_value = "*", value_name = "ORIGIN")]
     cors_origin: Vec<String>,
+    /// Access key to look into tables and bucket with [default: a new one at each start, which is printed]
+    #[arg(long, value_name = "ID:SECRET")]
+    access_key: Option<AccessKey>,
     /// Another program that speaks the Lambda Runtime API, with its arguments [default: this one]
+    ///
+    /// It finds in its environment what Lambda sets, and the AWS_ENDPOINT_URL_* that the AWS SDKs follow.
     #[arg(long, value_name = "CMD")]
     function: Option<String>,
-    /// Print one line of JSON with the URLs on standard output, and nothing else
+    /// Print one line of JSON with the URLs and the access key on standard output, and nothing else
     #[arg(long)]
     json: bool,
+    /// Log in JSON lines, also in a terminal; elsewhere it is done anyway
+    #[arg(long)]
+    json_logs: bool,
 }
 
 #[derive(Subcommand)]
@@ -111,50 +140,71 @@ fn main() -> ExitCode {
             Err(problem) => failed(&problem),
         };
     }
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(tracing::Level::WARN)
-        .init();
+    // First of all, as long as there is no other thread.
+    let console = Console::new(Format::detect(arguments.json_logs));
+    console.start_tracing();
     let limit = open_files::raise_limit();
     if limit < FEW_OPEN_FILES {
         tracing::warn!("this process may have only {limit} files open (ulimit -Hn), and each connection takes one");
     }
+    let in_json = arguments.json || arguments.json_logs;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the asynchronous runtime did not start: {error}")),
     };
-    let code = runtime.block_on(run(arguments));
+    let code = runtime.block_on(run(arguments, console)).unwrap_or_else(|problems| {
+        for problem in problems.lines() {
+            if in_json {
+                tracing::error!("{problem}");
+            } else {
+                eprintln!("{problem}");
+            }
+        }
+        ExitCode::FAILURE
+    });
     // What is still at work has nobody to work for.
     runtime.shutdown_timeout(Duration::from_millis(200));
     code
 }
 
-async fn run(arguments: Arguments) -> ExitCode {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return failed("signals cannot be handled here");
-    };
+/// # Errors
+/// Why it does not start, a line each.
+async fn run(arguments: Arguments, console: Console) -> Result<ExitCode, String> {
+    let told = |error: std::io::Error| format!("signals cannot be handled here: {error}");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(told)?;
     let json = arguments.json;
-    let options = match options(arguments) {
-        Ok(options) => options,
-        Err(problem) => return failed(&problem),
+    let is_open_to_network = !arguments.host.is_loopback();
+    let stack = tokio::select! {
+        stack = Stack::start(options(arguments, console)?) => stack.map_err(|error| error.to_string())?,
+        _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
+        _ = terminate.recv() => return Ok(ExitCode::FAILURE),
     };
-    let stack = match Stack::start(options).await {
-        Ok(stack) => stack,
-        Err(error) => return failed(&error.to_string()),
-    };
-    let told = if json { told_to_programs(stack.urls()) } else { told_to_people(stack.urls()) };
-    let mut stdout = std::io::stdout();
-    // Whoever started it may not be listening; the stack is there all the same.
-    let _ = stdout.write_all(told.as_bytes()).and_then(|()| stdout.flush());
+    let banner = Banner { urls: stack.urls(), access_key: stack.access_key(), is_open_to_network };
+    say(&if json { banner.for_programs() } else { banner.for_people().map_err(|error| error.to_string())? });
 
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let by_keyboard = tokio::select! {
+        _ = interrupt.recv() => true,
+        _ = terminate.recv() => false,
+    };
+    if by_keyboard && !json && std::io::stdout().is_terminal() {
+        // Behind the `^C` that the terminal shows.
+        say("\n");
     }
-    drop(stack);
-    ExitCode::SUCCESS
+    tokio::select! {
+        () = stack.stop() => {}
+        _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
+    }
+    if !json {
+        say("stopped\n");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever started the program may not be listening; the stack is there all the same.
+fn say(text: &str) {
+    let mut stdout = std::io::stdout();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 fn failed(problem: &str) -> ExitCode {
@@ -162,7 +212,20 @@ fn failed(problem: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn options(arguments: Arguments) -> Result<Options, String> {
+/// A name or an address as it stands in a URL, without a port.
+fn host_name(name: &str) -> Result<String, String> {
+    let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter);
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    if let Ok(address) = address.parse::<Ipv6Addr>() {
+        Ok(format!("[{address}]"))
+    } else if !name.is_empty() && name.bytes().all(is_letter) {
+        Ok(name.to_owned())
+    } else {
+        Err("it must be a host's name or address, without a port".to_owned())
+    }
+}
+
+fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
     let function = match &arguments.function {
         Some(command) => shlex::split(command)
             .filter(|words| !words.is_empty())
@@ -179,12 +242,16 @@ fn options(arguments: Arguments) -> Result<Options, String> {
     if let Some(plan) = &arguments.faults {
         faults.follow(Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is no plan of faults: {error}"))?);
     }
+    let port = |given: Option<u16>, offset| {
+        given.unwrap_or(if arguments.port_base == 0 { 0 } else { arguments.port_base + offset })
+    };
     Ok(Options {
-        http_port: arguments.http_port,
-        websocket_port: arguments.websocket_port,
-        dynamodb_port: arguments.dynamodb_port,
-        s3_port: arguments.s3_port,
-        lambda_port: arguments.lambda_port,
+        host: arguments.host,
+        http_port: port(arguments.http_port, 0),
+        websocket_port: port(arguments.websocket_port, 1),
+        dynamodb_port: port(arguments.dynamodb_port, 2),
+        s3_port: port(arguments.s3_port, 3),
+        lambda_port: port(arguments.lambda_port, 4),
         stage: arguments.stage,
         has_default_route: true,
         data: arguments.data,
@@ -194,81 +261,14 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         time_scale: arguments.time_scale,
         schedule: Some(Duration::from_secs(arguments.schedule_seconds)),
         cors_origins: arguments.cors_origin,
+        access_key: arguments.access_key.unwrap_or_else(AccessKey::random),
+        allowed_hosts: arguments.allow_host,
+        public_host: arguments.public_host,
         function_is_ours: arguments.function.is_none(),
         function,
         environment: Vec::new(),
-        logs: log_sink(),
+        logs: console.log_sink(),
         fault_control: arguments.faults.is_some(),
         faults,
     })
-}
-
-/// The function's lines as they are, or readable when a person is looking.
-fn log_sink() -> LogSink {
-    let readable = std::io::stderr().is_terminal();
-    Arc::new(move |line| {
-        let line = if readable { readable_line(line) } else { None }.unwrap_or_else(|| line.to_owned());
-        let _ = writeln!(std::io::stderr(), "{line}");
-    })
-}
-
-/// `12:00:01.123 sendMessage 200 OK 4 ms user=ana room=tea recipients=2`
-fn readable_line(line: &str) -> Option<String> {
-    let fields: Value = serde_json::from_str(line).ok()?;
-    let text = |name: &str| fields[name].as_str();
-    let time = text("timestamp")?.split('T').nth(1)?.get(..12)?;
-    let (Some(route), Some(code)) = (text("route"), text("code")) else {
-        let details = fields
-            .as_object()?
-            .iter()
-            .filter(|(name, _)| !["timestamp", "level", "message", "target"].contains(&name.as_str()));
-        let details: Vec<_> = details.map(|(name, value)| format!("{name}={value}")).collect();
-        return Some(format!("{time} {} {} {}", text("level")?, text("message")?, details.join(" ")));
-    };
-    let mut readable = format!("{time} {route} {} {code} {} ms", fields["status"], fields["duration_ms"]);
-    for (name, field) in [("user", "user_id"), ("room", "room_id"), ("connection", "connection_id"), ("error", "error")]
-    {
-        if let Some(value) = text(field) {
-            readable.push_str(&format!(" {name}={value}"));
-        }
-    }
-    for name in ["recipients", "gone"] {
-        if fields[name].as_u64().is_some_and(|count| count > 0) {
-            readable.push_str(&format!(" {name}={}", fields[name]));
-        }
-    }
-    Some(readable)
-}
-
-fn told_to_programs(urls: &Urls) -> String {
-    format!("{}\n", serde_json::to_string(urls).unwrap_or_default())
-}
-
-fn told_to_people(urls: &Urls) -> String {
-    let Urls { websocket, http, connections, dynamodb, s3, lambda } = urls;
-    let with_tokens = std::env::var("AUTH_MODE").is_ok_and(|mode| mode == "jwt");
-    let wscat = |user: &str| {
-        let shown = if with_tokens { format!("token=$(scripts/token --sub {user})") } else { format!("userId={user}") };
-        format!("  npx -y wscat@6.1.0 -c \"{websocket}?{shown}&roomId=tea\"\n")
-    };
-    format!(
-        "Switchboard is running. Ctrl-C ends it.\n\
-         \n\
-         \x20 WebSocket API  {websocket}\n\
-         \x20 HTTP API       {http}\n\
-         \x20 @connections   {connections}\n\
-         \x20 DynamoDB       {dynamodb}\n\
-         \x20 S3             {s3}\n\
-         \x20 Lambda         {lambda}\n\
-         \n\
-         Chat with yourself, in two terminals:\n\
-         \n\
-         {}{}\
-         \n\
-         and say something in one of them:\n\
-         \n\
-         \x20 {{\"action\":\"sendMessage\",\"content\":\"hello\"}}\n",
-        wscat("ana"),
-        wscat("ben"),
-    )
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ACCESS_KEY;
+use super::keys::AccessKey;
 use super::runtime::FUNCTION_NAME;
 use crate::config::TableNames;
 use crate::store::tables;
@@ -34,13 +34,20 @@ struct Inner {
     /// The variables of the tables by the names that these have here.
     variables: HashMap<String, &'static str>,
     bucket: String,
+    /// By which the function's requests are known.
+    function_key_id: String,
     made: Mutex<BTreeSet<AwsCall>>,
 }
 
 impl AwsCalls {
-    pub fn new(names: &TableNames, bucket: &str) -> Self {
+    pub fn new(names: &TableNames, bucket: &str, function: &AccessKey) -> Self {
         let variables = tables::ALL.iter().map(|table| (names.of(table).to_owned(), table.variable)).collect();
-        Self(Arc::new(Inner { variables, bucket: bucket.to_owned(), made: Mutex::default() }))
+        Self(Arc::new(Inner {
+            variables,
+            bucket: bucket.to_owned(),
+            function_key_id: function.id.clone(),
+            made: Mutex::default(),
+        }))
     }
 
     pub fn all(&self) -> BTreeSet<AwsCall> {
@@ -48,7 +55,7 @@ impl AwsCalls {
     }
 
     pub fn record_dynamodb(&self, headers: &HeaderMap, operation: &str, request: &[u8]) {
-        if !is_the_functions(headers, "") {
+        if !self.is_the_functions(headers, "") {
             return;
         }
         let request: Value = serde_json::from_slice(request).unwrap_or_default();
@@ -78,7 +85,7 @@ impl AwsCalls {
     /// The operation, if it is one of the function's.
     pub fn record_s3(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<String> {
         let query = uri.query().unwrap_or_default();
-        if !is_the_functions(headers, query) {
+        if !self.is_the_functions(headers, query) {
             return None;
         }
         let path = uri.path().trim_start_matches('/');
@@ -96,7 +103,7 @@ impl AwsCalls {
     }
 
     pub fn record_connections(&self, method: &Method, headers: &HeaderMap) {
-        if !is_the_functions(headers, "") {
+        if !self.is_the_functions(headers, "") {
             return;
         }
         let call = match *method {
@@ -109,9 +116,17 @@ impl AwsCalls {
     }
 
     pub fn record_lambda(&self, headers: &HeaderMap, function: &str) {
-        if is_the_functions(headers, "") {
+        if self.is_the_functions(headers, "") {
             self.record("lambda", "Invoke", if function == FUNCTION_NAME { "function" } else { function });
         }
+    }
+
+    /// Whether a request is signed with the function's key, in its header or beforehand in its address.
+    fn is_the_functions(&self, headers: &HeaderMap, query: &str) -> bool {
+        let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
+        let in_header = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope.to_owned());
+        let scope = in_header.or_else(|| parameter(query, "X-Amz-Credential"));
+        scope.is_some_and(|scope| scope.split('/').next() == Some(&self.0.function_key_id))
     }
 
     fn record(&self, service: &'static str, call: &str, resource: &str) {
@@ -127,14 +142,6 @@ impl AwsCalls {
         let name = name.unwrap_or_default();
         self.0.variables.get(name).copied().unwrap_or(name)
     }
-}
-
-/// Whether a request is signed with the function's key, in its header or beforehand in its address.
-fn is_the_functions(headers: &HeaderMap, query: &str) -> bool {
-    let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let in_header = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope.to_owned());
-    let scope = in_header.or_else(|| parameter(query, "X-Amz-Credential"));
-    scope.is_some_and(|scope| scope.split('/').next() == Some(ACCESS_KEY))
 }
 
 /// What the SDK says that it asks for, where the method and the path leave that open. Whatever is unknown is called by

@@ -7,36 +7,36 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
-use super::{OTHER_ACCESS_KEY, OTHER_SECRET_KEY, REGION};
+use super::{AccessKey, REGION};
 use crate::transport;
 
 /// A client of the DynamoDB at this URL.
 ///
 /// # Errors
 /// As [`transport::client`].
-pub fn dynamodb(url: &str) -> Result<aws_sdk_dynamodb::Client, rustls::Error> {
-    Ok(aws_sdk_dynamodb::Client::new(&settings(url)?))
+pub fn dynamodb(url: &str, key: &AccessKey) -> Result<aws_sdk_dynamodb::Client, rustls::Error> {
+    Ok(aws_sdk_dynamodb::Client::new(&settings(url, key)?))
 }
 
 /// A client of the S3 at this URL.
 ///
 /// # Errors
 /// As [`transport::client`].
-pub fn s3(url: &str) -> Result<aws_sdk_s3::Client, rustls::Error> {
-    Ok(aws_sdk_s3::Client::new(&settings(url)?))
+pub fn s3(url: &str, key: &AccessKey) -> Result<aws_sdk_s3::Client, rustls::Error> {
+    Ok(aws_sdk_s3::Client::new(&settings(url, key)?))
 }
 
 /// A client of the `@connections` of the stage at this URL, which asks once: what it is refused is its caller's to see.
 ///
 /// # Errors
 /// As [`transport::client`].
-pub fn connections(url: &str) -> Result<aws_sdk_apigatewaymanagement::Client, rustls::Error> {
-    let settings = settings(url)?.into_builder().retry_config(RetryConfig::disabled()).build();
+pub fn connections(url: &str, key: &AccessKey) -> Result<aws_sdk_apigatewaymanagement::Client, rustls::Error> {
+    let settings = settings(url, key)?.into_builder().retry_config(RetryConfig::disabled()).build();
     Ok(aws_sdk_apigatewaymanagement::Client::new(&settings))
 }
 
-fn settings(url: &str) -> Result<SdkConfig, rustls::Error> {
-    let credentials = Credentials::new(OTHER_ACCESS_KEY, OTHER_SECRET_KEY, None, None, "local");
+fn settings(url: &str, key: &AccessKey) -> Result<SdkConfig, rustls::Error> {
+    let credentials = Credentials::new(&*key.id, &*key.secret, None, None, "local");
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(transport::client(&[])?)

@@ -1,6 +1,7 @@
 //! DynamoDB: an embedded one on a thread of its own, and in front of it the wire, where every request is metered.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use aws_sdk_dynamodb::types::{
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use dynoxide::Database;
 use http_body_util::{BodyExt, Full};
@@ -26,10 +28,14 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use super::calls::AwsCalls;
 use super::clients;
 use super::faults::Faults;
+use super::guard::{self, Guard};
+use super::keys::{AccessKey, Keys};
+use super::sigv4::{Refusal, Signed, Verifier};
 use crate::config::TableNames;
 use crate::store::tables::{self, Table};
 
@@ -46,6 +52,14 @@ pub struct StoreCall {
     pub operation: String,
     pub read_units: f64,
     pub write_units: f64,
+}
+
+/// How the engine and its wire are to be.
+pub struct Setup<'a> {
+    /// Where tables are kept; in memory without it.
+    pub data: Option<&'a Path>,
+    pub keys: Arc<Keys>,
+    pub guard: Guard,
 }
 
 pub struct DynamoDb {
@@ -65,14 +79,14 @@ impl DynamoDb {
     /// Serves on `listener`, with every table of the catalogue made.
     pub async fn start(
         listener: TcpListener,
-        data: Option<&Path>,
+        setup: Setup<'_>,
         names: &TableNames,
         aws_calls: AwsCalls,
         faults: Faults,
     ) -> Result<Self, String> {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let database = open(data)?;
-        let engine = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
+        let database = open(setup.data)?;
+        let engine = bind_engine().await.map_err(|error| error.to_string())?;
         let engine_address = engine.local_addr().map_err(|error| error.to_string())?;
         let engine = engine.into_std().map_err(|error| error.to_string())?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -85,24 +99,38 @@ impl DynamoDb {
         let wire = Wire {
             engine: format!("http://{engine_address}/"),
             client: HttpClient::builder(TokioExecutor::new()).build_http(),
+            verifier: Verifier::new("dynamodb", "Request is missing Authentication Token", Arc::clone(&setup.keys)),
             calls: Arc::clone(&calls),
             aws_calls,
             faults,
         };
-        let router =
-            Router::new().fallback(forward).layer(DefaultBodyLimit::max(REQUEST_BYTES)).with_state(Arc::new(wire));
+        let router = Router::new()
+            .fallback(forward)
+            .layer(DefaultBodyLimit::max(REQUEST_BYTES))
+            .with_state(Arc::new(wire))
+            .layer(middleware::from_fn_with_state(setup.guard, guard::check));
         let wire = tokio::spawn(async move {
             // It serves until the stack ends.
             let _ = axum::serve(listener, router).await;
         });
         let started = Self { calls, wire, _stop: stop };
-        make_tables(&format!("http://{address}"), names).await?;
+        make_tables(&format!("http://{address}"), &setup.keys.operator, names).await?;
         started.take_calls();
         Ok(started)
     }
 
     pub fn take_calls(&self) -> Vec<StoreCall> {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+/// The engine takes requests from anybody who finds it, so it listens where a web page cannot look: at one of the sixteen
+/// million loopback addresses, if this machine has more than one.
+async fn bind_engine() -> std::io::Result<TcpListener> {
+    let [_, a, b, c, ..] = Uuid::new_v4().into_bytes();
+    match TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
     }
 }
 
@@ -149,12 +177,20 @@ async fn sweep(database: Database) {
 struct Wire {
     engine: String,
     client: HttpClient<HttpConnector, Full<Bytes>>,
+    verifier: Verifier,
     calls: Arc<Mutex<VecDeque<StoreCall>>>,
     aws_calls: AwsCalls,
     faults: Faults,
 }
 
-async fn forward(State(wire): State<Arc<Wire>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+async fn forward(State(wire): State<Arc<Wire>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    // Whatever else is asked for is answered without the tables.
+    if method == Method::POST
+        && let Err(refusal) =
+            wire.verifier.verify(&Signed { method: &method, uri: &uri, headers: &headers, body: &body })
+    {
+        return refused(&refusal);
+    }
     match wire.pass_on(method, headers, body).await {
         Ok(response) => response,
         Err(error) => {
@@ -202,6 +238,9 @@ impl Wire {
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let (mut parts, body) = response.into_parts();
+        if parts.status.is_server_error() {
+            tracing::error!(operation, status = %parts.status, "the embedded DynamoDB failed");
+        }
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let body = match left {
             Some((member, left)) => {
@@ -251,6 +290,13 @@ fn answered_in_part(answer: &[u8], member: &str, left: Value) -> Bytes {
     let mut answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     answer[member] = left;
     answer.to_string().into()
+}
+
+/// DynamoDB's answer to a request that is not signed as it should be.
+fn refused(refusal: &Refusal) -> Response {
+    let kind = format!("com.amazon.coral.service#{}", refusal.kind);
+    let body = serde_json::json!({ "__type": kind, "message": refusal.message });
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
 /// An answer of DynamoDB's that something went wrong.
@@ -334,8 +380,8 @@ fn metered(operation: String, answer: &[u8]) -> StoreCall {
 }
 
 /// Makes the tables that are not there yet, over the wire as anybody would.
-async fn make_tables(endpoint: &str, names: &TableNames) -> Result<(), String> {
-    let client = clients::dynamodb(endpoint).map_err(|error| error.to_string())?;
+async fn make_tables(endpoint: &str, key: &AccessKey, names: &TableNames) -> Result<(), String> {
+    let client = clients::dynamodb(endpoint, key).map_err(|error| error.to_string())?;
     for table in tables::ALL {
         make_table(&client, table, names.of(table)).await.map_err(|error| {
             format!("table {}: {}", names.of(table), aws_sdk_dynamodb::error::DisplayErrorContext(error))

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
@@ -15,23 +16,28 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::calls::AwsCalls;
-use super::gateway::connections;
+use super::guard::{self, Guard};
+use super::keys::Keys;
 use super::runtime::{FUNCTION_NAME, Failure, PAYLOAD_BYTES, Pool, READ_BYTES};
+use super::sigv4::{Refusal, Signed, Verifier};
 
 /// The largest event that is taken when nobody waits for the answer.
 const EVENT_BYTES: usize = 1024 * 1024;
 
 struct Lambda {
+    verifier: Verifier,
     calls: AwsCalls,
     pool: Arc<Pool>,
 }
 
 /// Serves the API until the stack ends.
-pub fn serve(listener: TcpListener, calls: AwsCalls, pool: Arc<Pool>) -> JoinHandle<()> {
+pub fn serve(listener: TcpListener, guard: Guard, keys: Arc<Keys>, calls: AwsCalls, pool: Arc<Pool>) -> JoinHandle<()> {
+    let verifier = Verifier::new("lambda", "Missing Authentication Token", keys);
     let router = Router::new()
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .layer(DefaultBodyLimit::max(READ_BYTES))
-        .with_state(Arc::new(Lambda { calls, pool }));
+        .with_state(Arc::new(Lambda { verifier, calls, pool }))
+        .layer(middleware::from_fn_with_state(guard, guard::check));
     tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
     })
@@ -40,11 +46,15 @@ pub fn serve(listener: TcpListener, calls: AwsCalls, pool: Arc<Pool>) -> JoinHan
 async fn invoke(
     State(lambda): State<Arc<Lambda>>,
     Path(name): Path<String>,
+    method: Method,
+    uri: Uri,
     headers: HeaderMap,
     event: Bytes,
 ) -> Response {
-    if !connections::is_signed(&headers) {
-        return connections::unsigned();
+    let signed = Signed { method: &method, uri: &uri, headers: &headers, body: &event };
+    if let Err(Refusal { kind, message }) = lambda.verifier.verify(&signed) {
+        return (StatusCode::FORBIDDEN, [("x-amzn-ErrorType", kind)], axum::Json(json!({ "message": message })))
+            .into_response();
     }
     lambda.calls.record_lambda(&headers, &name);
     if name != FUNCTION_NAME {

@@ -6,19 +6,25 @@
 mod calls;
 pub mod clients;
 mod clock;
+pub mod console;
+mod data_lock;
 mod dynamodb;
 pub mod faults;
 mod gateway;
+mod guard;
 mod invoke;
+mod keys;
+mod network;
 pub mod open_files;
 mod runtime;
 mod s3;
 mod schedule;
+mod sigv4;
 pub mod token;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,32 +32,41 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::config::{Config, ConfigError, TableNames};
 
 pub use calls::AwsCall;
 use calls::AwsCalls;
 pub use clock::Clock;
+use data_lock::{DataLock, DataLockError};
 pub use dynamodb::StoreCall;
 use faults::Faults;
 use gateway::Gateway;
+use guard::{Guard, Pages};
+use keys::Keys;
+pub use keys::{AccessKey, AccessKeyError};
+use network::{Network, Port};
 use runtime::Pool;
 
 /// Takes each line that the function logs.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What the function's requests are signed with here. The embedded S3 checks it.
-const ACCESS_KEY: &str = "switchboard";
-const SECRET_KEY: &str = "switchboard-local-secret";
-/// What is not the function's is signed with: the stack's own requests, and those of whoever looks into the stores.
-const OTHER_ACCESS_KEY: &str = "test";
-const OTHER_SECRET_KEY: &str = "test";
 const REGION: &str = "us-east-1";
 /// Where files are kept, if no other bucket is named.
 const BUCKET: &str = "switchboard-uploads";
 
+/// How long the end may take: clients are told, the function hears of it, and invocations that are running finish.
+const SHUTDOWN: Duration = Duration::from_secs(1);
+/// How long the last lines of the function's log are waited for.
+const LAST_LINES: Duration = Duration::from_millis(200);
+
 /// How a stack is to be.
 pub struct Options {
+    /// Where the HTTP API, the WebSocket API and S3 listen. DynamoDB and Lambda are on 127.0.0.1: clients need neither.
+    pub host: IpAddr,
+    /// What clients call this machine; chosen by `host` without it.
+    pub public_host: Option<String>,
     /// 0 takes any free port, for each of the five.
     pub http_port: u16,
     pub websocket_port: u16,
@@ -77,6 +92,10 @@ pub struct Options {
     pub schedule: Option<Duration>,
     /// Web pages that may ask the HTTP API, by their origins; `*` for all.
     pub cors_origins: Vec<String>,
+    /// What a person or a tool signs with that looks into tables and bucket. The function has a key of its own.
+    pub access_key: AccessKey,
+    /// Names besides those that it listens on by which clients may address it, with any port: of a container, for example.
+    pub allowed_hosts: Vec<String>,
     /// The function: a program and its arguments.
     pub function: Vec<OsString>,
     /// Whether the function is ours, so that its configuration can be checked before it starts.
@@ -94,6 +113,8 @@ impl Options {
     /// A stack of one's own for a function: on free ports, with nothing kept and nothing going wrong.
     pub fn on_free_ports(function: OsString, logs: LogSink) -> Self {
         Self {
+            host: Ipv4Addr::LOCALHOST.into(),
+            public_host: None,
             http_port: 0,
             websocket_port: 0,
             dynamodb_port: 0,
@@ -108,6 +129,8 @@ impl Options {
             time_scale: NonZeroU32::MIN,
             schedule: None,
             cors_origins: vec!["*".to_owned()],
+            access_key: AccessKey::random(),
+            allowed_hosts: Vec::new(),
             function: vec![function],
             function_is_ours: true,
             environment: Vec::new(),
@@ -132,8 +155,15 @@ pub struct Urls {
 /// Why a stack did not start: a line for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{}", taken.join("; "))]
-    Ports { taken: Vec<String> },
+    /// A line each.
+    #[error("{}", problems.join("\n"))]
+    Ports { problems: Vec<String> },
+    #[error("{0} is no address of this machine; choose another with --host")]
+    Host(IpAddr),
+    #[error("--function: {0}")]
+    Function(String),
+    #[error(transparent)]
+    Data(#[from] DataLockError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("the stage must be 1 to 128 letters, digits, '-' or '_'")]
@@ -149,6 +179,7 @@ pub enum StartError {
 /// A running stack. It ends, with every function process, when it is dropped.
 pub struct Stack {
     urls: Urls,
+    access_key: AccessKey,
     clock: Clock,
     faults: Faults,
     calls: AwsCalls,
@@ -158,37 +189,51 @@ pub struct Stack {
     objects: s3::Objects,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     _s3: s3::Folder,
+    /// Last: others may have the directory when nothing here writes to it any more.
+    _data: Option<DataLock>,
 }
 
 impl Stack {
     /// Starts everything; when it returns, everything answers.
     ///
     /// # Errors
-    /// Names every port that is taken with its flag, and every variable that is wrong. Nothing is left running then.
-    pub async fn start(options: Options) -> Result<Self, StartError> {
+    /// Names every port that is taken with its flag, every variable that is wrong, and who has the data directory. Nothing
+    /// is left running then.
+    pub async fn start(mut options: Options) -> Result<Self, StartError> {
         let stage_letters = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
         if !(1..=128).contains(&options.stage.len()) || !options.stage.bytes().all(stage_letters) {
             return Err(StartError::Stage);
         }
-        let [http, websocket, dynamodb, s3, lambda] = bind([
-            ("--http-port", options.http_port),
-            ("--websocket-port", options.websocket_port),
-            ("--dynamodb-port", options.dynamodb_port),
-            ("--s3-port", options.s3_port),
-            ("--lambda-port", options.lambda_port),
-        ])
-        .await?;
-        let stage = &options.stage;
+        runtime::require_program(&options.function, &options.environment).map_err(StartError::Function)?;
+        let mut data = options.data.as_deref().map(DataLock::acquire).transpose()?;
+        let network = Network::new(options.host, options.public_host.as_deref());
+        options.allowed_hosts.extend(network.other_name());
+        let port = |flag, number, is_for_clients| Port { flag, number, is_for_clients };
+        let [http, websocket, dynamodb, s3, lambda] = network
+            .bind([
+                port("--http-port", options.http_port, true),
+                port("--websocket-port", options.websocket_port, true),
+                port("--dynamodb-port", options.dynamodb_port, false),
+                port("--s3-port", options.s3_port, true),
+                port("--lambda-port", options.lambda_port, false),
+            ])
+            .await?;
+        let (stage, public) = (&options.stage, &network.public);
         let urls = Urls {
-            websocket: format!("ws://{}/{stage}", websocket.local_addr()?),
-            http: format!("http://{}", http.local_addr()?),
-            connections: format!("http://{}/{stage}", websocket.local_addr()?),
+            websocket: format!("ws://{public}:{}/{stage}", websocket.local_addr()?.port()),
+            http: format!("http://{public}:{}", http.local_addr()?.port()),
+            connections: format!("http://{}:{}/{stage}", network.internal, websocket.local_addr()?.port()),
             dynamodb: format!("http://{}", dynamodb.local_addr()?),
-            s3: format!("http://{}", s3.local_addr()?),
+            // The function signs URLs with it that clients follow.
+            s3: format!("http://{public}:{}", s3.local_addr()?.port()),
             lambda: format!("http://{}", lambda.local_addr()?),
         };
+        if let Some(lock) = &mut data {
+            lock.sign(&urls.http)?;
+        }
 
-        let environment = environment(&options, &urls);
+        let keys = Arc::new(Keys { function: AccessKey::random(), operator: options.access_key.clone() });
+        let environment = environment(&options, &urls, &network, &keys.function);
         let variable = |name: &str| {
             let given = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
             given.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
@@ -198,13 +243,19 @@ impl Stack {
         let tables = TableNames::read(variable)?;
         let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
 
-        let calls = AwsCalls::new(&tables, &bucket);
+        let calls = AwsCalls::new(&tables, &bucket, &keys.function);
         let files = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
         let faults = options.faults;
-        let dynamodb =
-            dynamodb::DynamoDb::start(dynamodb, options.data.as_deref(), &tables, calls.clone(), faults.clone())
-                .await
-                .map_err(StartError::DynamoDb)?;
+        let allowed_hosts: Arc<[String]> = options.allowed_hosts.into();
+        let guard = |listener: &TcpListener, pages| Guard::new(listener, &allowed_hosts, pages);
+        let setup = dynamodb::Setup {
+            data: options.data.as_deref(),
+            keys: Arc::clone(&keys),
+            guard: guard(&dynamodb, Pages::Refused)?,
+        };
+        let dynamodb = dynamodb::DynamoDb::start(dynamodb, setup, &tables, calls.clone(), faults.clone())
+            .await
+            .map_err(StartError::DynamoDb)?;
 
         let clock = Clock::default();
         let pool = Arc::new(Pool::new(
@@ -218,6 +269,8 @@ impl Stack {
             bucket,
             lifetime: Duration::from_secs(86_400 * lifetime_days),
             cors_origins: options.cors_origins.clone(),
+            keys: Arc::clone(&keys),
+            guard: guard(&s3, Pages::OnlyPresigned)?,
             faults: faults.clone(),
         };
         let (objects, mut tasks) =
@@ -227,19 +280,55 @@ impl Stack {
             has_default_route: options.has_default_route,
             time_scale: options.time_scale,
             fault_control: options.fault_control,
+            keys: Arc::clone(&keys),
+            websocket: websocket.local_addr()?,
+            http: http.local_addr()?,
         };
+        let [guards_websocket, guards_http] = [guard(&websocket, Pages::Allowed)?, guard(&http, Pages::Allowed)?];
+        let guards_lambda = guard(&lambda, Pages::Refused)?;
         let gateway = Arc::new(Gateway::new(setup, clock.clone(), calls.clone(), Arc::clone(&pool), faults.clone()));
-        tasks.push(gateway::websocket::serve(websocket, Arc::clone(&gateway)));
-        tasks.push(gateway::http::serve(http, Arc::clone(&gateway), options.cors_origins));
-        tasks.push(invoke::serve(lambda, calls.clone(), Arc::clone(&pool)));
+        tasks.push(gateway::websocket::serve(websocket, guards_websocket, Arc::clone(&gateway)));
+        tasks.push(gateway::http::serve(http, guards_http, Arc::clone(&gateway), options.cors_origins));
+        tasks.push(invoke::serve(lambda, guards_lambda, keys, calls.clone(), Arc::clone(&pool)));
         if let Some(every) = options.schedule {
             tasks.push(schedule::serve(every, clock.clone(), faults.clone(), Arc::clone(&pool)));
         }
-        Ok(Self { urls, clock, faults, calls, pool, gateway, dynamodb, objects, tasks, _s3: files })
+        Ok(Self {
+            urls,
+            access_key: options.access_key,
+            clock,
+            faults,
+            calls,
+            pool,
+            gateway,
+            dynamodb,
+            objects,
+            tasks,
+            _s3: files,
+            _data: data,
+        })
+    }
+
+    /// Ends as a server should: clients hear 1001, the function hears that they have gone, and what it is doing is
+    /// finished, all within about a second.
+    pub async fn stop(self) {
+        let drained = async {
+            self.gateway.close_connections().await;
+            self.pool.drain().await;
+        };
+        // Whoever takes longer is cut off, as by a crash.
+        let _ = timeout(SHUTDOWN, drained).await;
+        self.pool.stop();
+        let _ = timeout(LAST_LINES, self.pool.log_is_written()).await;
     }
 
     pub fn urls(&self) -> &Urls {
         &self.urls
+    }
+
+    /// What is accepted on every port of its AWS, besides the function's own key.
+    pub fn access_key(&self) -> &AccessKey {
+        &self.access_key
     }
 
     /// The time that events tell.
@@ -297,31 +386,20 @@ impl Drop for Stack {
     }
 }
 
-async fn bind<const N: usize>(ports: [(&str, u16); N]) -> Result<[TcpListener; N], StartError> {
-    let mut bound = Vec::new();
-    let mut taken = Vec::new();
-    for (flag, port) in ports {
-        match TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await {
-            Ok(listener) => bound.push(listener),
-            Err(error) => taken.push(format!("port {port} cannot be used ({error}); choose another with {flag}")),
-        }
-    }
-    <[TcpListener; N]>::try_from(bound).map_err(|_| StartError::Ports { taken })
-}
-
 /// What the function finds in its environment here, besides what Lambda itself sets.
-fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
+fn environment(options: &Options, urls: &Urls, network: &Network, key: &AccessKey) -> Vec<(String, String)> {
     let given = |name: &str| {
         options.environment.iter().any(|(known, _)| known == name)
             || std::env::var_os(name).is_some_and(|value| !value.is_empty())
     };
     let mut environment = Vec::new();
-    for (name, value) in [("AUTH_MODE", "open"), ("AWS_REGION", REGION), ("UPLOADS_BUCKET", BUCKET)] {
+    for (name, value) in [("AUTH_MODE", "open"), ("UPLOADS_BUCKET", BUCKET)] {
         if !given(name) {
             environment.push((name.to_owned(), value.to_owned()));
         }
     }
     environment.extend(options.environment.iter().cloned());
+    let without_proxy = network.without_proxy();
     let ours = [
         ("WEBSOCKET_ENDPOINT", urls.websocket.as_str()),
         ("HTTP_ENDPOINT", &urls.http),
@@ -330,11 +408,14 @@ fn environment(options: &Options, urls: &Urls) -> Vec<(String, String)> {
         ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),
         ("AWS_ENDPOINT_URL_LAMBDA", &urls.lambda),
         ("AWS_LAMBDA_FUNCTION_NAME", runtime::FUNCTION_NAME),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        // The local AWS is one region, and no other one is signed for.
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", &key.id),
+        ("AWS_SECRET_ACCESS_KEY", &key.secret),
         // What is on this machine is not behind anybody's proxy.
-        ("NO_PROXY", "127.0.0.1"),
-        ("no_proxy", "127.0.0.1"),
+        ("NO_PROXY", &without_proxy),
+        ("no_proxy", &without_proxy),
     ];
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
     environment

@@ -3,10 +3,12 @@
 //! Source: the Lambda developer guide, "Using the Lambda runtime API". One event at a time for each process; past the
 //! deadline a process is killed; one that has ended is replaced when the next event comes.
 
-use std::ffi::OsString;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,12 +18,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::LogSink;
@@ -42,6 +46,28 @@ pub struct Function {
     pub timeout: Duration,
 }
 
+/// # Errors
+/// Says why the operating system could not start the command's program, which it looks for in `PATH`, if its name has no
+/// slash.
+pub fn require_program(command: &[OsString], environment: &[(String, String)]) -> Result<(), String> {
+    let program = command.first().ok_or("the command is empty")?;
+    let is_executable = |file: &path::Path| file.is_file() && access(file, Access::EXEC_OK).is_ok();
+    let file = path::Path::new(program);
+    if program.as_encoded_bytes().contains(&b'/') {
+        return match (is_executable(file), file.try_exists()) {
+            (true, _) => Ok(()),
+            (false, Ok(true)) => Err(format!("{} is not executable", file.display())),
+            (false, _) => Err(format!("{} does not exist", file.display())),
+        };
+    }
+    let set = environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
+    let folders = set.or_else(|| env::var_os("PATH")).unwrap_or_else(|| OsStr::new("/bin:/usr/bin").to_owned());
+    match env::split_paths(&folders).any(|folder| is_executable(&folder.join(program))) {
+        true => Ok(()),
+        false => Err(format!("{} is not found in PATH", file.display())),
+    }
+}
+
 /// Why an event got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -49,6 +75,12 @@ pub enum Failure {
     Reported(String),
     #[error("the function's process ended ({0}) before it answered")]
     Exited(String),
+    #[error("the function's process ended ({0}) before it took an event")]
+    EndedAtStart(String),
+    #[error("the function was killed on purpose")]
+    Killed,
+    #[error("the stack has stopped")]
+    Stopped,
     #[error("the function did not answer in time, and was ended")]
     TimedOut,
     #[error("the function has as many events as its concurrency allows")]
@@ -69,7 +101,19 @@ pub struct Pool {
     idle: Mutex<Vec<Environment>>,
     processes: Arc<Mutex<Vec<u32>>>,
     started: AtomicUsize,
+    /// Whether it was logged that the function does not start, and it has not started since.
+    does_not_start: AtomicBool,
+    /// What forwards the function's lines.
+    forwards: TaskTracker,
+    concurrency: usize,
     faults: Faults,
+}
+
+impl Failure {
+    /// Whether the pool has logged it, or there is nothing to log.
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::Exited(_) | Self::EndedAtStart(_) | Self::NotStarted(_) | Self::TimedOut | Self::Stopped)
+    }
 }
 
 /// What a process may need to start, before an event's own time begins: Lambda's Init phase.
@@ -86,6 +130,9 @@ impl Pool {
             idle: Mutex::default(),
             processes: Arc::default(),
             started: AtomicUsize::new(0),
+            does_not_start: AtomicBool::new(false),
+            forwards: TaskTracker::new(),
+            concurrency,
             faults,
         }
     }
@@ -99,27 +146,49 @@ impl Pool {
             return Err(Failure::TooLarge);
         }
         if self.throttles {
-            let place = self.places.try_acquire().map_err(|_| Failure::Throttled)?;
+            let place = self.places.try_acquire().map_err(|error| match error {
+                TryAcquireError::NoPermits => Failure::Throttled,
+                TryAcquireError::Closed => Failure::Stopped,
+            })?;
             return self.run(event, place).await;
         }
         self.invoke_in_turn(event).await
     }
 
     async fn invoke_in_turn(&self, event: String) -> Result<Bytes, Failure> {
-        let place = self.places.acquire().await.map_err(|_| Failure::Exited("the stack has stopped".to_owned()))?;
+        let place = self.places.acquire().await.map_err(|_| Failure::Stopped)?;
         self.run(event, place).await
     }
 
     async fn run(&self, event: String, _place: SemaphorePermit<'_>) -> Result<Bytes, Failure> {
+        let answer = self.run_once(event).await;
+        match &answer {
+            // The stack itself has ended it.
+            Err(_) if self.places.is_closed() => return Err(Failure::Stopped),
+            // Once: every further event would say the same.
+            Err(failure @ (Failure::NotStarted(_) | Failure::EndedAtStart(_)))
+                if !self.does_not_start.swap(true, Ordering::Relaxed) =>
+            {
+                tracing::error!(%failure, "the function does not start");
+            }
+            Err(failure @ (Failure::Exited(_) | Failure::TimedOut)) => {
+                tracing::error!(%failure, "a function process is replaced");
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    async fn run_once(&self, event: String) -> Result<Bytes, Failure> {
         let mut environment = match self.take_idle() {
             Some(environment) => environment,
             None => {
                 self.started.fetch_add(1, Ordering::Relaxed);
-                Environment::start(&self.function, &self.logs, &self.processes).await?
+                Environment::start(&self.function, &self.logs, &self.forwards, &self.processes).await?
             }
         };
         if self.faults.strikes(|plan| plan.function_killed_before) {
-            return Err(Failure::Exited("killed on purpose".to_owned()));
+            return Err(Failure::Killed);
         }
         let is_killed = self.faults.strikes(|plan| plan.function_killed);
         let killing = is_killed.then(|| environment.dies_after(self.faults.moment()));
@@ -130,11 +199,11 @@ impl Pool {
             return answer;
         }
         if answer.is_ok() && self.faults.strikes(|plan| plan.function_killed_after) {
-            return Err(Failure::Exited("killed on purpose".to_owned()));
+            return Err(Failure::Killed);
         }
-        match &answer {
-            Ok(_) | Err(Failure::Reported(_)) => lock(&self.idle).push(environment),
-            Err(failure) => tracing::error!(%failure, "a function process is replaced"),
+        if matches!(answer, Ok(_) | Err(Failure::Reported(_))) {
+            self.does_not_start.store(false, Ordering::Relaxed);
+            lock(&self.idle).push(environment);
         }
         answer
     }
@@ -150,6 +219,7 @@ impl Pool {
             for pause in PAUSES_BETWEEN_TRIES.into_iter().map(Some).chain([None]) {
                 let Err(failure) = self.invoke_in_turn(event.clone()).await else { break };
                 match pause {
+                    _ if matches!(failure, Failure::Stopped) => return,
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => tracing::error!(%failure, "an event is given up"),
                 }
@@ -173,6 +243,19 @@ impl Pool {
 
     pub fn processes(&self) -> Vec<u32> {
         lock(&self.processes).clone()
+    }
+
+    /// Returns when no invocation is running and none waits any more.
+    pub async fn drain(&self) {
+        let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
+        // They are free again at once, for whoever comes later.
+        drop(self.places.acquire_many(all).await);
+    }
+
+    /// Returns when the log has all lines of the processes, which must have ended.
+    pub async fn log_is_written(&self) {
+        self.forwards.close();
+        self.forwards.wait().await;
     }
 
     /// Ends every process, also those that are at work.
@@ -212,6 +295,8 @@ struct Invocation {
 struct Mailbox {
     next: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
     current: Mutex<Option<(String, Reply)>>,
+    /// What the function reported when it could not start.
+    init_error: Mutex<Option<String>>,
 }
 
 /// One process and its Runtime API. Dropping it ends both.
@@ -219,6 +304,7 @@ struct Environment {
     child: Child,
     id: u32,
     events: mpsc::Sender<Invocation>,
+    mailbox: Arc<Mailbox>,
     api: JoinHandle<()>,
     processes: Arc<Mutex<Vec<u32>>>,
 }
@@ -232,7 +318,12 @@ impl Drop for Environment {
 }
 
 impl Environment {
-    async fn start(function: &Function, logs: &LogSink, processes: &Arc<Mutex<Vec<u32>>>) -> io::Result<Self> {
+    async fn start(
+        function: &Function,
+        logs: &LogSink,
+        forwards: &TaskTracker,
+        processes: &Arc<Mutex<Vec<u32>>>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (program, arguments) =
@@ -256,17 +347,18 @@ impl Environment {
             .kill_on_drop(true)
             .spawn()?;
         let id = child.id().unwrap_or_default();
-        forward(child.stdout.take(), logs);
-        forward(child.stderr.take(), logs);
+        forward(child.stdout.take(), logs, forwards);
+        forward(child.stderr.take(), logs, forwards);
         lock(processes).push(id);
 
         let (events, next) = mpsc::channel(1);
-        let mailbox = Arc::new(Mailbox { next: next.into(), current: Mutex::default() });
+        let mailbox = Arc::new(Mailbox { next: next.into(), current: Mutex::default(), init_error: Mutex::default() });
+        let router = runtime_api(Arc::clone(&mailbox));
         let api = tokio::spawn(async move {
             // It serves until it is aborted; there is nobody to tell of an error but the process, which sees it.
-            let _ = axum::serve(listener, runtime_api(mailbox)).await;
+            let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { child, id, events, api, processes: Arc::clone(processes) })
+        Ok(Self { child, id, events, mailbox, api, processes: Arc::clone(processes) })
     }
 
     fn is_running(&mut self) -> bool {
@@ -285,13 +377,14 @@ impl Environment {
         let (answer, answered) = oneshot::channel();
         let (taken, is_taken) = oneshot::channel();
         let invocation = Invocation { id: Uuid::new_v4().to_string(), event, timeout, taken, answer };
+        let mut was_taken = false;
         let out_of_time = async {
-            let _ = tokio::time::timeout(START, is_taken).await;
+            was_taken = matches!(tokio::time::timeout(START, is_taken).await, Ok(Ok(())));
             tokio::time::sleep(timeout).await;
         };
         // There is always a place: the event before was taken before it was answered.
         let _ = self.events.try_send(invocation);
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             answer = answered => match answer {
                 Ok(Ok(body)) => Ok(body),
@@ -303,14 +396,19 @@ impl Environment {
                 Err(error) => error.to_string(),
             })),
             () = out_of_time => Err(Failure::TimedOut),
+        };
+        match (outcome, lock(&self.mailbox.init_error).take()) {
+            (Err(Failure::Exited(_)), Some(report)) => Err(Failure::EndedAtStart(report)),
+            (Err(Failure::Exited(status)), None) if !was_taken => Err(Failure::EndedAtStart(status)),
+            (outcome, _) => outcome,
         }
     }
 }
 
-fn forward(output: Option<impl AsyncRead + Send + Unpin + 'static>, logs: &LogSink) {
+fn forward(output: Option<impl AsyncRead + Send + Unpin + 'static>, logs: &LogSink, forwards: &TaskTracker) {
     let Some(output) = output else { return };
     let logs = Arc::clone(logs);
-    tokio::spawn(async move {
+    forwards.spawn(async move {
         let mut lines = BufReader::new(output).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             logs(&String::from_utf8_lossy(&line));
@@ -359,8 +457,8 @@ async fn error(State(mailbox): State<Arc<Mailbox>>, Path(id): Path<String>, body
     settle(&mailbox, &id, Err(String::from_utf8_lossy(&body).into_owned()))
 }
 
-async fn init_error(body: Bytes) -> Response {
-    tracing::error!(report = %String::from_utf8_lossy(&body), "the function did not start");
+async fn init_error(State(mailbox): State<Arc<Mailbox>>, body: Bytes) -> Response {
+    *lock(&mailbox.init_error) = Some(String::from_utf8_lossy(&body).into_owned());
     (StatusCode::ACCEPTED, r#"{"status":"OK"}"#).into_response()
 }
 

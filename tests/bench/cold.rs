@@ -15,7 +15,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::json;
-use switchboard::local::{Options, Stack, Urls};
+use switchboard::local::{Options, Stack};
 use tempfile::NamedTempFile;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,11 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The function, and beside it in `examples` the `lean` one.
 pub async fn figures(function: &Path) -> Vec<Figure> {
     let lean = function.with_file_name("examples").join("lean");
-    let stack = Stack::start(Options::on_free_ports(function.into(), Arc::new(|_| {}))).await.unwrap();
+    // Over TLS the DynamoDB has another port.
+    let allowed_hosts = vec!["localhost".to_owned()];
+    let options = Options { allowed_hosts, ..Options::on_free_ports(function.into(), Arc::new(|_| {})) };
+    let stack = Stack::start(options).await.unwrap();
     let (_ana, _) = tokio_tungstenite::connect_async(format!("{}?userId=ana", stack.urls().websocket)).await.unwrap();
-    let plain = Environment::of(stack.urls(), stack.urls().dynamodb.clone(), None);
+    let plain = Environment::of(&stack, stack.urls().dynamodb.clone(), None);
     let tls = Tls::in_front_of(&stack.urls().dynamodb).await;
-    let over_tls = Environment::of(stack.urls(), tls.url.clone(), Some(tls.authority.path()));
+    let over_tls = Environment::of(&stack, tls.url.clone(), Some(tls.authority.path()));
     let ping = ping(&stack.open_connections()[0]);
 
     let to_next = counted(function, &plain, None).await;
@@ -96,12 +99,13 @@ fn ping(connection: &str) -> String {
 struct Environment(Vec<(&'static str, String)>);
 
 impl Environment {
-    fn of(urls: &Urls, dynamodb: String, authority: Option<&Path>) -> Self {
+    fn of(stack: &Stack, dynamodb: String, authority: Option<&Path>) -> Self {
+        let (urls, key) = (stack.urls(), stack.access_key());
         let mut variables = vec![
             ("AUTH_MODE", "open".to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", "bench".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "bench".to_owned()),
+            ("AWS_ACCESS_KEY_ID", key.id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", key.secret.clone()),
             ("AWS_LAMBDA_FUNCTION_NAME", "switchboard".to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),

@@ -123,7 +123,7 @@ impl World {
 
     /// As whoever looks into the tables, not as the function.
     pub fn dynamodb(&self) -> Client {
-        clients::dynamodb(&self.stack.urls().dynamodb).unwrap()
+        clients::dynamodb(&self.stack.urls().dynamodb, self.stack.access_key()).unwrap()
     }
 
     /// Waits for the function's line about a call of this route, and forgets all lines so far.

@@ -133,7 +133,7 @@ pub async fn of_rows(stack: &Stack) -> Vec<String> {
 }
 
 async fn rows(stack: &Stack, table: &str) -> Vec<Row> {
-    let client = clients::dynamodb(&stack.urls().dynamodb).unwrap();
+    let client = clients::dynamodb(&stack.urls().dynamodb, stack.access_key()).unwrap();
     let pages = client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
     pages.collect::<Result<Vec<_>, _>>().await.unwrap()
 }

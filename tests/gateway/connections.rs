@@ -13,7 +13,7 @@ use switchboard::local::faults::Plan;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::{World, accepted, request, said, soon};
+use crate::support::{World, accepted, nothing, request, said, soon};
 
 const KB: usize = 1024;
 
@@ -106,7 +106,7 @@ async fn a_connection_tells_who_it_is_and_since_when_and_when_it_was_active() {
     let (mut client, _) = handshake.await.unwrap().unwrap();
     world.stack().clock().advance(Duration::from_secs(60));
     client.asks_for("ping").await;
-    world.invoked().await.answers(accepted());
+    world.invoked().await.answers(nothing());
 
     let known = world.connections().get_connection().connection_id(&id).send().await.unwrap();
     assert_eq!(known.connected_at().unwrap().to_millis().unwrap(), connected_at);
@@ -116,14 +116,10 @@ async fn a_connection_tells_who_it_is_and_since_when_and_when_it_was_active() {
 
     let id = id.replace('=', "%3D");
     let url = format!("{}/@connections/{id}", world.urls().connections);
-    let known = request("GET", &url, &[SIGNED], b"").await;
+    let known = world.signs("execute-api").request("GET", &url, &[], b"").await;
     let known: serde_json::Value = serde_json::from_slice(&known.body).unwrap();
     assert!(OffsetDateTime::parse(known["connectedAt"].as_str().unwrap(), &Rfc3339).is_ok(), "{known}");
 }
-
-/// Enough of a signature to be let in here.
-const SIGNED: (&str, &str) =
-    ("authorization", "AWS4-HMAC-SHA256 Credential=test/20240219/us-east-1/execute-api/aws4_request");
 
 /// API Gateway Management API reference, "DeleteConnection"; the event: boto/boto3#3789 on GitHub.
 #[tokio::test]
@@ -132,7 +128,8 @@ async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_functio
     let mut client = world.connect().await;
 
     let url = format!("{}/@connections/{}", world.urls().connections, client.id.replace('=', "%3D"));
-    assert_eq!(request("DELETE", &url, &[SIGNED], b"").await.status, 204);
+    let signing = world.signs("execute-api");
+    assert_eq!(signing.request("DELETE", &url, &[], b"").await.status, 204);
 
     assert_eq!(client.is_closed().await.0, 1000);
     let gone = world.invoked().await;
@@ -143,7 +140,8 @@ async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_functio
 
     let slow = world.connect().await;
     world.fills_the_buffer_of(&slow.id).await;
-    assert_eq!(request("DELETE", &url.replace(&client.id[..15], &slow.id[..15]), &[SIGNED], b"").await.status, 204);
+    let url = url.replace(&client.id[..15], &slow.id[..15]);
+    assert_eq!(signing.request("DELETE", &url, &[], b"").await.status, 204);
     let gone = world.invoked().await;
     assert_eq!((gone.context("connectionId"), gone.context("disconnectStatusCode")), (&json!(slow.id), &json!(1000)));
 }
@@ -161,10 +159,26 @@ async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
     world.connections().delete_connection().connection_id(&deleted.id).send().await.unwrap();
     deleted.is_closed().await;
 
-    for id in [&left, &deleted.id, "L0SM9cOFvHcCIhw=", "nonsense"] {
+    for id in [&left, &deleted.id, "L0SM9cOFvHcCIhw="] {
         assert_eq!(world.posts(id, b"hello?").await, Err(gone()), "{id}");
         assert_eq!(refusal(world.connections().get_connection().connection_id(id).send().await), gone(), "{id}");
         assert_eq!(refusal(world.connections().delete_connection().connection_id(id).send().await), gone(), "{id}");
+    }
+}
+
+/// dherault/serverless-offline#749, localstack/localstack#4694 on GitHub: "the connection ID must still be of a valid format".
+#[tokio::test]
+async fn an_id_that_no_connection_can_have_is_answered_400() {
+    let world = World::start().await;
+    let signing = world.signs("execute-api");
+
+    for id in ["AAAA", "cjy8i76bx002884le6n17d49b", "L0SM9cOFvHcCIhwx", "L0SM9cOFvHcCIh==", "L0SM9cOFvHcC.hw="] {
+        let url = format!("{}/%40connections/{}", world.urls().connections, id.replace('=', "%3D"));
+        for method in ["POST", "GET", "DELETE"] {
+            let answer = signing.request(method, &url, &[], b"").await;
+            assert_eq!((answer.status, answer.header("x-amzn-errortype")), (400, Some("BadRequestException")), "{id}");
+            assert_eq!(answer.text(), format!(r#"{{"message":"Invalid connectionId: {id}"}}"#));
+        }
     }
 }
 
@@ -179,7 +193,7 @@ async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
 
     // Nobody else is in its way, nor it in its own.
     slow.asks_for("ping").await;
-    world.invoked().await.answers(accepted());
+    world.invoked().await.answers(nothing());
     let mut other = world.connect().await;
     world.posts(&other.id, b"not for you").await.unwrap();
     assert_eq!(other.hears().await, "not for you");
@@ -190,7 +204,8 @@ async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
 async fn another_stage_is_answered_403() {
     let mut world = World::start().await;
     let client = world.connect().await;
-    let elsewhere = clients::connections(&world.urls().connections.replace("/dev", "/prod")).unwrap();
+    let elsewhere =
+        clients::connections(&world.urls().connections.replace("/dev", "/prod"), world.stack().access_key()).unwrap();
 
     let posted = elsewhere.post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send().await;
 

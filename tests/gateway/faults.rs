@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::connections::refusal;
-use crate::support::{BUCKET, World, accepted, request, said};
+use crate::support::{BUCKET, World, accepted, said};
 
 fn milliseconds(time: &Value) -> i64 {
     let parsed = |text| OffsetDateTime::parse(text, &Rfc3339).unwrap().unix_timestamp() * 1000;
@@ -192,12 +192,12 @@ async fn an_odd_batch_is_refused_also_when_batches_are_left_undone() {
     let (faults, world) = World::with_faults().await;
     faults.follow(Plan { store_unprocessed: 1000, ..Plan::default() });
     for body in [json!([]), json!(7), json!({ "RequestItems": { "Connections": 5 } }), json!({ "RequestItems": {} })] {
-        let headers = [
-            ("content-type", "application/x-amz-json-1.0"),
-            ("x-amz-target", "DynamoDB_20120810.BatchWriteItem"),
-            ("authorization", "AWS4-HMAC-SHA256 Credential=test"),
-        ];
-        let answer = request("POST", &world.urls().dynamodb, &headers, body.to_string().as_bytes()).await;
+        let headers =
+            [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "DynamoDB_20120810.BatchWriteItem")];
+        let body = body.to_string();
+        let signing = world.signs("dynamodb");
+        let answer = signing.request("POST", &world.urls().dynamodb, &headers, body.as_bytes()).await;
+        assert!(!answer.text().contains("Signature"), "{}", answer.text());
         assert_eq!(answer.status, 400, "{body}: {}", answer.text());
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::Plan;
 
-use crate::support::{World, accepted, said};
+use crate::support::{World, accepted, nothing, said};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -47,9 +47,9 @@ async fn every_event_tells_of_its_connection_in_the_request_context() {
     assert_eq!((&context["eventType"], &context["routeKey"]), (&json!("CONNECT"), &json!("$connect")));
     assert_eq!((&context["stage"], &context["messageDirection"]), (&json!("dev"), &json!("IN")));
     assert_eq!(context["identity"], json!({ "sourceIp": "127.0.0.1", "userAgent": "probe/1" }));
-    for name in ["apiId", "domainName", "requestId", "extendedRequestId"] {
-        assert!(context[name].as_str().is_some_and(|value| !value.is_empty()), "{name}");
-    }
+    let port = world.urls().websocket.split([':', '/']).nth(4).unwrap();
+    assert_eq!(context["domainName"], format!("localhost:{port}"));
+    assert!(context["apiId"].as_str().is_some_and(|value| !value.is_empty()));
     let epoch = context["requestTimeEpoch"].as_i64().unwrap();
     assert!((before..=world.stack().clock().now().as_millis()).contains(&epoch));
     assert!((before..=epoch).contains(&context["connectedAt"].as_i64().unwrap()));
@@ -89,6 +89,53 @@ async fn a_connection_id_is_16_characters_of_base64_that_end_in_an_equals_sign()
         assert!(id[..15].bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_+/".contains(&letter)), "{id}");
         assert!(!ids.contains(&id));
         ids.push(id);
+    }
+}
+
+/// `$context.requestId` and `$context.extendedRequestId` of events in aws/aws-lambda-runtime-interface-emulator#25 on GitHub:
+/// `JKJaXmPLvHcESHA=`.
+#[tokio::test]
+async fn a_request_id_looks_as_a_connection_id_does() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    client.sends("hello").await;
+    let message = world.invoked().await;
+
+    for name in ["requestId", "extendedRequestId", "messageId"] {
+        let id = message.context(name).as_str().unwrap();
+        assert!(id.len() == 16 && id.ends_with('=') && !id.ends_with("=="), "{name}: {id}");
+    }
+}
+
+/// An event in rails-lambda/lamby#74 on GitHub.
+#[tokio::test]
+async fn a_client_without_a_user_agent_has_none_in_its_events() {
+    let mut world = World::start().await;
+    let _handshake = world.opens("", &[]);
+
+    let connect = world.invoked().await;
+
+    assert_eq!(connect.context("identity"), &json!({ "sourceIp": "127.0.0.1" }));
+}
+
+/// Events in aws/aws-lambda-runtime-interface-emulator#25 and rails-lambda/lamby#74 on GitHub. The port and the protocol are
+/// those of the local gateway.
+#[tokio::test]
+async fn a_connect_event_tells_which_way_it_came_and_not_that_it_upgrades() {
+    let mut world = World::start().await;
+    let _handshake = world.opens("", &[("x-forwarded-for", "203.0.113.7")]);
+
+    let connect = world.invoked().await;
+
+    let headers = &connect.event["headers"];
+    let port = world.urls().websocket.split([':', '/']).nth(4).unwrap();
+    assert_eq!(headers["X-Forwarded-For"], "203.0.113.7, 127.0.0.1");
+    assert_eq!((&headers["X-Forwarded-Proto"], &headers["X-Forwarded-Port"]), (&json!("http"), &json!(port)));
+    let trace = headers["X-Amzn-Trace-Id"].as_str().unwrap();
+    assert!(trace.starts_with("Root=1-") && trace.len() == "Root=1-60351922-7cd582b44021ba371d4b975b".len(), "{trace}");
+    assert_eq!(connect.event["multiValueHeaders"]["X-Forwarded-Port"], json!([port]));
+    for name in ["Connection", "Upgrade"] {
+        assert_eq!((&headers[name], &connect.event["multiValueHeaders"][name]), (&Value::Null, &Value::Null));
     }
 }
 
@@ -175,6 +222,21 @@ async fn a_message_event_has_a_body_and_neither_headers_nor_query() {
     assert!(message.context("messageId").as_str().is_some_and(|id| !id.is_empty()));
 }
 
+/// Events as captured, of which aws/aws-lambda-runtime-interface-emulator#25 on GitHub is one; our notes.
+#[tokio::test]
+async fn a_disconnect_event_has_a_few_headers_of_which_all_but_the_host_are_empty() {
+    let mut world = World::start().await;
+    world.connect().await.closes(None).await;
+
+    let gone = world.invoked().await;
+
+    let host = world.urls().websocket.split('/').nth(2).unwrap();
+    let headers = json!({ "Host": host, "X-Forwarded-For": "", "x-api-key": "", "x-restapi": "" });
+    assert_eq!(gone.event["headers"], headers);
+    let headers = json!({ "Host": [host], "X-Forwarded-For": [""], "x-api-key": [""], "x-restapi": [""] });
+    assert_eq!(gone.event["multiValueHeaders"], headers);
+}
+
 /// The fields: aws/aws-lambda-go#548 on GitHub. Codes and reasons: boto/boto3#3789 on GitHub for 1000; our notes.
 #[tokio::test]
 async fn a_disconnect_event_tells_why() {
@@ -187,7 +249,7 @@ async fn a_disconnect_event_tells_why() {
         let client = world.connect().await;
         client.closes(said).await;
         let gone = world.invoked().await;
-        assert_eq!(keys(&gone.event), ["isBase64Encoded", "requestContext"]);
+        assert_eq!(keys(&gone.event), ["headers", "isBase64Encoded", "multiValueHeaders", "requestContext"]);
         assert_eq!(keys(&gone.event["requestContext"]), context_and(&["disconnectReason", "disconnectStatusCode"]));
         assert_eq!(
             (gone.context("eventType"), gone.context("routeKey")),
@@ -245,7 +307,7 @@ async fn a_frame_takes_the_route_that_its_action_names() {
         client.asks_for(action).await;
         let message = world.invoked().await;
         assert_eq!(message.context("routeKey"), action);
-        message.answers(accepted());
+        message.answers(nothing());
     }
 }
 
@@ -269,7 +331,7 @@ async fn what_names_no_route_takes_the_default_one() {
         client.sends(frame).await;
         let message = world.invoked().await;
         assert_eq!((message.context("routeKey"), &message.event["body"]), (&json!("$default"), &json!(frame)));
-        message.answers(accepted());
+        message.answers(nothing());
     }
 }
 
@@ -319,10 +381,25 @@ async fn the_body_of_an_answer_goes_to_the_sender_of_a_route_that_has_a_response
     world.invoked().await.answers(json!({ "statusCode": 500, "body": "of any status" }));
     assert_eq!(client.hears().await, "of any status");
 
-    client.asks_for("ping").await;
-    world.invoked().await.answers(accepted());
-    assert_eq!(client.pings().await, None, "what has no body is not heard");
     assert_eq!(other.pings().await, None, "the others hear nothing");
+}
+
+/// serverless/serverless#6816 on GitHub. That 204 means no frame is our own: what AWS does then is not known.
+#[tokio::test]
+async fn an_answer_without_a_body_is_heard_as_an_empty_frame_unless_its_status_is_204() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+
+    for answer in [accepted(), said(""), json!({ "statusCode": 200, "body": null })] {
+        client.asks_for("ping").await;
+        world.invoked().await.answers(answer);
+        assert_eq!(client.hears().await, "");
+    }
+    client.asks_for("ping").await;
+    world.invoked().await.answers(nothing());
+    client.asks_for("ping").await;
+    world.invoked().await.answers(said("the next one"));
+    assert_eq!(client.hears().await, "the next one");
 }
 
 /// Our notes.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, accepted, request};
+use crate::support::{Raw, World, accepted, request};
 
 /// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes".
 #[tokio::test]
@@ -74,7 +74,11 @@ async fn a_get_that_is_no_upgrade_is_answered_426() {
     let mut world = World::start().await;
     let url = world.urls().websocket.replace("ws://", "http://");
 
-    assert_eq!(request("GET", &url, &[], b"").await.status, 426);
+    for path in ["", "/", "/anything", "/../other", "?a=1"] {
+        assert_eq!(request("GET", &format!("{url}{path}"), &[], b"").await.status, 426, "{path}");
+    }
+    assert_eq!(request("GET", &format!("{url}/anything"), &UPGRADE, b"").await.status, 403);
+    assert_eq!(request("POST", &format!("{url}/anything"), &[], b"").await.status, 403);
 
     world.has_invoked_nothing_else();
 }
@@ -98,6 +102,38 @@ async fn a_subprotocol_is_echoed_only_if_connect_echoes_it() {
     world.invoked().await.answers(accepted());
     let answer = asked.await.unwrap();
     assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, None));
+}
+
+/// RFC 6455, 11.3.4: the header may be given more than once. Our notes.
+#[tokio::test]
+async fn subprotocols_may_be_offered_on_several_lines() {
+    let mut world = World::start().await;
+
+    let handshake = world.opens("", &[("sec-websocket-protocol", "chat"), ("sec-websocket-protocol", "superchat")]);
+    let connect = world.invoked().await;
+    assert_eq!(connect.event["headers"]["Sec-WebSocket-Protocol"], "superchat");
+    assert_eq!(connect.event["multiValueHeaders"]["Sec-WebSocket-Protocol"], json!(["chat", "superchat"]));
+    connect.answers(json!({ "statusCode": 200, "headers": { "sec-websocket-protocol": "chat" } }));
+
+    let (_client, headers) = handshake.await.unwrap().unwrap();
+    assert_eq!(headers["sec-websocket-protocol"], "chat");
+}
+
+/// RFC 6455, 1.3, and captures of handshakes: `Sec-WebSocket-Protocol`.
+#[tokio::test]
+async fn the_answer_to_a_handshake_spells_its_headers_as_usual() {
+    let mut world = World::start().await;
+    let mut raw = Raw::connect(&world.urls().websocket).await;
+
+    raw.sends_handshake("/dev").await;
+    let answer = json!({ "statusCode": 200, "headers": { "sec-websocket-protocol": "chat" } });
+    world.invoked().await.answers(answer);
+
+    let head = raw.reads_head().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    for line in ["\r\nSec-WebSocket-Protocol: chat\r\n", "\r\nSec-WebSocket-Accept: ", "\r\nUpgrade: websocket\r\n"] {
+        assert!(head.contains(line), "{line:?} is missing in {head}");
+    }
 }
 
 const UPGRADE: [(&str, &str); 5] = [

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use switchboard::local::Options;
 
-use crate::support::{World, accepted, request, said};
+use crate::support::{Raw, World, accepted, request, said};
 
 const ROOM: (&str, &str) = ("GET", "/rooms/tea");
 
@@ -22,7 +22,9 @@ async fn a_request_becomes_an_event_of_payload_format_2() {
     let (mut event, _) = world.serves(("POST", path), headers, br#"{"x":1}"#, accepted()).await;
 
     let context = event["requestContext"].take();
-    for name in ["host", "content-length"] {
+    for name in
+        ["host", "content-length", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"]
+    {
         event["headers"].as_object_mut().unwrap().remove(name);
     }
     assert_eq!(
@@ -30,7 +32,7 @@ async fn a_request_becomes_an_event_of_payload_format_2() {
         json!({
             "version": "2.0",
             "routeKey": "POST /rooms/{roomId}/invites",
-            "rawPath": "/rooms/tea%20time/invites",
+            "rawPath": "/rooms/tea time/invites",
             "rawQueryString": "a=1&b=%E2%98%95",
             "headers": { "user-agent": "probe/1", "content-type": "application/json" },
             "queryStringParameters": { "a": "1", "b": "☕" },
@@ -42,7 +44,7 @@ async fn a_request_becomes_an_event_of_payload_format_2() {
     );
     let http = json!({
         "method": "POST",
-        "path": "/rooms/tea%20time/invites",
+        "path": "/rooms/tea time/invites",
         "protocol": "HTTP/1.1",
         "sourceIp": "127.0.0.1",
         "userAgent": "probe/1",
@@ -56,6 +58,48 @@ async fn a_request_becomes_an_event_of_payload_format_2() {
     let time = context["time"].as_str().unwrap();
     assert!(time.len() == "19/Feb/2024:07:11:42 +0000".len() && time.ends_with(" +0000"), "{time}");
     assert_eq!(context["authorizer"], Value::Null);
+}
+
+/// aws/aws-lambda-dotnet#1901, middleapi/standard-server#93 on GitHub, with captures in hotsock/voker#8.
+#[tokio::test]
+async fn a_route_is_selected_by_the_decoded_path_which_is_cut_at_an_encoded_question_mark() {
+    let mut world = World::start().await;
+
+    let answer = request("GET", &format!("{}/rooms/a%2Fb", world.urls().http), &[], b"").await;
+    assert_eq!((answer.status, answer.text()), (404, r#"{"message":"Not Found"}"#));
+    world.has_invoked_nothing_else();
+
+    for (path, decoded, room) in [
+        ("/rooms/a%3Fb?c=%26", "/rooms/a", "a"),
+        ("/rooms/%E2%98%95%20%2525", "/rooms/☕ %25", "☕ %25"),
+        ("/%72ooms/tea", "/rooms/tea", "tea"),
+    ] {
+        let (event, _) = world.serves(("GET", path), &[], b"", accepted()).await;
+        assert_eq!((&event["rawPath"], &event["requestContext"]["http"]["path"]), (&json!(decoded), &json!(decoded)));
+        assert_eq!(
+            (&event["routeKey"], &event["pathParameters"]["roomId"]),
+            (&json!("GET /rooms/{roomId}"), &json!(room))
+        );
+        assert_eq!(event["rawQueryString"], path.split_once('?').map_or("", |(_, query)| query));
+    }
+}
+
+/// An event in the HTTP API part of the API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in
+/// API Gateway"; our notes.
+#[tokio::test]
+async fn a_request_tells_which_way_it_came() {
+    let mut world = World::start().await;
+
+    let (event, _) = world.serves(ROOM, &[("x-forwarded-for", "203.0.113.7")], b"", accepted()).await;
+
+    let headers = &event["headers"];
+    let port = world.urls().http.rsplit(':').next().unwrap().to_owned();
+    assert_eq!(headers["x-forwarded-for"], "203.0.113.7, 127.0.0.1");
+    assert_eq!((&headers["x-forwarded-proto"], &headers["x-forwarded-port"]), (&json!("http"), &json!(port)));
+    assert!(headers["x-amzn-trace-id"].as_str().unwrap().starts_with("Root=1-"), "{headers}");
+    assert_eq!(event["requestContext"]["domainName"], format!("localhost:{port}"));
+    let id = event["requestContext"]["requestId"].as_str().unwrap();
+    assert!(id.len() == 16 && id.ends_with('='), "{id}");
 }
 
 /// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
@@ -103,11 +147,15 @@ async fn what_a_request_does_not_have_is_not_in_its_event() {
     assert_eq!((&event["rawQueryString"], &event["isBase64Encoded"]), (&json!(""), &json!(false)));
 }
 
-/// Our notes.
+/// Measured on AWS in ministackorg/ministack#766 on GitHub; our notes.
 #[tokio::test]
 async fn a_body_that_is_no_text_by_its_content_type_is_in_base64() {
     let mut world = World::start().await;
-    let kinds: [(&'static [(&str, &str)], bool); 6] = [
+    let kinds: [(&'static [(&str, &str)], bool); 10] = [
+        (&[], true),
+        (&[("content-type", "application/x-www-form-urlencoded")], true),
+        (&[("content-type", "application/vnd.api+json")], true),
+        (&[("content-type", "image/svg+xml")], true),
         (&[("content-type", "application/octet-stream")], true),
         (&[("content-type", "image/png")], true),
         (&[("content-type", "text/plain; charset=utf-8")], false),
@@ -120,6 +168,18 @@ async fn a_body_that_is_no_text_by_its_content_type_is_in_base64() {
         let body = if is_base64 { "dGVh" } else { "tea" };
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!(body), &json!(is_base64)), "{headers:?}");
     }
+}
+
+/// RFC 9112, "Chunked Transfer Coding". What AWS says of it is not known.
+#[tokio::test]
+async fn a_body_that_is_not_chunked_as_it_says_is_answered_400() {
+    let mut world = World::start().await;
+    let mut raw = Raw::connect(&world.urls().http).await;
+
+    raw.sends("POST /rooms HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n").await;
+
+    assert!(raw.reads_head().await.starts_with("HTTP/1.1 400 "));
+    world.has_invoked_nothing_else();
 }
 
 /// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway": response format.

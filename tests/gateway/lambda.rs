@@ -174,7 +174,7 @@ async fn an_event_or_an_answer_of_more_than_6_mb_is_an_error() {
     let text = [("content-type", "text/plain")];
     let answer = request("POST", &format!("{}/rooms", world.urls().http), &text, &body).await;
     assert_eq!(answer.status, 500);
-    let invoked = request("POST", &invocations(&world), &[SIGNED], &body).await;
+    let invoked = world.signs("lambda").request("POST", &invocations(&world), &[], &body).await;
     assert_eq!((invoked.status, invoked.header("x-amzn-errortype")), (413, Some("RequestTooLargeException")));
     world.has_invoked_nothing_else();
 
@@ -313,9 +313,6 @@ async fn an_event_that_nobody_waits_for_waits_where_others_are_refused() {
     tokio::join!(waits, others);
 }
 
-/// Whoever signs, is believed.
-const SIGNED: (&str, &str) = ("authorization", "AWS4-HMAC-SHA256 Credential=test");
-
 /// Where a function is invoked, here that of the stack.
 fn invocations(world: &World) -> String {
     format!("{}/2015-03-31/functions/switchboard/invocations", world.urls().lambda)
@@ -327,8 +324,8 @@ async fn an_invocation_is_answered_with_what_the_function_answers() {
     let mut world = World::start().await;
     let url = invocations(&world);
     for fails in [false, true] {
-        let url = url.clone();
-        let asked = tokio::spawn(async move { request("POST", &url, &[SIGNED], br#"{"n":1}"#).await });
+        let (url, signing) = (url.clone(), world.signs("lambda"));
+        let asked = tokio::spawn(async move { signing.request("POST", &url, &[], br#"{"n":1}"#).await });
         let invocation = world.invoked().await;
         assert_eq!(invocation.event, json!({ "n": 1 }));
         match fails {
@@ -348,8 +345,8 @@ async fn an_invocation_is_answered_with_what_the_function_answers() {
 async fn an_invocation_that_nobody_waits_for_is_taken_with_202() {
     let mut world = World::start().await;
 
-    let taken =
-        request("POST", &invocations(&world), &[SIGNED, ("x-amz-invocation-type", "Event")], br#"{"n":2}"#).await;
+    let asynchronous = [("x-amz-invocation-type", "Event")];
+    let taken = world.signs("lambda").request("POST", &invocations(&world), &asynchronous, br#"{"n":2}"#).await;
 
     assert_eq!((taken.status, taken.text()), (202, ""));
     let invocation = world.invoked().await;
@@ -363,8 +360,9 @@ async fn an_invocation_of_nothing_or_with_nothing_is_refused() {
     let world = World::start().await;
     let url = invocations(&world);
 
-    let unknown = request("POST", &url.replace("switchboard", "another"), &[SIGNED], b"{}").await;
-    let no_json = request("POST", &url, &[SIGNED], b"hello").await;
+    let signing = world.signs("lambda");
+    let unknown = signing.request("POST", &url.replace("switchboard", "another"), &[], b"{}").await;
+    let no_json = signing.request("POST", &url, &[], b"hello").await;
     let unsigned = request("POST", &url, &[], b"{}").await;
 
     assert_eq!((unknown.status, unknown.header("x-amzn-errortype")), (404, Some("ResourceNotFoundException")));

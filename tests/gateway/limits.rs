@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use switchboard::local::Options;
 
-use crate::support::{Client, Invocation, World, accepted, said};
+use crate::support::{Client, Invocation, Raw, World, accepted, nothing, said};
 
 const KB: usize = 1024;
 
@@ -32,7 +32,7 @@ async fn a_frame_of_32_kb_is_taken_and_a_longer_one_closes_the_connection_with_1
     client.sends(&"x".repeat(32 * KB)).await;
     let message = world.invoked().await;
     assert_eq!(message.event["body"].as_str().unwrap().len(), 32 * KB);
-    message.answers(accepted());
+    message.answers(nothing());
 
     client.sends(&"x".repeat(32 * KB + 1)).await;
     assert_eq!(client.is_closed().await.0, 1009);
@@ -45,6 +45,32 @@ async fn a_frame_of_32_kb_is_taken_and_a_longer_one_closes_the_connection_with_1
     assert_eq!(ending(&world.invoked().await).1, 1009);
 }
 
+/// RFC 6455, 7.1.1: the server closes the connection first, and a client waits for that.
+#[tokio::test]
+async fn a_client_sees_the_end_at_once_when_the_gateway_closes_on_what_it_does_not_understand() {
+    let mut world = World::start().await;
+    let continued = [0x80, 0x80, 0, 0, 0, 0].as_slice();
+    let no_utf8 = [0x81, 0x81, 0, 0, 0, 0, 0xff].as_slice();
+    let too_long = [&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[0; 60_000]].concat();
+    for (frame, code) in [(continued, 1002_u16), (no_utf8, 1007), (&too_long, 1009)] {
+        let mut raw = Raw::connect(&world.urls().websocket).await;
+        raw.sends_handshake("/dev").await;
+        world.invoked().await.answers(accepted());
+        raw.reads_head().await;
+
+        raw.sends_bytes(frame).await;
+        let begun = Instant::now();
+        let last = raw.reads_to_the_end().await;
+
+        // A close frame whose first bytes are the code, and then the end, although this side stays open.
+        assert_eq!((last[0], &last[2..4]), (0x88, code.to_be_bytes().as_slice()));
+        assert!(begun.elapsed() < Duration::from_millis(1500), "{code}: {:?}", begun.elapsed());
+        // What is sent on does not break the connection.
+        raw.sends_bytes(&[0; 10_000]).await;
+        assert_eq!(ending(&world.invoked().await).1, u64::from(code));
+    }
+}
+
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": message payload size.
 #[tokio::test]
 async fn a_message_of_128_kb_is_taken_in_frames_and_a_longer_one_closes_the_connection_with_1009() {
@@ -54,7 +80,7 @@ async fn a_message_of_128_kb_is_taken_in_frames_and_a_longer_one_closes_the_conn
     client.sends_in_frames(&[32 * KB; 4]).await;
     let message = world.invoked().await;
     assert_eq!(message.event["body"].as_str().unwrap().len(), 128 * KB);
-    message.answers(accepted());
+    message.answers(nothing());
 
     client.sends_in_frames(&[32 * KB, 32 * KB, 32 * KB, 32 * KB, 1]).await;
     assert_eq!(client.is_closed().await.0, 1009);
@@ -159,7 +185,7 @@ async fn two_hours_close_a_connection_with_1001_however_much_is_said() {
 async fn accepted_in_a_hurry(world: &mut World) -> Client {
     loop {
         let handshake = world.opens("", &[]);
-        world.invoked().await.answers(accepted());
+        world.invoked().await.answers(nothing());
         match handshake.await.unwrap() {
             Ok((client, _)) => return client,
             Err(status) => assert_eq!(status, 504),

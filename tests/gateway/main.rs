@@ -14,5 +14,7 @@ mod http_api;
 mod lambda;
 mod limits;
 mod matrix;
+mod ports;
 mod program;
+mod signatures;
 mod stores;

@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_s3::presigning::PresigningConfig;
 use futures_util::future::join_all;
 use serde_json::Value;
+use switchboard::local::Options;
 use switchboard::local::faults::Plan;
 
 use crate::support::{BUCKET, World, accepted, request};
@@ -261,4 +262,55 @@ async fn a_signed_upload_is_held_to_its_length_its_type_and_to_being_the_first()
     assert_eq!(upload(&[plain], b"tea").await, 403, "whether it is the first or not");
     assert_eq!(upload(&[plain, first], b"tea").await, 200);
     assert_eq!(upload(&[plain, first], b"mud").await, 412, "a second time");
+}
+
+/// S3 API reference, "Error responses": the elements of an error; `NoSuchBucket`, `NoSuchKey`.
+#[tokio::test]
+async fn an_error_of_s3_has_a_code_a_message_and_a_request_id() {
+    let world = World::start().await;
+    let signing = world.signs("s3");
+    for (method, path, code, message) in [
+        ("GET", format!("{BUCKET}/nothing"), "NoSuchKey", "The specified key does not exist."),
+        ("GET", "no-such-bucket/leaf".to_owned(), "NoSuchBucket", "The specified bucket does not exist"),
+        ("PUT", "no-such-bucket/leaf".to_owned(), "NoSuchBucket", "The specified bucket does not exist"),
+        ("DELETE", "no-such-bucket/leaf".to_owned(), "NoSuchBucket", "The specified bucket does not exist"),
+        ("GET", "no-such-bucket".to_owned(), "NoSuchBucket", "The specified bucket does not exist"),
+    ] {
+        let answer = signing.request(method, &format!("{}/{path}", world.urls().s3), &[], b"").await;
+
+        let id = answer.header("x-amz-request-id").unwrap_or_default().to_owned();
+        assert_eq!((answer.status, id.len()), (404, 16), "{method} {path}: {}", answer.text());
+        for element in [
+            format!("<Code>{code}</Code>"),
+            format!("<Message>{message}</Message>"),
+            format!("<RequestId>{id}</RequestId>"),
+            format!("<HostId>{}</HostId>", answer.header("x-amz-id-2").unwrap()),
+        ] {
+            assert!(answer.text().contains(&element), "{element} is missing in {}", answer.text());
+        }
+    }
+}
+
+/// S3 user guide, "Using cross-origin resource sharing (CORS)", "Troubleshooting CORS": 403; our notes: 400 without an origin.
+#[tokio::test]
+async fn s3_lets_pages_of_allowed_origins_download_and_upload_and_nothing_else() {
+    let origins = vec!["https://a.example".to_owned()];
+    let world = World::with(|options| Options { cors_origins: origins, ..options }).await;
+    let url = world.presigns_download("leaf", Duration::from_secs(60)).await;
+    let ask = async |headers: &[(&str, &str)]| request("OPTIONS", &url, headers, b"").await;
+    let (ours, method) = (("origin", "https://a.example"), "access-control-request-method");
+
+    for allowed in ["GET", "PUT", "HEAD"] {
+        let answer = ask(&[ours, (method, allowed), ("access-control-request-headers", "content-type")]).await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("https://a.example")));
+        assert_eq!(answer.header("access-control-allow-headers"), Some("content-type"));
+    }
+    for refused in [[ours, (method, "DELETE")], [("origin", "https://b.example"), (method, "GET")]] {
+        let answer = ask(&refused).await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, None), "{refused:?}");
+        assert!(answer.text().contains("<Code>AccessForbidden</Code>"), "{}", answer.text());
+    }
+    let answer = ask(&[(method, "GET")]).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("<Message>Insufficient information. Origin request header needed.</Message>"));
 }

@@ -2,7 +2,7 @@
 
 use futures_util::stream::{self, StreamExt};
 use futures_util::{SinkExt, future};
-use switchboard::local::clients;
+use switchboard::local::{AccessKey, clients};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -60,8 +60,8 @@ pub async fn learn_ids(crowd: &mut [Client]) {
 pub struct Posts(aws_sdk_apigatewaymanagement::Client);
 
 impl Posts {
-    pub fn new(url: &str) -> Self {
-        Self(clients::connections(url).unwrap())
+    pub fn new(url: &str, key: &AccessKey) -> Self {
+        Self(clients::connections(url, key).unwrap())
     }
 }
 

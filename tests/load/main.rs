@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 /// Whether the memory is within its goal. Whatever else is not as it should be panics.
 async fn run(sockets: usize) -> bool {
     let stack = Stack::start().await;
-    let posts = Posts::new(&stack.urls.connections);
+    let posts = Posts::new(&stack.urls.connections, &stack.access_key);
 
     let begun = Instant::now();
     let mut crowd = Client::open_many(&stack.urls.websocket, FIRST).await;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::process::Stdio;
 
 use serde::Deserialize;
+use switchboard::local::AccessKey;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -14,6 +15,7 @@ pub const LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/load.log");
 
 pub struct Stack {
     pub urls: Urls,
+    pub access_key: AccessKey,
     process: Child,
 }
 
@@ -27,9 +29,11 @@ impl Stack {
     pub async fn start() -> Self {
         let this = std::env::current_exe().unwrap();
         let function = format!("'{}' {}", this.display(), function::ARGUMENT);
+        let access_key = AccessKey::random();
         let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
             .args(["--json", "--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"])
             .args(["--lambda-port", "0", "--function", &function])
+            .args(["--access-key", &format!("{}:{}", access_key.id, access_key.secret)])
             .stdout(Stdio::piped())
             .stderr(File::create(LOG).unwrap())
             .kill_on_drop(true)
@@ -38,7 +42,7 @@ impl Stack {
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
         let urls = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the stack did not start: see {LOG}"));
-        Self { urls, process }
+        Self { urls, access_key, process }
     }
 
     /// What is resident, where the machine tells.

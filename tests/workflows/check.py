@@ -28,7 +28,7 @@ class Repository:
     @classmethod
     def here(cls):
         scripts = {f"scripts/{file.name}" for file in (ROOT / "scripts").iterdir() if os.access(file, os.X_OK)}
-        listed = printed("cargo", "test", "--quiet", "--locked", "--test", "chat", "--", "--list", "--format", "terse")
+        listed = printed("cargo", "test", "--locked", "--test", "chat", "--", "--list", "--format", "terse")
         tests = [line.removesuffix(": test") for line in listed if line.endswith(": test")]
         return cls(scripts, set(printed("scripts/test", "--list")), tests)
 

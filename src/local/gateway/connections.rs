@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
-use super::Gateway;
+use super::events::Ending;
+use super::{Gateway, is_id, new_id};
 use crate::domain::Timestamp;
+use crate::local::sigv4::Refusal;
 
 /// The largest message that can be posted.
 pub const MESSAGE_BYTES: usize = 128 * 1024;
@@ -23,13 +26,15 @@ const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 pub enum Outgoing {
     Text(String),
     /// Closed on the server's behalf.
-    Close,
+    Close(Ending),
 }
 
 /// What API Gateway knows of a client.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Identity {
     pub source_ip: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
 }
 
@@ -38,6 +43,8 @@ pub struct Live {
     pub id: String,
     pub connected_at: Timestamp,
     pub identity: Identity,
+    /// As the client addressed it.
+    pub host: String,
     last_active_ms: AtomicI64,
     outbox: mpsc::Sender<Outgoing>,
     waiting_bytes: AtomicUsize,
@@ -46,13 +53,14 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(id: String, connected_at: Timestamp, identity: Identity) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
+    pub fn new(connected_at: Timestamp, identity: Identity, host: String) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (outbox, outgoing) = mpsc::channel(OUTBOX_FRAMES);
         let last_active_ms = AtomicI64::new(connected_at.as_millis());
         let live = Self {
-            id,
+            id: new_id(),
             connected_at,
             identity,
+            host,
             last_active_ms,
             outbox,
             waiting_bytes: AtomicUsize::new(0),
@@ -88,9 +96,9 @@ impl Live {
     }
 
     /// Closes it behind what was sent.
-    fn close(&self) {
+    pub fn close(&self, ending: Ending) {
         // Where there is no place for that, it is cut off.
-        let _ = self.outbox.try_send(Outgoing::Close);
+        let _ = self.outbox.try_send(Outgoing::Close(ending));
         self.cut.notify_one();
     }
 }
@@ -116,6 +124,13 @@ impl Registry {
         self.all().keys().cloned().collect()
     }
 
+    /// Ends every connection, since the gateway itself ends.
+    pub fn close_all(&self) {
+        for live in self.all().values() {
+            live.close(Ending::going_away());
+        }
+    }
+
     fn find(&self, id: &str) -> Option<Arc<Live>> {
         self.all().get(id).cloned()
     }
@@ -127,6 +142,10 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
         && let Some(fault) = faulty(gateway, id).await
     {
         return fault;
+    }
+    if !is_id(id) {
+        let told = json!({ "message": format!("Invalid connectionId: {id}") });
+        return refuse(StatusCode::BAD_REQUEST, "BadRequestException", told);
     }
     let Some(live) = gateway.registry.find(id) else {
         return gone();
@@ -151,13 +170,13 @@ pub async fn answer(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -
             axum::Json(json!({
                 "connectedAt": live.connected_at.to_iso(),
                 "lastActiveAt": last_active.to_iso(),
-                "identity": { "sourceIp": live.identity.source_ip, "userAgent": live.identity.user_agent },
+                "identity": live.identity,
             }))
             .into_response()
         }
         Method::DELETE => {
             gateway.registry.remove(id);
-            live.close();
+            live.close(Ending::closed());
             StatusCode::NO_CONTENT.into_response()
         }
         _ => forbidden(),
@@ -196,14 +215,9 @@ pub fn forbidden() -> Response {
     refuse(StatusCode::FORBIDDEN, "ForbiddenException", json!({ "message": "Forbidden" }))
 }
 
-/// What API Gateway says to whoever has not signed. Who it is that has signed does not count here.
-pub fn unsigned() -> Response {
-    let told = json!({ "message": "Missing Authentication Token" });
-    refuse(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", told)
-}
-
-pub fn is_signed(headers: &HeaderMap) -> bool {
-    headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
+/// What API Gateway says to whoever has not signed with one of the keys.
+pub fn unsigned(refusal: &Refusal) -> Response {
+    refuse(StatusCode::FORBIDDEN, refusal.kind, json!({ "message": refusal.message }))
 }
 
 fn refuse(status: StatusCode, kind: &'static str, body: serde_json::Value) -> Response {

@@ -1,29 +1,43 @@
 //! Where a person or a test on this machine says what goes wrong: `/_faults` on the HTTP port, if it was asked for. A web page
-//! is neither, although its browser is on this machine: it gives itself away by its origin.
+//! is neither, although its browser is on this machine: it gives itself away by its origin. Nor is anybody in the network,
+//! where the port is open to it.
+
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use crate::local::faults::{Faults, Plan};
+use crate::local::guard;
 
 pub const PATH: &str = "/_faults";
 
-/// `GET` tells the plan that is followed, `POST` gives another: what it does not name goes wrong no more.
-pub fn route(faults: Faults) -> MethodRouter {
+/// `GET` tells the plan that is followed, `POST` gives another: what it does not name goes wrong no more. `host` is what the
+/// port listens on: this machine may call itself by it.
+pub fn route(faults: Faults, host: IpAddr) -> MethodRouter {
     let router: MethodRouter<Faults> = get(tell).post(follow);
-    router.layer(middleware::from_fn(refuse_pages)).with_state(faults)
+    router.layer(middleware::from_fn_with_state(host, refuse_others)).with_state(faults)
 }
 
-async fn refuse_pages(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(header::ORIGIN) {
-        return told(StatusCode::FORBIDDEN, "web pages have no say in what goes wrong".to_owned());
+async fn refuse_others(
+    State(host): State<IpAddr>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let peer = peer.ip().to_canonical();
+    if !peer.is_loopback() && peer != host {
+        return told(StatusCode::FORBIDDEN, "only this machine has a say in what goes wrong".to_owned());
     }
-    next.run(request).await
+    match guard::refuse_page(request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
 }
 
 async fn tell(State(faults): State<Faults>) -> Json<Plan> {

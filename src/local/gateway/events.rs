@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use uuid::Uuid;
 
 use super::connections::Live;
-use super::{Gateway, request_id};
+use super::{Gateway, domain_name, new_id};
 use crate::domain::Timestamp;
 
 /// "19/Feb/2024:07:11:42 +0000"
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 const API_ID: &str = "local";
-const DOMAIN: &str = "localhost";
+/// What API Gateway keeps for itself of a handshake.
+const OF_THE_HANDSHAKE: [HeaderName; 2] = [header::CONNECTION, header::UPGRADE];
 const ACCOUNT: &str = "000000000000";
 
 /// How a connection came to its end.
@@ -49,11 +51,34 @@ impl Ending {
     }
 }
 
+/// `X-Forwarded-For`, `-Port` and `-Proto`, and a trace id, as AWS adds them to what a client sends. The port and the
+/// protocol are those of this gateway.
+fn forwarded(headers: &HeaderMap, source_ip: &str, port: u16, now: Timestamp) -> HeaderMap {
+    let mut headers = headers.clone();
+    let before = headers.get("x-forwarded-for").map(|before| String::from_utf8_lossy(before.as_bytes()).into_owned());
+    let path = before.map_or_else(|| source_ip.to_owned(), |before| format!("{before}, {source_ip}"));
+    let id = Uuid::new_v4().simple().to_string();
+    let trace = format!("Root=1-{:08x}-{}", now.as_secs(), &id[..24]);
+    for (name, value) in
+        [("x-forwarded-for", path), ("x-forwarded-port", port.to_string()), ("x-forwarded-proto", "http".to_owned())]
+    {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    if let (false, Ok(trace)) = (headers.contains_key("x-amzn-trace-id"), HeaderValue::from_str(&trace)) {
+        headers.insert("x-amzn-trace-id", trace);
+    }
+    headers
+}
+
 pub fn connect(gateway: &Gateway, live: &Live, headers: &HeaderMap, query: Option<&str>) -> Value {
     let mut event = websocket(gateway, live, "$connect", "CONNECT");
     let mut single = Map::new();
     let mut multi: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in headers {
+    let port = gateway.setup.websocket.port();
+    let headers = forwarded(headers, &live.identity.source_ip, port, gateway.clock.now());
+    for (name, value) in headers.iter().filter(|(name, _)| !OF_THE_HANDSHAKE.contains(name)) {
         let name = usual_case(name.as_str());
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         single.insert(name.clone(), value.clone().into());
@@ -77,7 +102,7 @@ pub fn connect(gateway: &Gateway, live: &Live, headers: &HeaderMap, query: Optio
 
 pub fn message(gateway: &Gateway, live: &Live, route_key: &str, body: &str) -> Value {
     let mut event = websocket(gateway, live, route_key, "MESSAGE");
-    event["requestContext"]["messageId"] = super::connection_id().into();
+    event["requestContext"]["messageId"] = new_id().into();
     event["body"] = body.into();
     event
 }
@@ -86,12 +111,18 @@ pub fn disconnect(gateway: &Gateway, live: &Live, ending: &Ending) -> Value {
     let mut event = websocket(gateway, live, "$disconnect", "DISCONNECT");
     event["requestContext"]["disconnectStatusCode"] = ending.code.into();
     event["requestContext"]["disconnectReason"] = ending.reason.as_str().into();
+    // These, and all but the host empty, as captured.
+    let headers = [("Host", live.host.as_str()), ("X-Forwarded-For", ""), ("x-api-key", ""), ("x-restapi", "")];
+    event["headers"] =
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>().into();
+    event["multiValueHeaders"] =
+        headers.into_iter().map(|(name, value)| (name.to_owned(), json!([value]))).collect::<Map<_, _>>().into();
     event
 }
 
 fn websocket(gateway: &Gateway, live: &Live, route_key: &str, event_type: &str) -> Value {
     let now = gateway.faults.skewed(gateway.clock.now());
-    let request_id = request_id();
+    let request_id = new_id();
     json!({
         "requestContext": {
             "routeKey": route_key,
@@ -102,9 +133,9 @@ fn websocket(gateway: &Gateway, live: &Live, route_key: &str, event_type: &str) 
             "stage": gateway.setup.stage,
             "connectedAt": live.connected_at.as_millis(),
             "requestTimeEpoch": now.as_millis(),
-            "identity": { "sourceIp": live.identity.source_ip, "userAgent": live.identity.user_agent },
+            "identity": live.identity,
             "requestId": request_id,
-            "domainName": DOMAIN,
+            "domainName": domain_name(gateway.setup.websocket),
             "connectionId": live.id,
             "apiId": API_ID,
         },
@@ -116,7 +147,7 @@ fn websocket(gateway: &Gateway, live: &Live, route_key: &str, event_type: &str) 
 pub struct HttpRequest<'a> {
     pub route_key: &'a str,
     pub method: &'a str,
-    /// As it came, not decoded.
+    /// Decoded.
     pub path: &'a str,
     pub query: &'a str,
     pub path_parameters: BTreeMap<String, String>,
@@ -130,7 +161,9 @@ pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
     let now = gateway.faults.skewed(gateway.clock.now());
     let mut headers: BTreeMap<&str, String> = BTreeMap::new();
     let mut cookies = Vec::new();
-    for (name, value) in request.headers {
+    let port = gateway.setup.http.port();
+    let all_headers = forwarded(request.headers, &request.source_ip, port, gateway.clock.now());
+    for (name, value) in &all_headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         if name == "cookie" {
             cookies.extend(value.split("; ").map(str::to_owned));
@@ -146,8 +179,8 @@ pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
         "requestContext": {
             "accountId": ACCOUNT,
             "apiId": API_ID,
-            "domainName": DOMAIN,
-            "domainPrefix": DOMAIN,
+            "domainName": domain_name(gateway.setup.http),
+            "domainPrefix": "localhost",
             "http": {
                 "method": request.method,
                 "path": request.path,
@@ -155,7 +188,7 @@ pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
                 "sourceIp": request.source_ip,
                 "userAgent": headers.get("user-agent").cloned().unwrap_or_default(),
             },
-            "requestId": request_id(),
+            "requestId": new_id(),
             "routeKey": request.route_key,
             "stage": "$default",
             "time": request_time(now),
@@ -163,7 +196,7 @@ pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
         },
         "isBase64Encoded": false,
     });
-    let is_text = headers.get("content-type").is_none_or(|kind| is_text(kind));
+    let is_text = headers.get("content-type").is_some_and(|kind| is_text(kind));
     event["headers"] = json!(headers);
     if !cookies.is_empty() {
         event["cookies"] = json!(cookies);
@@ -192,8 +225,7 @@ pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
 fn is_text(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind.starts_with("text/")
-        || ["json", "xml", "javascript"].iter().any(|suffix| kind.ends_with(suffix))
-        || kind == "application/x-www-form-urlencoded"
+        || ["application/json", "application/xml", "application/javascript"].contains(&kind.as_str())
 }
 
 fn request_time(now: Timestamp) -> String {
@@ -204,7 +236,7 @@ fn request_time(now: Timestamp) -> String {
 }
 
 /// Our HTTP stack folds the case of header names, which the real events keep: `Sec-WebSocket-Key`.
-fn usual_case(name: &str) -> String {
+pub fn usual_case(name: &str) -> String {
     let part = |part: &str| match part {
         "websocket" => "WebSocket".to_owned(),
         "dnt" | "gpc" | "te" => part.to_ascii_uppercase(),

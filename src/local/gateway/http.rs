@@ -1,7 +1,7 @@
 //! The HTTP API.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -19,7 +20,8 @@ use tokio::task::JoinHandle;
 
 use super::cors::{self, Cors};
 use super::events::{self, HttpRequest};
-use super::{Gateway, IntegrationError, control};
+use super::{Gateway, IntegrationError, control, is_too_long};
+use crate::local::guard::{self, Guard};
 use crate::routes::Route;
 
 /// The largest body that an HTTP API takes.
@@ -34,15 +36,19 @@ struct Api {
     cors: Cors,
 }
 
-/// Serves the API until the stack ends. Pages of `origins` may ask it, `*` stands for all.
-pub fn serve(listener: TcpListener, gateway: Arc<Gateway>, origins: Vec<String>) -> JoinHandle<()> {
-    let control = gateway.setup.fault_control.then(|| control::route(gateway.faults.clone()));
+/// Serves the API until the stack ends. Pages of `origins` may read its answers, `*` stands for all.
+pub fn serve(listener: TcpListener, guard: Guard, gateway: Arc<Gateway>, origins: Vec<String>) -> JoinHandle<()> {
+    let host = listener.local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
+    let control = gateway.setup.fault_control.then(|| control::route(gateway.faults.clone(), host));
     let api = Arc::new(Api { gateway, cors: Cors::new(origins) });
     let mut router = Router::new().fallback(request).with_state(api);
     if let Some(control) = control {
         router = router.route(control::PATH, control);
     }
-    super::serve(listener, router)
+    let api = router.layer(middleware::from_fn_with_state(guard, guard::check));
+    tokio::spawn(async move {
+        let _ = axum::serve(listener, api.into_make_service_with_connect_info::<SocketAddr>()).await;
+    })
 }
 
 async fn request(
@@ -64,23 +70,28 @@ async fn request(
 
 async fn integrated(gateway: &Gateway, peer: SocketAddr, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let Some((route, path_parameters)) = selected(parts.method.as_str(), parts.uri.path()) else {
+    let path = decoded(parts.uri.path());
+    let Some((route, path_parameters)) = selected(parts.method.as_str(), &path) else {
         return told(StatusCode::NOT_FOUND, "Not Found");
     };
-    let Ok(body) = to_bytes(body, BODY_BYTES).await else {
-        return told(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    let body = match to_bytes(body, BODY_BYTES).await {
+        Ok(body) => body,
+        Err(error) if is_too_long(&error) => {
+            return told(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        }
+        Err(_) => return told(StatusCode::BAD_REQUEST, "Bad Request"),
     };
     let event = events::http(
         gateway,
         HttpRequest {
             route_key: route.key(),
             method: parts.method.as_str(),
-            path: parts.uri.path(),
+            path: &path,
             query: parts.uri.query().unwrap_or_default(),
             path_parameters,
             headers: &parts.headers,
             body: &body,
-            source_ip: peer.ip().to_string(),
+            source_ip: peer.ip().to_canonical().to_string(),
         },
     );
     match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
@@ -88,6 +99,12 @@ async fn integrated(gateway: &Gateway, peer: SocketAddr, request: Request<Body>)
         Err(IntegrationError::Failed) => told(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         Err(IntegrationError::TimedOut) => told(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
     }
+}
+
+/// A path as the gateway sees it, by which it selects the route: decoded, and cut at a `?` that was encoded in it.
+fn decoded(path: &str) -> String {
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    path.split_once('?').map_or(&*path, |(path, _)| path).to_owned()
 }
 
 /// The route whose key matches, and what stands for its parameters.
@@ -103,8 +120,7 @@ fn selected(method: &str, path: &str) -> Option<(Route, BTreeMap<String, String>
             for (pattern, segment) in patterns.into_iter().zip(&segments) {
                 match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
                     Some(name) if !segment.is_empty() => {
-                        let value = percent_decode_str(segment).decode_utf8_lossy().into_owned();
-                        parameters.insert(name.to_owned(), value);
+                        parameters.insert(name.to_owned(), (*segment).to_owned());
                     }
                     None if pattern == *segment => {}
                     _ => return None,

@@ -6,27 +6,31 @@ mod control;
 mod cors;
 mod events;
 pub mod http;
+mod socket;
 pub mod websocket;
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE;
+use http_body_util::LengthLimitError;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::calls::AwsCalls;
 use super::clock::Clock;
 use super::faults::Faults;
+use super::keys::Keys;
 use super::runtime::{Failure, Pool};
+use super::sigv4::Verifier;
 use connections::Registry;
 
 /// How the APIs are to be.
@@ -35,6 +39,10 @@ pub struct Setup {
     pub has_default_route: bool,
     pub time_scale: NonZeroU32,
     pub fault_control: bool,
+    pub keys: Arc<Keys>,
+    /// Where each API listens.
+    pub websocket: SocketAddr,
+    pub http: SocketAddr,
 }
 
 pub struct Gateway {
@@ -43,7 +51,11 @@ pub struct Gateway {
     calls: AwsCalls,
     pool: Arc<Pool>,
     registry: Registry,
+    /// What connections still have to do: to close, to tell the function of it, to answer what was said.
+    sessions: TaskTracker,
     faults: Faults,
+    /// Of what is asked of `@connections`.
+    verifier: Verifier,
 }
 
 /// Why an integration has no answer for the client.
@@ -54,7 +66,17 @@ enum IntegrationError {
 
 impl Gateway {
     pub fn new(setup: Setup, clock: Clock, calls: AwsCalls, pool: Arc<Pool>, faults: Faults) -> Self {
-        Self { setup, clock, calls, pool, registry: Registry::default(), faults }
+        let verifier = Verifier::new("execute-api", "Missing Authentication Token", Arc::clone(&setup.keys));
+        let (registry, sessions) = (Registry::default(), TaskTracker::new());
+        Self { setup, clock, calls, pool, registry, sessions, faults, verifier }
+    }
+
+    /// Closes every connection with 1001 and lets no other in. Returns when their clients have closed them as well, and the
+    /// function has heard of it.
+    pub async fn close_connections(&self) {
+        self.sessions.close();
+        self.registry.close_all();
+        self.sessions.wait().await;
     }
 
     /// One of API Gateway's limits, as long as it lasts here.
@@ -75,7 +97,9 @@ impl Gateway {
         let answer: Bytes = match tokio::time::timeout(self.scaled(patience), self.invoke(event)).await {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(failure))) => {
-                tracing::error!(%failure, "an event has no answer");
+                if !failure.is_logged() {
+                    tracing::error!(%failure, "an event has no answer");
+                }
                 return Err(IntegrationError::Failed);
             }
             Ok(Err(_)) => return Err(IntegrationError::Failed),
@@ -93,25 +117,33 @@ impl Gateway {
     }
 }
 
+/// Whether a body was not read because of its length, and not because it is malformed or has broken off.
+fn is_too_long(error: &axum::Error) -> bool {
+    error.source().is_some_and(|cause| cause.is::<LengthLimitError>())
+}
+
 /// A status that can be the last word of an answer.
 fn final_status(status: u64) -> Option<StatusCode> {
     let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
     (!status.is_informational()).then_some(status)
 }
 
-/// Serves an API until the stack ends.
-fn serve(listener: TcpListener, api: Router) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let _ = axum::serve(listener, api.into_make_service_with_connect_info::<SocketAddr>()).await;
-    })
-}
-
-/// An id such as API Gateway gives to connections: 16 characters, the last one `=`.
-fn connection_id() -> String {
+/// An id such as API Gateway gives to connections, messages and requests: 16 characters of base64, the last one `=`.
+fn new_id() -> String {
     BASE64_URL_SAFE.encode(&Uuid::new_v4().as_bytes()[..11])
 }
 
-/// An id such as API Gateway gives to requests.
-fn request_id() -> String {
-    Uuid::new_v4().to_string()
+/// Whether a connection can have this id. Both alphabets of base64 have been seen.
+fn is_id(id: &str) -> bool {
+    let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"+/-_".contains(&letter);
+    id.len() == 16 && id.strip_suffix('=').is_some_and(|letters| letters.bytes().all(is_letter))
+}
+
+/// What a function finds as the domain of an API. With the port, so that it can be reached there.
+fn domain_name(listening: SocketAddr) -> String {
+    let address = listening.ip();
+    if address.is_loopback() || address.is_unspecified() {
+        return format!("localhost:{}", listening.port());
+    }
+    listening.to_string()
 }

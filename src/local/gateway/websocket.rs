@@ -1,7 +1,5 @@
 //! The WebSocket API: handshakes, frames, ends.
 
-use std::error::Error as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +7,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, FromRequestParts, State};
-use axum::http::header::{SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
+use axum::http::header::{HOST, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, StatusCode};
+use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -24,10 +22,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tungstenite::error::{Error as SocketError, ProtocolError};
 
-use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden, is_signed, too_large, unsigned};
+use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidden, too_large, unsigned};
 use super::events::{self, Ending};
-use super::{Gateway, IntegrationError, connection_id, request_id};
+use super::socket::{Peer, Sockets, Wire};
+use super::{Gateway, IntegrationError, is_too_long, new_id};
+use crate::local::guard::{self, Guard};
 use crate::local::runtime::READ_BYTES;
+use crate::local::sigv4::Signed;
 use crate::routes::Route;
 
 const FRAME_BYTES: usize = 32 * 1024;
@@ -41,44 +42,81 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 /// How long a client is waited for that may have gone already.
 const GRACE: Duration = Duration::from_secs(2);
 
-pub fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> JoinHandle<()> {
-    super::serve(listener, Router::new().fallback(request).with_state(gateway))
+/// Serves the API until the stack ends.
+pub fn serve(listener: TcpListener, guard: Guard, gateway: Arc<Gateway>) -> JoinHandle<()> {
+    let api =
+        Router::new().fallback(request).with_state(gateway).layer(middleware::from_fn_with_state(guard, guard::check));
+    tokio::spawn(async move {
+        let _ = axum::serve(Sockets(listener), api.into_make_service_with_connect_info::<Peer>()).await;
+    })
 }
 
 async fn request(
     State(gateway): State<Arc<Gateway>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request<Body>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(gateway.setup.stage.as_str()));
-    match rest.and_then(|rest| rest.strip_prefix("/@connections/").map(|id| percent_decode_str(id).decode_utf8_lossy()))
-    {
-        Some(_) if !is_signed(&parts.headers) => unsigned(),
-        Some(id) => {
-            gateway.calls.record_connections(&parts.method, &parts.headers);
-            match to_bytes(body, READ_BYTES).await {
-                Ok(body) => connections::answer(&gateway, &parts.method, &id, body).await,
-                Err(error) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => too_large(),
-                Err(_) => StatusCode::BAD_REQUEST.into_response(),
-            }
+    if let Some(id) = rest.and_then(connection) {
+        return manage(&gateway, &id, &parts, body).await;
+    }
+    let is_upgrade = parts.headers.contains_key(UPGRADE);
+    match rest {
+        Some("" | "/") => open(gateway, peer, parts).await,
+        _ if parts.method == Method::GET && !is_upgrade && !is_of_connections(path) => {
+            StatusCode::UPGRADE_REQUIRED.into_response()
         }
-        None if matches!(rest, Some("" | "/")) => open(gateway, peer, parts).await,
-        None => forbidden(),
+        _ => forbidden(),
     }
 }
 
-async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Response {
+/// The id in `/@connections/{id}`. Both parts may be percent-encoded.
+fn connection(path: &str) -> Option<String> {
+    let (first, id) = path.strip_prefix('/')?.split_once('/')?;
+    is_of_connections(first).then(|| percent_decode_str(id).decode_utf8_lossy().into_owned())
+}
+
+fn is_of_connections(path: &str) -> bool {
+    path.split('/').any(|segment| percent_decode_str(segment).decode_utf8_lossy() == "@connections")
+}
+
+/// Answers a request to `@connections`, if it is signed and no web page's.
+async fn manage(gateway: &Gateway, id: &str, parts: &Parts, body: Body) -> Response {
+    if let Some(refusal) = guard::refuse_page(&parts.headers) {
+        return refusal;
+    }
+    if let Err(refusal) = gateway.verifier.require_signature(&parts.headers) {
+        return unsigned(&refusal);
+    }
+    let body = match to_bytes(body, READ_BYTES).await {
+        Ok(body) => body,
+        Err(error) if is_too_long(&error) => return too_large(),
+        Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+    };
+    let signed = Signed { method: &parts.method, uri: &parts.uri, headers: &parts.headers, body: &body };
+    if let Err(refusal) = gateway.verifier.verify(&signed) {
+        return unsigned(&refusal);
+    }
+    gateway.calls.record_connections(&parts.method, &parts.headers);
+    connections::answer(gateway, &parts.method, id, body).await
+}
+
+async fn open(gateway: Arc<Gateway>, peer: Peer, mut parts: Parts) -> Response {
     if parts.uri.to_string().len() > URL_CHARS {
         return StatusCode::URI_TOO_LONG.into_response();
     }
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
+    if gateway.sessions.is_closed() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let user_agent = parts.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
-    let identity = Identity { source_ip: peer.ip().to_string(), user_agent };
-    let (live, outgoing) = Live::new(connection_id(), gateway.clock.now(), identity);
+    let identity = Identity { source_ip: peer.address.ip().to_canonical().to_string(), user_agent };
+    let host = parts.headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let (live, outgoing) = Live::new(gateway.clock.now(), identity, host.unwrap_or_default());
 
     let event = events::connect(&gateway, &live, &parts.headers, parts.uri.query());
     let (answer, accepted) = match connect(&gateway, &live, event).await {
@@ -92,14 +130,19 @@ async fn open(gateway: Arc<Gateway>, peer: SocketAddr, mut parts: Parts) -> Resp
     let subprotocol = header(&answer, SEC_WEBSOCKET_PROTOCOL.as_str());
 
     // From here on it can be posted to; what is posted before the socket is there waits for it.
-    gateway.registry.add(live);
+    let at_work = gateway.sessions.token();
+    gateway.registry.add(Arc::clone(&live));
+    if gateway.sessions.is_closed() {
+        live.close(Ending::going_away());
+    }
     let upgrade =
         upgrade.max_frame_size(FRAME_BYTES).max_message_size(MESSAGE_BYTES).read_buffer_size(READ_BUFFER_BYTES);
     let mut response = upgrade.on_upgrade(move |socket| async move {
         if let Some(session) = accepted.session() {
-            let ending = session.run(socket, outgoing).await;
+            let ending = session.run(socket, peer.wire, outgoing).await;
             closed(&session.gateway, &session.live, &ending).await;
         }
+        drop(at_work);
     });
     if let Some(subprotocol) = subprotocol.and_then(|name| HeaderValue::from_str(&name).ok()) {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
@@ -122,7 +165,8 @@ impl Accepted {
 impl Drop for Accepted {
     fn drop(&mut self) {
         if let Some(Session { gateway, live }) = self.session.take() {
-            tokio::spawn(async move { closed(&gateway, &live, &Ending::abnormal()).await });
+            let sessions = gateway.sessions.clone();
+            sessions.spawn(async move { closed(&gateway, &live, &Ending::abnormal()).await });
         }
     }
 }
@@ -173,7 +217,7 @@ struct Session {
 }
 
 impl Session {
-    async fn run(&self, socket: WebSocket, mut outgoing: mpsc::Receiver<Outgoing>) -> Ending {
+    async fn run(&self, socket: WebSocket, wire: Wire, mut outgoing: mpsc::Receiver<Outgoing>) -> Ending {
         let (mut sink, mut stream) = socket.split();
         let idle = self.gateway.scaled(IDLE);
         let mut idle_until = Instant::now() + idle;
@@ -182,7 +226,7 @@ impl Session {
         let mut sends = false;
         // Whether nothing gets through to the client any more. What it has said before still counts.
         let mut is_broken = false;
-        // Whether there may be more of what was wrong, which the client gets rid of before it looks what it is told.
+        // Whether there may be more of what was wrong, which the client sends before it looks what it is told.
         let mut overflows = false;
         let ending = loop {
             tokio::select! {
@@ -198,7 +242,7 @@ impl Session {
                     Some(Ok(Message::Binary(_))) => break Ending::new(1003, "Binary is not supported"),
                     Some(Ok(Message::Close(frame))) => {
                         self.gateway.registry.remove(&self.live.id);
-                        tokio::spawn(farewell(sink, stream, None, false));
+                        self.gateway.sessions.spawn(farewell(sink, stream, None, None));
                         return ending_of(frame);
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -225,7 +269,7 @@ impl Session {
                         let _ = sink.feed(Message::Text(text.into())).await;
                         sends = true;
                     }
-                    Outgoing::Close => break Ending::closed(),
+                    Outgoing::Close(ending) => break ending,
                 },
                 sent = sink.flush(), if sends => {
                     sends = false;
@@ -241,14 +285,15 @@ impl Session {
             }
         };
         self.gateway.registry.remove(&self.live.id);
-        tokio::spawn(farewell(sink, stream, Some(ending.clone()), overflows));
+        let wire = overflows.then_some(wire);
+        self.gateway.sessions.spawn(farewell(sink, stream, Some(ending.clone()), wire));
         ending
     }
 
     /// Frames of one connection may be under way at once, and their answers come as they come.
     fn dispatch(&self, body: String) {
         let (gateway, live) = (Arc::clone(&self.gateway), Arc::clone(&self.live));
-        tokio::spawn(async move {
+        self.gateway.sessions.spawn(async move {
             let route = selected(&body).unwrap_or(Route::Default);
             if route == Route::Default && !gateway.setup.has_default_route {
                 live.send(told("Forbidden", &live.id));
@@ -256,9 +301,10 @@ impl Session {
             }
             let event = events::message(&gateway, &live, route.key(), &body);
             let answer = match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
+                // An answer without a body is an empty frame, unless its status says that there is none.
                 Ok(answer) if answer["statusCode"].is_u64() => {
-                    let body = answer["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
-                    body.filter(|_| route.has_route_response())
+                    let is_heard = route.has_route_response() && status_of(&answer) != Some(StatusCode::NO_CONTENT);
+                    is_heard.then(|| answer["body"].as_str().unwrap_or_default().to_owned())
                 }
                 Ok(_) | Err(IntegrationError::Failed) => Some(told("Internal server error", &live.id)),
                 Err(IntegrationError::TimedOut) => Some(told("Endpoint request timed out", &live.id)),
@@ -278,25 +324,26 @@ fn selected(body: &str) -> Option<Route> {
 
 /// What API Gateway itself tells a client, with its very spacing.
 fn told(message: &str, connection: &str) -> String {
-    let request = request_id();
+    let request = new_id();
     format!(r#"{{"message": "{message}", "connectionId":"{connection}", "requestId":"{request}"}}"#)
 }
 
 /// Lets the close frames of both sides go through, as the protocol wants it; some clients never send theirs, or read none.
-/// A socket that is let go with something unread in it breaks.
+/// Where what comes is no longer understood, the wire is closed behind the close frame, for the client to see the end at
+/// once.
 async fn farewell(
     mut sink: SplitSink<WebSocket, Message>,
     mut stream: SplitStream<WebSocket>,
     said: Option<Ending>,
-    overflows: bool,
+    overflowing: Option<Wire>,
 ) {
     let both = async {
         if let Some(Ending { code, reason }) = said {
             sink.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await.ok();
         }
-        while let Some(Ok(_)) = stream.next().await {}
-        if overflows {
-            std::future::pending::<()>().await;
+        match overflowing {
+            Some(wire) => wire.close_behind().await,
+            None => while let Some(Ok(_)) = stream.next().await {},
         }
     };
     let _ = timeout(GRACE, both).await;

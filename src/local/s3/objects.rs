@@ -1,7 +1,7 @@
 //! The objects in the buckets: as the file system keeps them, with what S3 does besides.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -39,6 +39,8 @@ struct Inner {
     /// The bucket whose objects are told of, and where it is.
     bucket: String,
     folder: PathBuf,
+    /// Where the buckets are.
+    root: PathBuf,
     lifetime: Duration,
     clock: Clock,
     faults: Faults,
@@ -60,11 +62,12 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Objects {
-    pub fn new(files: FileSystem, folder: PathBuf, setup: &Setup, clock: Clock, pool: Arc<Pool>) -> Self {
+    pub fn new(files: FileSystem, root: &Path, setup: &Setup, clock: Clock, pool: Arc<Pool>) -> Self {
         Self(Arc::new(Inner {
             files,
             bucket: setup.bucket.clone(),
-            folder,
+            folder: root.join(&setup.bucket),
+            root: root.to_owned(),
             lifetime: setup.lifetime,
             clock,
             faults: setup.faults.clone(),
@@ -75,6 +78,7 @@ impl Objects {
 
     async fn put(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
+        self.0.require_bucket(&bucket)?;
         let Some(_under_way) = self.0.begin(&bucket, &key) else {
             return Err(s3_error!(ConditionalRequestConflict, "somebody else is writing this object"));
         };
@@ -136,6 +140,12 @@ fn keys_in(folder: &PathBuf, before: SystemTime) -> Vec<String> {
 }
 
 impl Inner {
+    /// # Errors
+    /// A bucket that there is not.
+    fn require_bucket(&self, bucket: &str) -> S3Result<()> {
+        if self.root.join(bucket).is_dir() { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
+    }
+
     /// # Errors
     /// What is being written is not there yet: an object is there with all that belongs to it, or not at all.
     fn require_whole(&self, bucket: &str, key: &str) -> S3Result<()> {
@@ -199,6 +209,7 @@ impl S3 for Objects {
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        self.0.require_bucket(&req.input.bucket)?;
         self.0.require_whole(&req.input.bucket, &req.input.key)?;
         let asked = (req.input.response_content_type.clone(), req.input.response_content_disposition.clone());
         let got = self.0.files.get_object(req.map_input(|input| GetObjectInput { key: name_of(input.key), ..input }));
@@ -210,11 +221,13 @@ impl S3 for Objects {
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.0.require_bucket(&req.input.bucket)?;
         self.0.require_whole(&req.input.bucket, &req.input.key)?;
         self.0.files.head_object(req.map_input(|input| HeadObjectInput { key: name_of(input.key), ..input })).await
     }
 
     async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.0.require_bucket(&req.input.bucket)?;
         let req = req.map_input(|input| DeleteObjectInput { key: name_of(input.key), ..input });
         self.0.files.delete_object(req).await
     }

@@ -43,7 +43,7 @@ impl World {
 
     /// As somebody reaches the bucket who is not the function.
     pub fn s3(&self) -> Client {
-        clients::s3(&self.urls().s3).unwrap()
+        clients::s3(&self.urls().s3, self.access_key()).unwrap()
     }
 
     pub async fn puts_object(&self, bucket: &str, key: &str, bytes: &'static [u8]) {

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
-use switchboard::local::{AwsCall, Options, Stack, StoreCall, clients};
+use switchboard::local::{AccessKey, AwsCall, Options, Stack, StoreCall, clients};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -86,6 +86,10 @@ impl World {
         let stack = Stack::start(change(options)).await.unwrap();
         let number = WORLDS.replace(WORLDS.get() + 1);
         Self { stack, logs, number }
+    }
+
+    pub fn access_key(&self) -> &AccessKey {
+        self.stack.access_key()
     }
 
     pub(super) fn stack(&self) -> &Stack {
@@ -210,7 +214,7 @@ impl World {
 
     /// As the function itself reaches the tables.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        clients::dynamodb(&self.urls().dynamodb).unwrap()
+        clients::dynamodb(&self.urls().dynamodb, self.access_key()).unwrap()
     }
 
     /// Every row of a table.

@@ -3,9 +3,13 @@
 mod client;
 mod http;
 mod probe;
+mod raw;
+mod signing;
 mod world;
 
 pub use client::Client;
-pub use http::request;
+pub use http::{Answer, request};
 pub use probe::Invocation;
-pub use world::{BUCKET, Invocations, PROBE, PROBE_ASKS, World, accepted, open, said, soon};
+pub use raw::Raw;
+pub use signing::Signing;
+pub use world::{BUCKET, Invocations, PROBE, PROBE_ASKS, World, accepted, nothing, open, said, soon};

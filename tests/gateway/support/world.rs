@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_sdk_s3::presigning::PresigningConfig;
 use serde_json::{Value, json};
 use switchboard::local::faults::Faults;
 use switchboard::local::{Options, Stack, Urls, clients};
@@ -34,6 +35,11 @@ pub async fn soon<T>(otherwise: &str, awaited: impl Future<Output = T>) -> T {
 /// The function's answer where nothing is to be said.
 pub fn accepted() -> Value {
     json!({ "statusCode": 200 })
+}
+
+/// The function's answer to a message on which nothing is to be heard.
+pub fn nothing() -> Value {
+    json!({ "statusCode": 204 })
 }
 
 /// The function's answer with a body.
@@ -149,16 +155,23 @@ impl World {
 
     /// `@connections`, as a function reaches it.
     pub fn connections(&self) -> &aws_sdk_apigatewaymanagement::Client {
-        self.connections.get_or_init(|| clients::connections(&self.urls().connections).unwrap())
+        self.connections
+            .get_or_init(|| clients::connections(&self.urls().connections, self.stack.access_key()).unwrap())
     }
 
     /// The stores, as anybody reaches them.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        clients::dynamodb(&self.urls().dynamodb).unwrap()
+        clients::dynamodb(&self.urls().dynamodb, self.stack.access_key()).unwrap()
     }
 
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        clients::s3(&self.urls().s3).unwrap()
+        clients::s3(&self.urls().s3, self.stack.access_key()).unwrap()
+    }
+
+    /// A URL at which anybody can download an object.
+    pub async fn presigns_download(&self, key: &str, lifetime: Duration) -> String {
+        let lifetime = PresigningConfig::expires_in(lifetime).unwrap();
+        self.s3().get_object().bucket(BUCKET).key(key).presigned(lifetime).await.unwrap().uri().to_owned()
     }
 
     /// An object that the function hears of.

@@ -1,0 +1,86 @@
+//! What is said when the stack runs: to people a few lines to copy, to programs one line of JSON.
+
+use std::env;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::config::{ConfigError, TableNames};
+use crate::local::{AccessKey, BUCKET, REGION, Urls};
+use crate::store::tables;
+
+/// What there is to say.
+pub struct Banner<'a> {
+    pub urls: &'a Urls,
+    pub access_key: &'a AccessKey,
+    /// Whether anybody but this machine's own users gets in.
+    pub is_open_to_network: bool,
+}
+
+/// The one line for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Started<'a> {
+    #[serde(flatten)]
+    urls: &'a Urls,
+    region: &'a str,
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+}
+
+impl Banner<'_> {
+    pub fn for_programs(&self) -> String {
+        let AccessKey { id, secret } = self.access_key;
+        let started = Started { urls: self.urls, region: REGION, access_key_id: id, secret_access_key: secret };
+        serde_json::to_string(&started).map(|line| line + "\n").unwrap_or_default()
+    }
+
+    /// # Errors
+    /// As [`TableNames::read`].
+    pub fn for_people(&self) -> Result<String, ConfigError> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let has_tokens = variable("AUTH_MODE").is_some_and(|mode| mode == "jwt");
+        let Urls { websocket, http, connections, dynamodb, s3, lambda } = self.urls;
+        let mut banner = "Switchboard is running. Ctrl-C stops it.\n\n".to_owned();
+        // A page to open in a browser will stand first.
+        let urls = [
+            ("WebSocket API", websocket),
+            ("HTTP API", http),
+            ("@connections", connections),
+            ("DynamoDB", dynamodb),
+            ("S3", s3),
+            ("Lambda", lambda),
+        ];
+        for (name, url) in urls {
+            let _ = writeln!(banner, "  {name:<13}  {url}");
+        }
+        if self.is_open_to_network {
+            let who = if has_tokens { "with a token" } else { "as any user they like (AUTH_MODE=open)" };
+            let _ = write!(
+                banner,
+                "\nWarning: everybody who reaches this machine over the network can chat {who}, on the ports of the WebSocket \
+                 API, the HTTP API and S3. DynamoDB and Lambda are open to this machine alone.\n"
+            );
+        }
+        banner.push_str("\nChat with yourself, in two terminals:\n\n");
+        for user in ["ana", "ben"] {
+            let identity =
+                if has_tokens { format!("token=$(scripts/token --sub {user})") } else { format!("userId={user}") };
+            let _ = writeln!(banner, "  npx -y wscat@6.1.0 -c \"{websocket}?{identity}&roomId=tea\"");
+        }
+        banner.push_str("\nand send in one of them:\n\n  {\"action\":\"sendMessage\",\"content\":\"hello\"}\n");
+
+        let AccessKey { id, secret } = self.access_key;
+        let key = format!("AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}");
+        let names = TableNames::read(variable)?;
+        let table = names.of(&tables::MESSAGES);
+        let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
+        let _ = write!(
+            banner,
+            "\nLook into the tables and the bucket, with the AWS CLI:\n\n\
+             \x20 {key} aws dynamodb scan --region {REGION} --endpoint-url {dynamodb} --table-name {table}\n\
+             \x20 {key} aws s3 ls --recursive --region {REGION} --endpoint-url {s3} s3://{bucket}\n\n"
+        );
+        Ok(banner)
+    }
+}

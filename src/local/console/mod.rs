@@ -1,0 +1,232 @@
+//! What a person sees in a terminal: a banner, a short line for each event, and how it ends. Whoever reads standard error
+//! through a pipe, or asks for it, gets JSON lines as CloudWatch does.
+
+mod banner;
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::panic;
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::LogSink;
+use crate::domain::Timestamp;
+use crate::log;
+pub use banner::Banner;
+
+const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
+/// Longer ids are cut, so that a line stays one. A UUID fits.
+const LONGEST_ID_CHARS: usize = 36;
+/// Members of a JSON line that are no news in a terminal.
+const NOT_SHOWN: [&str; 5] = ["timestamp", "level", "message", "request_id", "target"];
+
+/// How lines on standard error look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Format {
+    /// One JSON object per line.
+    Json,
+    /// A short line to read.
+    Plain,
+    /// The same with colours.
+    Coloured,
+}
+
+impl Format {
+    /// Short lines where standard error is a terminal, with colours unless `NO_COLOR` is set or `TERM` is `dumb`.
+    pub fn detect(json_logs: bool) -> Self {
+        let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        if json_logs || !io::stderr().is_terminal() {
+            Self::Json
+        } else if is_set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb") {
+            Self::Plain
+        } else {
+            Self::Coloured
+        }
+    }
+}
+
+/// Writes to standard error what happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    format: Format,
+    /// `LOG_LEVEL`. In JSON the line of an invocation is written whatever the level: CloudWatch counts by it.
+    level: LevelFilter,
+    /// Of the machine's own time, which is the one on a person's clock.
+    offset: UtcOffset,
+}
+
+impl Console {
+    /// Must be called before the first thread is started: the machine's time zone cannot be read safely later.
+    pub fn new(format: Format) -> Self {
+        let level = match env::var("LOG_LEVEL").as_deref() {
+            Ok("debug") => LevelFilter::DEBUG,
+            Ok("warn") => LevelFilter::WARN,
+            Ok("error") => LevelFilter::ERROR,
+            _ => LevelFilter::INFO,
+        };
+        Self { format, level, offset: UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC) }
+    }
+
+    /// From now on what the stack itself logs appears here. The embedded DynamoDB and S3 log every request that they refuse,
+    /// such as one whose condition fails, as if something were wrong. Only their 5xx are: those of DynamoDB are logged on
+    /// its wire.
+    pub fn start_tracing(self) {
+        let level = self.level.min(LevelFilter::WARN);
+        let quiet = ["dynoxide", "s3s", "s3s_fs"].map(|library| (library, LevelFilter::OFF));
+        let targets = Targets::new().with_default(level).with_targets(quiet).with_target("s3s::service", level);
+        tracing_subscriber::registry().with(self).with(targets).init();
+        if self.format == Format::Json {
+            // The usual message has several lines, none of them JSON.
+            panic::set_hook(Box::new(|panic| tracing::error!(%panic, "the stack panicked")));
+        }
+    }
+
+    /// Takes each line that the function logs.
+    pub fn log_sink(self) -> LogSink {
+        Arc::new(move |line| self.show(line))
+    }
+
+    /// Shows a line of log, which is JSON or whatever a function may print.
+    fn show(&self, line: &str) {
+        let shown = match self.format {
+            Format::Json => Some(as_json(line)),
+            Format::Plain | Format::Coloured => self.readable(line),
+        };
+        if let Some(mut shown) = shown {
+            shown.push('\n');
+            // Where nobody takes the log, there is nobody to tell so.
+            let _ = io::stderr().write_all(shown.as_bytes());
+        }
+    }
+
+    /// `None` for what `LOG_LEVEL` leaves out.
+    fn readable(&self, line: &str) -> Option<String> {
+        let Ok(Value::Object(fields)) = serde_json::from_str(line) else { return Some(line.to_owned()) };
+        let text = |name: &str| fields.get(name).and_then(Value::as_str);
+        let (Some(at), Some(level)) = (text("timestamp").and_then(Timestamp::from_iso), text("level")) else {
+            return Some(line.to_owned());
+        };
+        if level.parse().is_ok_and(|level: LevelFilter| level > self.level) {
+            return None;
+        }
+        let time = self.paint(Style::Faint, &self.time_of_day(at));
+        let rest = if fields.contains_key("code") { self.invocation(&fields) } else { self.message(level, &fields) };
+        Some(format!("{time}  {rest}"))
+    }
+
+    /// `ana  sendMessage  tea  200  to 2  4 ms`
+    fn invocation(&self, fields: &Map<String, Value>) -> String {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str);
+        let count = |name: &str| fields.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let [user, route, room] = ["user_id", "route", "room_id"].map(|name| short(text(name).unwrap_or("-")));
+        let (status, code) = (count("status"), plain(text("code").unwrap_or_default()));
+        let outcome = if code == "OK" { status.to_string() } else { format!("{status} {code}") };
+        let mut shown =
+            format!("{user:<8}  {route:<16}  {room:<8}  {}", self.paint(Style::of_status(status), &outcome));
+        let counts = [("recipients", "to ", ""), ("gone", "", " gone"), ("handed_on", "", " handed on")];
+        for (name, before, after) in counts.into_iter().filter(|(name, ..)| count(name) > 0) {
+            let _ = write!(shown, "  {before}{}{after}", count(name));
+        }
+        let _ = write!(shown, "  {} ms", count("duration_ms"));
+        if status >= 500 {
+            let cause = text("error").map(|cause| format!(": {}", plain(cause))).unwrap_or_default();
+            let _ = write!(shown, "  {}", self.paint(Style::Bad, &format!("ERROR{cause}")));
+        }
+        shown
+    }
+
+    /// `WARN  not everybody was told  error=...`
+    fn message(&self, level: &str, fields: &Map<String, Value>) -> String {
+        let text = |value: &Value| plain(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let mut shown = self.paint(Style::of_level(level), level);
+        if let Some(message) = fields.get("message") {
+            let _ = write!(shown, "  {}", text(message));
+        }
+        for (name, value) in fields.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str())) {
+            let _ = write!(shown, "  {name}={}", text(value));
+        }
+        shown
+    }
+
+    fn time_of_day(&self, at: Timestamp) -> String {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.as_millis()) * 1_000_000)
+            .ok()
+            .and_then(|at| at.to_offset(self.offset).format(CLOCK).ok())
+            .unwrap_or_default()
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        match self.format {
+            Format::Coloured => format!("\x1b[{}m{text}\x1b[0m", style as u8),
+            Format::Json | Format::Plain => text.to_owned(),
+        }
+    }
+}
+
+/// How text is emphasised, by the number that a terminal knows it by.
+#[derive(Clone, Copy)]
+enum Style {
+    Faint = 2,
+    Bad = 31,
+    Good = 32,
+    Doubtful = 33,
+}
+
+impl Style {
+    fn of_level(level: &str) -> Self {
+        match level {
+            "ERROR" => Self::Bad,
+            "WARN" => Self::Doubtful,
+            _ => Self::Faint,
+        }
+    }
+
+    fn of_status(status: u64) -> Self {
+        match status {
+            ..400 => Self::Good,
+            400..500 => Self::Doubtful,
+            _ => Self::Bad,
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Console {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if let Ok(line) = serde_json::to_string(&log::Line::of(event)) {
+            self.show(&line);
+        }
+    }
+}
+
+/// A line as it is, if it is JSON, and as the message of one otherwise.
+fn as_json(line: &str) -> String {
+    if serde_json::from_str::<IgnoredAny>(line).is_ok() {
+        return line.to_owned();
+    }
+    json!({ "timestamp": log::now().to_iso(), "level": "INFO", "message": line, "target": "function" }).to_string()
+}
+
+/// Without what would steer the terminal.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+fn short(id: &str) -> String {
+    let id = plain(id);
+    match id.char_indices().nth(LONGEST_ID_CHARS) {
+        Some((end, _)) => format!("{}…", &id[..end]),
+        None => id,
+    }
+}

@@ -1,0 +1,119 @@
+//! The access keys that the local AWS accepts: one of the function and one for everybody else who looks in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use uuid::Uuid;
+
+/// AWS's own limit for the length of an id.
+const LONGEST_ID_CHARS: usize = 128;
+const ID_LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// What requests to AWS are signed with.
+#[derive(Clone)]
+pub struct AccessKey {
+    pub id: String,
+    pub secret: String,
+}
+
+impl AccessKey {
+    /// A new key in the form of AWS's own: an id of 20 characters and a secret of 40.
+    pub fn random() -> Self {
+        let random = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes);
+        let letters = random[0].iter().map(|byte| char::from(ID_LETTERS[usize::from(byte % 32)]));
+        let secret: Vec<u8> = random[1].into_iter().chain(random[2]).take(30).collect();
+        Self { id: format!("AKIA{}", letters.collect::<String>()), secret: BASE64_STANDARD_NO_PAD.encode(secret) }
+    }
+}
+
+/// Without the secret: what is debugged is logged.
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why a text is no access key.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessKeyError {
+    #[error("an access key has the form ID:SECRET")]
+    NoSecret,
+    #[error("the id of an access key has 1 to 128 letters, digits, '-' or '_'")]
+    Id,
+    #[error("the secret of an access key must not be empty or contain spaces or characters that are not ASCII")]
+    Secret,
+}
+
+/// `ID:SECRET`
+impl FromStr for AccessKey {
+    type Err = AccessKeyError;
+
+    fn from_str(text: &str) -> Result<Self, AccessKeyError> {
+        let (id, secret) = text.split_once(':').ok_or(AccessKeyError::NoSecret)?;
+        let is_id_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+        if !(1..=LONGEST_ID_CHARS).contains(&id.len()) || !id.bytes().all(is_id_letter) {
+            return Err(AccessKeyError::Id);
+        }
+        if secret.is_empty() || !secret.bytes().all(|letter| letter.is_ascii_graphic()) {
+            return Err(AccessKeyError::Secret);
+        }
+        Ok(Self { id: id.to_owned(), secret: secret.to_owned() })
+    }
+}
+
+/// The two keys of a stack. Nobody else's requests are accepted.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The function's own, new for each stack.
+    pub function: AccessKey,
+    /// For the stack itself and for people and tools that look into tables and bucket.
+    pub operator: AccessKey,
+}
+
+impl Keys {
+    pub fn find(&self, id: &str) -> Option<&AccessKey> {
+        [&self.function, &self.operator].into_iter().find(|key| key.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_random_key_looks_like_one_of_aws_and_can_be_given_as_an_argument() {
+        let key = AccessKey::random();
+
+        assert!(key.id.starts_with("AKIA") && key.id.len() == 20 && key.secret.len() == 40, "{key:?}");
+        let parsed: AccessKey = format!("{}:{}", key.id, key.secret).parse().unwrap();
+        assert_eq!((&parsed.id, &parsed.secret), (&key.id, &key.secret));
+        assert_ne!(AccessKey::random().id, key.id);
+    }
+
+    #[test]
+    fn a_text_that_is_no_access_key_says_why() {
+        for (text, error) in [
+            ("", AccessKeyError::NoSecret),
+            ("id", AccessKeyError::NoSecret),
+            (":secret", AccessKeyError::Id),
+            ("my id:secret", AccessKeyError::Id),
+            ("id/1:secret", AccessKeyError::Id),
+            ("id:", AccessKeyError::Secret),
+            ("id:sec ret", AccessKeyError::Secret),
+            ("id:geheimnißvoll", AccessKeyError::Secret),
+        ] {
+            assert_eq!(text.parse::<AccessKey>().unwrap_err(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_secret_is_not_in_the_debug_output() {
+        let keys = Keys { function: "one:hush-1".parse().unwrap(), operator: "two:hush-2".parse().unwrap() };
+
+        let shown = format!("{keys:?}");
+
+        assert!(shown.contains("one") && shown.contains("two") && !shown.contains("hush"), "{shown}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Where the stack listens, and by which addresses clients and the function reach it.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
+use rustix::system::uname;
+use tokio::net::TcpListener;
+
+use super::StartError;
+
+/// A port to listen on.
+pub struct Port {
+    pub flag: &'static str,
+    /// 0 takes any free one.
+    pub number: u16,
+    /// Whether clients need it, and not the function alone. The others are on 127.0.0.1 whatever the host is.
+    pub is_for_clients: bool,
+}
+
+/// The host that listens, as it is written in URLs.
+pub struct Network {
+    host: IpAddr,
+    /// For clients, also in the URLs of files that browsers follow.
+    pub public: String,
+    /// For the function.
+    pub internal: String,
+}
+
+impl Network {
+    /// Listens on `host`. Clients know the machine as `public`: by default as the host itself, and where that stands for
+    /// all of the machine's addresses as the one that it reaches the network from.
+    pub fn new(host: IpAddr, public: Option<&str>) -> Self {
+        let internal = match host {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        let public = match public {
+            Some(name) => name.parse().map_or_else(|_| name.to_owned(), in_url),
+            None if host.is_unspecified() => address_in_network().map_or_else(host_name, in_url),
+            None => in_url(host),
+        };
+        Self { host, public, internal: in_url(internal) }
+    }
+
+    /// The name or address that clients use, where it is not the one that is listened on.
+    pub fn other_name(&self) -> Option<String> {
+        Some(self.public.clone()).filter(|public| *public != in_url(self.host))
+    }
+
+    /// What is not behind a proxy, in the form of `NO_PROXY`.
+    pub fn without_proxy(&self) -> String {
+        let hosts = ["127.0.0.1", "localhost", &self.internal, &self.public];
+        hosts.map(|host| host.trim_matches(['[', ']'])).join(",")
+    }
+
+    /// # Errors
+    /// Names each port that cannot be used with its flag.
+    pub async fn bind<const N: usize>(&self, ports: [Port; N]) -> Result<[TcpListener; N], StartError> {
+        let mut bound = Vec::new();
+        let mut problems = Vec::new();
+        for (index, Port { flag, number, is_for_clients }) in ports.iter().enumerate() {
+            let same = ports[..index].iter().find(|other| *number > 0 && other.number == *number);
+            if let Some(Port { flag: other, .. }) = same {
+                problems.push(format!("port {number} is given twice; choose another with {flag} or {other}"));
+                continue;
+            }
+            let host = if *is_for_clients { self.host } else { Ipv4Addr::LOCALHOST.into() };
+            match TcpListener::bind((host, *number)).await {
+                Ok(listener) => bound.push(listener),
+                Err(error) if error.kind() == ErrorKind::AddrNotAvailable => return Err(StartError::Host(host)),
+                Err(error) => {
+                    let what = match error.kind() {
+                        ErrorKind::AddrInUse => "is taken".to_owned(),
+                        ErrorKind::PermissionDenied => "needs more rights than this program has".to_owned(),
+                        _ => format!("cannot be used ({error})"),
+                    };
+                    problems.push(format!(
+                        "port {number} {what}; choose another with {flag}, or five others with --port-base N"
+                    ));
+                }
+            }
+        }
+        <[TcpListener; N]>::try_from(bound).map_err(|_| StartError::Ports { problems })
+    }
+}
+
+fn in_url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// The address that packets to the network leave from. Nothing is sent: connecting a UDP socket only chooses a route. The
+/// destinations are reserved for documentation (RFC 5737 and RFC 3849).
+fn address_in_network() -> Option<IpAddr> {
+    let from = |any: IpAddr, destination: &str| {
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((destination, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_unspecified())
+    };
+    from(Ipv4Addr::UNSPECIFIED.into(), "192.0.2.1").or_else(|| from(Ipv6Addr::UNSPECIFIED.into(), "2001:db8::1"))
+}
+
+fn host_name() -> String {
+    uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,144 @@
+//! Whom the local ports answer to, which is no matter of AWS's: a web page that comes from anywhere must not read or write
+//! what is on this machine.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switchboard::local::{Options, Urls};
+
+use crate::support::{BUCKET, World, accepted, request, soon};
+
+const PAGE: (&str, &str) = ("origin", "https://evil.example");
+const LIST: [(&str, &str); 2] =
+    [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "DynamoDB_20120810.ListTables")];
+
+fn ports(urls: &Urls) -> [(&'static str, String); 5] {
+    [
+        ("HTTP", format!("{}/health", urls.http)),
+        ("WebSocket", urls.connections.clone()),
+        ("DynamoDB", format!("{}/", urls.dynamodb)),
+        ("S3", format!("{}/{BUCKET}", urls.s3)),
+        ("Lambda", format!("{}/2015-03-31/functions/switchboard/invocations", urls.lambda)),
+    ]
+}
+
+#[tokio::test]
+async fn no_port_answers_to_a_host_that_is_not_its_own() {
+    let mut world = World::with(|options| Options { fault_control: true, ..options }).await;
+    let faults = ("faults", format!("{}/_faults", world.urls().http));
+    for (port, url) in ports(world.urls()).into_iter().chain([faults]) {
+        for host in ["evil.example", "evil.example:7070", "localhost:1", "localhost.evil.example", "192.0.2.1"] {
+            let refused = request("GET", &url, &[("host", host)], b"").await;
+            assert_eq!(refused.status, 403, "{port} answers to {host}");
+            let told: Value = serde_json::from_slice(&refused.body).unwrap();
+            let hint = format!("start with --allow-host {}", host.split(':').next().unwrap());
+            assert!(told["message"].as_str().unwrap().ends_with(&hint), "{told}");
+        }
+    }
+    world.has_invoked_nothing_else();
+}
+
+#[tokio::test]
+async fn every_port_answers_to_its_address_to_localhost_and_to_allowed_names_with_any_port() {
+    let allowed_hosts = vec!["chat.test".to_owned()];
+    let mut world = World::with(|options| Options { allowed_hosts, ..options }).await;
+    let ports = ports(world.urls());
+    for (port, url) in ports {
+        let own = url.split('/').nth(2).unwrap().to_owned();
+        let number = own.rsplit(':').next().unwrap();
+        for host in
+            [&own, "127.0.0.1", "localhost", &format!("localhost:{number}"), "[::1]", "chat.test", "Chat.Test:8443"]
+        {
+            let asked = tokio::spawn({
+                let (url, host) = (url.clone(), host.to_owned());
+                async move { request("GET", &url, &[("host", &host)], b"").await }
+            });
+            if port == "HTTP" {
+                world.invoked().await.answers(accepted());
+            }
+            let answer = soon("there is no answer", asked).await.unwrap();
+            assert!(!answer.text().contains("--allow-host"), "{port} does not answer to {host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn web_pages_get_nothing_from_dynamodb_lambda_and_connections_even_if_they_sign() {
+    let mut world = World::start().await;
+    let mut client = world.connect().await;
+    let urls = world.urls();
+    let connection = format!("{}/%40connections/{}", urls.connections, client.id.replace('=', "%3D"));
+    let function = format!("{}/2015-03-31/functions/switchboard/invocations", urls.lambda);
+    for (service, url, headers) in [
+        ("dynamodb", format!("{}/", urls.dynamodb), LIST.as_slice()),
+        ("execute-api", connection, &[]),
+        ("lambda", function, &[]),
+    ] {
+        let headers = world.signs(service).headers("POST", &url, headers, b"{}");
+        for origin in ["https://evil.example", "null", urls.http.as_str()] {
+            let mut headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            headers.push(("origin", origin));
+            let refused = request("POST", &url, &headers, b"{}").await;
+            assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None), "{service}");
+            assert!(refused.text().contains("web pages may not use this port"), "{service}: {}", refused.text());
+            let preflight = [("origin", origin), ("access-control-request-method", "POST")];
+            let refused = request("OPTIONS", &url, &preflight, b"").await;
+            assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None), "{service}");
+        }
+    }
+    assert_eq!(client.pings().await, None);
+    world.has_invoked_nothing_else();
+}
+
+#[tokio::test]
+async fn web_pages_use_presigned_urls_of_s3_and_nothing_else_there() {
+    let world = World::start().await;
+    let bucket = format!("{}/{BUCKET}", world.urls().s3);
+    let key = format!("{bucket}/leaf");
+    let signed = world.signs("s3").headers("GET", &bucket, &[], b"");
+    let signed = signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain([PAGE]);
+    let preflight = [PAGE, ("access-control-request-method", "PUT")];
+
+    for (method, url, headers) in [
+        ("GET", &bucket, signed.collect()),
+        ("GET", &key, vec![PAGE]),
+        ("PUT", &key, vec![PAGE]),
+        ("OPTIONS", &key, preflight.to_vec()),
+    ] {
+        let refused = request(method, url, &headers, b"").await;
+        assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None), "{method} {url}");
+    }
+
+    let minute = aws_sdk_s3::presigning::PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let upload = world.s3().put_object().bucket(BUCKET).key("leaf").presigned(minute).await.unwrap();
+    let download = world.presigns_download("leaf", Duration::from_secs(60)).await;
+    assert_eq!(request("OPTIONS", upload.uri(), &preflight, b"").await.status, 200);
+    assert_eq!(request("PUT", upload.uri(), &[PAGE], b"tea").await.status, 200);
+    let got = request("GET", &download, &[PAGE], b"").await;
+    assert_eq!((got.text(), got.header("access-control-allow-origin")), ("tea", Some("https://evil.example")));
+}
+
+#[tokio::test]
+async fn web_pages_may_chat() {
+    let mut world = World::start().await;
+
+    let handshake = world.opens("", &[PAGE]);
+    world.invoked().await.answers(accepted());
+    let _client = handshake.await.unwrap().unwrap();
+
+    let (_, answer) = world.serves(("GET", "/health"), &[PAGE], b"", accepted()).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("*")));
+}
+
+#[tokio::test]
+async fn web_pages_have_no_say_in_what_goes_wrong() {
+    let world = World::with(|options| Options { fault_control: true, ..options }).await;
+    let url = format!("{}/_faults", world.urls().http);
+    let plan = json!({ "storeThrottled": 1000 }).to_string();
+
+    let refused = request("POST", &url, &[PAGE, ("content-type", "text/plain")], plan.as_bytes()).await;
+
+    assert_eq!(refused.status, 403);
+    let followed: Value = serde_json::from_slice(&request("GET", &url, &[], b"").await.body).unwrap();
+    assert_eq!(followed["storeThrottled"].as_u64().unwrap_or_default(), 0, "{followed}");
+}
