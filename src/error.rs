@@ -72,6 +72,18 @@ pub enum Error {
     Internal(#[source] BoxError),
 }
 
+/// Gives each error its status and its code, once, and lists them all.
+macro_rules! kinds {
+    ($($error:pat => ($status:literal, $code:literal),)+) => {
+        /// Every status with its code, as clients get them. Some errors share theirs.
+        pub const KINDS: &[(u16, &str)] = &[$(($status, $code),)+];
+
+        fn kind(&self) -> (u16, &'static str) {
+            match self { $($error => ($status, $code),)+ }
+        }
+    };
+}
+
 impl Error {
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::Internal(cause.into())
@@ -86,36 +98,34 @@ impl Error {
         self.kind().1
     }
 
-    fn kind(&self) -> (u16, &'static str) {
-        match self {
-            Self::BadRequest(_) => (400, "BAD_REQUEST"),
-            Self::InvalidField { .. } => (400, "INVALID_FIELD"),
-            Self::TypeNotAllowed { .. } => (400, "INVALID_FIELD"),
-            Self::UnknownAction => (400, "UNKNOWN_ACTION"),
-            Self::AmbiguousTarget => (400, "AMBIGUOUS_TARGET"),
-            Self::AmbiguousField { .. } => (400, "AMBIGUOUS_FIELD"),
-            Self::TargetRequired => (400, "TARGET_REQUIRED"),
-            Self::Unauthorized(_) => (401, "UNAUTHORIZED"),
-            Self::Reconnect => (401, "RECONNECT"),
-            Self::Forbidden(_) => (403, "FORBIDDEN"),
-            Self::TooManyRooms => (403, "FORBIDDEN"),
-            Self::NotAMember => (403, "NOT_A_MEMBER"),
-            Self::InviteRequired => (403, "INVITE_REQUIRED"),
-            Self::Banned => (403, "BANNED"),
-            Self::RoomNotFound => (404, "ROOM_NOT_FOUND"),
-            Self::UserNotFound => (404, "USER_NOT_FOUND"),
-            Self::FileNotFound => (404, "FILE_NOT_FOUND"),
-            Self::MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
-            Self::RoomFull => (409, "ROOM_FULL"),
-            Self::IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
-            Self::RoomClosed => (410, "ROOM_CLOSED"),
-            Self::FileTooLarge { .. } => (413, "TOO_LARGE"),
-            Self::TooLarge => (413, "TOO_LARGE"),
-            Self::UploadMismatch => (422, "UPLOAD_MISMATCH"),
-            Self::Internal(_) => (500, "INTERNAL"),
-            Self::RoomBusy => (503, "ROOM_BUSY"),
-            Self::Unavailable(_) => (503, "UNAVAILABLE"),
-        }
+    kinds! {
+        Self::BadRequest(_) => (400, "BAD_REQUEST"),
+        Self::InvalidField { .. } => (400, "INVALID_FIELD"),
+        Self::TypeNotAllowed { .. } => (400, "INVALID_FIELD"),
+        Self::UnknownAction => (400, "UNKNOWN_ACTION"),
+        Self::AmbiguousTarget => (400, "AMBIGUOUS_TARGET"),
+        Self::AmbiguousField { .. } => (400, "AMBIGUOUS_FIELD"),
+        Self::TargetRequired => (400, "TARGET_REQUIRED"),
+        Self::Unauthorized(_) => (401, "UNAUTHORIZED"),
+        Self::Reconnect => (401, "RECONNECT"),
+        Self::Forbidden(_) => (403, "FORBIDDEN"),
+        Self::TooManyRooms => (403, "FORBIDDEN"),
+        Self::NotAMember => (403, "NOT_A_MEMBER"),
+        Self::InviteRequired => (403, "INVITE_REQUIRED"),
+        Self::Banned => (403, "BANNED"),
+        Self::RoomNotFound => (404, "ROOM_NOT_FOUND"),
+        Self::UserNotFound => (404, "USER_NOT_FOUND"),
+        Self::FileNotFound => (404, "FILE_NOT_FOUND"),
+        Self::MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
+        Self::RoomFull => (409, "ROOM_FULL"),
+        Self::IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
+        Self::RoomClosed => (410, "ROOM_CLOSED"),
+        Self::FileTooLarge { .. } => (413, "TOO_LARGE"),
+        Self::TooLarge => (413, "TOO_LARGE"),
+        Self::UploadMismatch => (422, "UPLOAD_MISMATCH"),
+        Self::Internal(_) => (500, "INTERNAL"),
+        Self::RoomBusy => (503, "ROOM_BUSY"),
+        Self::Unavailable(_) => (503, "UNAVAILABLE"),
     }
 
     /// The field at fault, where there is one.

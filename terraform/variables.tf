@@ -85,8 +85,9 @@ variable "jwt_secret" {
   default     = null
   sensitive   = true
 
+  # An empty one is none: a pipeline passes that when it has no secret, as with auth_mode open.
   validation {
-    condition     = var.jwt_secret == null ? true : length(var.jwt_secret) >= 32
+    condition     = var.jwt_secret == null ? true : var.jwt_secret == "" || length(var.jwt_secret) >= 32
     error_message = "jwt_secret must have at least 32 bytes: head -c 32 /dev/urandom | base64 makes one."
   }
 
@@ -142,7 +143,7 @@ variable "chat" {
   }
 
   validation {
-    condition     = var.chat.auth_mode == "open" || var.jwt_secret != null
+    condition     = var.chat.auth_mode == "open" || (var.jwt_secret == null ? false : var.jwt_secret != "")
     error_message = "chat.auth_mode is jwt, and there is no key: set TF_VAR_jwt_secret to a secret of at least 32 bytes, or ask for chat = { auth_mode = \"open\" }, which believes everybody."
   }
 

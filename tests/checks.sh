@@ -1,6 +1,6 @@
 # What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or nothing.
 
-checks=(formatting lints tests promises load lambda scripts workflows smoke seeds terraform privileges)
+checks=(formatting lints tests promises load lambda scripts docs workflows smoke seeds terraform privileges)
 
 check_formatting() { cargo fmt --check; }
 
@@ -30,6 +30,11 @@ check_lambda() {
 
 check_scripts() {
     python3 -m unittest discover -s tests/scripts && python3 -m unittest discover -s tests/terraform -p 'test_*.py'
+}
+
+# Links, commands, flags and examples of the documents.
+check_docs() {
+    python3 -m unittest discover -s tests/docs && python3 tests/docs/check.py
 }
 
 check_workflows() {
@@ -66,6 +71,11 @@ lacks() {
         lints) cargo clippy --version >/dev/null 2>&1 || echo 'clippy: rustup component add clippy' ;;
         tests) python3 --version >/dev/null 2>&1 || echo 'Python 3.10 or later' ;;
         scripts | workflows) python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv' ;;
+        docs)
+            python3 --version >/dev/null 2>&1 || echo 'Python 3.10 or later'
+            npm --version >/dev/null 2>&1 || echo 'Node.js 20.10 or later: https://nodejs.org'
+            command -v curl >/dev/null || echo 'curl'
+            ;;
         smoke) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
         seeds)
             npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org'

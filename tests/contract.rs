@@ -1,9 +1,14 @@
 //! The code and the documents agree.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
+use switchboard::domain::{CloseReason, RoomId};
+use switchboard::error::Error;
 use switchboard::metrics::Metric;
 use switchboard::routes::Route;
 use switchboard::store::tables::{self, Table};
+use switchboard::wire::Frame;
 
 const README: &str = include_str!("../README.md");
 
@@ -25,16 +30,140 @@ fn the_readme_names_every_route_and_alias() {
 
 #[test]
 fn the_readme_names_every_action_once_in_its_table() {
-    let rows = section("The wire").lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = section(CLIENTS).lines().filter_map(|line| line.strip_prefix("| `"));
     let rows = rows.filter_map(|row| row.split('`').next());
     let rows: Vec<_> = rows.filter(|name| Route::of_action(name).is_some()).collect();
     let mut actions: Vec<_> = Route::actions().map(Route::key).collect();
-    // The frame of the same name has a row in the next table.
-    actions.push("typing");
+    // Frames of the same names have rows in another table.
+    actions.extend(["hello", "typing"]);
     let (mut listed, mut declared) = (rows, actions);
     listed.sort_unstable();
     declared.sort_unstable();
     assert_eq!(listed, declared);
+}
+
+#[test]
+fn the_readme_has_an_example_of_every_action() {
+    let examples = examples();
+    let actions: BTreeSet<_> = examples.iter().filter_map(|example| example.frame["action"].as_str()).collect();
+    for route in Route::actions() {
+        assert!(actions.contains(route.key()), "no example of the action {}", route.key());
+    }
+    for action in actions {
+        assert!(Route::of_action(action).is_some(), "an example of {action}, which is no action");
+    }
+}
+
+#[test]
+fn the_readme_has_an_example_and_a_row_of_every_frame() {
+    let examples = examples();
+    let frames = frames_of_the_code();
+    let rows = rows_of("frame").map(|row| row[0].trim_matches('`'));
+    assert_eq!(
+        sorted(rows),
+        sorted(frames.iter().filter(|frame| !frame.is_http_only).map(|frame| frame.name.as_str()))
+    );
+    for Declared { name, is_http_only } in &frames {
+        // A body has no `type`: its example is labelled.
+        let is_meant =
+            |example: &&Example| if *is_http_only { example.label == *name } else { example.frame["type"] == **name };
+        let found: Vec<_> = examples.iter().filter(is_meant).collect();
+        assert!(!found.is_empty(), "no example of the frame {name}");
+    }
+    for Example { frame, .. } in &examples {
+        let known = |name: &str| frames.iter().any(|frame| frame.name == name);
+        assert!(frame["type"].as_str().is_none_or(known), "an example of what the code does not send: {frame}");
+    }
+    // The names are made as the code's own are.
+    let sent = Frame::RoomClosed { room_id: RoomId::lobby(), reason: CloseReason::Closed.as_str(), user_id: None };
+    assert_eq!(serde_json::to_value(sent).unwrap()["type"], "room-closed");
+    assert!(frames.iter().any(|frame| frame.name == "room-closed"));
+}
+
+#[test]
+fn the_readme_says_of_every_error_what_to_do() {
+    let rows: Vec<_> = rows_of("code").filter(|row| row[1].parse::<u16>().is_ok()).collect();
+    let documented = rows.iter().map(|row| format!("{} {}", row[1], row[0].trim_matches('`')));
+    let declared: BTreeSet<_> = Error::KINDS.iter().map(|(status, code)| format!("{status} {code}")).collect();
+    assert_eq!(sorted(documented), declared.into_iter().collect::<Vec<_>>());
+    for row in rows {
+        assert!(row.len() == 5 && row[2..].iter().all(|cell| !cell.is_empty()), "{row:?}");
+    }
+}
+
+/// The section for those who write clients.
+const CLIENTS: &str = "Write a client";
+
+/// A JSON object in a block of the README.
+struct Example {
+    /// What stands behind `json` where the block begins.
+    label: String,
+    frame: Value,
+}
+
+/// All examples for those who write clients. A block holds one object or several.
+fn examples() -> Vec<Example> {
+    let blocks = section(CLIENTS).split("\n```json").skip(1).map(|block| block.split("\n```").next().unwrap());
+    let examples = blocks.flat_map(|block| {
+        let (label, text) = block.split_once('\n').unwrap();
+        serde_json::Deserializer::from_str(text).into_iter::<Value>().map(move |frame| Example {
+            label: label.trim().to_owned(),
+            frame: frame.unwrap_or_else(|error| panic!("{error} in an example: {text}")),
+        })
+    });
+    examples.collect()
+}
+
+/// The rows of the tables whose first column has this heading, cell by cell.
+fn rows_of(heading: &str) -> impl Iterator<Item = Vec<&'static str>> {
+    let start = format!("\n| {heading} |");
+    let tables: Vec<_> = section(CLIENTS).split(start.as_str()).skip(1).collect();
+    let lines = tables.into_iter().flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|')));
+    lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+}
+
+fn sorted<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<_> = all.collect();
+    all.sort();
+    all
+}
+
+/// A frame as `src/wire/frames.rs` declares it.
+struct Declared {
+    /// Its `type` on the wire.
+    name: String,
+    /// Whether it is the body of HTTP answers alone, as its doc comment says.
+    is_http_only: bool,
+}
+
+/// Every variant of `Frame`. No value lists them, so the source is read: a new one is found without being added anywhere.
+fn frames_of_the_code() -> Vec<Declared> {
+    let source = include_str!("../src/wire/frames.rs");
+    let body = source.split("\npub enum Frame {\n").nth(1).and_then(|rest| rest.split("\n}\n").next()).unwrap();
+    let mut frames = Vec::new();
+    let mut doc = String::new();
+    for line in body.lines().filter_map(|line| line.strip_prefix("    ")) {
+        if let Some(comment) = line.strip_prefix("///") {
+            doc.push_str(comment);
+        } else if line.starts_with(char::is_uppercase) {
+            let name = line.split(|letter: char| !letter.is_alphanumeric()).next().unwrap();
+            let is_http_only = std::mem::take(&mut doc).contains("HTTP alone");
+            frames.push(Declared { name: kebab(name), is_http_only });
+        } else {
+            doc.clear();
+        }
+    }
+    assert!(frames.len() >= 19, "the variants of Frame are not found any more");
+    frames
+}
+
+/// `RoomClosed` as `room-closed`.
+fn kebab(name: &str) -> String {
+    let words = name.chars().enumerate().map(|(at, letter)| {
+        let dash = if at > 0 && letter.is_uppercase() { "-" } else { "" };
+        format!("{dash}{}", letter.to_ascii_lowercase())
+    });
+    words.collect()
 }
 
 #[test]
@@ -92,7 +221,7 @@ fn the_saved_queries_ask_for_what_the_lines_of_log_hold() {
         };
         for field in fields {
             asked += 1;
-            assert!(field == "message" || section("Configuration").contains(&format!("`{field}`")), "{field}");
+            assert!(field == "message" || section("Operations").contains(&format!("`{field}`")), "{field}");
         }
     }
     assert!(asked > 10);

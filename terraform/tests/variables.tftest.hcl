@@ -17,6 +17,28 @@ run "a_token_needs_a_key" {
   expect_failures = [var.chat]
 }
 
+# A pipeline passes an empty secret where none is set.
+run "an_empty_secret_is_no_secret_for_tokens" {
+  command = plan
+  variables {
+    jwt_secret = ""
+  }
+  expect_failures = [var.chat]
+}
+
+run "open_mode_accepts_an_empty_secret" {
+  command = plan
+  variables {
+    jwt_secret          = ""
+    jwt_secret_previous = ""
+    chat                = { auth_mode = "open" }
+  }
+  assert {
+    condition     = length(local.secrets) == 0
+    error_message = "An empty secret reaches the function."
+  }
+}
+
 run "there_is_no_third_mode" {
   command = plan
   variables {

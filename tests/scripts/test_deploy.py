@@ -1,6 +1,7 @@
 """What scripts/deploy and scripts/destroy ask of Terraform."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -68,6 +69,53 @@ class Deployments(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("-chdir=terraform destroy -var name=switchboard -var protect=false", asked[-1])
         self.assertIn("auth_mode", asked[-1])
+
+    def test_no_allowed_origins_is_reported_before_terraform_plans(self):
+        plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
+        for variables in ({}, {"TF_VAR_chat": '{"allowed_origins": []}'}):
+            done, asked = self.in_copy({}, *plan, **variables)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("no web page can use the HTTP API or upload files", done.stderr)
+            self.assertIn('chat = { allowed_origins = ["https://chat.example.com"] }', done.stderr)
+            self.assertTrue(asked[-1].startswith("-chdir=terraform plan "), asked)
+
+    def test_allowed_origins_are_found_wherever_terraform_takes_variables_from(self):
+        setting = 'chat = {\n  allowed_content_types = ["image/png"] # all\n  allowed_origins = [\n    "https://chat.example.com"\n  ]\n}\n'
+        (self.folder / "own.tfvars").write_text(setting)
+        plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
+        found = [
+            self.runs(*plan, TF_VAR_chat='{allowed_origins=["https://chat.example.com"]}'),
+            self.runs(*plan, "-var", 'chat={allowed_origins=["https://chat.example.com"]}'),
+            self.runs(*plan, "-var=chat={allowed_origins=[\"https://chat.example.com\"]}"),
+            self.runs(*plan, f"-var-file={self.folder}/own.tfvars"),
+            self.runs(*plan, "-var-file", f"{self.folder}/own.tfvars"),
+            self.in_copy({"terraform.tfvars": setting}, *plan),
+            self.in_copy({"terraform.tfvars": "chat = {}", "production.auto.tfvars": setting}, *plan),
+            self.in_copy({"terraform.tfvars.json": '{"chat": {"allowed_origins": ["https://chat.example.com"]}}'}, *plan),
+        ]
+        for done, _ in found:
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertNotIn("web page", done.stderr)
+
+    def test_a_setting_of_chat_replaces_the_one_with_the_origins(self):
+        setting = 'chat = { allowed_origins = ["https://chat.example.com"] }'
+        plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
+        replaced = [
+            self.runs(*plan, "-var", 'chat={auth_mode="open"}', TF_VAR_chat='{allowed_origins=["https://chat.example.com"]}'),
+            self.in_copy({"terraform.tfvars": setting, "production.auto.tfvars": "chat = { lobby = false }"}, *plan),
+            self.in_copy({"terraform.tfvars": f"# {setting}"}, *plan),
+        ]
+        for done, _ in replaced:
+            self.assertIn("web page", done.stderr)
+
+    def in_copy(self, files, script, *arguments, **variables):
+        """Runs a script of a copy of the repository that has files in terraform/."""
+        copy = Path(tempfile.mkdtemp(dir=self.folder))
+        shutil.copytree(SCRIPTS, copy / "scripts")
+        (copy / "terraform").mkdir()
+        for name, text in files.items():
+            (copy / "terraform" / name).write_text(text)
+        return self.runs(copy / "scripts" / script, *arguments, **variables)
 
     def test_help_and_a_flag_without_its_value_do_nothing(self):
         for script in ("deploy", "destroy"):

@@ -1,0 +1,304 @@
+"""Runs the commands of the documents against a real stack, or says why one is not run."""
+
+import json
+import os
+import queue
+import re
+import shutil
+import subprocess
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from stack import LIMIT_SECONDS, PORTS, ROOT, TARGET, Client, request, running
+
+# In the documents each of them has its default port.
+DEFAULT_PORTS = dict(zip(PORTS, (7070, 7071, 7072, 7073, 7074)))
+SHELL_LANGUAGES = ("sh", "bash", "shell", "console")
+FOLDER = TARGET / "docs"
+
+
+@dataclass
+class NotRun:
+    """A block that is not run, and why: it is shown."""
+
+    reason: str
+
+
+class Skipped(Exception):
+    """This machine lacks what a block needs."""
+
+
+class World:
+    """What the blocks share: the stack that runs, and what earlier blocks have answered."""
+
+    def __init__(self, sample):
+        # What the document says that a user sends.
+        self.sample = sample
+        self.stack = {}
+        self.secret = None
+        self.room = None
+
+    def text_of(self, block):
+        """The block, with the ports and values of the stack that runs."""
+        text = block.text
+        for name, port in DEFAULT_PORTS.items():
+            text = text.replace(f"127.0.0.1:{port}", urlsplit(self.stack[name]).netloc)
+        values = {
+            "THE_ID": self.stack.get("accessKeyId", "test"),
+            "THE_SECRET": self.stack.get("secretAccessKey", "test"),
+            "THE_ROOM_ID": self.room,
+        }
+        for name, value in values.items():
+            text = re.sub(rf"\b{name}\b", lambda _: str(value), text)
+        return text
+
+    def environment(self):
+        path = f"{FOLDER / 'bin'}:{os.environ['PATH']}"
+        return os.environ | {"PATH": path} | ({"JWT_SECRET": self.secret} if self.secret else {})
+
+    def run(self, block):
+        """What a block prints. It must succeed, and answer no error."""
+        shell = ["bash", "-euo", "pipefail", "-c", self.text_of(block)]
+        done = subprocess.run(shell, cwd=ROOT, env=self.environment(), capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise AssertionError(f"it ended with {done.returncode}: {done.stdout}{done.stderr}")
+        if errors := errors_in(done.stdout):
+            raise AssertionError(f"it was answered {errors[0]}")
+        return done.stdout
+
+
+def values_in(text):
+    """The JSON objects in a text, whatever is around them."""
+    decoder, at = json.JSONDecoder(), 0
+    while (at := text.find("{", at)) >= 0:
+        try:
+            value, at = decoder.raw_decode(text, at)
+            yield value
+        except json.JSONDecodeError:
+            at += 1
+
+
+def errors_in(text):
+    """The errors of ours and of API Gateway in what was answered."""
+    return [value for value in values_in(text) if "code" in value or set(value) == {"message"} or "connectionId" in value and "type" not in value]
+
+
+# ---- How single blocks are run. Each takes the world and the block.
+
+
+def curl(world, block):
+    answers = list(values_in(world.run(block)))
+    assert answers, "nothing was answered"
+    world.room = world.room or answers[0].get("roomId")
+
+
+def aws(world, block):
+    if not shutil.which("aws"):
+        raise Skipped("the AWS CLI is not installed")
+    put_a_file(world)
+    printed = world.run(block)
+    tables = list(values_in(printed))
+    assert tables and tables[0]["Count"] > 0, f"the scan found nothing: {printed}"
+    assert "rooms/tea/" in printed, f"the bucket shows no file: {printed}"
+
+
+def wscat(world, block):
+    """Every line is a user of its own. The first one sends what the document says next, and all others hear it."""
+    install_wscat()
+    lines = world.text_of(block).splitlines()
+    users = [Terminal(line, world.environment()) for line in lines]
+    try:
+        for user in users:
+            user.is_connected()
+        users[0].send(world.sample)
+        content = json.loads(world.sample)["content"]
+        for user in users:
+            user.hears(lambda frame: frame.get("content") == content)
+        for user in users:
+            assert not errors_in("\n".join(user.heard)), user.heard
+    finally:
+        for user in users:
+            user.end()
+
+
+class Terminal:
+    """A command of wscat, as it is typed into a terminal."""
+
+    def __init__(self, line, environment):
+        self.heard, self.lines = [], queue.Queue()
+        command = ["bash", "-c", line]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, bufsize=1, start_new_session=True, **pipes)
+        threading.Thread(target=lambda: [self.lines.put(line) for line in self.process.stdout], daemon=True).start()
+
+    def is_connected(self):
+        """wscat drops what it reads before, so it is asked again."""
+        until = time.monotonic() + 2 * LIMIT_SECONDS
+        while time.monotonic() < until and self.process.poll() is None:
+            self.send('{"action":"ping"}')
+            if self.next(0.3, lambda frame: frame.get("type") == "pong"):
+                return
+        raise AssertionError(f"it does not connect: {self.heard}")
+
+    def hears(self, wanted):
+        assert self.next(LIMIT_SECONDS, wanted), f"it did not come; there are {self.heard}"
+
+    def next(self, seconds, wanted):
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            try:
+                line = self.lines.get(timeout=left)
+            except queue.Empty:
+                return False
+            self.heard.append(line)
+            if any(wanted(frame) for frame in values_in(line)):
+                return True
+        return False
+
+    def send(self, frame):
+        try:
+            self.process.stdin.write(frame + "\n")
+        except BrokenPipeError:
+            raise AssertionError(f"it has ended: {self.heard}") from None
+
+    def end(self):
+        os.killpg(self.process.pid, 15)
+        self.process.wait()
+
+
+def install_wscat():
+    """Puts an `npx` in front that runs the wscat of tests/smoke, of the same version: nothing is fetched for each run."""
+    if not shutil.which("npm"):
+        raise Skipped("Node.js with npm is not installed")
+    smoke, installed = ROOT / "tests" / "smoke", TARGET / "smoke"
+    lock = (smoke / "package-lock.json").read_text()
+    if not (installed / "installed").exists() or (installed / "installed").read_text() != lock:
+        print("installing wscat into target/smoke (once; it takes a few seconds)", flush=True)
+        installed.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(smoke / name, installed)
+        install = ["npm", "ci", "--prefix", installed, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        if subprocess.run(install, stdout=subprocess.DEVNULL).returncode != 0:
+            raise Skipped("npm cannot install wscat")
+        (installed / "installed").write_text(lock)
+    version = json.loads((smoke / "package.json").read_text())["dependencies"]["wscat"]
+    npx = FOLDER / "bin" / "npx"
+    npx.parent.mkdir(parents=True, exist_ok=True)
+    npx.write_text(
+        "#!/usr/bin/env bash\n"
+        f'[[ "$1 $2" == "-y wscat@{version}" ]] || {{ echo "npx $1 $2 is not what tests/smoke has installed" >&2; exit 1; }}\n'
+        f'exec node "{installed}/node_modules/wscat/bin/wscat" "${{@:3}}"\n'
+    )
+    npx.chmod(0o755)
+
+
+# ---- The stacks. Each block that starts one is run by `stack_of`, and the blocks behind it on that stack.
+
+PRINTS_SECRET = 'printf "%s\\n" "${JWT_SECRET:-}"\n'
+
+
+@contextmanager
+def stack_of(world, block):
+    """Runs a block that starts a stack, on free ports and with a line of JSON to read the URLs from."""
+    *before, last = block.text.strip().splitlines()
+    assert last.endswith("cargo run"), f"the last line starts no stack: {last}"
+    ports = " ".join(f"--{name}-port 0" for name in PORTS)
+    start = last.replace("cargo run", f"exec cargo run --quiet --locked -- --json {ports}")
+    # `VARIABLE=value exec` is no command of the shell.
+    start = re.sub(r"^((?:\w+=\S+ )+)exec ", r"exec env \1", start)
+    script = "\n".join([*before, PRINTS_SECRET + start])
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    with running(command, lines_before=1) as ([secret], world.stack):
+        world.secret = secret or None
+        yield
+
+
+def commands_of_readme():
+    """How each block of README.md is run, in the order in which it stands there."""
+    return {
+        "cargo run": stack_of,
+        "npx -y wscat@6.1.0 -c 'ws://127.0.0.1:7071/dev?userId=ana&roomId=tea'": wscat,
+        "export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET": aws,
+        "curl -X POST http://127.0.0.1:7070/rooms -d '{": curl,
+        'curl -X POST http://127.0.0.1:7070/rooms/join -d \'{ "roomId": "THE_ROOM_ID", "userId": "ben" }\'': curl,
+        "export JWT_SECRET=$(head -c 32 /dev/urandom | base64)": stack_of,
+        'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token=$(scripts/token --sub ana --name Ana --roles admin)"': wscat,
+        "export STATE_BUCKET=my-team-terraform-state   # where Terraform keeps its state": NotRun("it deploys to AWS; tests/scripts has its tests"),
+        "scripts/bench": NotRun("it takes half an hour, and a quiet machine"),
+        "scripts/test": NotRun("this check is a part of it"),
+        "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun("it takes hours; the check `promises` runs one seed"),
+        "cargo test --release --test load": NotRun("it takes long; the check `load` runs it with fewer sockets"),
+    }
+
+
+TO_AWS = NotRun("it needs an AWS account; tests/terraform applies the same to an emulated one")
+
+COMMANDS = {
+    "README.md": commands_of_readme(),
+    "src/local/README.md": {"export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET AWS_DEFAULT_REGION=us-east-1": aws},
+    "terraform/README.md": {
+        "export AWS_REGION=eu-west-1 STATE_BUCKET=my-team-terraform-state": TO_AWS,
+        "head -c 32 /dev/urandom | base64": NotRun("it installs a Rust target"),
+        "export TF_VAR_jwt_secret=...   # the one that you keep": TO_AWS,
+        'JWT_SECRET=$TF_VAR_jwt_secret scripts/smoke "$(terraform -chdir=terraform output -raw websocket_url)" \\': TO_AWS,
+        "aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com --client-id-list sts.amazonaws.com": TO_AWS,
+        "scripts/deploy --zip target/lambda/switchboard-1a2b3c4-arm64.zip": TO_AWS,
+        "export TF_VAR_jwt_secret_previous=$TF_VAR_jwt_secret": TO_AWS,
+        "scripts/deploy -var protect=false": TO_AWS,
+    },
+}
+
+
+def unlisted(documents, known):
+    """Blocks that are neither run nor said why not, and such that are no longer there."""
+    for document in documents:
+        names = [block.name for block in document.blocks if block.language in SHELL_LANGUAGES]
+        listed = known.get(document.path, {})
+        for name in names:
+            if name not in listed:
+                yield f"{document.path}: a block is neither run nor has a reason in tests/docs/commands.py: {name}"
+        for name in listed:
+            if name not in names:
+                yield f"{document.path}: tests/docs/commands.py lists a block that is not there: {name}"
+
+
+def run_all(document):
+    """Runs the blocks of a document from the first to the last. Yields each with what went wrong, or nothing."""
+    samples = [block.text.strip() for block in document.blocks if block.language == "json"]
+    world = World(sample=samples[0] if samples else None)
+    with ExitStack() as stacks:
+        for block in document.blocks:
+            if block.language not in SHELL_LANGUAGES:
+                continue
+            how = COMMANDS[document.path][block.name]
+            if isinstance(how, NotRun):
+                yield block.name, f"not run: {how.reason}", None
+                continue
+            try:
+                if how is stack_of:
+                    stacks.close()
+                    stacks.enter_context(stack_of(world, block))
+                else:
+                    if not world.stack:
+                        world.stack = stacks.enter_context(running())
+                    how(world, block)
+            except Skipped as problem:
+                yield block.name, f"NOT RUN: {problem}", None
+            except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError) as problem:
+                yield block.name, "failed", str(problem)
+            else:
+                yield block.name, "ok", None
+
+
+def put_a_file(world):
+    """So that there is something to see in the bucket."""
+    client = Client(world.stack["websocket"], "switchboard.v1", userId="fay", roomId="tea")
+    frame = {"action": "handleFileUpload", "roomId": "tea", "fileName": "tea.txt", "contentType": "text/plain", "size": 3}
+    upload = client.ask(frame)
+    status, _ = request(upload["method"], upload["uploadUrl"], b"tea", upload["headers"])
+    assert status == 200, status
+    client.hear("message")
+    client.close()

@@ -1,0 +1,258 @@
+"""Holds the examples of README.md to what a stack really answers: every frame is sent, and what comes back is compared."""
+
+import json
+import queue
+import re
+import shutil
+import subprocess
+import threading
+import time
+
+from commands import FOLDER
+from stack import LIMIT_SECONDS, PROGRAM, Client, request, running
+
+# What differs each time. A signed URL ends with a signature, the documents cut it.
+VARYING = (
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "TIME"),
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
+    (re.compile(r"\?.*X-Amz-Signature=.*"), "?SIGNED"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "HOST"),
+    (re.compile(r"[\w-]{15}="), "CONNECTION"),
+    (re.compile(r"[0-9a-f]{32}"), "CODE"),
+)
+
+
+def comparable(value):
+    if isinstance(value, dict):
+        return {name: comparable(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [comparable(item) for item in value]
+    if isinstance(value, str):
+        for pattern, name in VARYING:
+            value = pattern.sub(name, value)
+    elif isinstance(value, int) and value > 10**12:
+        return "MILLISECONDS"
+    return value
+
+
+def objects_in(block):
+    decoder, text, at = json.JSONDecoder(), block.text, 0
+    while at < len(text.rstrip()):
+        value, at = decoder.raw_decode(text, at)
+        yield value
+        at += len(text[at:]) - len(text[at:].lstrip())
+
+
+class Examples:
+    """The examples of a document: what a client sends, and what it receives."""
+
+    def __init__(self, document):
+        section = document.text.split("\n## Write a client\n")[1].split("\n## ")[0]
+        blocks = [block for block in type(document)(document.path, section).blocks if block.language == "json"]
+        self.left = [(block.info.removeprefix("json").strip(), frame) for block in blocks for frame in objects_in(block)]
+
+    def request(self, action, **replaced):
+        """The next example of an action, as a client sends it."""
+        frame = self._take(lambda label, frame: frame.get("action") == action and "type" not in frame, f"request {action}")
+        return frame | {name: value for name, value in replaced.items() if name in frame}
+
+    def is_sent(self, frame, label=""):
+        """What the server has sent is the next example of its kind."""
+        kind = frame.get("type")
+        example = self._take(
+            lambda other, known: other == label and known.get("type") == kind and (kind or label), f"frame {kind or label}"
+        )
+        expected, found = comparable(example), comparable(frame)
+        assert found == expected, f"the example of {kind or label} is\n  {json.dumps(expected)}, and sent is\n  {json.dumps(found)}\n  {json.dumps(frame)}"
+
+    def _take(self, wanted, what):
+        for at, (label, frame) in enumerate(self.left):
+            if wanted(label, frame):
+                return self.left.pop(at)[1]
+        raise AssertionError(f"there is no (further) example of a {what}")
+
+
+def is_ok(answer):
+    assert answer["type"] != "error", answer
+    return answer
+
+
+def examples_are_sent(document):
+    """A conversation that has every example in it."""
+    examples = Examples(document)
+    with running() as urls:
+        websocket, http = urls["websocket"], urls["http"]
+        ana = Client(websocket, "switchboard.v1", userId="ana", username="Ana", userColor="#c33", roomId="tea")
+        ben = Client(websocket, "switchboard.v1", userId="ben", username="Ben", roomId="tea")
+        examples.is_sent(ana.hear("joined"))
+        compat = Client(websocket, userId="ben", username="Ben")
+
+        ana.send(examples.request("ping"))
+        examples.is_sent(ana.hear("pong"))
+        ana.send(examples.request("hello"))
+        examples.is_sent(ana.hear("hello"))
+        examples.is_sent(ana.ask({"action": "getMessages", "roomId": "tea", "limit": 0}))
+
+        examples.is_sent(ana.ask(examples.request("sendMessage")))
+        examples.is_sent(compat.hear("message"), "compat")
+        examples.is_sent(compat.ask({"action": "roomInfo", "roomId": "tea"}), "compat")
+        examples.is_sent(ana.ask(examples.request("roomInfo")))
+        examples.is_sent(ben.ask(examples.request("listRooms")))
+        ana.send(examples.request("typingIndicator"))
+        examples.is_sent(ben.hear("typing"))
+        examples.is_sent(ben.ask(examples.request("markRead")))
+        examples.is_sent(ana.hear("read"))
+
+        upload = ana.ask(examples.request("handleFileUpload"))
+        examples.is_sent(upload)
+        status, body = request(upload["method"], upload["uploadUrl"], b"12345", upload["headers"])
+        assert status == 200, body
+        with_file = ana.hear("message")
+        examples.is_sent(with_file)
+        examples.is_sent(ben.ask(examples.request("getFile", fileId=with_file["file"]["fileId"])))
+
+        is_ok(ana.ask(examples.request("sendMessage")))
+        examples.is_sent(ana.ask(examples.request("getMessages")))
+        examples.is_sent(ana.ask(examples.request("resume")))
+        is_ok(ana.ask(examples.request("sendMessage")))
+        ben.hear(lambda frame: frame.get("content") == "Just for you")
+        is_ok(ana.ask(examples.request("getMessages")))
+        examples.is_sent(ana.ask(examples.request("sendMessage")))
+        is_ok(ana.ask(examples.request("broadcastMessage")))
+        ben.hear(lambda frame: frame.get("content") == "Dinner is ready")
+
+        is_ok(ana.ask(examples.request("createRoom")))
+        is_ok(ana.ask(examples.request("setRole")))
+        cho = Client(websocket, "switchboard.v1", userId="cho")
+        join = examples.request("joinRoom")
+        is_ok(cho.ask(join))
+        is_ok(ana.ask(examples.request("removeMember")))
+        is_ok(cho.ask(join))
+        ben.hear(lambda frame: frame["type"] == "left" and frame["reason"] == "removed")
+        is_ok(ana.ask(examples.request("banMember")))
+        examples.is_sent(ben.hear("left"))
+        is_ok(ana.ask(examples.request("unbanMember")))
+        is_ok(cho.ask(join))
+        is_ok(cho.ask(examples.request("leaveRoom")))
+
+        ben.close()
+        compat.close()
+        examples.is_sent(ana.hear(lambda frame: frame["type"] == "presence" and frame["roomId"] == "tea"))
+        invited = {"userId": "ana", "maxUses": 5}
+        status, body = request("POST", f"{http}/rooms/tea/invites", invited)
+        assert status == 201, body
+        examples.is_sent(json.loads(body), "invite")
+        dee = Client(websocket, "switchboard.v1", userId="dee", roomId="tea")
+        is_ok(ana.ask(examples.request("closeRoom")))
+        examples.is_sent(dee.hear("room-closed"))
+
+        place = {"userId": "ana", "latitude": 37.7749, "longitude": -122.4194, "roadName": "Main Street", "maxParticipants": 15}
+        status, body = request("POST", f"{http}/rooms", place)
+        assert status == 201, body
+        status, body = request("GET", f"{http}/rooms?latitude=37.77&longitude=-122.42")
+        examples.is_sent(json.loads(body), "near")
+        # The answer to the message in the lobby has been compared with the second example of an `ack`.
+        assert not examples.left, f"examples that nobody sends: {examples.left}"
+
+
+# Each line on standard input becomes a message.
+SENDS_LINES = """
+import { createInterface } from 'node:readline';
+createInterface({ input: process.stdin }).on('line', (content) => send({ action: 'sendMessage', roomId: 'tea', content }));
+"""
+
+
+def client_chats(document):
+    """The short client in JavaScript: it sends, receives, and catches up when its connection was lost."""
+    node = node_with_websocket()
+    (block,) = [block for block in document.blocks if block.language == "js"]
+    with running(None, "--faults") as urls:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        program = FOLDER / "client.mjs"
+        program.write_text(block.text.replace("ws://127.0.0.1:7071/dev", urls["websocket"]) + SENDS_LINES)
+        # A hundred and more: its history is longer than an answer to `resume`.
+        ben = Client(urls["websocket"], "switchboard.v1", userId="ben", username="Ben", roomId="tea")
+        for number in range(120):
+            is_ok(ben.ask({"action": "sendMessage", "roomId": "tea", "content": f"old {number}"}))
+        client = Program([*node, program])
+        try:
+            client.shows(*[f"Ben: old {number}" for number in range(120)])
+            client.types("hello from the client")
+            ben.hear(lambda frame: frame.get("content") == "hello from the client")
+            client.shows("ana: hello from the client")
+            is_ok(ben.ask({"action": "sendMessage", "roomId": "tea", "content": "hello Ana"}))
+            client.shows("Ben: hello Ana")
+            # Its socket breaks when it sends the next frame. What is said meanwhile comes by `resume`.
+            request("POST", f"{urls['http']}/_faults", {"socketDropped": 1000})
+            client.types("lost")
+            time.sleep(0.2)
+            request("POST", f"{urls['http']}/_faults", {})
+            cho = Client(urls["websocket"], "switchboard.v1", userId="cho", roomId="tea")
+            is_ok(cho.ask({"action": "sendMessage", "roomId": "tea", "content": "while you were away"}))
+            client.shows("cho: while you were away")
+            # An event that is repeated is delivered twice.
+            request("POST", f"{urls['http']}/_faults", {"eventRepeated": 1000})
+            ben.send({"action": "sendMessage", "roomId": "tea", "content": "once", "clientMessageId": "1"})
+            for _ in range(2):
+                cho.hear(lambda frame: frame.get("content") == "once")
+            request("POST", f"{urls['http']}/_faults", {})
+            is_ok(cho.ask({"action": "sendMessage", "roomId": "tea", "content": "the end"}))
+            client.shows("cho: the end")
+            assert len(client.shown) == len(set(client.shown)), f"something was shown twice: {client.shown[-5:]}"
+        finally:
+            client.end()
+
+
+def node_with_websocket():
+    """How Node.js is started so that it has the browser's WebSocket: by itself from version 22 on."""
+    if not shutil.which("node"):
+        raise AssertionError("Node.js 20 or later is needed: https://nodejs.org")
+    for node in (["node"], ["node", "--experimental-websocket", "--no-warnings"]):
+        if subprocess.run([*node, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"], capture_output=True).returncode == 0:
+            return node
+    raise AssertionError("this Node.js has no WebSocket: 22 has it, 20.10 with a flag")
+
+
+class Program:
+    """A program that reads lines and shows lines."""
+
+    def __init__(self, command):
+        self.shown, self.lines = [], queue.Queue()
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(command, text=True, bufsize=1, **pipes)
+        threading.Thread(target=lambda: [self.lines.put(line.rstrip("\n")) for line in self.process.stdout], daemon=True).start()
+
+    def types(self, line):
+        self.process.stdin.write(line + "\n")
+
+    def shows(self, *wanted):
+        until = time.monotonic() + LIMIT_SECONDS
+        while missing := [line for line in wanted if line not in self.shown]:
+            try:
+                self.shown.append(self.lines.get(timeout=max(0.01, until - time.monotonic())))
+            except queue.Empty:
+                raise AssertionError(f"it does not show {missing[0]!r}, only {self.shown[-5:]}") from None
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def flags(document):
+    """Flags of `cargo run` that the section names and the program does not have."""
+    section = document.text.split("\n## Run it\n")[1].split("\n## ")[0]
+    table = re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)
+    named = set(table + re.findall(r"`(--[a-z-]+)[ `]", section))
+    known = subprocess.run([PROGRAM, "--help"], check=True, capture_output=True, text=True).stdout
+    return [f"README.md: `cargo run` has no flag {flag}" for flag in sorted(named) if not re.search(rf"{flag}\b(?!-)", known)]
+
+
+def run_all(document):
+    """Each check with what went wrong, or nothing."""
+    for name, check in (("the client in JavaScript", client_chats), ("the examples of frames", examples_are_sent)):
+        try:
+            check(document)
+        except (AssertionError, RuntimeError, OSError) as problem:
+            yield name, "failed", str(problem)
+        else:
+            yield name, "ok", None
