@@ -1,6 +1,6 @@
 # What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or nothing.
 
-checks=(formatting lints tests promises load lambda scripts docs workflows smoke terraform privileges)
+checks=(formatting lints tests promises load lambda scripts docs workflows smoke seeds terraform privileges)
 
 check_formatting() { cargo fmt --check; }
 
@@ -43,6 +43,9 @@ check_workflows() {
 
 check_smoke() { tests/smoke/check; }
 
+# Pages written from the documents of the older backends, in a real browser.
+check_seeds() { tests/seeds/check; }
+
 # It mostly waits, so it is begun before the others.
 begin_terraform() {
     mkdir -p "$target"
@@ -74,6 +77,10 @@ lacks() {
             command -v curl >/dev/null || echo 'curl'
             ;;
         smoke) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
+        seeds)
+            npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org'
+            tests/seeds/chromium >/dev/null || echo 'Chromium: apt-get install chromium'
+            ;;
         terraform | privileges)
             python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv'
             command -v terraform >/dev/null || echo 'Terraform 1.11: https://developer.hashicorp.com/terraform/install'

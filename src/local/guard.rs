@@ -1,6 +1,6 @@
 //! Closes the local ports to web pages: a page runs in a browser on this machine and reaches what listens there, although
-//! it comes from anywhere. What it fetches across origins has an `Origin`; one that gets around that by DNS rebinding has a
-//! `Host` that is a name of its own.
+//! it comes from anywhere. What it fetches from another origin has an `Origin` or a `Sec-Fetch-Site`; a page that gets around
+//! that by DNS rebinding has a `Host` that is a name of its own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -92,13 +92,11 @@ pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> 
     }
 }
 
-/// What is answered to a web page, which only a browser can give itself away as.
+/// What is answered to a web page. Its browser says that it is one; `none` is a person who enters the address.
 pub fn refuse_page(headers: &HeaderMap) -> Option<Response> {
-    let origin = headers.get(header::ORIGIN)?;
-    let origin = String::from_utf8_lossy(origin.as_bytes());
-    Some(refuse(&format!(
-        "web pages may not use this port (Origin: {origin}); they use the HTTP API, the WebSocket API and presigned URLs"
-    )))
+    let site = || headers.get("sec-fetch-site").filter(|site| site.as_bytes() != b"none");
+    headers.get(header::ORIGIN).or_else(site)?;
+    Some(refuse("web pages may not use this port; they use the HTTP API, the WebSocket API and presigned URLs"))
 }
 
 fn unknown_host(host: &str) -> Response {

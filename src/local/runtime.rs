@@ -16,6 +16,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rustix::fs::{Access, access};
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 use super::LogSink;
 use super::faults::Faults;
+use super::guard::{self, Guard, Pages};
 
 pub const FUNCTION_NAME: &str = "switchboard";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
@@ -326,6 +328,7 @@ impl Environment {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+        let guard = Guard::new(&listener, &Arc::default(), Pages::Refused)?;
         let (program, arguments) =
             function.command.split_first().ok_or_else(|| io::Error::other("the function's command is empty"))?;
         let mut child = Command::new(program)
@@ -353,7 +356,7 @@ impl Environment {
 
         let (events, next) = mpsc::channel(1);
         let mailbox = Arc::new(Mailbox { next: next.into(), current: Mutex::default(), init_error: Mutex::default() });
-        let router = runtime_api(Arc::clone(&mailbox));
+        let router = runtime_api(Arc::clone(&mailbox)).layer(middleware::from_fn_with_state(guard, guard::check));
         let api = tokio::spawn(async move {
             // It serves until it is aborted; there is nobody to tell of an error but the process, which sees it.
             let _ = axum::serve(listener, router).await;

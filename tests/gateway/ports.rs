@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::local::{Options, Urls};
 
-use crate::support::{BUCKET, World, accepted, request, soon};
+use crate::support::{BUCKET, PROBE, World, accepted, request, soon};
 
 const PAGE: (&str, &str) = ("origin", "https://evil.example");
 const LIST: [(&str, &str); 2] =
@@ -75,19 +75,35 @@ async fn web_pages_get_nothing_from_dynamodb_lambda_and_connections_even_if_they
         ("lambda", function, &[]),
     ] {
         let headers = world.signs(service).headers("POST", &url, headers, b"{}");
-        for origin in ["https://evil.example", "null", urls.http.as_str()] {
+        for page in [PAGE, ("origin", "null"), ("origin", urls.http.as_str()), ("sec-fetch-site", "same-site")] {
             let mut headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            headers.push(("origin", origin));
+            headers.push(page);
             let refused = request("POST", &url, &headers, b"{}").await;
             assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None), "{service}");
             assert!(refused.text().contains("web pages may not use this port"), "{service}: {}", refused.text());
-            let preflight = [("origin", origin), ("access-control-request-method", "POST")];
+            let preflight = [page, ("access-control-request-method", "POST")];
             let refused = request("OPTIONS", &url, &preflight, b"").await;
             assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None), "{service}");
         }
     }
     assert_eq!(client.pings().await, None);
     world.has_invoked_nothing_else();
+}
+
+#[tokio::test]
+async fn web_pages_take_no_events_from_the_runtime_api_of_the_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("address");
+    let command = format!("printf $AWS_LAMBDA_RUNTIME_API >'{}'; exec python3 \"$0\"", file.display());
+    let function = vec!["sh".into(), "-c".into(), command.into(), PROBE.into()];
+    let mut world = World::with(|options| Options { function, ..options }).await;
+    let _client = world.connect().await;
+    let address = std::fs::read_to_string(&file).unwrap();
+    let next = format!("http://{address}/2018-06-01/runtime/invocation/next");
+
+    for header in [PAGE, ("sec-fetch-site", "cross-site"), ("host", "evil.example")] {
+        assert_eq!(request("GET", &next, &[header], b"").await.status, 403, "{header:?}");
+    }
 }
 
 #[tokio::test]
