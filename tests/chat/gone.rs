@@ -82,6 +82,4 @@ async fn one_of_a_hundred_who_does_not_answer_keeps_nobody_waiting() {
     assert_eq!(heard.len(), 98);
     assert!(heard.iter().all(|message| message["messageId"] == said["messageId"]));
     world.has_logged(before + 1, is_given_up).await;
-    // The SDK could drop the connection on which nothing came.
-    assert!(world.log().iter().all(|line| line["level"] != "ERROR"), "{:#?}", world.log());
 }
