@@ -23,6 +23,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
 use crate::config::Config;
 use crate::delivery::Delivery;
+use crate::file_links::FileLinks;
 use crate::files::Files;
 use crate::signing::Signer;
 use crate::store::Store;
@@ -33,6 +34,7 @@ pub struct App {
     pub config: Arc<Config>,
     pub store: Store,
     pub files: Files,
+    pub links: Arc<FileLinks>,
     pub delivery: Delivery,
 }
 
@@ -46,9 +48,11 @@ impl App {
         let aws = aws(&config)?;
         let store = Store::new(dynamodb(&aws, &config), Arc::clone(&config));
         let (connections, lambda) = (connections(&aws, &config), lambda(&aws, &config));
-        let delivery = Delivery::new(connections, store.clone(), lambda, config.function_name.clone());
+        let links = Arc::new(FileLinks::new(&config));
+        let delivery =
+            Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
         let files = Files::new(s3(&aws, &config), &config.uploads);
-        Ok(Self { config, store, files, delivery })
+        Ok(Self { config, store, files, links, delivery })
     }
 }
 

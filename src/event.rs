@@ -5,6 +5,7 @@ use aws_lambda_events::query_map::QueryMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -326,6 +327,14 @@ impl Call {
     /// Whether the client gave its frame an id for the answer.
     pub fn has_request_id(&self) -> bool {
         matches!(self.payload, Payload::Frame { request_id: Some(_), .. })
+    }
+
+    /// Whether a request says by itself who asks, or comes on a connection, which does.
+    pub fn says_who_asks(&self) -> bool {
+        match &self.payload {
+            Payload::Request { headers, user, .. } => user.is_some() || headers.contains_key(AUTHORIZATION),
+            _ => true,
+        }
     }
 
     /// The connection that a WebSocket route was called on.

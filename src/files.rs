@@ -54,8 +54,15 @@ impl Files {
             .ok_or(Error::Forbidden("no files can be shared here; a bucket has to be set up for them"))
     }
 
-    /// Signs an upload: of just so many bytes, of this type and this checksum, and only where nothing is yet.
-    pub async fn sign_upload(&self, key: &ObjectKey, file: &NewFile, now: Timestamp) -> Result<Signed, Error> {
+    /// Signs an upload of exactly this size, type and checksum. `only_new`: it is refused where an object is already, which
+    /// takes a header (`If-None-Match`) that no browser sends by itself.
+    pub async fn sign_upload(
+        &self,
+        key: &ObjectKey,
+        file: &NewFile,
+        only_new: bool,
+        now: Timestamp,
+    ) -> Result<Signed, Error> {
         let put = self
             .client
             .put_object()
@@ -63,7 +70,7 @@ impl Files {
             .key(key.as_str())
             .content_length(i64::try_from(file.size).map_err(Error::internal)?)
             .content_type(file.content_type.as_str())
-            .if_none_match("*")
+            .set_if_none_match(only_new.then(|| "*".to_owned()))
             .set_checksum_sha256(file.sha256.as_ref().map(|sum| sum.as_str().to_owned()));
         let signed = put.presigned(lifetime(now, UPLOAD_SECS)?).await.map_err(failed)?;
         Ok(Signed {

@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod domain;
 pub mod error;
 pub mod event;
+pub mod file_links;
 pub mod files;
 mod handlers;
 pub mod hs256;

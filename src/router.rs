@@ -140,7 +140,9 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
     match &call.payload {
         Payload::Frame { request_id, has_route_response, .. } => {
             let frame = match &outcome {
-                Ok(Reply::Frame(frame)) => Some(frame.to_answer(call.format, request_id.as_deref())),
+                Ok(Reply::Frame(frame)) => {
+                    Some(with_links(app, call, frame.to_answer(call.format, request_id.as_deref())))
+                }
                 Ok(_) => None,
                 Err(error) => {
                     let frame = Frame::error(error, call.route, &call.request_id);
@@ -151,7 +153,10 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
             answer(app, call, frame, *has_route_response, reconnect).await
         }
         Payload::Request { .. } => match outcome {
-            Ok(Reply::Frame(frame)) => Response::http(status(call.route), frame.to_body()).with_location(&frame),
+            Ok(Reply::Frame(frame)) => {
+                let body = with_links(app, call, frame.to_body());
+                Response::http(status(call.route), body).with_location(&frame)
+            }
             Ok(_) => Response::http(200, r#"{"status":"ok"}"#.to_owned()),
             Err(error) => Response::http(error.status(), Frame::error(&error, call.route, &call.request_id).to_body()),
         },
@@ -166,6 +171,14 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
                 Response::websocket(error.status().into()).with_body(body)
             }
         },
+    }
+}
+
+/// An answer as the caller can use it: with links to files where its format wants them.
+fn with_links(app: &App, call: &Call, answer: String) -> String {
+    match &call.trace.user {
+        Some(user) if call.format.wants_links() => app.links.personalise(&answer, user, call.at),
+        _ => answer,
     }
 }
 

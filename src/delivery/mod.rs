@@ -3,7 +3,9 @@
 mod audience;
 mod encoded;
 
+use std::borrow::Cow;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_apigatewaymanagement::Client;
@@ -19,6 +21,7 @@ use self::audience::Audience;
 use self::encoded::Encoded;
 use crate::domain::{ConnectionId, RoomId, Timestamp, UserId};
 use crate::error::{Error, chain};
+use crate::file_links::FileLinks;
 use crate::store::{Channel, Connection, Part, Store, Subscription};
 use crate::wire::{Frame, Presence};
 
@@ -62,6 +65,8 @@ pub struct Publication {
     /// What a user's own devices hear instead.
     for_own: Option<(UserId, Encoded)>,
     except: Except,
+    /// Whether the frame tells of a file, to which many recipients get a link of their own.
+    has_file: bool,
     /// Whether nothing more is told there: whoever has been told is live there no longer.
     is_last: bool,
 }
@@ -69,7 +74,8 @@ pub struct Publication {
 impl Publication {
     /// The same frame for everybody but some.
     pub fn new(frame: &Frame, except: Except) -> Self {
-        Self { frame: Encoded::new(frame, false), for_own: None, except, is_last: false }
+        let has_file = matches!(frame, Frame::Message(message) if message.file.is_some());
+        Self { frame: Encoded::new(frame, false), for_own: None, except, has_file, is_last: false }
     }
 
     /// After which nothing is told there any more.
@@ -83,7 +89,7 @@ impl Publication {
     }
 
     /// What a connection hears of it; `None` where it is left out.
-    fn text_for(&self, live: &Subscription) -> Option<&str> {
+    fn text_for(&self, live: &Subscription, links: &FileLinks, now: Timestamp) -> Option<Cow<'_, str>> {
         let is_left_out = match &self.except {
             Except::Nobody => false,
             Except::Connection(connection) => live.connection_id == *connection,
@@ -93,7 +99,12 @@ impl Publication {
             return None;
         }
         let own = self.for_own.as_ref().filter(|(user, _)| live.user_id == *user);
-        own.map_or(&self.frame, |(_, own)| own).text_in(live.format)
+        let text = own.map_or(&self.frame, |(_, own)| own).text_in(live.format)?;
+        Some(if self.has_file && live.format.wants_links() {
+            links.personalise(text, &live.user_id, now).into()
+        } else {
+            text.into()
+        })
     }
 }
 
@@ -153,6 +164,7 @@ pub struct Delivery {
     lambda: aws_sdk_lambda::Client,
     /// The function's own name.
     function: String,
+    links: Arc<FileLinks>,
 }
 
 enum Posted {
@@ -163,8 +175,14 @@ enum Posted {
 }
 
 impl Delivery {
-    pub fn new(client: Client, store: Store, lambda: aws_sdk_lambda::Client, function: String) -> Self {
-        Self { client, store, lambda, function }
+    pub fn new(
+        client: Client,
+        store: Store,
+        lambda: aws_sdk_lambda::Client,
+        function: String,
+        links: Arc<FileLinks>,
+    ) -> Self {
+        Self { client, store, lambda, function, links }
     }
 
     /// Sends a frame to everybody live on `channels`; other invocations go on with it where there are more than this
@@ -330,7 +348,10 @@ impl Delivery {
         now: Timestamp,
     ) -> (Delivered, Vec<Subscription>) {
         let outcomes: Vec<_> = everybody
-            .filter_map(|live| future::ready(what.text_for(&live).map(|text| (Blob::new(text), live))))
+            .filter_map(|live| {
+                let text = what.text_for(&live, &self.links, now).map(|text| Blob::new(text.into_owned()));
+                future::ready(text.map(|text| (text, live)))
+            })
             .map(|(data, live)| async move { (self.post(&live.connection_id, data).await, live) })
             .buffer_unordered(CONCURRENCY)
             .filter_map(|(posted, live)| {

@@ -42,6 +42,11 @@ impl Format {
         }
     }
 
+    /// Whether its clients follow the address of a file as it stands, with no token to send along.
+    pub fn wants_links(self) -> bool {
+        self != Self::Native
+    }
+
     // The signature is serde's.
     #[allow(clippy::trivially_copy_pass_by_ref)]
     pub fn is_default(&self) -> bool {

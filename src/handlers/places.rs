@@ -12,7 +12,7 @@ use crate::domain::{Metres, Room, RoomId, RoomStatus, RoomType, Style, UserId};
 use crate::error::Error;
 use crate::event::Call;
 use crate::store::Filing;
-use crate::wire::{Cursor, FoundRoom, Frame, Introduction, NearRoom, Participants, SearchRooms};
+use crate::wire::{Cursor, FoundRoom, Frame, Introduction, NearRoom, Participants, RoomFrame, SearchRooms};
 
 /// The farthest that a room's own radius reaches.
 const FARTHEST_ROOM: Metres = Metres::new(10_000.0);
@@ -76,9 +76,8 @@ async fn near_room(app: &App, room: Room, distance: Metres) -> Result<NearRoom, 
         RoomType::Public => Some(Participants::Ids(app.store.first_member_ids(&room.id).await?)),
         RoomType::Private | RoomType::Direct => None,
     };
-    let (id, mut room) = (room.id.clone(), super::room::summary_of(room));
-    room.participants = participants;
-    Ok(NearRoom { id, room, distance })
+    let room = RoomFrame { participants, ..super::room::summary_of(room) };
+    Ok(NearRoom { room, distance })
 }
 
 /// Leaves out the private rooms that `user` is not a member of.

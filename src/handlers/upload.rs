@@ -9,7 +9,7 @@ use tokio::try_join;
 use super::{message, room, seat};
 use crate::app::App;
 use crate::delivery::{Except, Publication};
-use crate::domain::{Draft, Entry, File, FileId, Style, UserId};
+use crate::domain::{Draft, Entry, File, FileId, Format, Style, UserId};
 use crate::error::Error;
 use crate::event::{Call, NewObject, Payload};
 use crate::files::Object;
@@ -40,7 +40,9 @@ pub async fn announce(app: &App, call: &mut Call) -> Result<Frame, Error> {
     let announcement =
         Announcement { room: seat.room, peer: seat.peer, user: seat.user, name: seat.name, style: seat.style, file };
     let stored = StoredFile::announced(&announcement, call.at);
-    let signed = app.files.sign_upload(&stored.object_key, &announcement.file, call.at).await?;
+    // Clients of other backends send to the address and add no header that they were not told of.
+    let only_new = call.format == Format::Native;
+    let signed = app.files.sign_upload(&stored.object_key, &announcement.file, only_new, call.at).await?;
     app.store.add_file(&stored).await?;
     Ok(Frame::Upload {
         file_id: stored.file_id,
@@ -202,8 +204,8 @@ async fn tell(app: &App, call: &mut Call, file: &StoredFile, entry: Entry) -> Re
 
 /// Where a member can fetch a file, for a minute. An image may be shown by the browser, everything else is saved.
 pub async fn fetch(app: &App, call: &mut Call) -> Result<Frame, Error> {
-    let GetFile { file: id, inline } = call.request()?;
-    let file = readable(app, call, &id).await?;
+    let GetFile { file: id, ticket, inline } = call.request()?;
+    let file = readable(app, call, &id, ticket).await?;
 
     let inline = inline && file.content_type.is_image();
     let signed =
@@ -213,11 +215,23 @@ pub async fn fetch(app: &App, call: &mut Call) -> Result<Frame, Error> {
 
 /// # Errors
 /// `FILE_NOT_FOUND`, also while it is not there yet; `NOT_A_MEMBER`.
-async fn readable(app: &App, call: &mut Call, id: &FileId) -> Result<StoredFile, Error> {
+async fn readable(app: &App, call: &mut Call, id: &FileId, ticket: Option<String>) -> Result<StoredFile, Error> {
     let now = call.at;
-    let (me, file) = try_join!(seat::caller(app, call), app.store.file(id, now))?;
+    let (user, file) = try_join!(reader(app, call, id, ticket), app.store.file(id, now))?;
     let file = file.filter(|file| file.status == FileStatus::Ready).ok_or(Error::FileNotFound)?;
     call.trace.room = Some(file.room_id.clone());
-    require_member(app, &me.user, &file).await?;
+    require_member(app, &user, &file).await?;
     Ok(file)
+}
+
+/// Who asks for a file: whoever says so, else whoever the link is for.
+async fn reader(app: &App, call: &mut Call, file: &FileId, ticket: Option<String>) -> Result<UserId, Error> {
+    match ticket.filter(|_| !call.says_who_asks()) {
+        Some(ticket) => {
+            let reader = app.links.reader(file, &ticket, call.at)?;
+            call.trace.user = Some(reader.clone());
+            Ok(reader)
+        }
+        None => seat::caller(app, call).await.map(|me| me.user),
+    }
 }

@@ -14,6 +14,7 @@ use crate::domain::{
     Seq, Sha256, UserId,
 };
 use crate::error::Error;
+use crate::file_links::SEPARATOR;
 use crate::routes::Route;
 
 /// Fields of several names. The first is the one that errors speak of.
@@ -259,6 +260,11 @@ macro_rules! fields {
 }
 
 struct RequestId(String);
+/// A file, and the ticket of the link by which it is asked for, if there is one.
+pub struct FileReference {
+    pub id: FileId,
+    pub ticket: Option<String>,
+}
 /// A reference to an avatar: shown, never fetched by us.
 pub struct Icon(pub String);
 pub struct Color(pub String);
@@ -338,8 +344,15 @@ fields! { empty is absent: true;
 }
 
 fields! { empty is absent: false;
-    FileId, "must be a file id: a string of 1 to 128 characters without control characters",
-        |value| text_of(&value)?.try_into().ok();
+    FileReference, "must be a file id: a string of 1 to 128 characters without control characters",
+        |value| {
+            let text = text_of(&value)?;
+            let (id, ticket) = match text.split_once(SEPARATOR) {
+                Some((id, ticket)) => (id.to_owned(), Some(ticket.to_owned())),
+                None => (text, None),
+            };
+            Some(Self { id: id.try_into().ok()?, ticket })
+        };
     FileName, "must be a name of 1 to 255 bytes of UTF-8 that leads to no other folder",
         |value| string(value)?.try_into().ok();
     RequestId, "must be a string of at most 64 characters",

@@ -15,6 +15,9 @@ use crate::routes::Route;
 pub struct Copies {
     #[serde(skip_serializing_if = "Option::is_none")]
     chat_room_id: Option<RoomId>,
+    /// Of a room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<RoomId>,
     /// What the sender of a `typing` frame did.
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
@@ -86,16 +89,13 @@ impl Frame {
         text(&frame)
     }
 
-    /// The frame as the body of an HTTP answer, which needs no `type`. There a room has an `id` as well.
+    /// The frame as the body of an HTTP answer, which needs no `type`.
     pub fn to_body(&self) -> String {
         let mut frame = self.clone();
         frame.add_copies();
         let mut body = serde_json::to_value(&frame).unwrap_or_default();
         if let Some(fields) = body.as_object_mut() {
             fields.remove("type");
-            if let Self::Room(room) = self {
-                fields.insert("id".to_owned(), room.room_id.as_str().into());
-            }
         }
         body.to_string()
     }
@@ -181,8 +181,8 @@ impl RoomFrame {
         if let Some(full) = &full {
             self.participants = Some(Participants::Ids(full.iter().map(|one| one.user_id.clone()).collect()));
         }
-        let chat_room_id = Some(self.room_id.clone());
-        self.copies = Some(Box::new(Copies { chat_room_id, members: full, ..Copies::default() }));
+        let id = Some(self.room_id.clone());
+        self.copies = Some(Box::new(Copies { chat_room_id: id.clone(), id, members: full, ..Copies::default() }));
     }
 }
 

@@ -330,8 +330,6 @@ pub struct ListedRoom {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NearRoom {
-    /// `roomId` once more.
-    pub id: RoomId,
     #[serde(flatten)]
     pub room: RoomFrame,
     pub distance: Metres,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use aws_lambda_events::query_map::QueryMap;
 
 use super::fields::{
-    Bytes, Color, Cursor, Cursors, Events, Fields, Icon, Inline, Latitude, Limit, Longitude, Places, RoomRadius,
-    SearchRadius, Seconds, Uses,
+    Bytes, Color, Cursor, Cursors, Events, Fields, FileReference, Icon, Inline, Latitude, Limit, Longitude, Places,
+    RoomRadius, SearchRadius, Seconds, Uses,
 };
 use crate::domain::{
     ClientMessageId, Content, ContentType, FileId, Format, InviteCode, Location, Metres, Name, NewFile, Place, Role,
@@ -119,6 +119,8 @@ impl TryFrom<Fields> for HandleFileUpload {
 
 pub struct GetFile {
     pub file: FileId,
+    /// That of the link by which it is asked for.
+    pub ticket: Option<String>,
     /// Whether the browser is to show it, if it is an image.
     pub inline: bool,
 }
@@ -127,10 +129,8 @@ impl TryFrom<Fields> for GetFile {
     type Error = Error;
 
     fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            file: fields.need("fileId")?,
-            inline: fields.take::<Inline>("inline")?.is_some_and(|inline| inline.0),
-        })
+        let FileReference { id, ticket } = fields.need("fileId")?;
+        Ok(Self { file: id, ticket, inline: fields.take::<Inline>("inline")?.is_some_and(|inline| inline.0) })
     }
 }
 

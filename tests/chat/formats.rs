@@ -1,5 +1,6 @@
 //! What connections of each format hear.
 
+use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::support::{User, World, token};
@@ -80,7 +81,7 @@ async fn compat_rooms_list_participants_by_id_and_members_in_full() {
     let info = ben.ask(json!({ "action": "roomInfo", "roomId": room })).await;
 
     assert_eq!((&info["participants"], &info["chatRoomId"]), (&json!(["ana", "ben"]), &json!(room)));
-    assert_eq!(info["members"][0], native["participants"][0]);
+    assert_eq!((&info["id"], &info["members"][0]), (&json!(room), &native["participants"][0]));
     assert_eq!(info["members"].as_array().unwrap().len(), 2);
     let over_http = world.get(&format!("/rooms/{room}?userId=ben")).await.body;
     assert_eq!((&over_http["participants"], &over_http["id"]), (&json!(["ana", "ben"]), &json!(room)));
@@ -118,6 +119,45 @@ async fn a_file_is_told_with_its_address_on_the_top_level() {
     let heard = ben.hears("message").await;
     assert_eq!((&heard["fileUrl"], &heard["text"]), (&heard["file"]["fileUrl"], &json!("a.png")));
     assert!(heard["fileUrl"].as_str().unwrap().contains("/files/"));
+}
+
+#[tokio::test]
+async fn a_file_is_uploaded_and_downloaded_by_its_addresses_alone() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let query = |jwt: bool, user: &str| match jwt {
+        true => format!("?token={}&roomId=tea", token(&json!({ "sub": user, "iat": now }))),
+        false => format!("?userId={user}&roomId=tea"),
+    };
+    for jwt in [false, true] {
+        let world = if jwt { World::with_tokens().await } else { World::start().await };
+        let mut ana = opened(&world, &query(jwt, "ana")).await;
+        let mut ben = opened(&world, &query(jwt, "ben")).await;
+
+        let upload = ana.ask(announcement("tea", "a.png", 3)).await;
+        // As `fetch(url, {method: 'PUT', body: file})` does it in a browser.
+        let headers = [("content-type", "image/png")];
+        let put = world.fetch("PUT", upload["uploadUrl"].as_str().unwrap(), &headers, Bytes::from_static(b"abc")).await;
+        assert_eq!(put.status, 200);
+        let link = ben.hears("message").await["fileUrl"].as_str().unwrap().to_owned();
+        let history = ben.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
+        assert_eq!(history["items"][0]["fileUrl"], link);
+
+        let redirect = world.fetch("GET", &link, &[], Bytes::new()).await;
+        let got = world.fetch("GET", redirect.header("location"), &[], Bytes::new()).await;
+        assert_eq!((redirect.status, got.status, &got.body[..]), (302, 200, b"abc".as_slice()));
+        let shown = world.fetch("GET", &format!("{link}?inline=1"), &[], Bytes::new()).await;
+        assert_eq!(shown.status, 302);
+        let forged = world.fetch("GET", &format!("{}x", &link[..link.len() - 1]), &[], Bytes::new()).await;
+        assert_eq!(forged.status, 401);
+        if !jwt {
+            // Who says that they are somebody is judged by that.
+            let stranger = world.fetch("GET", &format!("{link}?userId=eve"), &[], Bytes::new()).await;
+            assert_eq!(stranger.status, 403);
+        }
+        // A link ends with the membership.
+        ben.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await;
+        assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 403);
+    }
 }
 
 #[tokio::test]

@@ -140,13 +140,4 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     await ana.sees('li', [`${ben.name}: for all`, `${ana.name}: for Ben`]);
     await ana.sees(inRoom(tea, 'li'), [`${ben.name}: for all`]);
   });
-
-  groups('a room shows its members', async (visit) => {
-    const [ana, ben] = await come(visit, 'ana', 'ben');
-    const tea = await makeRoom('Tea', ana);
-
-    await ben.submits('#join', { chatRoomId: tea });
-
-    await ben.sees(inRoom(tea, '.members'), [[ana.name, ben.name].sort().join(', ')]);
-  });
 }

@@ -1,0 +1,190 @@
+//! Links to files that a page can follow by itself.
+//!
+//! A page that was written for another backend puts `fileUrl` into `<a href>` or `<img src>`: there is no way to send a
+//! token along. So what such a connection hears has, behind the file's id, a ticket that says who asks:
+//! `/files/{fileId}~{ticket}`. It is behind the id, not in the query, so that clients can still add a query. Membership is
+//! checked whenever the link is followed: it ends with the membership, and by itself after a day.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::hmac::{self, HMAC_SHA256};
+
+use crate::config::{Auth, Config};
+use crate::domain::{FileId, Timestamp, UserId};
+use crate::error::Error;
+
+/// What is between a file's id and a ticket.
+pub const SEPARATOR: char = '~';
+const HOUR_SECS: i64 = 3_600;
+/// How long a ticket is valid at least. Its end is a full hour, so that the same link comes again and browsers cache it.
+const LIFETIME_HOURS: i64 = 24;
+/// What the keys of tickets are derived for: the secret itself signs tokens and nothing else.
+const PURPOSE: &[u8] = b"switchboard file links 1";
+const INVALID: &str = "this link to a file is not valid, or no longer; get the message again for a new one";
+
+/// Signs links and verifies them.
+pub struct FileLinks {
+    /// How the address of a file begins in a frame.
+    prefix: String,
+    /// The first one signs. The others are of secrets that are being rotated.
+    keys: Vec<hmac::Key>,
+}
+
+impl FileLinks {
+    pub fn new(config: &Config) -> Self {
+        let secrets = match &config.auth {
+            Auth::Jwt(rules) => rules.secrets.iter().map(String::as_bytes).collect(),
+            // Everybody is believed: there is nothing to protect a link from.
+            Auth::Open => vec![&b"open"[..]],
+        };
+        let derived = |secret: &[u8]| {
+            let key = hmac::sign(&hmac::Key::new(HMAC_SHA256, secret), PURPOSE);
+            hmac::Key::new(HMAC_SHA256, key.as_ref())
+        };
+        Self {
+            prefix: format!("\"fileUrl\":\"{}/files/", config.http_endpoint),
+            keys: secrets.into_iter().map(derived).collect(),
+        }
+    }
+
+    /// A frame in JSON with a ticket for `reader` in the address of each file. Nobody can say something that is taken for
+    /// an address: quotes in a text are escaped.
+    pub fn personalise(&self, frame: &str, reader: &UserId, now: Timestamp) -> String {
+        let mut personal = String::with_capacity(frame.len());
+        let mut rest = frame;
+        while let Some(at) = rest.find(&self.prefix) {
+            let (before, behind) = rest.split_at(at + self.prefix.len());
+            let id = behind.split('"').next().unwrap_or_default();
+            personal.push_str(before);
+            personal.push_str(id);
+            if let Some(ticket) = self.ticket(id, reader, now) {
+                personal.push(SEPARATOR);
+                personal.push_str(&ticket);
+            }
+            rest = &behind[id.len()..];
+        }
+        personal.push_str(rest);
+        personal
+    }
+
+    /// Who follows a link.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED` for a ticket that is not ours, of another file, or past its end.
+    pub fn reader(&self, file: &FileId, ticket: &str, now: Timestamp) -> Result<UserId, Error> {
+        self.verified(file.as_str(), ticket, now).ok_or(Error::Unauthorized(INVALID))
+    }
+
+    fn ticket(&self, file: &str, reader: &UserId, now: Timestamp) -> Option<String> {
+        let end = now.as_secs() / HOUR_SECS + LIFETIME_HOURS + 1;
+        let mac = hmac::sign(self.keys.first()?, signed_text(file, end, reader.as_str()).as_bytes());
+        let [user, mac] = [reader.as_str().as_bytes(), mac.as_ref()].map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        Some(format!("{end}.{user}.{mac}"))
+    }
+
+    fn verified(&self, file: &str, ticket: &str, now: Timestamp) -> Option<UserId> {
+        let mut parts = ticket.splitn(3, '.');
+        let end: i64 = parts.next()?.parse().ok()?;
+        let user = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok()?;
+        let mac = BASE64_URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
+        let text = signed_text(file, end, &user);
+        let is_ours = self.keys.iter().any(|key| hmac::verify(key, text.as_bytes(), &mac).is_ok());
+        let is_over = now.has_passed(end.checked_mul(HOUR_SECS)?);
+        UserId::try_from(user).ok().filter(|_| is_ours && !is_over)
+    }
+}
+
+/// Ids have no control characters: no two tickets sign the same text.
+fn signed_text(file: &str, end: i64, user: &str) -> String {
+    format!("{file}\n{end}\n{user}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn links(secrets: &[(&str, &str)]) -> FileLinks {
+        let settings = [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "chat"),
+            ("WEBSOCKET_ENDPOINT", "abc.example/prod"),
+            ("HTTP_ENDPOINT", "https://files.example"),
+        ];
+        let variable = |name: &str| {
+            settings.iter().chain(secrets).find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        FileLinks::new(&Config::read(variable).unwrap())
+    }
+
+    fn signed() -> FileLinks {
+        links(&[("JWT_SECRET", "a secret of thirty-two bytes, ok")])
+    }
+
+    fn id<T: TryFrom<String>>(text: &str) -> T {
+        T::try_from(text.to_owned()).ok().unwrap()
+    }
+
+    fn ticket_of(links: &FileLinks, user: &str) -> String {
+        let frame = r#"{"fileUrl":"https://files.example/files/f1"}"#;
+        let personal = links.personalise(frame, &id(user), NOW);
+        personal.split_once("f1~").unwrap().1.trim_end_matches("\"}").to_owned()
+    }
+
+    #[test]
+    fn a_link_says_who_follows_it_until_its_end() {
+        let (links, file) = (signed(), id("f1"));
+        let ticket = ticket_of(&links, "ana/?~ü");
+        assert_eq!(links.reader(&file, &ticket, NOW).unwrap(), id("ana/?~ü"));
+        assert!(links.reader(&file, &ticket, NOW.plus_secs(24 * HOUR_SECS)).is_ok());
+        assert!(links.reader(&file, &ticket, NOW.plus_secs(25 * HOUR_SECS + 1)).is_err());
+        assert_eq!(ticket, ticket_of(&links, "ana/?~ü"));
+    }
+
+    #[test]
+    fn a_link_of_another_file_user_or_secret_is_refused() {
+        let links = signed();
+        let (ana, ben) = (ticket_of(&links, "ana"), ticket_of(&links, "ben"));
+        let [(end, _), (_, rest)] = [&ana, &ben].map(|ticket| ticket.split_once('.').unwrap());
+        let mac_of_ana = ana.rsplit_once('.').unwrap().1;
+        let user_of_ben = rest.split_once('.').unwrap().0;
+        assert!(links.reader(&id("f2"), &ana, NOW).is_err());
+        for forged in [
+            format!("{end}.{user_of_ben}.{mac_of_ana}"),
+            format!("9{ana}"),
+            ana[..ana.len() - 2].to_owned(),
+            format!("{end}.{user_of_ben}"),
+            "9223372036854775807.YQ.YQ".to_owned(),
+            String::new(),
+        ] {
+            assert!(links.reader(&id("f1"), &forged, NOW).is_err(), "{forged}");
+        }
+        let others = links_with_another_secret();
+        assert!(others.reader(&id("f1"), &ana, NOW).is_err());
+    }
+
+    fn links_with_another_secret() -> FileLinks {
+        links(&[("JWT_SECRET", "another secret of thirty-two byt")])
+    }
+
+    #[test]
+    fn links_are_valid_while_the_secret_is_rotated() {
+        let ticket = ticket_of(&signed(), "ana");
+        let rotated = links(&[
+            ("JWT_SECRET", "another secret of thirty-two byt"),
+            ("JWT_SECRET_PREVIOUS", "a secret of thirty-two bytes, ok"),
+        ]);
+        assert!(rotated.reader(&id("f1"), &ticket, NOW).is_ok());
+    }
+
+    #[test]
+    fn only_addresses_of_files_are_changed() {
+        let links = signed();
+        let said =
+            r#"{"content":"\"fileUrl\":\"https://files.example/files/f1\"","fileUrl":"https://s3.example/files/f1"}"#;
+        assert_eq!(links.personalise(said, &id("ana"), NOW), said);
+        let two = r#"[{"fileUrl":"https://files.example/files/f1"},{"fileUrl":"https://files.example/files/f2"}]"#;
+        assert_eq!(links.personalise(two, &id("ana"), NOW).matches('~').count(), 2);
+    }
+}
