@@ -93,6 +93,7 @@ function address(id, room) {
   if (process.env.JWT_SECRET) url.searchParams.set('token', token(id));
   else url.searchParams.set('userId', id);
   url.searchParams.set('roomId', room);
+  url.searchParams.set('format', 'native');
   return url.href;
 }
 
@@ -141,6 +142,13 @@ async function chat() {
   await step('ben hears that ana is typing', () => {
     ana.sends({ action: 'typingIndicator', roomId: room });
     return ben.hears({ type: 'typing', roomId: room, userId: ana.id, isTyping: true });
+  });
+
+  // A spelling that takes the default route, which has a route response: it must not bring an empty frame.
+  await step('ana is not answered when she types', async () => {
+    ana.sends({ action: 'typing-indicator', roomId: room });
+    await ben.hears({ type: 'typing', roomId: room, userId: ana.id, isTyping: true });
+    await ana.asks({ action: 'ping' }, { type: 'pong' });
   });
 
   const bytes = Buffer.from(`what ana shares ${run}\n`.repeat(1000));
