@@ -76,12 +76,13 @@ fn token<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
         match value.trim().split_once(' ') {
             Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
             // Some clients send the token alone.
-            None => Some(value.trim()),
+            None => Some(value.trim()).filter(|token| !token.eq_ignore_ascii_case("bearer")),
         }
     });
+    let header = header.filter(|token| !token.is_empty());
     let beside_subprotocol = || {
         offered_subprotocol(shown.headers)?;
-        subprotocols(shown.headers).find(|offered| !SUBPROTOCOLS.contains(offered))
+        subprotocols(shown.headers).find(|offered| !offered.is_empty() && !SUBPROTOCOLS.contains(offered))
     };
     header.or_else(beside_subprotocol).or(shown.query_token).filter(|token| !token.is_empty())
 }
@@ -272,5 +273,9 @@ mod tests {
         assert_eq!(shown(&headers).as_deref(), Some("header"));
         headers.insert(AUTHORIZATION, "alone".parse().unwrap());
         assert_eq!(shown(&headers).as_deref(), Some("alone"));
+        for empty in ["", "Bearer", "Bearer "] {
+            headers.insert(AUTHORIZATION, empty.parse().unwrap());
+            assert_eq!(shown(&headers).as_deref(), Some("beside"), "{empty:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::config::Auth;
 use crate::delivery::{Continuation, Delivered, Occasion};
 use crate::domain::{ConnectionId, Format, ObjectKey, RoomId, Timestamp, UserId};
 use crate::error::{BoxError, Error};
@@ -180,32 +181,39 @@ struct EnvelopeContext<'a> {
     request_id: Option<&'a str>,
 }
 
+/// # Errors
+/// Where and how it is wrong. Not what is there, as the library says it: a message may be in the event, and errors are
+/// logged.
+fn parsed<'a, T: Deserialize<'a>>(event: &'a RawValue) -> Result<T, BoxError> {
+    serde_json::from_str(event.get()).map_err(|error| {
+        format!("{:?} error at line {}, column {}", error.classify(), error.line(), error.column()).into()
+    })
+}
+
 impl Call {
     /// # Errors
     /// An event of another source, or one without the parts that its source always sends.
     pub fn decode(event: &RawValue, deadline: Instant) -> Result<Self, UnknownEvent> {
         let (mut waiting, mut request_id) = (None, String::new());
-        let decoded = serde_json::from_str::<Envelope<'_>>(event.get()).map_err(BoxError::from).and_then(|envelope| {
+        let decoded = parsed::<Envelope<'_>>(event).and_then(|envelope| {
             let Some(context) = envelope.request_context else {
                 return match envelope.source {
-                    _ if envelope.records.is_some() => Self::of_bucket(serde_json::from_str(event.get())?, deadline),
+                    _ if envelope.records.is_some() => Self::of_bucket(parsed(event)?, deadline),
                     _ if envelope.event == Some(S3_TEST) => {
                         Self::of_bucket(Bucketful { records: Vec::new() }, deadline)
                     }
-                    Some(source) if SCHEDULES.contains(&source) => {
-                        Self::of_schedule(serde_json::from_str(event.get())?, deadline)
-                    }
-                    Some(Continuation::SOURCE) => Ok(Self::of_rest(serde_json::from_str(event.get())?, deadline)),
+                    Some(source) if SCHEDULES.contains(&source) => Self::of_schedule(parsed(event)?, deadline),
+                    Some(Continuation::SOURCE) => Ok(Self::of_rest(parsed(event)?, deadline)),
                     _ => Err("an unknown source".into()),
                 };
             };
             request_id = context.request_id.unwrap_or_default().to_owned();
             if context.http.is_some() {
                 waiting = Some(Waiting::Request);
-                Self::of_http(serde_json::from_str(event.get())?, deadline)
+                Self::of_http(parsed(event)?, deadline)
             } else {
                 waiting = (context.event_type == Some("CONNECT")).then_some(Waiting::Handshake);
-                Self::of_websocket(serde_json::from_str(event.get())?, deadline)
+                Self::of_websocket(parsed(event)?, deadline)
             }
         });
         decoded.map_err(|cause| UnknownEvent { cause, request_id, waiting })
@@ -329,10 +337,13 @@ impl Call {
         matches!(self.payload, Payload::Frame { request_id: Some(_), .. })
     }
 
-    /// Whether a request says by itself who asks, or comes on a connection, which does.
-    pub fn says_who_asks(&self) -> bool {
-        match &self.payload {
-            Payload::Request { headers, user, .. } => user.is_some() || headers.contains_key(AUTHORIZATION),
+    /// Whether a request says by itself who asks, in the way that counts, or comes on a connection, which does.
+    pub fn says_who_asks(&self, auth: &Auth) -> bool {
+        match (&self.payload, auth) {
+            (Payload::Request { user, .. }, Auth::Open) => user.is_some(),
+            (Payload::Request { headers, .. }, Auth::Jwt(_)) => {
+                headers.get(AUTHORIZATION).is_some_and(|value| !value.is_empty())
+            }
             _ => true,
         }
     }
@@ -368,6 +379,15 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_of_an_event_that_cannot_be_read_is_logged() {
+        let event = r#"{"source":"switchboard.fan-out","requestId":"r1","at":0,"part":"a secret"}"#;
+        let event = RawValue::from_string(event.to_owned()).unwrap();
+        let unknown = Call::decode(&event, Instant::now()).err().expect("it is understood");
+        let logged = format!("{unknown:?} {}", crate::error::chain(&unknown));
+        assert!(logged.contains("Data error at line 1") && !logged.contains("secret"), "{logged}");
+    }
 
     #[test]
     fn an_event_that_cannot_be_read_tells_who_waits_for_an_answer() {

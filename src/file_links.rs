@@ -84,7 +84,8 @@ impl FileLinks {
 
     fn verified(&self, file: &str, ticket: &str, now: Timestamp) -> Option<UserId> {
         let mut parts = ticket.splitn(3, '.');
-        let end: i64 = parts.next()?.parse().ok()?;
+        let written_end = parts.next()?;
+        let end: i64 = written_end.parse().ok().filter(|end: &i64| end.to_string() == written_end)?;
         let user = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok()?;
         let mac = BASE64_URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
         let text = signed_text(file, end, &user);
@@ -153,6 +154,7 @@ mod tests {
         for forged in [
             format!("{end}.{user_of_ben}.{mac_of_ana}"),
             format!("9{ana}"),
+            format!("+{ana}"),
             ana[..ana.len() - 2].to_owned(),
             format!("{end}.{user_of_ben}"),
             "9223372036854775807.YQ.YQ".to_owned(),

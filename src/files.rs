@@ -39,6 +39,8 @@ pub struct Object {
     pub content_type: String,
     /// In base64, where it was uploaded with one.
     pub sha256: Option<String>,
+    /// S3's own tag of its bytes.
+    pub tag: String,
 }
 
 impl Files {
@@ -115,6 +117,7 @@ impl Files {
                 size: object.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
                 content_type: object.content_type().unwrap_or_default().to_owned(),
                 sha256: object.checksum_sha256().map(str::to_owned),
+                tag: object.e_tag().unwrap_or_default().to_owned(),
             })),
             Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => Ok(None),
             Err(error) => Err(failed(error)),

@@ -141,7 +141,8 @@ async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Respo
         Payload::Frame { request_id, has_route_response, .. } => {
             let frame = match &outcome {
                 Ok(Reply::Frame(frame)) => {
-                    Some(with_links(app, call, frame.to_answer(call.format, request_id.as_deref())))
+                    let finish = |text| with_links(app, call, text);
+                    Some(frame.to_answer_with(call.format, request_id.as_deref(), finish))
                 }
                 Ok(_) => None,
                 Err(error) => {

@@ -247,6 +247,12 @@ fn every_module_says_what_it_is_and_asks_for_at_most_ten_things() {
     }
 }
 
+#[test]
+fn pages_may_send_the_same_headers_to_the_local_bucket_and_to_a_deployed_one() {
+    let allowed = format!("allowed_headers = {:?}", switchboard::local::PAGE_HEADERS);
+    assert!(include_str!("../terraform/modules/uploads/main.tf").contains(&allowed), "{allowed}");
+}
+
 /// What Terraform reads. `UPDATE=1 cargo test --test contract` rewrites it.
 const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/terraform/contract.auto.tfvars.json");
 

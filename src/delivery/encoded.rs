@@ -13,8 +13,16 @@ use crate::wire::Frame;
 #[serde(into = "Texts", from = "Texts")]
 pub(super) struct Encoded(Arc<Inner>);
 
-/// By format; none for those that hear nothing of the frame. What another invocation gets that goes on with a fan-out.
-type Texts = BTreeMap<Format, String>;
+/// What another invocation gets that goes on with a fan-out. Versions mix during a deployment: what this one does not know
+/// of another's event must not keep it from being told.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    /// By format, as rows have it; none for those that hear nothing of the frame.
+    ByFormat(BTreeMap<String, String>),
+    /// The same for all, before there were formats.
+    One(String),
+}
 
 struct Inner {
     /// What is to be serialised, and whether its recipients are those whom it is about or who sent it; nothing where all
@@ -38,14 +46,17 @@ impl Encoded {
 
 impl From<Encoded> for Texts {
     fn from(encoded: Encoded) -> Self {
-        let text = |format| Some((format, encoded.text_in(format)?.to_owned()));
-        Format::ALL.into_iter().filter_map(text).collect()
+        let text = |format: Format| Some((format.letter().to_owned(), encoded.text_in(format)?.to_owned()));
+        Self::ByFormat(Format::ALL.into_iter().filter_map(text).collect())
     }
 }
 
 impl From<Texts> for Encoded {
-    fn from(mut by_format: Texts) -> Self {
-        let texts = Format::ALL.map(|format| OnceLock::from(by_format.remove(&format)));
+    fn from(texts: Texts) -> Self {
+        let texts = match texts {
+            Texts::ByFormat(mut texts) => Format::ALL.map(|format| OnceLock::from(texts.remove(format.letter()))),
+            Texts::One(text) => Format::ALL.map(|_| OnceLock::from(Some(text.clone()))),
+        };
         Self(Arc::new(Inner { frame: None, texts }))
     }
 }
@@ -59,6 +70,14 @@ mod tests {
         for (place, format) in Format::ALL.into_iter().enumerate() {
             assert_eq!(format as usize, place);
         }
+    }
+
+    #[test]
+    fn an_event_of_another_version_is_told_as_far_as_it_is_known() {
+        let older: Encoded = serde_json::from_str(r#""{\"type\":\"pong\"}""#).unwrap();
+        assert_eq!(older.text_in(Format::Compat), Some(r#"{"type":"pong"}"#));
+        let newer: Encoded = serde_json::from_str(r#"{"n":"native","z":"unheard of"}"#).unwrap();
+        assert_eq!((newer.text_in(Format::Native), newer.text_in(Format::Compat)), (Some("native"), None));
     }
 
     #[test]

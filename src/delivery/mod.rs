@@ -66,6 +66,7 @@ pub struct Publication {
     for_own: Option<(UserId, Encoded)>,
     except: Except,
     /// Whether the frame tells of a file, to which many recipients get a link of their own.
+    #[serde(default)]
     has_file: bool,
     /// Whether nothing more is told there: whoever has been told is live there no longer.
     is_last: bool,

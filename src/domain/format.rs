@@ -3,20 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 /// The format of a connection: fixed at its handshake, and kept on its rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "&'static str", from = "String")]
 pub enum Format {
     /// The frames of the protocol, as the reference has them.
-    #[serde(rename = "n")]
     Native,
     /// For clients of other backends, who know fields by other names: those are added.
     #[default]
-    #[serde(rename = "c")]
     Compat,
     /// As `Compat`, for a page of one room that shows whatever it hears as a message: it hears nothing else.
-    #[serde(rename = "m")]
     MessagesOnly,
     /// As `Compat`, but in the lobby messages are bare text.
-    #[serde(rename = "r")]
     Raw,
 }
 
@@ -30,6 +27,16 @@ impl Format {
             "compat" => Some(Self::Compat),
             "raw" => Some(Self::Raw),
             _ => None,
+        }
+    }
+
+    /// What rows have of it.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Native => "n",
+            Self::Compat => "c",
+            Self::MessagesOnly => "m",
+            Self::Raw => "r",
         }
     }
 
@@ -51,5 +58,32 @@ impl Format {
     #[allow(clippy::trivially_copy_pass_by_ref)]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl From<Format> for &'static str {
+    fn from(format: Format) -> Self {
+        format.letter()
+    }
+}
+
+/// A format that only a later version knows is the default here: versions mix during a deployment.
+impl From<String> for Format {
+    fn from(letter: String) -> Self {
+        Self::ALL.into_iter().find(|format| format.letter() == letter).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_read_as_it_was_written_and_an_unknown_one_as_the_default() {
+        for format in Format::ALL {
+            let row = serde_json::to_string(&format).unwrap();
+            assert_eq!(serde_json::from_str::<Format>(&row).unwrap(), format);
+        }
+        assert_eq!(serde_json::from_str::<Format>("\"z\"").unwrap(), Format::Compat);
     }
 }

@@ -23,7 +23,7 @@ fn id(text: String) -> Result<String, Invalid> {
 
 /// A room may be called anything but what looks like a reserved id and is not exactly that.
 fn room_id(text: String) -> Result<String, Invalid> {
-    let folded = text::folded(&text);
+    let folded = text::folded(&text::cleaned(&text));
     let looks_reserved = folded == RoomId::LOBBY || folded.starts_with(RoomId::DIRECT_PREFIX);
     let is_reserved = text == RoomId::LOBBY || text.starts_with(RoomId::DIRECT_PREFIX);
     if looks_reserved && !is_reserved { Err(Invalid) } else { id(text) }
@@ -99,9 +99,10 @@ impl UserId {
         Self("switchboard".to_owned())
     }
 
-    /// The name to show for a user who gave none: the id, cleaned as names are where that leaves anything to see.
+    /// The name to show for a user who gave none: the id, cleaned as names are. An id with nothing visible is hashed.
     pub fn as_name(&self) -> Name {
-        name(self.0.clone()).map_or_else(|_| Name(self.0.clone()), Name)
+        let cleaned: String = text::cleaned(&self.0).chars().take(MAX_CHARS).collect();
+        if text::has_visible(&cleaned) { Name(cleaned) } else { Name(format!("user-{}", &hash(&[&self.0])[..8])) }
     }
 }
 
@@ -112,6 +113,11 @@ impl RoomId {
     /// The room that everybody is in.
     pub fn lobby() -> Self {
         Self(Self::LOBBY.to_owned())
+    }
+
+    /// One that was checked when it came in, perhaps by the rules of an earlier version.
+    pub fn checked_before(id: String) -> Self {
+        Self(id)
     }
 
     /// A room nobody has named before.

@@ -58,11 +58,14 @@ pub async fn open(app: &App, call: &mut Call) -> Result<Option<&'static str>, Er
 /// The format in which a connection hears frames. Who asks for none is known by what else the handshake has.
 fn format_of(shown: &Handshake, headers: &HeaderMap, query: &QueryMap) -> Format {
     let offers = headers.contains_key(SEC_WEBSOCKET_PROTOCOL);
-    let token_only_in_query = query.iter().all(|(name, _)| name == "token");
-    let shows_token = headers.contains_key(AUTHORIZATION) || !query.is_empty();
+    // An empty parameter is as good as absent.
+    let mut parameters = query.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name).peekable();
+    let has_no_query = parameters.peek().is_none();
+    let token_only_in_query = parameters.all(|name| name == "token");
+    let shows_token = headers.contains_key(AUTHORIZATION) || !has_no_query;
     // As a terminal program is called; a page has an origin.
     let shows_token_alone = shows_token && token_only_in_query && !headers.contains_key(ORIGIN);
-    let says_nothing = !offers && ((query.is_empty() && !shows_token) || shows_token_alone);
+    let says_nothing = !offers && (!shows_token || shows_token_alone);
     let format = match shown.format {
         Some(format) => format,
         None if auth::offered_subprotocol(headers) == Some(NATIVE_SUBPROTOCOL) => Format::Native,

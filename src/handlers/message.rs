@@ -59,10 +59,10 @@ async fn say(
     if request.reply_to.is_some_and(|to| to == Seq::ZERO || tail.is_none_or(|tail| to > tail.seq)) {
         return Err(Error::MessageNotFound);
     }
+    seat.introduce(request.by);
     if tail.is_none() {
         begin(app, call, &seat).await?;
     }
-    seat.introduce(request.by);
     let wants_answer = call.format != Format::Raw || call.has_request_id() || request.client_id.is_some();
     let draft = Draft {
         user: seat.user,

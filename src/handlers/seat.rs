@@ -100,7 +100,7 @@ impl Seat {
             channels: vec![live.channel.clone()],
             user: live.user_id.clone(),
             name: live.name.clone(),
-            name_verified: live.name_verified,
+            name_verified: !live.may_rename,
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
             peer: None,

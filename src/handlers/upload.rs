@@ -82,6 +82,7 @@ async fn take_in(app: &App, call: &mut Call, object: &NewObject) -> Result<(), E
     call.at = call.at.max(file.announced_at);
     match file.status {
         FileStatus::Pending => look_at(app, call, file).await,
+        FileStatus::Ready if was_replaced(app, &file).await? => remove_replaced(app, &file).await,
         FileStatus::Ready => tell_if_not_told(app, call, file).await,
         FileStatus::Mismatched | FileStatus::Unwanted => turn_away(app, call, &file).await,
     }
@@ -98,7 +99,9 @@ async fn look_at(app: &App, call: &mut Call, file: StoredFile) -> Result<(), Err
     let draft = draft(app, &file);
     // Who has left the room since has nothing to say there.
     let appended = require_member(app, &file.user_id, &file)
-        .and_then(|()| app.store.append_file(&file.room_id, &draft, &file.file_id, call.at, call.deadline))
+        .and_then(|()| {
+            app.store.append_file(&file.room_id, &draft, (&file.file_id, &object.tag), call.at, call.deadline)
+        })
         .await;
     match appended {
         Ok(Some(entry)) => {
@@ -118,7 +121,7 @@ async fn look_at(app: &App, call: &mut Call, file: StoredFile) -> Result<(), Err
 /// First it is noted that the file is not taken: from then on no other invocation takes it, and each removes what has
 /// come, however often that is.
 async fn refuse(app: &App, call: &mut Call, file: StoredFile, why: FileStatus) -> Result<(), Error> {
-    if app.store.refuse_file(&file.file_id, why).await? {
+    if app.store.refuse_file(&file.file_id, FileStatus::Pending, why).await? {
         turn_away(app, call, &StoredFile { status: why, ..file }).await
     } else {
         Ok(())
@@ -137,6 +140,21 @@ async fn turn_away(app: &App, call: &mut Call, file: &StoredFile) -> Result<(), 
     call.trace.delivered +=
         app.delivery.publish(&[Channel::of_user(&file.user_id)], &publication, call.occasion()).await;
     app.store.note_told(&file.file_id).await
+}
+
+/// Whether there are other bytes now than those that were accepted: an address for uploads works more than once, unless
+/// that is signed.
+async fn was_replaced(app: &App, file: &StoredFile) -> Result<bool, Error> {
+    let Some(accepted) = &file.tag else { return Ok(false) };
+    Ok(app.files.look_at(&file.object_key).await?.is_some_and(|object| object.tag != *accepted))
+}
+
+/// Nobody gets what was put in the place of an accepted file. First that is noted: an event that comes again then finds it
+/// refused, and removes the object.
+async fn remove_replaced(app: &App, file: &StoredFile) -> Result<(), Error> {
+    tracing::warn!(file_id = %file.file_id, room_id = %file.room_id, "an accepted file was replaced and is removed");
+    app.store.refuse_file(&file.file_id, FileStatus::Ready, FileStatus::Unwanted).await?;
+    app.files.remove(&file.object_key).await
 }
 
 fn is_as_announced(object: &Object, file: &StoredFile) -> bool {
@@ -226,7 +244,7 @@ async fn readable(app: &App, call: &mut Call, id: &FileId, ticket: Option<String
 
 /// Who asks for a file: whoever says so, else whoever the link is for.
 async fn reader(app: &App, call: &mut Call, file: &FileId, ticket: Option<String>) -> Result<UserId, Error> {
-    match ticket.filter(|_| !call.says_who_asks()) {
+    match ticket.filter(|_| !call.says_who_asks(&app.config.auth)) {
         Some(ticket) => {
             let reader = app.links.reader(file, &ticket, call.at)?;
             call.trace.user = Some(reader.clone());

@@ -48,6 +48,7 @@ use keys::Keys;
 pub use keys::{AccessKey, AccessKeyError};
 use network::{Network, Port};
 use runtime::Pool;
+pub use s3::PAGE_HEADERS;
 
 /// Takes each line that the function logs.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;

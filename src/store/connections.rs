@@ -67,7 +67,7 @@ impl Connection {
             user_color: self.user_color.clone(),
             connected_at: self.connected_at,
             format: self.format,
-            name_verified: self.name_verified,
+            may_rename: !self.name_verified,
             ttl: self.ttl,
         }
     }

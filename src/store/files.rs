@@ -64,6 +64,9 @@ pub struct StoredFile {
     /// Where the room's log tells of it, once it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<Seq>,
+    /// S3's tag of the bytes that were accepted: an object with another one has been put in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     pub announced_at: Timestamp,
     /// Whether those whom it concerns have been told.
     #[serde(default)]
@@ -101,6 +104,7 @@ impl StoredFile {
             size: by.file.size,
             sha256: by.file.sha256,
             seq: None,
+            tag: None,
             announced_at: now,
             told: false,
             ttl: now.as_secs() + PENDING_SECS,
@@ -119,18 +123,18 @@ impl Store {
         put.send().await.map_err(failed).map(drop)
     }
 
-    /// Makes a file that was announced one that is not taken, for ever. `false` when it is ready or refused already.
-    pub async fn refuse_file(&self, id: &FileId, why: FileStatus) -> Result<bool, Error> {
+    /// Makes a file one that is not taken, for ever, if it has the status `from`. `false` when it has another one.
+    pub async fn refuse_file(&self, id: &FileId, from: FileStatus, why: FileStatus) -> Result<bool, Error> {
         let refused = self
             .client
             .update_item()
             .table_name(self.name(&FILES))
             .set_key(Some(FILES.key(id.as_str())))
             .update_expression("SET #status = :why")
-            .condition_expression("#status = :pending")
+            .condition_expression("#status = :from")
             .expression_attribute_names("#status", STATUS)
             .expression_attribute_values(":why", text(why.as_str()))
-            .expression_attribute_values(":pending", text(FileStatus::Pending.as_str()))
+            .expression_attribute_values(":from", text(from.as_str()))
             .send()
             .await;
         was_done(refused)
@@ -154,14 +158,16 @@ impl Store {
     }
 
     /// The part of a transaction that makes a file ready: if it was announced and is not ready yet.
-    pub(super) fn file_ready(&self, id: &FileId, seq: Seq, ttl: i64) -> Result<Update, Error> {
+    pub(super) fn file_ready(&self, id: &FileId, tag: &str, seq: Seq, ttl: i64) -> Result<Update, Error> {
         Update::builder()
             .table_name(self.name(&FILES))
             .set_key(Some(FILES.key(id.as_str())))
-            .update_expression("SET #status = :ready, #seq = :seq, #ttl = :ttl")
+            .update_expression("SET #status = :ready, #seq = :seq, #tag = :tag, #ttl = :ttl")
             .condition_expression("#status = :pending")
             .expression_attribute_names("#status", STATUS)
             .expression_attribute_names("#seq", "seq")
+            .expression_attribute_names("#tag", "tag")
+            .expression_attribute_values(":tag", text(tag))
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":seq", number(seq.as_i64()))
             .expression_attribute_values(":ready", text(FileStatus::Ready.as_str()))

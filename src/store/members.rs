@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::tables::{Key, MEMBERS, MEMBERS_BY_ROOM, TTL};
-use super::{Store, failed, number, row_of, text, was_done};
+use super::{Store, failed, number, pages, row_of, text, was_done};
 use crate::domain::{Member, Name, Role, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 
@@ -231,11 +231,16 @@ impl Store {
     }
 
     /// The users of the first members of a room, at most [`PARTICIPANTS_PAGE`], by one request: fewer where some of the
-    /// rows that it reads are bans.
+    /// rows that it reads are bans. Only where all of them are, the next ones are read.
     pub async fn first_member_ids(&self, room: &RoomId) -> Result<Vec<UserId>, Error> {
-        let page = self.members_query(room).limit(PARTICIPANTS_PAGE as i32).send().await.map_err(failed)?;
-        let rows = page.items.unwrap_or_default().into_iter();
-        rows.map(|item| row_of::<MemberRow>(item).map(|row| row.user_id)).collect()
+        let mut pages = pages::<MemberRow>(self.members_query(room).limit(PARTICIPANTS_PAGE as i32));
+        let mut rows = Vec::new();
+        while rows.is_empty()
+            && let Some(page) = pages.next().await
+        {
+            rows = page?;
+        }
+        Ok(rows.into_iter().map(|row| row.user_id).collect())
     }
 
     /// A page of a room's members in the order of their ids, from behind `after`, and whether there are more.

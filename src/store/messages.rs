@@ -265,7 +265,7 @@ impl Store {
         &self,
         room: &RoomId,
         draft: &Draft,
-        file: &FileId,
+        (file, tag): (&FileId, &str),
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Option<Entry>, Error> {
@@ -276,7 +276,7 @@ impl Store {
             let row = self.entry_row(room, seq, draft, tail, now);
             let items = vec![
                 TransactWriteItem::builder().put(self.new_entry(&row)?).build(),
-                TransactWriteItem::builder().update(self.file_ready(file, seq, row.ttl)?).build(),
+                TransactWriteItem::builder().update(self.file_ready(file, tag, seq, row.ttl)?).build(),
             ];
             match self.transact(items).await? {
                 Ok(()) => {

@@ -41,7 +41,7 @@ impl Channel {
 
     /// The room whose channel it is, if it is a room's.
     pub fn room(&self) -> Option<RoomId> {
-        RoomId::try_from(self.0.strip_prefix("room#")?.to_owned()).ok()
+        self.0.strip_prefix("room#").map(|id| RoomId::checked_before(id.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -95,9 +95,10 @@ pub struct Subscription {
     pub connected_at: Timestamp,
     #[serde(default, rename = "f", skip_serializing_if = "Format::is_default")]
     pub format: Format,
-    /// Whether the name came from a token: nobody changes it then.
-    #[serde(default, rename = "v", skip_serializing_if = "std::ops::Not::not")]
-    pub name_verified: bool,
+    /// Whether the user may take another name: not where the name came from a token. Rows of earlier versions do not say,
+    /// and there nobody may.
+    #[serde(default, rename = "r", skip_serializing_if = "std::ops::Not::not")]
+    pub may_rename: bool,
     /// On a user's own channel: the connection was opened for one room and hears no others by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,

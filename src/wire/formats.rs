@@ -4,6 +4,7 @@
 //! those, so that whichever they read is there. Which names: those of the documents of the backends that they come from.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::frames::{Frame, LARGEST_FRAME_BYTES, Message, Participant, Participants, Resumed, RoomFrame, json};
 use crate::domain::{Format, MessageId, Name, RoomId, Timestamp, UserId};
@@ -64,6 +65,17 @@ impl Frame {
 
     /// The frame as the answer to a client's own, with the id that the client gave it.
     pub fn to_answer(&self, format: Format, request_id: Option<&str>) -> String {
+        self.to_answer_with(format, request_id, |text| text)
+    }
+
+    /// As [`Frame::to_answer`], with something done to the text that makes it longer: the copies are left out where they
+    /// have no room then.
+    pub fn to_answer_with(
+        &self,
+        format: Format,
+        request_id: Option<&str>,
+        finish: impl Fn(String) -> String,
+    ) -> String {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Answer<'a> {
@@ -72,9 +84,11 @@ impl Frame {
             #[serde(skip_serializing_if = "Option::is_none")]
             request_id: Option<&'a str>,
         }
-        let text = |frame: &Self| match request_id {
-            None => json(frame),
-            request_id => json(&Answer { frame, request_id }),
+        let text = |frame: &Self| {
+            finish(match request_id {
+                None => json(frame),
+                request_id => json(&Answer { frame, request_id }),
+            })
         };
         if format == Format::Native {
             return text(self);
@@ -143,7 +157,12 @@ impl Frame {
     fn drop_copies(&mut self) {
         match self {
             Self::Message(message) => message.copies = None,
-            Self::Room(room) => room.copies = None,
+            // Who is in it stands in the copies alone.
+            Self::Room(room) => {
+                if let Some(copies) = &mut room.copies {
+                    (copies.chat_room_id, copies.id) = (None, None);
+                }
+            }
             Self::Rooms { items, .. } => items.iter_mut().for_each(|listed| listed.room.copies = None),
             _ => {}
         }
@@ -200,7 +219,9 @@ fn copies_of_message(message: &Message) -> Box<Copies> {
 
 /// Whether a message can be told as its bare text: not with a file, and not where a reader would take it for a frame.
 fn is_plain_text(message: &Message) -> bool {
+    let parses = |text: &str| serde_json::from_str::<&RawValue>(text).is_ok();
     let looks_like_frame = message.content.trim_start().starts_with(['{', '['])
-        && serde_json::from_str::<&serde_json::value::RawValue>(&message.content).is_ok();
+        // Some parsers take what is no JSON: Python's these numbers.
+        && (parses(&message.content) || parses(&message.content.replace("Infinity", "0").replace("NaN", "0")));
     message.file.is_none() && !looks_like_frame
 }

@@ -390,7 +390,9 @@ fn is_false(flag: &bool) -> bool {
 impl RoomFrame {
     /// With as many of `participants` as fit a frame; `more` tells whether there are others behind them.
     pub fn with_participants(mut self, mut participants: Vec<Participant>, more: bool) -> Self {
-        let fitting = fitting(participants.iter(), json(&self).len() + ENVELOPE_BYTES);
+        // In `compat` the ids stand there once more.
+        let in_full_and_by_id = participants.iter().map(|one| size_of(one) + size_of(&one.user_id));
+        let fitting = fitting_sizes(in_full_and_by_id, json(&self).len() + ENVELOPE_BYTES);
         let more = more || fitting < participants.len();
         participants.truncate(fitting);
         self.next_cursor = participants.last().map(|last| last.user_id.clone()).filter(|_| more);
@@ -449,10 +451,13 @@ pub fn size_of(item: &impl Serialize) -> usize {
 
 /// How many of `items`, from the first, go into one frame of which `taken` bytes are spoken for.
 pub fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>, taken: usize) -> usize {
+    fitting_sizes(items.map(size_of), taken)
+}
+
+fn fitting_sizes(sizes: impl Iterator<Item = usize>, taken: usize) -> usize {
     let mut left = LARGEST_FRAME_BYTES.saturating_sub(taken);
-    items
-        .take_while(|item| {
-            let size = size_of(item);
+    sizes
+        .take_while(|&size| {
             let fits = size <= left;
             left = left.saturating_sub(size);
             fits

@@ -36,10 +36,11 @@ pub fn value_of(member: &RawValue) -> Option<Value> {
 /// The string member `name` of a text that could not be parsed as a whole: the first that looks like it.
 pub fn string_member_in(text: &str, name: &str) -> Option<String> {
     let quoted = format!("\"{name}\"");
-    let (_, behind) = text.split_once(&quoted)?;
-    let value = behind.trim_start().strip_prefix(':')?;
-    let value = without_lone_surrogates(value);
-    serde_json::Deserializer::from_str(&value).into_iter::<Value>().next()?.ok()?.as_str().map(str::to_owned)
+    text.match_indices(&quoted).find_map(|(at, _)| {
+        let value = text[at + quoted.len()..].trim_start().strip_prefix(':')?;
+        let value = without_lone_surrogates(value);
+        serde_json::Deserializer::from_str(&value).into_iter::<Value>().next()?.ok()?.as_str().map(str::to_owned)
+    })
 }
 
 /// JavaScript's strings can hold half of a surrogate pair (`"cut \ud83d"`), UTF-8 cannot: each half becomes U+FFFD, as
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!(found(r#"{"requestId":"7","content":"x"#).as_deref(), Some("7"));
         assert_eq!(found(r#"{"content":'x', "requestId" : "a\"b" "#).as_deref(), Some("a\"b"));
         assert_eq!(found(r#"{"content":"\"requestId\":\"7\"""#), None);
+        assert_eq!(found(r#"{"content":"requestId","requestId":"7","x":}"#).as_deref(), Some("7"));
         for text in [r#"{"requestId":7,"#, r#"{"requestId":"7"#, r#"{"requestId""#, "", "requestId"] {
             assert_eq!(found(text), None, "{text}");
         }

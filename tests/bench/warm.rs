@@ -73,7 +73,7 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
     let user = |query: String| User::connect(format!("{}?{query}", stack.urls().websocket));
 
     let mut others = Vec::new();
-    let mut ana = user("userId=ana&roomId=tea".to_owned()).await;
+    let mut ana = user("userId=ana&roomId=tea&events=1".to_owned()).await;
     match kind {
         Kind::Connect => {
             for number in 0..count {
@@ -81,7 +81,7 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
             }
         }
         Kind::Send | Kind::Type | Kind::Upload => {
-            others.push(user("userId=ben&roomId=tea".to_owned()).await);
+            others.push(user("userId=ben&roomId=tea&events=1".to_owned()).await);
             for _ in 0..count {
                 match kind {
                     Kind::Send => ana.asks(json!({ "action": "sendMessage", "roomId": "tea", "content": TEXT })).await,

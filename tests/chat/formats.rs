@@ -1,5 +1,6 @@
 //! What connections of each format hear.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
@@ -149,7 +150,12 @@ async fn a_file_is_uploaded_and_downloaded_by_its_addresses_alone() {
         assert_eq!(shown.status, 302);
         let forged = world.fetch("GET", &format!("{}x", &link[..link.len() - 1]), &[], Bytes::new()).await;
         assert_eq!(forged.status, 401);
-        if !jwt {
+        if jwt {
+            // Who says who they are in a way that does not count here is judged by the link.
+            assert_eq!(world.fetch("GET", &format!("{link}?userId=ben"), &[], Bytes::new()).await.status, 302);
+        } else {
+            let header = [("authorization", "Bearer whatever")];
+            assert_eq!(world.fetch("GET", &link, &header, Bytes::new()).await.status, 302);
             // Who says that they are somebody is judged by that.
             let stranger = world.fetch("GET", &format!("{link}?userId=eve"), &[], Bytes::new()).await;
             assert_eq!(stranger.status, 403);
@@ -158,6 +164,30 @@ async fn a_file_is_uploaded_and_downloaded_by_its_addresses_alone() {
         ben.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await;
         assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 403);
     }
+}
+
+#[tokio::test]
+async fn an_accepted_file_that_is_replaced_is_removed() {
+    let world = World::start().await;
+    let mut ana = opened(&world, "?userId=ana&roomId=tea").await;
+    let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
+    let upload = ana.ask(announcement("tea", "a.png", 3)).await;
+    let url = upload["uploadUrl"].as_str().unwrap();
+    let puts =
+        |bytes: &'static [u8]| world.fetch("PUT", url, &[("content-type", "image/png")], Bytes::from_static(bytes));
+    puts(b"abc").await;
+    let link = ben.hears("message").await["fileUrl"].as_str().unwrap().to_owned();
+
+    // The same bytes again are the same file.
+    assert_eq!(puts(b"abc").await.status, 200);
+    world.has_called("ObjectCreated", 2).await;
+    assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 302);
+    assert_eq!(puts(b"bad").await.status, 200);
+    world.has_called("ObjectCreated", 3).await;
+
+    assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 404);
+    assert!(world.objects("switchboard-uploads").await.is_empty());
+    ben.hears_nothing().await;
 }
 
 #[tokio::test]
@@ -214,7 +244,7 @@ async fn raw_connections_hear_the_bare_text_of_what_others_say_in_the_lobby() {
     ana.hears_nothing().await;
 
     // Whoever says what looks like a frame is quoted in one.
-    for text in [r#"{"type":"error"}"#, " [1]\n"] {
+    for text in [r#"{"type":"error"}"#, " [1]\n", r#"{"type":"error","n":[NaN,-Infinity]}"#] {
         ana.send_text(say(text)).await;
         assert_eq!(ben.hears("message").await["content"], text);
     }
@@ -271,6 +301,7 @@ async fn a_handshake_decides_the_format() {
         ("?userId=ana&format=raw", native, "raw"),
         ("?format=compat", &[], "compat"),
         ("?username=Ana", &[], "compat"),
+        ("?userId=&format=", &[], "raw"),
     ] {
         let (mut user, answer) = world.open_with(query, headers).await.unwrap();
         assert_eq!(format_of(&mut user).await, format, "{query} {headers:?}");
@@ -401,4 +432,49 @@ async fn hello_and_me_tell_who_one_is_and_what_one_can_count_on() {
     assert_eq!(refused.refusal(), (401, "UNAUTHORIZED", ""));
     let message = refused.body["message"].as_str().unwrap();
     assert!(message.contains("Bearer") && !message.contains("?token="), "{message}");
+}
+
+#[tokio::test]
+async fn a_row_of_a_later_version_keeps_nobody_from_hearing() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
+    for mut row in world.rows("Subscriptions").await {
+        if row["userId"].as_s().is_ok_and(|user| user == "ben") {
+            row.insert("f".to_owned(), AttributeValue::S("z".to_owned()));
+            world.dynamodb().put_item().table_name("Subscriptions").set_item(Some(row)).send().await.unwrap();
+        }
+    }
+
+    ana.says("tea", "hello").await;
+
+    assert_eq!(ben.hears("message").await["text"], "hello");
+    assert_eq!(ben.says("tea", "hi").await["text"], "hi");
+}
+
+#[tokio::test]
+async fn the_first_direct_message_is_from_who_its_frame_introduces() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+
+    let frame = json!({ "action": "sendMessage", "recipientId": "ben", "content": "hi", "userName": "Anna" });
+    let room = ana.ask(frame).await["roomId"].clone();
+
+    let info = ana.ask(json!({ "action": "roomInfo", "roomId": room })).await;
+    assert_eq!(info["participants"][0]["userName"], "Anna");
+}
+
+#[tokio::test]
+async fn a_large_room_tells_names_and_roles_in_every_format() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let members: Vec<_> = (0..60).map(|number| format!("{number:02}{}", "\u{1f600}".repeat(126))).collect();
+    let room = ana.ask(json!({ "action": "createRoom", "members": members })).await["roomId"].clone();
+
+    let mut ben = opened(&world, "?userId=ana").await;
+    let info = ben.ask(json!({ "action": "roomInfo", "roomId": room })).await;
+
+    let shown = info["members"].as_array().unwrap().len();
+    assert!(shown > 10 && shown == info["participants"].as_array().unwrap().len(), "{shown}");
+    assert!(info.to_string().len() <= 32 * 1024 && info["nextCursor"].is_string());
 }

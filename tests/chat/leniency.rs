@@ -198,7 +198,18 @@ async fn names_are_shown_without_what_makes_them_look_like_others() {
 async fn reserved_room_ids_are_reserved_in_every_case_and_width() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
-    for id in ["Lobby", "LOBBY", "\u{ff4c}obby", "DM-x", "Dm-x", "\u{ff44}m-x", "d\u{ff4d}\u{ff0d}x"] {
+    for id in [
+        "Lobby",
+        "LOBBY",
+        "\u{ff4c}obby",
+        "DM-x",
+        "Dm-x",
+        "\u{ff44}m-x",
+        "d\u{ff4d}\u{ff0d}x",
+        "lobby\u{200b}",
+        "lob\u{ad}by",
+        "lobby ",
+    ] {
         let query: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
         assert_eq!(world.open(&format!("?userId=ana&roomId={query}")).await.err(), Some(400), "{id}");
         for action in ["sendMessage", "joinRoom", "roomInfo", "getMessages"] {

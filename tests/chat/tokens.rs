@@ -14,7 +14,7 @@ fn anas_token() -> String {
 
 async fn name_in_the_lobby(user: &mut crate::support::User) -> Value {
     let info = user.ask(json!({ "action": "roomInfo", "roomId": "lobby" })).await;
-    json!([info["participants"][0]["userId"], info["participants"][0]["userName"]])
+    json!([info["members"][0]["userId"], info["members"][0]["userName"]])
 }
 
 #[tokio::test]

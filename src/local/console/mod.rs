@@ -218,9 +218,14 @@ fn as_json(line: &str) -> String {
     json!({ "timestamp": log::now().to_iso(), "level": "INFO", "message": line, "target": "function" }).to_string()
 }
 
-/// Without what would steer the terminal.
+/// Without what would steer the terminal, or turn the direction of the line.
 fn plain(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    let steers = |letter: char| {
+        let turns =
+            matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        letter.is_control() || turns
+    };
+    text.replace(steers, "\u{fffd}")
 }
 
 fn short(id: &str) -> String {

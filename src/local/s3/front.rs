@@ -30,6 +30,8 @@ const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 const MAX_LIFETIME_SECS: i64 = 604_800;
 /// What a page may do at a presigned URL.
 const PAGE_METHODS: [&str; 3] = ["GET", "PUT", "HEAD"];
+/// What a page may send there besides the simple headers, as a deployment's bucket has it.
+pub const PAGE_HEADERS: [&str; 3] = ["content-type", "if-none-match", "x-amz-checksum-sha256"];
 /// More than any error says.
 const ERROR_BYTES: usize = 64 * 1024;
 
@@ -79,6 +81,11 @@ impl Front {
         }
         let method = request.get(header::ACCESS_CONTROL_REQUEST_METHOD).map(HeaderValue::as_bytes).unwrap_or_default();
         let is_allowed = PAGE_METHODS.iter().any(|allowed| allowed.as_bytes() == method);
+        let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        let names =
+            String::from_utf8_lossy(asked.as_ref().map(HeaderValue::as_bytes).unwrap_or_default()).to_lowercase();
+        let mut names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let is_allowed = is_allowed && names.all(|name| PAGE_HEADERS.contains(&name));
         let Some(origin) = self.allowed_origin(request).filter(|_| is_allowed) else {
             let message = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, \
                            request method / Access-Control-Request-Method or Access-Control-Request-Headers are not \
@@ -90,8 +97,8 @@ impl Front {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, PUT, HEAD"));
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("300"));
-        if let Some(asked) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        if let Some(asked) = asked {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
         }
         Ok(response)
     }

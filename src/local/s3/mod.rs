@@ -27,6 +27,7 @@ use super::guard::{self, Guard};
 use super::keys::Keys;
 use super::runtime::Pool;
 use front::Front;
+pub use front::PAGE_HEADERS;
 pub use objects::Objects;
 
 /// How often the rules of the bucket's lifecycle are applied.
