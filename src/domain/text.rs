@@ -48,7 +48,7 @@ fn is_kept(letter: char, before: Option<char>, behind: Option<char>) -> bool {
     match letter {
         ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER => before.is_some_and(|before| joins(letter, before, behind)),
         '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' => false,
-        _ if has(VARIATION_SELECTORS, letter) => before.is_some_and(|before| has_variants(before)),
+        _ if has(VARIATION_SELECTORS, letter) => before.is_some_and(has_variants),
         _ => !has(DEFAULT_IGNORABLE, letter) && !has(BIDI_CONTROLS, letter),
     }
 }
