@@ -56,8 +56,8 @@ impl App {
     }
 }
 
-/// What all clients have in common. Nothing is looked for elsewhere, as the SDK would by itself: Lambda has the credentials
-/// in the environment, and what else there is to set stands in our own configuration.
+/// What all clients have in common. Nothing is looked for elsewhere, as the SDK would by itself: Lambda has the
+/// credentials in the environment, and what else there is to set stands in our own configuration.
 fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
     let credentials = EnvironmentVariableCredentialsProvider::new();
     Ok(SdkConfig::builder()

@@ -41,12 +41,12 @@ pub struct Credentials<'a> {
 
 /// How a handshake shows a token.
 pub const AT_HANDSHAKE: &str =
-    "a token is needed: as `Authorization: Bearer`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`";
+    "a token is needed: as `Authorization: Bearer <token>`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`";
 /// How an HTTP request shows a token.
-pub const OVER_HTTP: &str = "a token is needed: as `Authorization: Bearer`";
+pub const OVER_HTTP: &str = "a token is needed: as `Authorization: Bearer <token>`";
 
 /// # Errors
-/// `UNAUTHORIZED` without a token or with one that does not hold; `FORBIDDEN` with a `userId` that is not the token's.
+/// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's.
 pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<Identity, Error> {
     match auth {
         Auth::Open => Ok(Identity { user: shown.user.unwrap_or_else(UserId::anonymous), name: None, is_admin: false }),
@@ -107,7 +107,7 @@ fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
         .find_map(|secret| {
             jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret.as_bytes()), &signed_by(rules)).ok()
         })
-        .ok_or(Error::Unauthorized("the token does not hold; get a new one and connect again"))?
+        .ok_or(Error::Unauthorized("invalid token: signature, issuer or audience does not match; get a new one"))?
         .claims;
 
     let now = now.as_millis() as f64 / 1000.0;

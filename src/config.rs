@@ -40,8 +40,8 @@ pub struct Config {
     pub lobby: bool,
     /// `MESSAGE_TTL_DAYS`.
     pub message_ttl_days: i64,
-    /// `HTTP_ENDPOINT`: where the HTTP API is, as a URL without a slash at its end. Without it the addresses of files are
-    /// paths.
+    /// `HTTP_ENDPOINT`: where the HTTP API is, as a URL without a slash at its end. Without it the addresses of files
+    /// are paths.
     pub http_endpoint: String,
     pub uploads: Uploads,
     /// `ROOM_IDLE_SECONDS`: after so long without a message a room closes that was made over HTTP.
@@ -371,7 +371,7 @@ impl<'a> Reader<'a> {
     fn auth(&mut self) -> Auth {
         let mode = self.choice("AUTH_MODE", &["jwt", "open"]);
         let current = self.secret(SECRET);
-        // Whoever misspelled the mode did not ask for tokens.
+        // A misspelled mode does not mean that tokens are wanted: one complaint is enough.
         if current.is_none() && mode == Some("jwt") {
             self.wrong(format!(
                 "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes \

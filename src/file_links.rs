@@ -2,8 +2,8 @@
 //!
 //! A page that was written for another backend puts `fileUrl` into `<a href>` or `<img src>`: there is no way to send a
 //! token along. So what such a connection hears has, behind the file's id, a ticket that says who asks:
-//! `/files/{fileId}~{ticket}`. It is behind the id, not in the query, so that clients can still add a query. Membership is
-//! checked whenever the link is followed: it ends with the membership, and by itself after a day.
+//! `/files/{fileId}~{ticket}`. It is behind the id, not in the query, so that clients can still add a query. Membership
+//! is checked whenever the link is followed: it ends with the membership, and by itself after a day.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -16,7 +16,8 @@ use crate::error::Error;
 /// What is between a file's id and a ticket.
 pub const SEPARATOR: char = '~';
 const HOUR_SECS: i64 = 3_600;
-/// How long a ticket is valid at least. Its end is a full hour, so that the same link comes again and browsers cache it.
+/// How long a ticket is valid at least. Its end is a full hour, so that the same link comes again and browsers cache
+/// it.
 const LIFETIME_HOURS: i64 = 24;
 /// What the keys of tickets are derived for: the secret itself signs tokens and nothing else.
 const PURPOSE: &[u8] = b"switchboard file links 1";
@@ -47,8 +48,8 @@ impl FileLinks {
         }
     }
 
-    /// A frame in JSON with a ticket for `reader` in the address of each file. Nobody can say something that is taken for
-    /// an address: quotes in a text are escaped.
+    /// A frame in JSON with a ticket for `reader` in the address of each file. Nobody can say something that is taken
+    /// for an address: quotes in a text are escaped.
     pub fn personalise(&self, frame: &str, reader: &UserId, now: Timestamp) -> String {
         let mut personal = String::with_capacity(frame.len());
         let mut rest = frame;

@@ -56,13 +56,14 @@ impl Files {
             .ok_or(Error::Forbidden("no files can be shared here; a bucket has to be set up for them"))
     }
 
-    /// Signs an upload of exactly this size, type and checksum. `only_new`: it is refused where an object is already, which
-    /// takes a header (`If-None-Match`) that no browser sends by itself.
+    /// Signs an upload of exactly this size and checksum. `strictly`: also of this type, and only where no object is
+    /// yet. That takes headers (`Content-Type`, `If-None-Match`) which a browser does not send, or not as they were
+    /// announced, when a page only puts a file to the address.
     pub async fn sign_upload(
         &self,
         key: &ObjectKey,
         file: &NewFile,
-        only_new: bool,
+        strictly: bool,
         now: Timestamp,
     ) -> Result<Signed, Error> {
         let put = self
@@ -71,8 +72,8 @@ impl Files {
             .bucket(self.bucket()?)
             .key(key.as_str())
             .content_length(i64::try_from(file.size).map_err(Error::internal)?)
-            .content_type(file.content_type.as_str())
-            .set_if_none_match(only_new.then(|| "*".to_owned()))
+            .set_content_type(strictly.then(|| file.content_type.as_str().to_owned()))
+            .set_if_none_match(strictly.then(|| "*".to_owned()))
             .set_checksum_sha256(file.sha256.as_ref().map(|sum| sum.as_str().to_owned()));
         let signed = put.presigned(lifetime(now, UPLOAD_SECS)?).await.map_err(failed)?;
         Ok(Signed {
@@ -131,8 +132,8 @@ impl Files {
     }
 }
 
-/// The headers that are signed, but for the one that every client sends by itself. In Lambda the SDK adds one for tracing,
-/// which nobody else can send.
+/// The headers that are signed, but for the one that every client sends by itself. In Lambda the SDK adds one for
+/// tracing, which nobody else can send.
 fn signed_headers(request: &PresignedRequest) -> Vec<(String, String)> {
     let query = request.uri().split_once('?').map(|(_, query)| query).unwrap_or_default();
     let names = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-SignedHeaders");

@@ -58,6 +58,9 @@ pub struct Invocation<'a> {
     pub user_id: Option<&'a str>,
     pub status: u16,
     pub code: &'static str,
+    /// The field at fault, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
     pub duration_ms: u64,
     pub recipients: u64,
     pub gone: u64,

@@ -80,7 +80,8 @@ impl Counts {
 /// The members of a line of log that CloudWatch makes metrics of: `_aws`, which names them, and the numbers. The line
 /// itself has the dimension, `route`.
 ///
-/// The format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+/// The format:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 pub struct Embedded<'a> {
     pub namespace: &'a str,
     pub at: Timestamp,

@@ -245,6 +245,7 @@ fn leave_line(app: &App, about: Line<'_>, started: Instant, status: u16, error: 
         user_id: trace.user.as_ref().map(UserId::as_str),
         status,
         code: error.map_or("OK", Error::code),
+        field: error.and_then(Error::field),
         duration_ms,
         recipients,
         gone,

@@ -117,8 +117,8 @@ impl Route {
         matches!(self, Self::ObjectCreated | Self::Sweep | Self::FanOut)
     }
 
-    /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`, and not where
-    /// nothing is answered: API Gateway would send an empty frame.
+    /// Whether the Lambda's response body is the answer to the sender. Not on `$connect` and `$disconnect`, and not
+    /// where nothing is answered: API Gateway would send an empty frame.
     pub fn has_route_response(self) -> bool {
         self.is_websocket() && !matches!(self, Self::Connect | Self::Disconnect | Self::TypingIndicator)
     }

@@ -1,5 +1,5 @@
-//! Signs requests to AWS (Signature Version 4). The SDK derives the key anew for each request, which is good for a day: with
-//! that, a fifth of a send would be signing. What is not usual is left to it.
+//! Signs requests to AWS (Signature Version 4). The SDK derives the key anew for each request, which is good for a day:
+//! with that, a fifth of a send would be signing. What is not usual is left to it.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! How AWS is reached: HTTP/1.1 on connections that are kept, and TLS where the address says `https`.
 //!
-//! The SDK would bring a client of its own, which also speaks HTTP/2 and to proxies, and reads the system's certificates
-//! whenever a function starts. That is half a megabyte, and most of the time to the first event.
+//! The SDK would bring a client of its own, which also speaks HTTP/2 and to proxies, and reads the system's
+//! certificates whenever a function starts. That is half a megabyte, and most of the time to the first event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,8 +74,8 @@ impl HttpConnector for Connections {
     }
 }
 
-/// What the SDK closes when an attempt fails in a way that may be the connection's fault: a 5xx, a timeout, a broken socket.
-/// The next attempt then takes another connection. Without this the SDK logs an error and keeps the bad one.
+/// What the SDK closes when an attempt fails in a way that may be the connection's fault: a 5xx, a timeout, a broken
+/// socket. The next attempt then takes another connection. Without this the SDK logs an error and keeps the bad one.
 fn metadata(captured: CaptureConnection) -> ConnectionMetadata {
     let close = move || {
         // Where connecting itself failed, there is nothing to close.

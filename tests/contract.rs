@@ -136,7 +136,8 @@ struct Declared {
     is_http_only: bool,
 }
 
-/// Every variant of `Frame`. No value lists them, so the source is read: a new one is found without being added anywhere.
+/// Every variant of `Frame`. No value lists them, so the source is read: a new one is found without being added
+/// anywhere.
 fn frames_of_the_code() -> Vec<Declared> {
     let source = include_str!("../src/wire/frames.rs");
     let body =

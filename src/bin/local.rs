@@ -24,7 +24,8 @@ const INTERRUPTED: u8 = 130;
 /// Switchboard on this machine: a WebSocket API, an HTTP API, DynamoDB and S3, and the function behind them.
 ///
 /// It listens on 127.0.0.1 unless --host names another address. The function inherits this program's environment.
-/// A terminal gets a short line for each event; NO_COLOR or TERM=dumb take its colours, LOG_LEVEL=error leaves errors only.
+/// A terminal gets a short line for each event; NO_COLOR or TERM=dumb take its colours, LOG_LEVEL=error leaves errors
+/// only.
 #[derive(Parser)]
 #[command(name = "local", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -33,13 +34,14 @@ struct Arguments {
     /// Address to listen on, IPv4 or IPv6: 0.0.0.0 or :: for phones, containers and everybody else in the network
     ///
     /// The HTTP API, the WebSocket API and S3 listen there: clients need S3 for uploads and downloads by signed URLs.
-    /// DynamoDB and Lambda stay on 127.0.0.1. With 0.0.0.0 or :: the URLs that are printed and handed to clients have the
-    /// address that this machine reaches the network from.
+    /// DynamoDB and Lambda stay on 127.0.0.1. With 0.0.0.0 or :: the URLs that are printed and handed to clients have
+    /// the address that this machine reaches the network from.
     #[arg(long, value_name = "ADDR", default_value_t = Ipv4Addr::LOCALHOST.into())]
     host: IpAddr,
     /// Name or address that clients reach this machine by, for the URLs that they are given [default: by --host]
     ///
-    /// For a container or a forwarded port, such as `--host 0.0.0.0 --public-host localhost`. Requests may name it as well.
+    /// For a container or a forwarded port, such as `--host 0.0.0.0 --public-host localhost`. Requests may name it as
+    /// well.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     public_host: Option<String>,
     /// Host that requests may name, besides the addresses that are listened on; can be given more than once
@@ -78,7 +80,8 @@ struct Arguments {
     /// Time that the function has for an event; then its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
-    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 or 30 s for an answer
+    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 or 30 s for an
+    /// answer
     #[arg(long, default_value = "1", value_name = "FACTOR")]
     time_scale: NonZeroU32,
     /// What goes wrong, in JSON (src/local/README.md says what can), and lets POST /_faults on the HTTP port change it
@@ -88,7 +91,7 @@ struct Arguments {
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     schedule_seconds: u64,
     /// Origin of web pages that may ask the HTTP API; can be given more than once
-    #[arg(long, default_value = "*", value_name = "ORIGIN")]
+    #[arg(long, default_value = "*", value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<String>,
     /// Access key to look into tables and bucket with [default: a new one at each start, which is printed]
     #[arg(long, value_name = "ID:SECRET")]
@@ -173,6 +176,8 @@ async fn run(arguments: Arguments, console: Console) -> Result<ExitCode, String>
     let told = |error: std::io::Error| format!("signals cannot be handled here: {error}");
     let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(told)?;
+    // Of a terminal that is closed.
+    let mut hangup = signal(SignalKind::hangup()).map_err(told)?;
     let json = arguments.json;
     let is_open_to_network = !arguments.host.is_loopback();
     let stack = tokio::select! {
@@ -186,6 +191,7 @@ async fn run(arguments: Arguments, console: Console) -> Result<ExitCode, String>
     let by_keyboard = tokio::select! {
         _ = interrupt.recv() => true,
         _ = terminate.recv() => false,
+        _ = hangup.recv() => false,
     };
     if by_keyboard && !json && std::io::stdout().is_terminal() {
         // Behind the `^C` that the terminal shows.
@@ -201,7 +207,7 @@ async fn run(arguments: Arguments, console: Console) -> Result<ExitCode, String>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whoever started the program may not be listening; the stack is there all the same.
+/// A closed standard output does not stop the stack.
 fn say(text: &str) {
     let mut stdout = std::io::stdout();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -213,6 +219,18 @@ fn failed(problem: &str) -> ExitCode {
 }
 
 /// A name or an address as it stands in a URL, without a port.
+fn origin(text: &str) -> Result<String, String> {
+    let is_origin = text == "*"
+        || text.split_once("://").is_some_and(|(scheme, host)| {
+            ["http", "https"].contains(&scheme) && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' '])
+        });
+    if is_origin {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be * or scheme, host and port of a page, such as https://chat.example:8080".to_owned())
+    }
+}
+
 fn host_name(name: &str) -> Result<String, String> {
     let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter);
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -229,7 +247,7 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
     let function = match &arguments.function {
         Some(command) => shlex::split(command)
             .filter(|words| !words.is_empty())
-            .ok_or("--function is no command: mind the quotes")?
+            .ok_or("--function is not a command: check the quotes")?
             .into_iter()
             .map(Into::into)
             .collect(),
@@ -240,7 +258,9 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
     };
     let faults = Faults::default();
     if let Some(plan) = &arguments.faults {
-        faults.follow(Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is no plan of faults: {error}"))?);
+        faults.follow(
+            Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is not a plan of faults: {error}"))?,
+        );
     }
     let port = |given: Option<u16>, offset| {
         given.unwrap_or(if arguments.port_base == 0 { 0 } else { arguments.port_base + offset })

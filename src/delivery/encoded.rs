@@ -13,8 +13,8 @@ use crate::wire::Frame;
 #[serde(into = "Texts", from = "Texts")]
 pub(super) struct Encoded(Arc<Inner>);
 
-/// What another invocation gets that goes on with a fan-out. Versions mix during a deployment: what this one does not know
-/// of another's event must not keep it from being told.
+/// What another invocation gets that goes on with a fan-out. Versions mix during a deployment: what this one does not
+/// know of another's event must not keep it from being told.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Texts {
@@ -25,8 +25,8 @@ enum Texts {
 }
 
 struct Inner {
-    /// What is to be serialised, and whether its recipients are those whom it is about or who sent it; nothing where all
-    /// that there is has been.
+    /// What is to be serialised, and whether its recipients are those whom it is about or who sent it; nothing where
+    /// all that there is has been.
     frame: Option<(Frame, bool)>,
     texts: [OnceLock<Option<String>>; Format::ALL.len()],
 }

@@ -378,9 +378,9 @@ impl Delivery {
             .await;
     }
 
-    /// Leaves those who are left to other invocations: a thousand each, so that none of these has to leave much to a next
-    /// one, since Lambda stops an invocation that is the sixteenth in a row. Where there is no time even to read how
-    /// many they are, the last part has no end.
+    /// Leaves those who are left to other invocations: a thousand each, so that none of these has to leave much to a
+    /// next one, since Lambda stops an invocation that is the sixteenth in a row. Where there is no time even to read
+    /// how many they are, the last part has no end.
     async fn hand_on(
         &self,
         audience: &mut Audience,

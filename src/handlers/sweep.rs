@@ -20,8 +20,8 @@ const ROOMS_AT_ONCE: usize = 16;
 /// No further page of rooms is begun when less than this is left.
 const FOR_A_PAGE: Duration = Duration::from_secs(5);
 
-/// Visits the rooms in which nothing seems to have happened for long, until its time is up. Each that was visited leaves
-/// the front of the index: the next call goes on where this one stopped, and of two at once neither does harm.
+/// Visits the rooms in which nothing seems to have happened for long, until its time is up. Each that was visited
+/// leaves the front of the index: the next call goes on where this one stopped, and of two at once neither does harm.
 pub async fn run(app: &App, call: &mut Call) -> Result<(), Error> {
     let before = call.at.minus_secs(app.config.room_idle_seconds);
     let request_id = call.request_id.clone();

@@ -37,12 +37,19 @@ pub async fn announce(app: &App, call: &mut Call) -> Result<Frame, Error> {
         Some(_) => {}
         None => message::begin(app, call, &seat).await?,
     }
-    let announcement =
-        Announcement { room: seat.room, peer: seat.peer, user: seat.user, name: seat.name, style: seat.style, file };
+    // Clients of other backends put a file to the address, and send no header that they were not told of.
+    let is_strict = call.format == Format::Native;
+    let announcement = Announcement {
+        room: seat.room,
+        peer: seat.peer,
+        user: seat.user,
+        name: seat.name,
+        style: seat.style,
+        file,
+        any_type: !is_strict,
+    };
     let stored = StoredFile::announced(&announcement, call.at);
-    // Clients of other backends send to the address and add no header that they were not told of.
-    let only_new = call.format == Format::Native;
-    let signed = app.files.sign_upload(&stored.object_key, &announcement.file, only_new, call.at).await?;
+    let signed = app.files.sign_upload(&stored.object_key, &announcement.file, is_strict, call.at).await?;
     app.store.add_file(&stored).await?;
     Ok(Frame::Upload {
         file_id: stored.file_id,
@@ -149,8 +156,8 @@ async fn was_replaced(app: &App, file: &StoredFile) -> Result<bool, Error> {
     Ok(app.files.look_at(&file.object_key).await?.is_some_and(|object| object.tag != *accepted))
 }
 
-/// Nobody gets what was put in the place of an accepted file. First that is noted: an event that comes again then finds it
-/// refused, and removes the object.
+/// Nobody gets what was put in the place of an accepted file. First that is noted: an event that comes again then finds
+/// it refused, and removes the object.
 async fn remove_replaced(app: &App, file: &StoredFile) -> Result<(), Error> {
     tracing::warn!(file_id = %file.file_id, room_id = %file.room_id, "an accepted file was replaced and is removed");
     app.store.refuse_file(&file.file_id, FileStatus::Ready, FileStatus::Unwanted).await?;
@@ -159,7 +166,8 @@ async fn remove_replaced(app: &App, file: &StoredFile) -> Result<(), Error> {
 
 fn is_as_announced(object: &Object, file: &StoredFile) -> bool {
     let same_sum = file.sha256.as_ref().is_none_or(|sum| object.sha256.as_deref() == Some(sum.as_str()));
-    object.size == file.size && object.content_type == file.content_type.as_str() && same_sum
+    let same_type = file.any_type || object.content_type == file.content_type.as_str();
+    object.size == file.size && same_type && same_sum
 }
 
 /// # Errors

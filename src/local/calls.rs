@@ -20,8 +20,8 @@ pub struct AwsCall {
     pub service: &'static str,
     /// As in the API: `Query`, `GetObject`. Parts of a transaction are calls of their own: `TransactWriteItems.Put`.
     pub call: String,
-    /// A table by its variable, `MEMBERS_TABLE`, and an index as `MEMBERS_TABLE/byRoom`; objects by the first segment of
-    /// their keys, `rooms/*`, and the bucket itself as nothing; `@connections/*`; the function itself as
+    /// A table by its variable, `MEMBERS_TABLE`, and an index as `MEMBERS_TABLE/byRoom`; objects by the first segment
+    /// of their keys, `rooms/*`, and the bucket itself as nothing; `@connections/*`; the function itself as
     /// `function`.
     pub resource: String,
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::log;
 
-/// The lock is the operating system's (`flock`), so it ends with the process, however that ends. What stands in the file
-/// only says who has it.
+/// The lock is the operating system's (`flock`), so it ends with the process, however that ends. What stands in the
+/// file only says who has it.
 pub struct DataLock(File);
 
 /// Why a directory cannot be used.

@@ -124,8 +124,8 @@ impl DynamoDb {
     }
 }
 
-/// The engine takes requests from anybody who finds it, so it listens where a web page cannot look: at one of the sixteen
-/// million loopback addresses, if this machine has more than one.
+/// The engine takes requests from anybody who finds it, so it listens where a web page cannot look: at one of the
+/// sixteen million loopback addresses, if this machine has more than one.
 async fn bind_engine() -> std::io::Result<TcpListener> {
     let [_, a, b, c, ..] = Uuid::new_v4().into_bytes();
     match TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await {
@@ -267,8 +267,8 @@ impl Wire {
     }
 }
 
-/// A batch without the last row of one of its tables, if that is not its only one; and what is left of it, under the name
-/// that it has in the answer.
+/// A batch without the last row of one of its tables, if that is not its only one; and what is left of it, under the
+/// name that it has in the answer.
 fn parted(body: Bytes) -> (Bytes, Option<(&'static str, Value)>) {
     let Ok(mut batch) = serde_json::from_slice::<Value>(&body) else { return (body, None) };
     let Some(tables) = batch.get_mut("RequestItems").and_then(Value::as_object_mut) else { return (body, None) };
@@ -357,8 +357,8 @@ struct Charged {
 }
 
 impl Charged {
-    /// A write whose condition fails is not free, nor is a transaction for that. What the answer does not tell is how large
-    /// the rows are: they are taken for the smallest.
+    /// A write whose condition fails is not free, nor is a transaction for that. What the answer does not tell is how
+    /// large the rows are: they are taken for the smallest.
     fn units(&self) -> f64 {
         match self.error.rsplit('#').next() {
             Some("ConditionalCheckFailedException") => 1.0,

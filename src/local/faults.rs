@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::dynamodb::DATA_OPERATIONS;
 use crate::domain::Timestamp;
 
-/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and no
-/// longer than it takes here.
+/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and
+/// no longer than it takes here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Plan {

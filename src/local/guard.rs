@@ -1,6 +1,6 @@
-//! Closes the local ports to web pages: a page runs in a browser on this machine and reaches what listens there, although
-//! it comes from anywhere. What it fetches from another origin has an `Origin` or a `Sec-Fetch-Site`; a page that gets around
-//! that by DNS rebinding has a `Host` that is a name of its own.
+//! Closes the local ports to web pages: a page runs in a browser on this machine and reaches what listens there,
+//! although it comes from anywhere. What it fetches from another origin has an `Origin` or a `Sec-Fetch-Site`; a page
+//! that gets around that by DNS rebinding has a `Host` that is a name of its own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -56,8 +56,8 @@ impl Guard {
         }
     }
 
-    /// Whether a `Host` means this port: by an address that it listens on, by a name of this machine's loopback, or by one
-    /// that is allowed. Only a name can be rebound to another address, so where every address is listened on, every
+    /// Whether a `Host` means this port: by an address that it listens on, by a name of this machine's loopback, or by
+    /// one that is allowed. Only a name can be rebound to another address, so where every address is listened on, every
     /// address will do.
     fn answers_to(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
@@ -87,7 +87,13 @@ impl Guard {
 /// Lets through what may be here.
 pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.refusal(&request) {
-        Some(refusal) => refusal,
+        Some(refusal) => {
+            // Whoever serves a page under another name sees nothing of the answer but that the connection fails.
+            let [host, origin] = [header::HOST, header::ORIGIN].map(|name| request.headers().get(name));
+            let port = guard.listening.port();
+            tracing::warn!(port, ?host, ?origin, "a request was refused for its host or origin (--allow-host, --help)");
+            refusal
+        }
         None => next.run(request).await,
     }
 }

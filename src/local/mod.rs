@@ -1,7 +1,8 @@
 //! AWS's side of every wire, on a laptop: API Gateway, the Lambda Runtime API, DynamoDB and S3 in one process.
 //!
 //! The function runs as child processes, as it runs on Lambda, and reaches the rest through the AWS SDK over sockets:
-//! nothing in it knows that this is no cloud. See [`Stack`], and README.md beside this for how true all of it is to AWS.
+//! nothing in it knows that this is no cloud. See [`Stack`], and README.md beside this for how true all of it is to
+//! AWS.
 
 mod calls;
 pub mod clients;
@@ -95,7 +96,8 @@ pub struct Options {
     pub cors_origins: Vec<String>,
     /// What a person or a tool signs with that looks into tables and bucket. The function has a key of its own.
     pub access_key: AccessKey,
-    /// Names besides those that it listens on by which clients may address it, with any port: of a container, for example.
+    /// Names besides those that it listens on by which clients may address it, with any port: of a container, for
+    /// example.
     pub allowed_hosts: Vec<String>,
     /// The function: a program and its arguments.
     pub function: Vec<OsString>,
@@ -198,8 +200,8 @@ impl Stack {
     /// Starts everything; when it returns, everything answers.
     ///
     /// # Errors
-    /// Names every port that is taken with its flag, every variable that is wrong, and who has the data directory. Nothing
-    /// is left running then.
+    /// Names every port that is taken with its flag, every variable that is wrong, and who has the data directory.
+    /// Nothing is left running then.
     pub async fn start(mut options: Options) -> Result<Self, StartError> {
         let stage_letters = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
         if !(1..=128).contains(&options.stage.len()) || !options.stage.bytes().all(stage_letters) {

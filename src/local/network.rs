@@ -27,8 +27,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Listens on `host`. Clients know the machine as `public`: by default as the host itself, and where that stands for
-    /// all of the machine's addresses as the one that it reaches the network from.
+    /// Listens on `host`. Clients know the machine as `public`: by default as the host itself, and where that stands
+    /// for all of the machine's addresses as the one that it reaches the network from.
     pub fn new(host: IpAddr, public: Option<&str>) -> Self {
         let internal = match host {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -92,8 +92,8 @@ fn in_url(address: IpAddr) -> String {
     }
 }
 
-/// The address that packets to the network leave from. Nothing is sent: connecting a UDP socket only chooses a route. The
-/// destinations are reserved for documentation (RFC 5737 and RFC 3849).
+/// The address that packets to the network leave from. Nothing is sent: connecting a UDP socket only chooses a route.
+/// The destinations are reserved for documentation (RFC 5737 and RFC 3849).
 fn address_in_network() -> Option<IpAddr> {
     let from = |any: IpAddr, destination: &str| {
         let socket = UdpSocket::bind((any, 0)).ok()?;

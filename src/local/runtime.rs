@@ -49,8 +49,8 @@ pub struct Function {
 }
 
 /// # Errors
-/// Says why the operating system could not start the command's program, which it looks for in `PATH`, if its name has no
-/// slash.
+/// Says why the operating system could not start the command's program, which it looks for in `PATH`, if its name has
+/// no slash.
 pub fn require_program(command: &[OsString], environment: &[(String, String)]) -> Result<(), String> {
     let program = command.first().ok_or("the command is empty")?;
     let is_executable = |file: &path::Path| file.is_file() && access(file, Access::EXEC_OK).is_ok();

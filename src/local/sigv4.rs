@@ -1,8 +1,8 @@
-//! Verifies signatures (AWS Signature Version 4) for DynamoDB, Lambda and `@connections`: each is computed again with AWS's
-//! own library. The embedded S3 verifies its own.
+//! Verifies signatures (AWS Signature Version 4) for DynamoDB, Lambda and `@connections`: each is computed again with
+//! AWS's own library. The embedded S3 verifies its own.
 //!
-//! Sources: IAM user guide, "Create a signed AWS API request", "Troubleshoot signed requests for AWS APIs"; the messages as
-//! mhart/dynalite on GitHub has captured them.
+//! Sources: IAM user guide, "Create a signed AWS API request", "Troubleshoot signed requests for AWS APIs"; the
+//! messages as mhart/dynalite on GitHub has captured them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -85,8 +85,8 @@ impl Verifier {
     }
 
     /// # Errors
-    /// Whatever is not signed with one of the keys, for this service, in the last or next five minutes of this machine's
-    /// time: the clock of the stack can be ahead, and the SDK does not know of it.
+    /// Whatever is not signed with one of the keys, for this service, in the last or next five minutes of this
+    /// machine's time: the clock of the stack can be ahead, and the SDK does not know of it.
     pub fn verify(&self, request: &Signed<'_>) -> Result<(), Refusal> {
         self.verify_at(request, SystemTime::now())
     }

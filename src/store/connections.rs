@@ -161,8 +161,8 @@ impl Store {
     /// own row may be gone already.
     ///
     /// One subscription goes last, behind the connection's own row, and the same one whoever forgets it: whatever fails
-    /// between two steps, a post to that one is answered 410 again, and the rest is done then. The connection's row is looked at once more as it goes,
-    /// for subscriptions that were made meanwhile.
+    /// between two steps, a post to that one is answered 410 again, and the rest is done then. The connection's row is
+    /// looked at once more as it goes, for subscriptions that were made meanwhile.
     pub async fn forget(&self, id: &ConnectionId, seen_on: Option<&Channel>) -> Result<Option<Connection>, Error> {
         let known: Option<Connection> = self.row(&CONNECTIONS, CONNECTIONS.key(id.as_str())).await?;
         let mut channels = known.as_ref().map(|row| row.channels.clone()).unwrap_or_default();

@@ -57,6 +57,9 @@ pub struct StoredFile {
     pub user_color: Option<String>,
     pub file_name: FileName,
     pub content_type: ContentType,
+    /// Whether the object may have another type than was announced: what counts is sent with each download.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_type: bool,
     /// In bytes.
     pub size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,8 @@ pub struct Announcement {
     pub name: Name,
     pub style: Style,
     pub file: NewFile,
+    /// As [`StoredFile::any_type`].
+    pub any_type: bool,
 }
 
 impl StoredFile {
@@ -101,6 +106,7 @@ impl StoredFile {
             user_color: by.style.color,
             file_name: by.file.name,
             content_type: by.file.content_type,
+            any_type: by.any_type,
             size: by.file.size,
             sha256: by.file.sha256,
             seq: None,

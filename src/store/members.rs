@@ -147,7 +147,8 @@ impl Store {
             .consistent_read(true)
     }
 
-    /// Lets all memberships in a closed room end at `ttl`. What is left undone here when it fails lasts longer, no more.
+    /// Lets all memberships in a closed room end at `ttl`. What is left undone here when it fails lasts longer, no
+    /// more.
     pub async fn end_members(&self, room: &RoomId, ttl: i64) -> Result<(), Error> {
         let mut after = None;
         loop {

@@ -301,8 +301,8 @@ impl Store {
 
     fn entry_row(&self, room: &RoomId, seq: Seq, draft: &Draft, tail: Option<Tail>, now: Timestamp) -> EntryRow {
         let created_at = tail.map_or(now, |tail| tail.created_at.max(now));
-        // Never before the last one's end: then an entry that can still be seen has no deleted ones behind it, even when
-        // the days that entries live were made fewer.
+        // Never before the last one's end: then an entry that can still be seen has no deleted ones behind it, even
+        // when the days that entries live were made fewer.
         let ttl =
             (created_at.as_secs() + self.config.message_ttl_seconds()).max(tail.map_or(0, |tail| tail.expires_at));
         EntryRow::new(room, seq, draft, created_at, ttl)

@@ -68,7 +68,7 @@ impl Fields {
                 return refused(error, request_id_in(text));
             }
             Parsed::Malformed => {
-                let error = Error::BadRequest("the frame is no JSON; send an object with an `action`");
+                let error = Error::BadRequest("the frame is not valid JSON; send an object with an `action`");
                 return refused(error, request_id_in(text));
             }
         };

@@ -1,7 +1,8 @@
 //! What a connection of each format hears of a frame.
 //!
 //! A frame is made once, as `native` has it. Clients of other backends know its fields by other names: `compat` adds
-//! those, so that whichever they read is there. Which names: those of the documents of the backends that they come from.
+//! those, so that whichever they read is there. Which names: those of the documents of the backends that they come
+//! from.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -68,8 +69,8 @@ impl Frame {
         self.to_answer_with(format, request_id, |text| text)
     }
 
-    /// As [`Frame::to_answer`], with something done to the text that makes it longer: the copies are left out where they
-    /// have no room then.
+    /// As [`Frame::to_answer`], with something done to the text that makes it longer: the copies are left out where
+    /// they have no room then.
     pub fn to_answer_with(
         &self,
         format: Format,

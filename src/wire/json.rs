@@ -20,7 +20,8 @@ pub enum Parsed {
 
 /// The object in a text.
 pub fn parse(text: &str) -> Parsed {
-    let text = without_lone_surrogates(text);
+    // Some tools put a byte order mark before what they write.
+    let text = without_lone_surrogates(text.trim_start_matches('\u{feff}'));
     match serde_json::from_str(&text) {
         Ok(members) => Parsed::Object(members),
         Err(_) if serde_json::from_str::<&RawValue>(&text).is_ok() => Parsed::Other,
@@ -118,6 +119,7 @@ mod tests {
             assert_eq!(read(&text, "a"), Some("x".into()), "{unread:.40}");
         }
         assert_eq!(read(r#"{"a":1e999}"#, "a"), None);
+        assert_eq!(read("\u{feff}{\"a\":\"x\"}", "a"), Some("x".into()));
     }
 
     #[test]

@@ -28,7 +28,8 @@ const DOLLARS_INVOCATIONS: f64 = 0.2;
 const DOLLARS_GB_SECONDS: f64 = 13.3334;
 const FUNCTION_GB: f64 = 0.256;
 
-/// What one of something may take at most. Whoever is to hear a message has to be read, so that reads grow with the room.
+/// What one of something may take at most. Whoever is to hear a message has to be read, so that reads grow with the
+/// room.
 #[derive(Clone, Copy)]
 struct Allowance {
     writes: f64,

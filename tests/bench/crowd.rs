@@ -1,6 +1,8 @@
-//! Many clients in a process of their own: a process may have so many files open, and what they cost is their own affair.
+//! Many clients in a process of their own: a process may have so many files open, and what they cost is their own
+//! affair.
 //!
-//! Each message carries a number of ours, `#17#`, by which it is known again in whatever frames the function makes of it.
+//! Each message carries a number of ours, `#17#`, by which it is known again in whatever frames the function makes of
+//! it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! The same clients, configured as anybody would, in a function that does nothing: what a cold start takes at the least.
+//! The same clients, configured as anybody would, in a function that does nothing: what a cold start takes at the
+//! least.
 
 use aws_config::{BehaviorVersion, Region};
 use lambda_runtime::{LambdaEvent, service_fn};

@@ -60,8 +60,8 @@ impl Counted {
     }
 }
 
-/// Reads a profile in callgrind's format, once it is complete. A function has its name where it is first met, and a number
-/// from then on: `cfn=(12) malloc`, `cfn=(12)`; how often it is called stands in the next line: `calls=3 ...`.
+/// Reads a profile in callgrind's format, once it is complete. A function has its name where it is first met, and a
+/// number from then on: `cfn=(12) malloc`, `cfn=(12)`; how often it is called stands in the next line: `calls=3 ...`.
 fn read(profile: &str) -> Option<Counts> {
     let totals = profile.lines().rev().find_map(|line| line.strip_prefix("totals: "))?;
     let mut allocators = HashSet::new();

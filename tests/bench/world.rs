@@ -70,8 +70,8 @@ impl World {
     }
 
     /// Lets the room have so many live members, the first of whom does the talking. The first one joins it; the others
-    /// have real sockets, and the rows that a join makes of them are copies of the first one's: ten thousand joins would
-    /// take longer than what is measured.
+    /// have real sockets, and the rows that a join makes of them are copies of the first one's: ten thousand joins
+    /// would take longer than what is measured.
     pub async fn grows_to(&mut self, members: usize) {
         let plan = self.faults.plan();
         self.faults.follow(Plan::default());

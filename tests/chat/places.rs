@@ -236,8 +236,8 @@ async fn a_search_finds_exactly_what_is_near_anywhere_on_earth_nearest_first() {
     assert!(total > 10 * SEARCHES, "hardly anything was near: {total}");
 }
 
-/// In one of a few dozen crowded places, most of them awkward: within a kilometre of a pole or of the 180th meridian, on
-/// the equator, where cells meet; or a little way off.
+/// In one of a few dozen crowded places, most of them awkward: within a kilometre of a pole or of the 180th meridian,
+/// on the equator, where cells meet; or a little way off.
 fn somewhere(dice: &mut fastrand::Rng) -> (f64, f64) {
     let spread = [0.0, 0.005, 0.05, 0.4][dice.usize(..4)];
     let mut near = |degrees: f64| degrees + spread * (2.0 * dice.f64() - 1.0);

@@ -166,7 +166,8 @@ async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
     }
 }
 
-/// dherault/serverless-offline#749, localstack/localstack#4694 on GitHub: "the connection ID must still be of a valid format".
+/// dherault/serverless-offline#749, localstack/localstack#4694 on GitHub: "the connection ID must still be of a valid
+/// format".
 #[tokio::test]
 async fn an_id_that_no_connection_can_have_is_answered_400() {
     let world = World::start().await;

@@ -92,8 +92,8 @@ async fn a_connection_id_is_16_characters_of_base64_that_end_in_an_equals_sign()
     }
 }
 
-/// `$context.requestId` and `$context.extendedRequestId` of events in aws/aws-lambda-runtime-interface-emulator#25 on GitHub:
-/// `JKJaXmPLvHcESHA=`.
+/// `$context.requestId` and `$context.extendedRequestId` of events in aws/aws-lambda-runtime-interface-emulator#25 on
+/// GitHub: `JKJaXmPLvHcESHA=`.
 #[tokio::test]
 async fn a_request_id_looks_as_a_connection_id_does() {
     let mut world = World::start().await;
@@ -118,8 +118,8 @@ async fn a_client_without_a_user_agent_has_none_in_its_events() {
     assert_eq!(connect.context("identity"), &json!({ "sourceIp": "127.0.0.1" }));
 }
 
-/// Events in aws/aws-lambda-runtime-interface-emulator#25 and rails-lambda/lamby#74 on GitHub. The port and the protocol are
-/// those of the local gateway.
+/// Events in aws/aws-lambda-runtime-interface-emulator#25 and rails-lambda/lamby#74 on GitHub. The port and the
+/// protocol are those of the local gateway.
 #[tokio::test]
 async fn a_connect_event_tells_which_way_it_came_and_not_that_it_upgrades() {
     let mut world = World::start().await;

@@ -84,8 +84,8 @@ async fn a_route_is_selected_by_the_decoded_path_which_is_cut_at_an_encoded_ques
     }
 }
 
-/// An event in the HTTP API part of the API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in
-/// API Gateway"; our notes.
+/// An event in the HTTP API part of the API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP
+/// APIs in API Gateway"; our notes.
 #[tokio::test]
 async fn a_request_tells_which_way_it_came() {
     let mut world = World::start().await;

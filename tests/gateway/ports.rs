@@ -1,5 +1,5 @@
-//! Whom the local ports answer to, which is no matter of AWS's: a web page that comes from anywhere must not read or write
-//! what is on this machine.
+//! Whom the local ports answer to, which is no matter of AWS's: a web page that comes from anywhere must not read or
+//! write what is on this machine.
 
 use std::time::Duration;
 

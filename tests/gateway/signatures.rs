@@ -231,8 +231,8 @@ async fn a_presigned_url_with_an_authorization_header_is_answered_400() {
     assert_eq!(told_by_s3(&refused), told(400, "InvalidArgument", message));
 }
 
-/// S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)": `X-Amz-Expires`; the answer
-/// in bryanjos/aws_auth#31 on GitHub.
+/// S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)": `X-Amz-Expires`; the
+/// answer in bryanjos/aws_auth#31 on GitHub.
 #[tokio::test]
 async fn a_presigned_url_holds_for_a_week_at_most_and_for_its_own_region() {
     let world = World::start().await;

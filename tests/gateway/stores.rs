@@ -1,4 +1,5 @@
-//! DynamoDB and S3: what a request takes and brings, what of a signed upload is held to, and how the function hears of it.
+//! DynamoDB and S3: what a request takes and brings, what of a signed upload is held to, and how the function hears of
+//! it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -108,8 +109,8 @@ async fn what_a_filter_or_a_projection_leaves_out_is_charged_all_the_same() {
     assert_eq!(units(&[projected.consumed_capacity.unwrap()]), 2.0);
 }
 
-/// DynamoDB developer guide, "DynamoDB read and write operations": a condition that is false. No answer tells of it; what
-/// the stack counts does.
+/// DynamoDB developer guide, "DynamoDB read and write operations": a condition that is false. No answer tells of it;
+/// what the stack counts does.
 #[tokio::test]
 async fn a_write_is_charged_also_when_its_condition_fails() {
     let world = World::start().await;
@@ -246,8 +247,8 @@ fn key_in(event: &Value) -> &str {
     event["Records"][0]["s3"]["object"]["key"].as_str().unwrap()
 }
 
-/// S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)": signed headers; S3 user
-/// guide, "How to prevent object overwrites with conditional writes".
+/// S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)": signed headers; S3
+/// user guide, "How to prevent object overwrites with conditional writes".
 #[tokio::test]
 async fn a_signed_upload_is_held_to_its_length_its_type_and_to_being_the_first() {
     let world = World::start().await;
@@ -291,7 +292,8 @@ async fn an_error_of_s3_has_a_code_a_message_and_a_request_id() {
     }
 }
 
-/// S3 user guide, "Using cross-origin resource sharing (CORS)", "Troubleshooting CORS": 403; our notes: 400 without an origin.
+/// S3 user guide, "Using cross-origin resource sharing (CORS)", "Troubleshooting CORS": 403; our notes: 400 without an
+/// origin.
 #[tokio::test]
 async fn s3_lets_pages_of_allowed_origins_download_and_upload_and_nothing_else() {
     let origins = vec!["https://a.example".to_owned()];

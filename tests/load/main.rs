@@ -1,7 +1,7 @@
 //! Whether a stack holds a crowd: thousands of sockets, each of which hears a broadcast, and what one of them costs.
 //!
-//! The stack is the program `local` with a function that is no chat; the clients are in this process. Figures of time are
-//! for people: nothing fails for being slow.
+//! The stack is the program `local` with a function that is no chat; the clients are in this process. Figures of time
+//! are for people: nothing fails for being slow.
 //!
 //! `cargo test --release --test load`
 

@@ -71,6 +71,8 @@ impl Banner<'_> {
         banner.push_str("\nand send in one of them:\n\n  {\"action\":\"sendMessage\",\"content\":\"hello\"}\n");
 
         let AccessKey { id, secret } = self.access_key;
+        let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);
+        let (secret, dynamodb, s3) = (quoted(secret), quoted(dynamodb), quoted(s3));
         let key = format!("AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}");
         let names = TableNames::read(variable)?;
         let table = names.of(&tables::MESSAGES);

@@ -1,5 +1,5 @@
-//! What a person sees in a terminal: a banner, a short line for each event, and how it ends. Whoever reads standard error
-//! through a pipe, or asks for it, gets JSON lines as CloudWatch does.
+//! What a person sees in a terminal: a banner, a short line for each event, and how it ends. Whoever reads standard
+//! error through a pipe, or asks for it, gets JSON lines as CloudWatch does.
 
 mod banner;
 
@@ -79,9 +79,9 @@ impl Console {
         Self { format, level, offset: UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC) }
     }
 
-    /// From now on what the stack itself logs appears here. The embedded DynamoDB and S3 log every request that they refuse,
-    /// such as one whose condition fails, as if something were wrong. Only their 5xx are: those of DynamoDB are logged on
-    /// its wire.
+    /// From now on what the stack itself logs appears here. The embedded DynamoDB and S3 log every request that they
+    /// refuse, such as one whose condition fails, as if something were wrong. Only their 5xx are: those of DynamoDB are
+    /// logged on its wire.
     pub fn start_tracing(self) {
         let level = self.level.min(LevelFilter::WARN);
         let quiet = ["dynoxide", "s3s", "s3s_fs"].map(|library| (library, LevelFilter::OFF));
@@ -132,7 +132,10 @@ impl Console {
         let count = |name: &str| fields.get(name).and_then(Value::as_u64).unwrap_or_default();
         let [user, route, room] = ["user_id", "route", "room_id"].map(|name| short(text(name).unwrap_or("-")));
         let (status, code) = (count("status"), plain(text("code").unwrap_or_default()));
-        let outcome = if code == "OK" { status.to_string() } else { format!("{status} {code}") };
+        let mut outcome = if code == "OK" { status.to_string() } else { format!("{status} {code}") };
+        if let Some(field) = text("field") {
+            let _ = write!(outcome, " {field}");
+        }
         let mut shown =
             format!("{user:<8}  {route:<16}  {room:<8}  {}", self.paint(Style::of_status(status), &outcome));
         let counts = [("recipients", "to ", ""), ("gone", "", " gone"), ("handed_on", "", " handed on")];

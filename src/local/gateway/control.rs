@@ -1,6 +1,6 @@
-//! Where a person or a test on this machine says what goes wrong: `/_faults` on the HTTP port, if it was asked for. A web page
-//! is neither, although its browser is on this machine: it gives itself away by its origin. Nor is anybody in the network,
-//! where the port is open to it.
+//! Where a person or a test on this machine says what goes wrong: `/_faults` on the HTTP port, if it was asked for. A
+//! web page is neither, although its browser is on this machine: it gives itself away by its origin. Nor is anybody in
+//! the network, where the port is open to it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,8 +17,8 @@ use crate::local::guard;
 
 pub const PATH: &str = "/_faults";
 
-/// `GET` tells the plan that is followed, `POST` gives another: what it does not name goes wrong no more. `host` is what the
-/// port listens on: this machine may call itself by it.
+/// `GET` tells the plan that is followed, `POST` gives another: what it does not name goes wrong no more. `host` is
+/// what the port listens on: this machine may call itself by it.
 pub fn route(faults: Faults, host: IpAddr) -> MethodRouter {
     let router: MethodRouter<Faults> = get(tell).post(follow);
     router.layer(middleware::from_fn_with_state(host, refuse_others)).with_state(faults)

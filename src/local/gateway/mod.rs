@@ -71,8 +71,8 @@ impl Gateway {
         Self { setup, clock, calls, pool, registry, sessions, faults, verifier }
     }
 
-    /// Closes every connection with 1001 and lets no other in. Returns when their clients have closed them as well, and the
-    /// function has heard of it.
+    /// Closes every connection with 1001 and lets no other in. Returns when their clients have closed them as well, and
+    /// the function has heard of it.
     pub async fn close_connections(&self) {
         self.sessions.close();
         self.registry.close_all();
@@ -88,8 +88,8 @@ impl Gateway {
         self.registry.ids()
     }
 
-    /// Gives the function an event, and waits for its answer so long and no longer, whatever the function's own limit is.
-    /// The answer must be a JSON value. The function works to its own end, also when nobody waits for it any more.
+    /// Gives the function an event, and waits for its answer so long and no longer, whatever the function's own limit
+    /// is. The answer must be a JSON value. The function works to its own end, also when nobody waits for it any more.
     async fn integrate(&self, event: &Value, patience: Duration) -> Result<Value, IntegrationError> {
         if event["body"].is_string() && self.faults.strikes(|plan| plan.event_repeated) {
             self.invoke(event);

@@ -1,5 +1,5 @@
-//! The sockets of the WebSocket API: answers to handshakes have the usual spelling on the wire, and the write side can be
-//! closed before the read side.
+//! The sockets of the WebSocket API: answers to handshakes have the usual spelling on the wire, and the write side can
+//! be closed before the read side.
 
 use std::io;
 use std::net::SocketAddr;

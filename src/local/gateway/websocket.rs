@@ -265,7 +265,8 @@ impl Session {
                         self.live.has_taken(&text);
                         idle_until = Instant::now() + idle;
                         self.live.touch(self.gateway.clock.now());
-                        // Nothing is sent before the one before is; so there is place for it, and it goes with the flush.
+                        // Nothing is sent before the one before is; so there is place for it, and it goes with the
+                        // flush.
                         let _ = sink.feed(Message::Text(text.into())).await;
                         sends = true;
                     }
@@ -328,9 +329,9 @@ fn told(message: &str, connection: &str) -> String {
     format!(r#"{{"message": "{message}", "connectionId":"{connection}", "requestId":"{request}"}}"#)
 }
 
-/// Lets the close frames of both sides go through, as the protocol wants it; some clients never send theirs, or read none.
-/// Where what comes is no longer understood, the wire is closed behind the close frame, for the client to see the end at
-/// once.
+/// Lets the close frames of both sides go through, as the protocol wants it; some clients never send theirs, or read
+/// none. Where what comes is no longer understood, the wire is closed behind the close frame, for the client to see the
+/// end at once.
 async fn farewell(
     mut sink: SplitSink<WebSocket, Message>,
     mut stream: SplitStream<WebSocket>,

@@ -1,8 +1,8 @@
-//! What stands before the S3 protocol: the checks of a signed request that the protocol's implementation leaves out, CORS,
-//! and whole error answers.
+//! What stands before the S3 protocol: the checks of a signed request that the protocol's implementation leaves out,
+//! CORS, and whole error answers.
 //!
-//! Sources: S3 API reference, "Authenticating Requests (AWS Signature Version 4)", "Error responses"; S3 user guide, "Using
-//! cross-origin resource sharing (CORS)".
+//! Sources: S3 API reference, "Authenticating Requests (AWS Signature Version 4)", "Error responses"; S3 user guide,
+//! "Using cross-origin resource sharing (CORS)".
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

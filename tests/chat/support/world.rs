@@ -110,8 +110,8 @@ impl World {
         self.open(&format!("?userId={user}&roomId={room}&format=native")).await.unwrap()
     }
 
-    /// So many users in one room, `user-0` the first of them. They come a few at a time: a handshake waits for its turn,
-    /// and the gateway for a handshake not for ever.
+    /// So many users in one room, `user-0` the first of them. They come a few at a time: a handshake waits for its
+    /// turn, and the gateway for a handshake not for ever.
     pub async fn crowd(&self, room: &str, count: usize) -> Vec<User> {
         let names = stream::iter((0..count).map(|number| format!("user-{number}")));
         names.map(|user| async move { self.connect_to(&user, room).await }).buffered(8).collect().await

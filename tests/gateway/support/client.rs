@@ -83,7 +83,8 @@ impl Client {
         }
     }
 
-    /// Sends a message and is told meanwhile, before all of it has gone, that the connection is closed; with which code.
+    /// Sends a message and is told meanwhile, before all of it has gone, that the connection is closed; with which
+    /// code.
     pub async fn hears_its_end_while_it_sends(self, text: &str) -> u16 {
         let (mut sink, mut stream) = self.socket.split();
         let closed = async {
