@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,12 +66,15 @@ pub struct Setup<'a> {
 pub struct DynamoDb {
     calls: Arc<Mutex<VecDeque<StoreCall>>>,
     wire: JoinHandle<()>,
+    /// Set before the engine is ended: a request that is under way then fails, and nothing is wrong.
+    is_stopping: Arc<AtomicBool>,
     /// Ends the engine when it is dropped.
     _stop: oneshot::Sender<()>,
 }
 
 impl Drop for DynamoDb {
     fn drop(&mut self) {
+        self.is_stopping.store(true, Ordering::Release);
         self.wire.abort();
     }
 }
@@ -95,8 +99,9 @@ impl DynamoDb {
             .spawn(move || run_engine(engine, database, stopped))
             .map_err(|error| error.to_string())?;
 
-        let calls = Arc::default();
+        let (calls, is_stopping) = (Arc::default(), Arc::<AtomicBool>::default());
         let wire = Wire {
+            is_stopping: Arc::clone(&is_stopping),
             engine: format!("http://{engine_address}/"),
             client: HttpClient::builder(TokioExecutor::new()).build_http(),
             verifier: Verifier::new("dynamodb", "Request is missing Authentication Token", Arc::clone(&setup.keys)),
@@ -113,7 +118,7 @@ impl DynamoDb {
             // It serves until the stack ends.
             let _ = axum::serve(listener, router).await;
         });
-        let started = Self { calls, wire, _stop: stop };
+        let started = Self { calls, wire, is_stopping, _stop: stop };
         make_tables(&format!("http://{address}"), &setup.keys.operator, names).await?;
         started.take_calls();
         Ok(started)
@@ -175,6 +180,7 @@ async fn sweep(database: Database) {
 }
 
 struct Wire {
+    is_stopping: Arc<AtomicBool>,
     engine: String,
     client: HttpClient<HttpConnector, Full<Bytes>>,
     verifier: Verifier,
@@ -194,7 +200,9 @@ async fn forward(State(wire): State<Arc<Wire>>, method: Method, uri: Uri, header
     match wire.pass_on(method, headers, body).await {
         Ok(response) => response,
         Err(error) => {
-            tracing::error!(error, "the embedded DynamoDB does not answer");
+            if !wire.is_stopping.load(Ordering::Acquire) {
+                tracing::error!(error, "the embedded DynamoDB does not answer");
+            }
             StatusCode::BAD_GATEWAY.into_response()
         }
     }
