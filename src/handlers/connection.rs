@@ -11,6 +11,7 @@ use super::seat::Caller;
 use super::{membership, room, seat};
 use crate::app::App;
 use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
+use crate::config::Auth;
 use crate::domain::{ConnectionId, Format, MAX_CONTENT_BYTES, Member, RoomId};
 use crate::error::Error;
 use crate::event::{Call, Payload};
@@ -41,7 +42,8 @@ pub async fn open(app: &App, call: &mut Call) -> Result<Option<&'static str>, Er
 
     call.trace.user = Some(identity.user.clone());
     call.trace.room = shown.room.clone();
-    let me = connection(call, id, identity, shown, format);
+    let may_rename = matches!(app.config.auth, Auth::Jwt(_)) && identity.name.is_none();
+    let me = Connection { may_rename, ..connection(call, id, identity, shown, format) };
     let result = match me.room_id.clone() {
         Some(room) => open_for_one(app, call, &me, &room).await,
         None => open_for_all(app, call, &me).await,
@@ -80,6 +82,7 @@ fn connection(call: &Call, id: ConnectionId, identity: Identity, shown: Handshak
         connection_id: id,
         user_id: identity.user,
         name_verified: identity.name.is_some(),
+        may_rename: false,
         name: identity.name.or(shown.by.name),
         role: identity.is_admin.then(|| Connection::ADMIN.to_owned()),
         user_icon: shown.by.style.icon,

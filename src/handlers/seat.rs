@@ -94,13 +94,13 @@ impl Seat {
     }
 
     /// The place that a connection's own subscription to a room shows.
-    pub fn of_subscription(live: &Subscription, room: RoomId) -> Self {
+    pub fn of_subscription(app: &App, live: &Subscription, room: RoomId) -> Self {
         Self {
             room,
             channels: vec![live.channel.clone()],
             user: live.user_id.clone(),
             name: live.name.clone(),
-            name_verified: !live.may_rename,
+            name_verified: !live.may_rename && matches!(app.config.auth, Auth::Jwt(_)),
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
             peer: None,
@@ -217,7 +217,7 @@ async fn in_room(app: &App, call: &mut Call, room: &RoomId) -> Result<Seat, Erro
         && let Some(live) = app.store.subscription(&channel, connection, call.at).await?
     {
         call.format = live.format;
-        return Ok(Seat::of_subscription(&live, room.clone()));
+        return Ok(Seat::of_subscription(app, &live, room.clone()));
     }
     let me = caller(app, call).await?;
     if room.is_lobby() {

@@ -27,7 +27,7 @@ pub async fn start(app: &App, call: &mut Call) -> Result<(), Error> {
             let mut pages = app.store.subscribers(&(&channel).into(), call.at);
             let first = pages.next().await.transpose()?.unwrap_or_default();
             let seat = match first.iter().find(|live| Some(&live.connection_id) == call.connection.as_ref()) {
-                Some(live) => Seat::of_subscription(live, room.clone()),
+                Some(live) => Seat::of_subscription(app, live, room.clone()),
                 None => seat::find(app, call, &to).await?,
             };
             call.trace.user = Some(seat.user.clone());

@@ -25,6 +25,9 @@ pub struct Connection {
     /// Whether the name came from a token: nobody changes it then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub name_verified: bool,
+    /// As [`Subscription::may_rename`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_rename: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +70,7 @@ impl Connection {
             user_color: self.user_color.clone(),
             connected_at: self.connected_at,
             format: self.format,
-            may_rename: !self.name_verified,
+            may_rename: self.may_rename,
             ttl: self.ttl,
         }
     }

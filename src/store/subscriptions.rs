@@ -95,8 +95,8 @@ pub struct Subscription {
     pub connected_at: Timestamp,
     #[serde(default, rename = "f", skip_serializing_if = "Format::is_default")]
     pub format: Format,
-    /// Whether the user may take another name: not where the name came from a token. Rows of earlier versions do not
-    /// say, and there nobody may.
+    /// Whether the user may take another name although tokens are asked for: theirs has none. Where nobody asks for
+    /// tokens everybody may, and no row says so: a fan-out reads them all.
     #[serde(default, rename = "r", skip_serializing_if = "std::ops::Not::not")]
     pub may_rename: bool,
     /// On a user's own channel: the connection was opened for one room and hears no others by itself.

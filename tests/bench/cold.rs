@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn figures(function: &Path) -> Vec<Figure> {
     let lean = function.with_file_name("examples").join("lean");
     // Over TLS the DynamoDB has another port.
-    let allowed_hosts = vec!["localhost".to_owned()];
+    let allowed_hosts = vec!["127.0.0.1".to_owned()];
     let options = Options { allowed_hosts, ..Options::on_free_ports(function.into(), Arc::new(|_| {})) };
     let stack = Stack::start(options).await.unwrap();
     let (_ana, _) = tokio_tungstenite::connect_async(format!("{}?userId=ana", stack.urls().websocket)).await.unwrap();
