@@ -17,6 +17,14 @@ const MIN_SECRET_BYTES: usize = 32;
 /// Published in the documentation of a chat that our clients come from: no secret any more.
 const PUBLISHED_SECRET: &str = "test-websocket-chat-nodejs-secret-key-20251216201822";
 
+/// What `LOG_LEVEL` can be, the default first.
+const LOG_LEVELS: [&str; 4] = ["info", "debug", "warn", "error"];
+
+/// The level of this name; `None` for what `LOG_LEVEL` cannot be.
+pub fn log_level(name: &str) -> Option<LevelFilter> {
+    LOG_LEVELS.contains(&name).then(|| name.parse().ok()).flatten()
+}
+
 /// How the function is set up. Made by [`Config::from_env`] alone.
 #[derive(Debug)]
 pub struct Config {
@@ -96,6 +104,13 @@ pub fn signing_secret(variable: impl Fn(&str) -> Option<String>) -> Result<Strin
     reader.finish(secret.unwrap_or_default())
 }
 
+impl Auth {
+    /// Whether everybody is believed.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+}
+
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -144,7 +159,12 @@ impl Config {
 
     /// Where members find a file, for as long as it is there.
     pub fn file_url(&self, id: &FileId) -> String {
-        format!("{}/files/{id}", self.http_endpoint)
+        format!("{}{id}", self.files_url())
+    }
+
+    /// What the addresses of all files begin with.
+    pub fn files_url(&self) -> String {
+        format!("{}/files/", self.http_endpoint)
     }
 
     /// How long messages are kept, and what belongs to them.
@@ -320,12 +340,7 @@ impl<'a> Reader<'a> {
     }
 
     fn log_level(&mut self) -> LevelFilter {
-        match self.choice("LOG_LEVEL", &["info", "debug", "warn", "error"]) {
-            Some("debug") => LevelFilter::DEBUG,
-            Some("warn") => LevelFilter::WARN,
-            Some("error") => LevelFilter::ERROR,
-            _ => LevelFilter::INFO,
-        }
+        self.choice("LOG_LEVEL", &LOG_LEVELS).and_then(log_level).unwrap_or(LevelFilter::INFO)
     }
 
     fn metrics_namespace(&mut self) -> String {

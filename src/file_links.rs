@@ -43,7 +43,7 @@ impl FileLinks {
             hmac::Key::new(HMAC_SHA256, key.as_ref())
         };
         Self {
-            prefix: format!("\"fileUrl\":\"{}/files/", config.http_endpoint),
+            prefix: format!("\"fileUrl\":\"{}", config.files_url()),
             keys: secrets.into_iter().map(derived).collect(),
         }
     }

@@ -11,7 +11,6 @@ use super::seat::Caller;
 use super::{membership, room, seat};
 use crate::app::App;
 use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
-use crate::config::Auth;
 use crate::domain::{ConnectionId, Format, MAX_CONTENT_BYTES, Member, RoomId};
 use crate::error::Error;
 use crate::event::{Call, Payload};
@@ -42,8 +41,7 @@ pub async fn open(app: &App, call: &mut Call) -> Result<Option<&'static str>, Er
 
     call.trace.user = Some(identity.user.clone());
     call.trace.room = shown.room.clone();
-    let may_rename = matches!(app.config.auth, Auth::Jwt(_)) && identity.name.is_none();
-    let me = Connection { may_rename, ..connection(call, id, identity, shown, format) };
+    let me = connection(app, call, id, identity, shown, format);
     let result = match me.room_id.clone() {
         Some(room) => open_for_one(app, call, &me, &room).await,
         None => open_for_all(app, call, &me).await,
@@ -77,12 +75,19 @@ fn format_of(shown: &Handshake, headers: &HeaderMap, query: &QueryMap) -> Format
     if format == Format::Compat && shown.wants_messages_only { Format::MessagesOnly } else { format }
 }
 
-fn connection(call: &Call, id: ConnectionId, identity: Identity, shown: Handshake, format: Format) -> Connection {
+fn connection(
+    app: &App,
+    call: &Call,
+    id: ConnectionId,
+    identity: Identity,
+    shown: Handshake,
+    format: Format,
+) -> Connection {
     Connection {
         connection_id: id,
         user_id: identity.user,
         name_verified: identity.name.is_some(),
-        may_rename: false,
+        may_rename: !app.config.auth.is_open() && identity.name.is_none(),
         name: identity.name.or(shown.by.name),
         role: identity.is_admin.then(|| Connection::ADMIN.to_owned()),
         user_icon: shown.by.style.icon,

@@ -7,7 +7,6 @@ use tokio::try_join;
 
 use crate::app::App;
 use crate::auth::{self, Credentials};
-use crate::config::Auth;
 use crate::domain::{Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
 use crate::event::{Call, Payload};
@@ -100,7 +99,7 @@ impl Seat {
             channels: vec![live.channel.clone()],
             user: live.user_id.clone(),
             name: live.name.clone(),
-            name_verified: !live.may_rename && matches!(app.config.auth, Auth::Jwt(_)),
+            name_verified: !live.may_rename && !app.config.auth.is_open(),
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
             peer: None,
@@ -144,7 +143,7 @@ pub async fn caller(app: &App, call: &mut Call) -> Result<Caller, Error> {
 /// What is wrong with the token, where one is asked for.
 pub fn guest(app: &App, call: &mut Call) -> Result<Option<Caller>, Error> {
     match &call.payload {
-        Payload::Request { user: None, .. } if matches!(app.config.auth, Auth::Open) => Ok(None),
+        Payload::Request { user: None, .. } if app.config.auth.is_open() => Ok(None),
         _ => identified(app, call).map(Some),
     }
 }

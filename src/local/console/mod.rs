@@ -22,6 +22,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::LogSink;
+use crate::config;
 use crate::domain::Timestamp;
 use crate::log;
 pub use banner::Banner;
@@ -70,12 +71,7 @@ pub struct Console {
 impl Console {
     /// Must be called before the first thread is started: the machine's time zone cannot be read safely later.
     pub fn new(format: Format) -> Self {
-        let level = match env::var("LOG_LEVEL").as_deref() {
-            Ok("debug") => LevelFilter::DEBUG,
-            Ok("warn") => LevelFilter::WARN,
-            Ok("error") => LevelFilter::ERROR,
-            _ => LevelFilter::INFO,
-        };
+        let level = env::var("LOG_LEVEL").ok().and_then(|name| config::log_level(&name)).unwrap_or(LevelFilter::INFO);
         Self { format, level, offset: UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC) }
     }
 
