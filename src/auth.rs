@@ -5,10 +5,10 @@ use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
+use crate::aws;
 use crate::config::{Auth, Jwt};
 use crate::domain::{Name, Timestamp, UserId};
 use crate::error::Error;
-use crate::hs256;
 
 /// The subprotocols beside which a browser hands over its token, since it cannot set headers. The first is also the
 /// wish for native frames.
@@ -44,6 +44,11 @@ pub const AT_HANDSHAKE: &str =
     "a token is needed: as `Authorization: Bearer <token>`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`";
 /// How an HTTP request shows a token.
 pub const OVER_HTTP: &str = "a token is needed: as `Authorization: Bearer <token>`";
+
+/// Whether a request has a header that shows a token.
+pub fn shows_token(headers: &HeaderMap) -> bool {
+    headers.get(AUTHORIZATION).is_some_and(|value| !value.is_empty())
+}
 
 /// # Errors
 /// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's.
@@ -100,14 +105,14 @@ struct Claims {
 }
 
 fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
-    hs256::install();
+    aws::jwt_crypto::install();
     let claims = rules
         .secrets
         .iter()
         .find_map(|secret| {
             jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret.as_bytes()), &signed_by(rules)).ok()
         })
-        .ok_or(Error::Unauthorized("invalid token: signature, issuer or audience does not match; get a new one"))?
+        .ok_or(Error::Unauthorized("invalid token: signature, issuer or recipients does not match; get a new one"))?
         .claims;
 
     let now = now.as_millis() as f64 / 1000.0;
@@ -133,15 +138,15 @@ fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
     })
 }
 
-/// The signature, the issuer and the audience. Times are left to us: the library would ask the machine's clock.
+/// The signature, the issuer and the recipients. Times are left to us: the library would ask the machine's clock.
 fn signed_by(rules: &Jwt) -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_nbf = false;
-    validation.validate_aud = rules.audience.is_some();
-    if let Some(audience) = &rules.audience {
-        validation.set_audience(&[audience]);
+    validation.validate_aud = rules.recipients.is_some();
+    if let Some(recipients) = &rules.recipients {
+        validation.set_audience(&[recipients]);
         validation.required_spec_claims.insert("aud".to_owned());
     }
     if let Some(issuer) = &rules.issuer {
@@ -166,11 +171,11 @@ mod tests {
     const NOW_SECS: i64 = 1_800_000_000;
 
     fn rules() -> Jwt {
-        Jwt { secrets: vec![SECRET.to_owned()], issuer: None, audience: None, max_age_seconds: 3600 }
+        Jwt { secrets: vec![SECRET.to_owned()], issuer: None, recipients: None, max_age_seconds: 3600 }
     }
 
     fn signed(claims: &Value, secret: &str) -> String {
-        hs256::install();
+        aws::jwt_crypto::install();
         encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
     }
 
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn issuer_and_audience_count_when_they_are_configured() {
-        let rules = Jwt { issuer: Some("us".to_owned()), audience: Some("chat".to_owned()), ..rules() };
+        let rules = Jwt { issuer: Some("us".to_owned()), recipients: Some("chat".to_owned()), ..rules() };
         let end = NOW_SECS + 60;
         assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "us", "aud": ["chat", "mail"] })), 200);
         assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "us", "aud": "mail" })), 401);

@@ -1,6 +1,5 @@
 //! Every environment variable: named once, read once, checked before the first event.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Uri;
@@ -9,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
 use crate::domain::{AllowedTypes, FileId};
-use crate::store::tables::{self, Table};
+use crate::tables::TableNames;
 
 const SECRET: &str = "JWT_SECRET";
 /// Fewest bytes of a secret that HS256 is safe with.
@@ -86,7 +85,7 @@ pub struct Jwt {
     /// `JWT_ISSUER`: what `iss` must be, when set.
     pub issuer: Option<String>,
     /// `JWT_AUDIENCE`: what `aud` must contain, when set.
-    pub audience: Option<String>,
+    pub recipients: Option<String>,
     /// `JWT_MAX_AGE_SECONDS`: how long a token without `exp` lives, counted from its `iat`.
     pub max_age_seconds: i64,
 }
@@ -104,6 +103,16 @@ pub fn signing_secret(variable: impl Fn(&str) -> Option<String>) -> Result<Strin
     reader.finish(secret.unwrap_or_default())
 }
 
+/// The names of the tables, for a stack that makes them.
+///
+/// # Errors
+/// A name that DynamoDB does not accept.
+pub fn table_names(variable: impl Fn(&str) -> Option<String>) -> Result<TableNames, ConfigError> {
+    let mut reader = Reader::new(&variable);
+    let names = reader.table_names();
+    reader.finish(names)
+}
+
 impl Auth {
     /// Whether everybody is believed.
     pub fn is_open(&self) -> bool {
@@ -117,28 +126,6 @@ impl fmt::Debug for Auth {
             Self::Open => "Open",
             Self::Jwt(_) => "Jwt",
         })
-    }
-}
-
-/// What each table of the catalogue is called in this deployment.
-#[derive(Debug)]
-pub struct TableNames(BTreeMap<&'static str, String>);
-
-impl TableNames {
-    pub fn of(&self, table: &Table) -> &str {
-        self.0.get(table.variable).map_or(table.default_name, String::as_str)
-    }
-
-    /// # Errors
-    /// A name that DynamoDB does not take.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(&variable);
-        let names = Self::read_from(&mut reader);
-        reader.finish(names)
-    }
-
-    fn read_from(reader: &mut Reader<'_>) -> Self {
-        Self(tables::ALL.iter().map(|table| (table.variable, reader.table_name(table))).collect())
     }
 }
 
@@ -192,7 +179,7 @@ impl Config {
             room_idle_seconds: reader.number("ROOM_IDLE_SECONDS", 1_800, 1, 365 * 86_400),
             log_level: reader.log_level(),
             metrics_namespace: reader.metrics_namespace(),
-            tables: TableNames::read_from(&mut reader),
+            tables: reader.table_names(),
             region: reader.region(),
             function_name: reader.function_name(),
         };
@@ -244,17 +231,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn table_name(&mut self, table: &Table) -> String {
-        let Some(name) = self.text(table.variable) else { return table.default_name.to_owned() };
-        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-        if !letters || !(3..=255).contains(&name.len()) {
-            self.wrong(format!(
-                "{} must be the name of a DynamoDB table (3 to 255 letters, digits, '_', '-' or '.'), not \"{}\"",
-                table.variable,
-                name.escape_debug()
-            ));
-        }
-        name
+    fn table_names(&mut self) -> TableNames {
+        let (names, problems) = TableNames::read(self.variable);
+        self.problems.extend(problems);
+        names
     }
 
     /// Takes the form of a deployment's output, `id.execute-api.region.amazonaws.com/stage`, with or without a scheme.
@@ -397,7 +377,7 @@ impl<'a> Reader<'a> {
         let rules = Jwt {
             secrets: current.into_iter().chain(previous).collect(),
             issuer: self.text("JWT_ISSUER"),
-            audience: self.text("JWT_AUDIENCE"),
+            recipients: self.text("JWT_AUDIENCE"),
             max_age_seconds: self.number("JWT_MAX_AGE_SECONDS", 86_400, 1, 10 * 365 * 86_400),
         };
         if mode == Some("open") { Auth::Open } else { Auth::Jwt(rules) }
@@ -406,7 +386,10 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::tables;
 
     const SECRET: &str = "a secret of thirty-two bytes, ok";
 

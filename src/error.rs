@@ -1,5 +1,6 @@
 //! Everything that can go wrong, and the one place that says what the client is told of it.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -10,7 +11,7 @@ pub enum Error {
     #[error("{0}")]
     BadRequest(&'static str),
     #[error("`{field}` {problem}")]
-    InvalidField { field: &'static str, problem: &'static str },
+    InvalidField { field: &'static str, problem: Cow<'static, str> },
     #[error("`contentType` is not allowed here; allowed types: {allowed}")]
     TypeNotAllowed { allowed: String },
     #[error("there is no such action; `actions` lists those there are")]
@@ -85,6 +86,11 @@ macro_rules! kinds {
 }
 
 impl Error {
+    /// `INVALID_FIELD`: `problem` completes the sentence that begins with the field's name.
+    pub fn invalid(field: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidField { field, problem: problem.into() }
+    }
+
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::Internal(cause.into())
     }

@@ -14,7 +14,7 @@ use crate::domain::{FileId, Timestamp, UserId};
 use crate::error::Error;
 
 /// What is between a file's id and a ticket.
-pub const SEPARATOR: char = '~';
+const SEPARATOR: char = FileId::TICKET_SEPARATOR;
 const HOUR_SECS: i64 = 3_600;
 /// How long a ticket is valid at least. Its end is a full hour, so that the same link comes again and browsers cache
 /// it.

@@ -111,7 +111,7 @@ impl Files {
     }
 
     /// `None` when it is not there.
-    pub async fn look_at(&self, key: &ObjectKey) -> Result<Option<Object>, Error> {
+    pub async fn inspect(&self, key: &ObjectKey) -> Result<Option<Object>, Error> {
         let head = self.client.head_object().bucket(self.bucket()?).key(key.as_str());
         match head.checksum_mode(ChecksumMode::Enabled).send().await {
             Ok(object) => Ok(Some(Object {

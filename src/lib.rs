@@ -6,9 +6,12 @@
 //! the [`metrics`]. [`wire`] is what clients send and hear, [`domain`] what is true without either. `local` is AWS's
 //! side of every wire, for a laptop.
 
-pub mod app;
+mod access;
+pub mod actions;
 pub mod auth;
+pub mod aws;
 pub mod config;
+pub mod context;
 pub mod delivery;
 pub mod domain;
 pub mod error;
@@ -16,16 +19,15 @@ pub mod event;
 pub mod file_links;
 pub mod files;
 mod handlers;
-pub mod hs256;
 #[cfg(feature = "local")]
 pub mod local;
 mod log;
 pub mod metrics;
 pub mod router;
-pub mod routes;
-mod signing;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod store;
-pub mod transport;
+pub mod tables;
 pub mod wire;
 
 use std::process::ExitCode;
@@ -35,8 +37,10 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use app::App;
 use config::Config;
+use std::sync::Arc;
+
+use context::Services;
 
 /// Kept back from the time that Lambda gives an invocation, for the answer's own way.
 const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
@@ -69,10 +73,9 @@ pub fn serve() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<(), lambda_runtime::Error> {
-    let app = App::new(config)?;
-    let app = &app;
+    let services = &Arc::new(Services::new(config)?);
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-        router::handle(app, &event.payload, deadline(event.context.deadline)).await
+        router::handle(services, &event.payload, deadline(event.context.deadline)).await
     });
     lambda_runtime::run(handler).await
 }

@@ -1,5 +1,7 @@
 //! From an event to a handler and back: the only place that writes responses, and the log line of each invocation.
 
+use std::sync::Arc;
+
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use http::HeaderValue;
@@ -8,40 +10,21 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::app::App;
+use crate::access::Access;
+use crate::actions::{Action, HttpRoute, actions, http_routes};
+use crate::context::{Context, Services, Trace};
 use crate::delivery::Delivered;
 use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
-use crate::event::{Call, Payload, Trace, UnknownEvent, Waiting};
-use crate::handlers::{connection, history, inbox, invites, message, moderation, places, room, sweep, typing, upload};
-use crate::log::{self, Invocation};
+use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
+use crate::handlers::{connection, history, inbox, invites, message, moderation, nearby, room, sweep, typing, upload};
+use crate::log;
 use crate::metrics::{Embedded, Metric};
-use crate::routes::Route;
-use crate::wire::Frame;
+use crate::wire::frames::{Answer, Failure, Frame};
+use crate::wire::{ClientFrame, Fields, requests};
 
-/// What stands for the route in the line of an event that cannot be read.
+/// The route in the log line of an event that cannot be read.
 const UNKNOWN_ROUTE: &str = "unknown";
-
-/// What a handler has to say.
-enum Reply {
-    Nothing,
-    Frame(Box<Frame>),
-    /// The handshake holds; with the subprotocol that is echoed.
-    Open {
-        subprotocol: Option<&'static str>,
-    },
-    Healthy,
-}
-
-impl Reply {
-    fn frame(frame: Frame) -> Self {
-        Self::Frame(Box::new(frame))
-    }
-
-    fn frame_if_any(frame: Option<Frame>) -> Self {
-        frame.map_or(Self::Nothing, Self::frame)
-    }
-}
 
 /// What API Gateway gets back.
 #[derive(Serialize)]
@@ -53,25 +36,28 @@ pub enum Response {
     Done,
 }
 
+/// Handles an event.
+///
 /// # Errors
-/// For an event that no source of ours sends, and for one that nobody waits for and that failed: Lambda sends it again.
-/// Whatever a client does wrong, or a dependency that a client waits for, is a response.
-pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Response, BoxError> {
+/// For an event that cannot be read, and for one that nobody waits for and that failed: Lambda retries it. A client's
+/// mistake, or a failed dependency that a client waits for, is a response.
+pub async fn handle(services: &Arc<Services>, event: &RawValue, deadline: Instant) -> Result<Response, BoxError> {
     let started = Instant::now();
-    let mut call = match Call::decode(event, deadline) {
-        Ok(call) => call,
-        Err(unknown) => return refuse(app, unknown, started),
+    let invocation = match Invocation::decode(event) {
+        Ok(invocation) => invocation,
+        Err(unknown) => return refuse(services, unknown, started),
     };
-    let answered = log::about(call.request_id.clone(), async {
-        let connection_id = call.connection.as_ref().map(ConnectionId::as_str);
-        tracing::debug!(route = call.route.key(), connection_id, "an invocation begins");
-        let outcome = dispatch(app, &mut call).await;
-        let error = outcome.as_ref().err();
-        let status = error.map_or(status(call.route), Error::status);
-        leave_line(app, (&call).into(), started, status, error);
-        match outcome {
-            Err(error) if call.route.is_background() => Err(error.into()),
-            outcome => Ok(respond(app, &call, outcome).await),
+    let ctx = Context::new(services, &invocation, deadline);
+    let answered = log::about(invocation.request_id, async {
+        let connection_id = ctx.connection.as_ref().map(ConnectionId::as_str);
+        tracing::debug!(route = ctx.route, connection_id, "an invocation begins");
+        let (response, outcome) = dispatch(&ctx, invocation.event).await;
+        let status = outcome.as_ref().map_or_else(Error::status, |status| *status);
+        let line = Line { route: ctx.route, request_id: &ctx.request_id, connection_id, trace: &ctx.trace() };
+        leave_line(services, line, started, status, outcome.as_ref().err());
+        match (response, outcome) {
+            (Response::Done, Err(error)) => Err(error.into()),
+            (response, _) => Ok(response),
         }
     });
     // Boxed once: the futures of the SDK nest deeper than the compiler follows by itself.
@@ -79,152 +65,178 @@ pub async fn handle(app: &App, event: &RawValue, deadline: Instant) -> Result<Re
 }
 
 /// Answers an event that cannot be read, where somebody waits for an answer.
-fn refuse(app: &App, unknown: UnknownEvent, started: Instant) -> Result<Response, BoxError> {
-    let Some(waiting) = unknown.waiting else {
+fn refuse(services: &Services, unknown: UnknownEvent, started: Instant) -> Result<Response, BoxError> {
+    let Some(client) = unknown.client else {
         tracing::warn!(error = chain(&unknown), "unknown event");
         return Err(unknown.into());
     };
     let error = Error::internal(chain(&unknown));
-    let (trace, request_id) = (Trace::default(), unknown.request_id.as_str());
-    leave_line(
-        app,
-        Line { route: UNKNOWN_ROUTE, request_id, connection: None, trace: &trace },
-        started,
-        error.status(),
-        Some(&error),
-    );
-    Ok(match waiting {
-        Waiting::Handshake => Response::websocket(error.status().into()),
-        Waiting::Request => Response::http(error.status(), Frame::error(&error, Route::Default, request_id).to_body()),
+    let request_id = unknown.request_id.as_str();
+    let line = Line { route: UNKNOWN_ROUTE, request_id, connection_id: None, trace: &Trace::default() };
+    leave_line(services, line, started, error.status(), Some(&error));
+    Ok(match client {
+        WaitingClient::Handshake => Response::websocket(error.status()),
+        WaitingClient::Http => Response::http(error.status(), failure(&error, None, request_id).to_body()),
     })
 }
 
-async fn dispatch(app: &App, call: &mut Call) -> Result<Reply, Error> {
-    match call.route {
-        Route::Connect => connection::open(app, call).await.map(|subprotocol| Reply::Open { subprotocol }),
-        Route::Disconnect => connection::close(app, call).await.map(|()| Reply::Nothing),
-        Route::Default => connection::not_understood(call).map(Reply::frame),
-        Route::Ping => connection::ping(app, call).await.map(Reply::frame),
-        Route::Hello => connection::hello(app, call).await.map(Reply::frame),
-        Route::GetMe => connection::me(app, call).map(Reply::frame),
-        Route::CreateRoom => room::create(app, call).await.map(Reply::frame),
-        Route::JoinRoom | Route::PostJoin => room::join(app, call).await.map(Reply::frame),
-        Route::LeaveRoom | Route::PostLeave => room::leave(app, call).await.map(Reply::frame),
-        Route::RoomInfo | Route::GetRoom => room::info(app, call).await.map(Reply::frame),
-        Route::CloseRoom | Route::PostClose => room::close(app, call).await.map(Reply::frame),
-        Route::RemoveMember => moderation::remove(app, call).await.map(Reply::frame),
-        Route::BanMember => moderation::ban(app, call).await.map(Reply::frame),
-        Route::UnbanMember => moderation::unban(app, call).await.map(Reply::frame),
-        Route::SetRole => moderation::set_role(app, call).await.map(Reply::frame),
-        Route::SendMessage => message::send(app, call).await.map(Reply::frame_if_any),
-        Route::BroadcastMessage => message::broadcast(app, call).await.map(Reply::frame_if_any),
-        Route::TypingIndicator => typing::start(app, call).await.map(|()| Reply::Nothing),
-        Route::HandleFileUpload => upload::announce(app, call).await.map(Reply::frame),
-        Route::GetFile | Route::GetFileUrl => upload::fetch(app, call).await.map(Reply::frame),
-        Route::GetMessages | Route::GetRoomMessages => history::page(app, call).await.map(Reply::frame),
-        Route::Resume => history::resume(app, call).await.map(Reply::frame),
-        Route::MarkRead => inbox::mark_read(app, call).await.map(Reply::frame),
-        Route::ListRooms => inbox::list(app, call).await.map(Reply::frame),
-        Route::Health => Ok(Reply::Healthy),
-        Route::PostRoom => places::create(app, call).await.map(Reply::frame),
-        Route::GetRooms => places::search(app, call).await.map(Reply::frame),
-        Route::PostInvite => invites::make(app, call).await.map(Reply::frame),
-        Route::DeleteInvite => invites::revoke(app, call).await.map(Reply::frame),
-        Route::ObjectCreated => upload::created(app, call).await.map(|()| Reply::Nothing),
-        Route::Sweep => sweep::run(app, call).await.map(|()| Reply::Nothing),
-        Route::FanOut => message::go_on(app, call).await.map(|()| Reply::Nothing),
+/// Hands an event to its handler. Returns the response, and the status or the error that the log tells.
+async fn dispatch(ctx: &Context, event: Event) -> (Response, Result<u16, Error>) {
+    let done = |outcome: Result<(), Error>| (Response::Done, outcome.map(|()| 200));
+    match event {
+        Event::Connect(event) => connect(ctx, event).await,
+        Event::Disconnect(id) => disconnect(ctx, &id).await,
+        Event::Frame(frame) => answer_frame(ctx, frame).await,
+        Event::Http(request) => answer_http(ctx, request).await,
+        Event::ObjectsCreated(objects) => done(upload::created(ctx, objects).await),
+        Event::Sweep => done(sweep::run(ctx).await),
+        Event::FanOut(rest) => done(message::continue_fan_out(ctx, &rest).await),
     }
 }
 
-async fn respond(app: &App, call: &Call, outcome: Result<Reply, Error>) -> Response {
-    match &call.payload {
-        Payload::Frame { request_id, has_route_response, .. } => {
-            let frame = match &outcome {
-                Ok(Reply::Frame(frame)) => {
-                    let finish = |text| with_links(app, call, text);
-                    Some(frame.to_answer_with(call.format, request_id.as_deref(), finish))
-                }
-                Ok(_) => None,
-                Err(error) => {
-                    let frame = Frame::error(error, call.route, &call.request_id);
-                    Some(frame.to_answer(call.format, request_id.as_deref()))
-                }
-            };
-            let reconnect = matches!(outcome, Err(Error::Reconnect));
-            answer(app, call, frame, *has_route_response, reconnect).await
+async fn connect(ctx: &Context, event: event::Connect) -> (Response, Result<u16, Error>) {
+    match connection::open(ctx, event).await {
+        Ok(Some(subprotocol)) => (Response::websocket(200).with_subprotocol(subprotocol), Ok(200)),
+        Ok(None) => (Response::websocket(200), Ok(200)),
+        Err(error) => (Response::refusal(ctx, &error), Err(error)),
+    }
+}
+
+async fn disconnect(ctx: &Context, id: &ConnectionId) -> (Response, Result<u16, Error>) {
+    match connection::close(ctx, id).await {
+        Ok(()) => (Response::websocket(200), Ok(200)),
+        Err(error) => (Response::refusal(ctx, &error), Err(error)),
+    }
+}
+
+/// Matches an action of the catalogue to its handler.
+macro_rules! dispatch_actions {
+    ($(#[doc = $about:literal] $name:ident = $key:literal [$($alias:literal),*],
+        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
+        async fn act(
+            ctx: &Context,
+            origin: &ConnectionId,
+            action: Action,
+            fields: Fields,
+            is_asked: bool,
+        ) -> Result<Option<Frame>, Error> {
+            match action {
+                $(Action::$name => {
+                    let request = fields.read::<requests::$request>()?;
+                    let access = <permitted::$access as Access<_, _>>::resolve(ctx, origin, &request).await?;
+                    let answer: answers::$answer = $module::$handler(ctx, access, request).await?;
+                    Ok(answer.into_frame(is_asked))
+                })+
+            }
         }
-        Payload::Request { .. } => match outcome {
-            Ok(Reply::Frame(frame)) => {
-                let body = with_links(app, call, frame.to_body());
-                Response::http(status(call.route), body).with_location(&frame)
+    };
+}
+actions!(dispatch_actions);
+
+/// Matches a route of the HTTP API to its handler.
+macro_rules! dispatch_http_routes {
+    ($(#[doc = $about:literal] $name:ident = $key:literal,
+        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $status:literal, $limit:ident;)+
+    ) => {
+        async fn serve(
+            ctx: &Context,
+            origin: &HttpCredentials,
+            route: HttpRoute,
+            fields: Fields,
+        ) -> Result<Option<Frame>, Error> {
+            match route {
+                $(HttpRoute::$name => {
+                    let request = fields.read::<requests::$request>()?;
+                    let access = <permitted::$access as Access<_, _>>::resolve(ctx, origin, &request).await?;
+                    let answer: answers::$answer = $module::$handler(ctx, access, request).await?;
+                    Ok(answer.into_frame(true))
+                })+
             }
-            Ok(_) => Response::http(200, r#"{"status":"ok"}"#.to_owned()),
-            Err(error) => Response::http(error.status(), Frame::error(&error, call.route, &call.request_id).to_body()),
-        },
-        _ if call.route.is_background() => Response::Done,
-        _ => match outcome {
-            Ok(Reply::Open { subprotocol: Some(subprotocol) }) => {
-                Response::websocket(200).with_subprotocol(subprotocol)
+        }
+    };
+}
+http_routes!(dispatch_http_routes);
+
+/// The types of access that rows of the catalogue name.
+mod permitted {
+    pub use crate::access::*;
+    pub use crate::store::Connection;
+}
+
+/// The answers that rows of the catalogue name.
+use crate::wire::frames as answers;
+
+async fn answer_frame(ctx: &Context, frame: event::Frame) -> (Response, Result<u16, Error>) {
+    let event::Frame { connection, content: ClientFrame { action, request_id }, has_route_response } = frame;
+    let named = action.as_ref().ok().map(|(action, _)| *action);
+    let outcome = match action {
+        Ok((action, fields)) => act(ctx, &connection, action, fields, request_id.is_some()).await,
+        Err(error) => Err(error),
+    };
+    let format = ctx.trace().format;
+    let text = match &outcome {
+        Ok(frame) => frame
+            .as_ref()
+            .map(|frame| frame.to_answer_with(format, request_id.as_deref(), |text| with_links(ctx, text))),
+        Err(error) => Some(failure(error, named, &ctx.request_id).to_answer(format, request_id.as_deref())),
+    };
+    let is_closed_after = matches!(outcome, Err(Error::Reconnect));
+    let response = match text {
+        // 204 where there is nothing to say: without a body, 200 may be heard as an empty frame.
+        None => Response::websocket(204),
+        Some(text) if has_route_response && !is_closed_after => Response::websocket(200).with_body(text),
+        Some(text) => {
+            ctx.delivery.post_text(&connection, text).await;
+            if is_closed_after {
+                ctx.delivery.close(&connection).await;
             }
-            Ok(_) => Response::websocket(200),
-            Err(error) => {
-                let body = Frame::error(&error, call.route, &call.request_id).to_body();
-                Response::websocket(error.status().into()).with_body(body)
-            }
-        },
+            Response::websocket(204)
+        }
+    };
+    (response, outcome.map(|_| 200))
+}
+
+async fn answer_http(ctx: &Context, request: HttpRequest) -> (Response, Result<u16, Error>) {
+    let HttpRequest { route, credentials, fields } = request;
+    let outcome = match fields {
+        Ok(fields) => serve(ctx, &credentials, route, fields).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(frame) => {
+            let body = frame.as_ref().map_or_else(|| "{}".to_owned(), |frame| with_links(ctx, frame.to_body()));
+            (Response::http(route.status(), body).with_location(frame.as_ref()), Ok(route.status()))
+        }
+        Err(error) => {
+            let body = failure(&error, None, &ctx.request_id).to_body();
+            (Response::http(error.status(), body), Err(error))
+        }
     }
 }
 
-/// An answer as the caller can use it: with links to files where its format wants them.
-fn with_links(app: &App, call: &Call, answer: String) -> String {
-    match &call.trace.user {
-        Some(user) if call.format.wants_links() => app.links.personalise(&answer, user, call.at),
+fn failure(error: &Error, action: Option<Action>, request_id: &str) -> Frame {
+    Failure::new(error, action, request_id).into()
+}
+
+/// An answer with links to files, where the caller's format wants them.
+fn with_links(ctx: &Context, answer: String) -> String {
+    let trace = ctx.trace();
+    match &trace.user {
+        Some(user) if trace.format.wants_links() => ctx.links.personalise(&answer, user, ctx.now),
         _ => answer,
     }
-}
-
-/// The status when all is well.
-fn status(route: Route) -> u16 {
-    match route {
-        Route::PostRoom | Route::PostInvite => 201,
-        Route::GetFileUrl => 302,
-        _ => 200,
-    }
-}
-
-/// An answer travels on the route response. Where there is none, and where the connection is closed behind the
-/// answer, it is posted.
-async fn answer(app: &App, call: &Call, frame: Option<String>, has_route_response: bool, close: bool) -> Response {
-    // 204 where the route response has nothing to say: without a body, 200 may be heard as an empty frame.
-    let response = Response::websocket(204);
-    let (Some(frame), Some(connection)) = (frame, &call.connection) else { return response };
-    if has_route_response && !close {
-        return Response::websocket(200).with_body(frame);
-    }
-    app.delivery.tell(connection, frame).await;
-    if close {
-        app.delivery.close(connection).await;
-    }
-    response
 }
 
 /// What an invocation was about, for its line.
 struct Line<'a> {
     route: &'static str,
     request_id: &'a str,
-    connection: Option<&'a ConnectionId>,
+    connection_id: Option<&'a str>,
     trace: &'a Trace,
 }
 
-impl<'a> From<&'a Call> for Line<'a> {
-    fn from(call: &'a Call) -> Self {
-        let connection = call.connection.as_ref();
-        Self { route: call.route.key(), request_id: &call.request_id, connection, trace: &call.trace }
-    }
-}
-
-/// The one line that an invocation leaves: who, where, how it ended; never what was said.
-fn leave_line(app: &App, about: Line<'_>, started: Instant, status: u16, error: Option<&Error>) {
+/// The one line that an invocation leaves: who, where, how it ended; never the content of a message.
+fn leave_line(services: &Services, about: Line<'_>, started: Instant, status: u16, error: Option<&Error>) {
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let trace = about.trace;
     let Delivered { recipients, gone, handed_on } = trace.delivered;
@@ -234,13 +246,13 @@ fn leave_line(app: &App, about: Line<'_>, started: Instant, status: u16, error: 
     counts.add(Metric::Failures, u64::from(status >= 500));
     counts.add(Metric::Duration, duration_ms);
     let at = log::now();
-    log::write(&Invocation {
+    log::write(&log::Invocation {
         timestamp: at.to_iso(),
         level: if status >= 500 { "ERROR" } else { "INFO" },
         message: "invocation",
         request_id: about.request_id,
         route: about.route,
-        connection_id: about.connection.map(ConnectionId::as_str),
+        connection_id: about.connection_id,
         room_id: trace.room.as_ref().map(RoomId::as_str),
         user_id: trace.user.as_ref().map(UserId::as_str),
         status,
@@ -252,14 +264,14 @@ fn leave_line(app: &App, about: Line<'_>, started: Instant, status: u16, error: 
         handed_on,
         error: error.and_then(Error::cause),
         target: module_path!(),
-        metrics: Embedded { namespace: &app.config.metrics_namespace, at, counts },
+        metrics: Embedded { namespace: &services.config.metrics_namespace, at, counts },
     });
 }
 
 impl Response {
-    fn websocket(status: i64) -> Self {
+    fn websocket(status: u16) -> Self {
         let mut response = ApiGatewayProxyResponse::default();
-        response.status_code = status;
+        response.status_code = status.into();
         Self::WebSocket(Box::new(response))
     }
 
@@ -271,10 +283,15 @@ impl Response {
         Self::Http(Box::new(response))
     }
 
-    /// Sends the client on, if the frame tells where a file is. That is good for a minute, and for nobody to keep.
-    fn with_location(mut self, frame: &Frame) -> Self {
-        if let (Self::Http(response), Frame::File { file, .. }) = (&mut self, frame)
-            && let Ok(url) = HeaderValue::from_str(&file.file_url)
+    /// To a handshake that fails.
+    fn refusal(ctx: &Context, error: &Error) -> Self {
+        Self::websocket(error.status()).with_body(failure(error, None, &ctx.request_id).to_body())
+    }
+
+    /// Redirects the client, if the frame tells where a file is. The address is valid for a minute and not cached.
+    fn with_location(mut self, frame: Option<&Frame>) -> Self {
+        if let (Self::Http(response), Some(Frame::Download(download))) = (&mut self, frame)
+            && let Ok(url) = HeaderValue::from_str(&download.file.file_url)
         {
             response.headers.insert(LOCATION, url);
             response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

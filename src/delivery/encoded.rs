@@ -64,6 +64,7 @@ impl From<Texts> for Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::frames::Pong;
 
     #[test]
     fn each_format_reads_its_text_from_its_place() {
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_handed_to_another_invocation_is_heard_there_in_every_format() {
-        let encoded = Encoded::new(&Frame::Pong, false);
+        let encoded = Encoded::new(&Pong {}.into(), false);
         let event = serde_json::to_string(&encoded).unwrap();
         let handed: Encoded = serde_json::from_str(&event).unwrap();
         for format in Format::ALL {

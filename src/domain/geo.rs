@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize, Serializer};
 /// The mean radius of the earth.
 const EARTH_RADIUS_METRES: f64 = 6_371_008.8;
 /// The cells by which places are filed: some 110 km across.
-const FILED_BY: Resolution = Resolution::Three;
+const CELL_RESOLUTION: Resolution = Resolution::Three;
 /// How exactly a place is filed within such a cell: to half a metre.
-const FILED_TO: Resolution = Resolution::Fifteen;
+const FINE_RESOLUTION: Resolution = Resolution::Fifteen;
 /// The cells that a search can look into, finest first.
-const SEARCHED_BY: [Resolution; 3] = [Resolution::Five, Resolution::Four, FILED_BY];
+const SEARCHED_BY: [Resolution; 3] = [Resolution::Five, Resolution::Four, CELL_RESOLUTION];
 /// Most cells of one search.
 const MOST_CELLS: usize = 17;
 /// How far from a cell's centre its places can be, in the average lengths of an edge. Cells differ in size, and those
@@ -21,6 +21,7 @@ const TINY_DEGREES: f64 = 1e-12;
 
 /// A place on the earth.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Location {
     latitude: f64,
     longitude: f64,
@@ -33,7 +34,7 @@ pub struct Metres(f64);
 
 /// Where a place is filed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filed {
+pub struct GeoKey {
     pub cell: String,
     /// Sorts next to the places around it.
     pub spot: String,
@@ -41,11 +42,13 @@ pub struct Filed {
 
 /// A part of what is filed under a cell, both ends included.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct CellRange {
     pub cell: String,
     pub from: String,
     pub to: String,
 }
+
+super::checked::schema!(Metres, { "type": "number", "minimum": 0 });
 
 impl Metres {
     pub const fn new(metres: f64) -> Self {
@@ -81,15 +84,15 @@ impl Location {
         Some(Metres(self.point()?.distance_rads(other.point()?) * EARTH_RADIUS_METRES))
     }
 
-    pub fn filed(self) -> Option<Filed> {
-        let spot = self.point()?.to_cell(FILED_TO);
-        Some(Filed { cell: spot.parent(FILED_BY)?.to_string(), spot: spot.to_string() })
+    pub fn geo_key(self) -> Option<GeoKey> {
+        let spot = self.point()?.to_cell(FINE_RESOLUTION);
+        Some(GeoKey { cell: spot.parent(CELL_RESOLUTION)?.to_string(), spot: spot.to_string() })
     }
 
-    /// Where to look for everything that is within `radius`: at most 17 stretches, and much besides that is not near.
-    pub fn around(self, radius: Metres) -> Vec<Stretch> {
+    /// Where to look for everything that is within `radius`: at most 17 ranges, and much besides that is not near.
+    pub fn around(self, radius: Metres) -> Vec<CellRange> {
         let cells = self.point().map(|point| cells_around(point, radius)).unwrap_or_default();
-        cells.into_iter().filter_map(Stretch::of).collect()
+        cells.into_iter().filter_map(CellRange::of).collect()
     }
 
     fn point(self) -> Option<LatLng> {
@@ -110,25 +113,25 @@ fn cells_around(point: LatLng, radius: Metres) -> Vec<CellIndex> {
             .collect();
         // The cells that a circle touches hang together: where the last ring has none, there is none behind it.
         let is_all = near.iter().all(|(_, ring)| *ring < RINGS);
-        if (is_all && near.len() <= MOST_CELLS) || resolution == FILED_BY {
+        if (is_all && near.len() <= MOST_CELLS) || resolution == CELL_RESOLUTION {
             return near.into_iter().map(|(cell, _)| cell).collect();
         }
     }
     Vec::new()
 }
 
-impl Stretch {
+impl CellRange {
     fn of(cell: CellIndex) -> Option<Self> {
-        let last = cell.children_count(FILED_TO).checked_sub(1)?;
+        let last = cell.children_count(FINE_RESOLUTION).checked_sub(1)?;
         Some(Self {
-            cell: cell.parent(FILED_BY)?.to_string(),
-            from: cell.child_at(0, FILED_TO)?.to_string(),
-            to: cell.child_at(last, FILED_TO)?.to_string(),
+            cell: cell.parent(CELL_RESOLUTION)?.to_string(),
+            from: cell.child_at(0, FINE_RESOLUTION)?.to_string(),
+            to: cell.child_at(last, FINE_RESOLUTION)?.to_string(),
         })
     }
 
     #[cfg(test)]
-    fn has(&self, filed: &Filed) -> bool {
+    fn has(&self, filed: &GeoKey) -> bool {
         self.cell == filed.cell && (&self.from..=&self.to).contains(&&filed.spot)
     }
 }
@@ -149,7 +152,7 @@ mod tests {
         let mut farthest = 0.0_f64;
         for _ in 0..count {
             let point = anywhere(&mut dice);
-            let spot = point.to_cell(FILED_TO);
+            let spot = point.to_cell(FINE_RESOLUTION);
             for resolution in SEARCHED_BY {
                 let centre = LatLng::from(spot.parent(resolution).unwrap());
                 farthest = farthest.max(point.distance_rads(centre) / resolution.edge_length_rads());
@@ -166,8 +169,8 @@ mod tests {
             let centre = anywhere(&mut dice);
             let radius = Metres(10_000.0 + 40_000.0 * dice.f64());
             let location = Location::new(centre.lat(), centre.lng()).unwrap();
-            let stretches = location.around(radius);
-            assert!((1..=MOST_CELLS).contains(&stretches.len()), "{}", stretches.len());
+            let ranges = location.around(radius);
+            assert!((1..=MOST_CELLS).contains(&ranges.len()), "{}", ranges.len());
             // On the rim, where it is tightest.
             let bearing = std::f64::consts::TAU * dice.f64();
             let (latitude, angle) = (centre.lat_radians(), radius.0 / EARTH_RADIUS_METRES);
@@ -175,8 +178,8 @@ mod tests {
             let east = (bearing.sin() * angle.sin() * latitude.cos()).atan2(angle.cos() - latitude.sin() * north.sin());
             let longitude = (centre.lng() + east.to_degrees() + 540.0).rem_euclid(360.0) - 180.0;
             let rim = Location::new(north.to_degrees(), longitude).unwrap();
-            let filed = rim.filed().unwrap();
-            assert!(stretches.iter().any(|stretch| stretch.has(&filed)), "{location:?} {radius:?} {rim:?}");
+            let filed = rim.geo_key().unwrap();
+            assert!(ranges.iter().any(|range| range.has(&filed)), "{location:?} {radius:?} {rim:?}");
         }
     }
 

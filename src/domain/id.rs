@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::text;
+use super::{checked, text};
 
 /// Most characters that an id or a name may have.
 const MAX_CHARS: usize = 128;
@@ -38,12 +38,11 @@ fn name(text: String) -> Result<String, Invalid> {
     if text::has_visible(&cleaned) { id(cleaned) } else { Err(Invalid) }
 }
 
-/// Texts that are checked when they come in. Rows hold what was checked then, so they are read as they are: a rule that
-/// is new must not make an old row unreadable.
+/// Declares texts with a rule: how they are checked, and what an error says that they must be.
 macro_rules! checked_text {
-    ($($(#[$doc:meta])* $name:ident by $check:ident;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident by $check:ident, $kind:ident $expected:literal;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
         pub struct $name(String);
 
@@ -55,7 +54,15 @@ macro_rules! checked_text {
             }
         }
 
+        checked::text!($name, $kind, $expected, MAX_CHARS);
+
         impl $name {
+            /// From a row: checked when it was written, perhaps by the rules of an earlier version.
+            pub fn stored(text: String) -> Self {
+                Self(text)
+            }
+
+            /// The text itself.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -71,20 +78,20 @@ macro_rules! checked_text {
 
 checked_text! {
     /// A user, as the query or the token names them: 1 to 128 characters.
-    UserId by id;
+    UserId by id, ID "must be a user id: a string of 1 to 128 characters without control characters";
     /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. What differs from these only in case
-    /// or width, such as `Lobby`, is no id.
-    RoomId by room_id;
+    /// or width, such as `Lobby`, is refused.
+    RoomId by room_id, ID "must be a room id: a string of 1 to 128 characters without control characters, `lobby` and `dm-` in small letters";
     /// A display name, cleaned: 1 to 128 characters, at least one of them visible.
-    Name by name;
+    Name by name, TEXT "must be a string of 1 to 128 characters, at least one of them visible, without control characters";
     /// A WebSocket connection, as API Gateway names it.
-    ConnectionId by id;
-    /// A client's own id for a message, by which a repeated send is known: 1 to 128 characters.
-    ClientMessageId by id;
-    /// A file that was announced: 1 to 128 characters.
-    FileId by id;
-    /// What lets somebody into a private room: 1 to 128 characters.
-    InviteCode by id;
+    ConnectionId by id, ID "must be a connection id";
+    /// A client's own id for a message, by which a retry is recognised: 1 to 128 characters.
+    ClientMessageId by id, ID "must be a string of 1 to 128 characters without control characters";
+    /// An announced file: 1 to 128 characters.
+    FileId by id, ID "must be a file id: a string of 1 to 128 characters without control characters";
+    /// The code of an invite into a private room: 1 to 128 characters.
+    InviteCode by id, ID "must be an invite: a string of 1 to 128 characters without control characters";
 }
 
 impl UserId {
@@ -115,11 +122,6 @@ impl RoomId {
         Self(Self::LOBBY.to_owned())
     }
 
-    /// One that was checked when it came in, perhaps by the rules of an earlier version.
-    pub fn checked_before(id: String) -> Self {
-        Self(id)
-    }
-
     /// A room nobody has named before.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7().to_string())
@@ -142,6 +144,9 @@ impl RoomId {
 }
 
 impl FileId {
+    /// Stands between a file's id and the ticket of a link.
+    pub const TICKET_SEPARATOR: char = '~';
+
     /// One for a new file.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7().to_string())
@@ -168,6 +173,8 @@ pub(super) fn hash(texts: &[&str]) -> String {
 /// A message's place in its room's log as text: `seq`, padded with zeros so that texts sort as numbers do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageId(pub(super) String);
+
+checked::schema!(MessageId, { "type": "string", "pattern": "^[0-9]{16}$" });
 
 impl MessageId {
     pub fn as_str(&self) -> &str {

@@ -1,30 +1,52 @@
-//! What is said, and what the log keeps of it.
+//! Messages: what they say, and where they stand in a log.
 
-use super::{ClientMessageId, CloseReason, File, FileName, Name, RoomId, Seq, Timestamp, UserId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
-/// Most bytes of UTF-8 that one message may say.
+use super::{
+    ClientMessageId, CloseReason, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId, checked,
+};
+
+/// Most bytes of UTF-8 in the content of one message.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
+/// Most bytes of a message's `data`, as compact JSON.
+const MAX_DATA_BYTES: usize = 1024;
 
 /// What a message says: 1 byte to [`MAX_CONTENT_BYTES`] of UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Content(String);
 
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "must be a string of 1 byte to 16 KB";
+        checked::deserialize(deserializer, checked::TEXT, EXPECTED, |text| Some(Self(text)), Self::new)
+    }
+}
+
+checked::schema!(Content, { "type": "string" });
+
 impl Content {
-    /// `None` for an empty text; too long a one is for the caller to refuse, with a status of its own.
+    /// `None` for an empty text. A text that is too large is refused by the caller, with a status of its own.
     pub fn new(text: String) -> Option<Self> {
         (!text.is_empty()).then_some(Self(text))
     }
 
+    /// Whether it is above [`MAX_CONTENT_BYTES`].
     pub fn is_too_large(&self) -> bool {
         self.0.len() > MAX_CONTENT_BYTES
     }
 
+    /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    pub fn into_string(self) -> String {
-        self.0
+/// From a row.
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
@@ -35,18 +57,67 @@ impl From<CloseReason> for Content {
     }
 }
 
-/// For those who show what a message says and know of no files.
+/// For clients that know of no files.
 impl From<&FileName> for Content {
     fn from(name: &FileName) -> Self {
         Self(name.as_str().to_owned())
     }
 }
 
+/// A JSON object that a client attaches to a message: at most 1 KB, kept as the client wrote it, never looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data(String);
+
+impl Data {
+    /// `None` unless `json` is an object of at most [`MAX_DATA_BYTES`], whitespace between its parts aside.
+    pub fn new(json: String) -> Option<Self> {
+        let json = compact(&json);
+        (json.starts_with('{') && json.len() <= MAX_DATA_BYTES).then_some(Self(json))
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "must be an object of at most 1 KB as JSON";
+        checked::deserialize(deserializer, checked::JSON, EXPECTED, |json| Some(Self(json)), Self::new)
+    }
+}
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        json.serialize(serializer)
+    }
+}
+
+checked::schema!(Data, { "type": "object" });
+
+/// Valid JSON without the whitespace between its parts.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let is_kept = |letter: &char| {
+        let is_kept = in_string || !letter.is_ascii_whitespace();
+        in_string ^= *letter == '"' && !is_escaped;
+        is_escaped = *letter == '\\' && !is_escaped;
+        is_kept
+    };
+    json.chars().filter(is_kept).collect()
+}
+
 /// How a sender looks to the others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Style {
-    /// An avatar's address.
+    /// The address of an avatar.
+    #[serde(default, rename = "userIcon", skip_serializing_if = "Option::is_none")]
     pub icon: Option<String>,
+    /// A color, as clients understand it.
+    #[serde(default, rename = "userColor", skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
 }
 
@@ -58,30 +129,57 @@ impl Style {
     }
 }
 
-/// A message before it has its place in the log.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    pub user: UserId,
-    pub name: Name,
+/// A message, as its row and its frame have it: a new field of a message is declared here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Body {
+    pub user_id: UserId,
+    pub user_name: Name,
+    #[serde(flatten)]
     pub style: Style,
     pub content: Content,
+    /// The message that it replies to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Seq>,
-    pub client_id: Option<ClientMessageId>,
-    pub file: Option<File>,
+    /// The sender's own id for the message. Only the sender sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<ClientMessageId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Box<File>>,
+    /// Whatever the sender attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
 }
 
-/// A message in its place in a room's log.
+impl Body {
+    /// A message without anything optional.
+    pub fn new(user_id: UserId, user_name: Name, style: Style, content: Content) -> Self {
+        Self { user_id, user_name, style, content, reply_to: None, client_message_id: None, file: None, data: None }
+    }
+
+    /// The key by which a retry of the message is recognised, if its sender gave it an id.
+    pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
+        let data = self.data.as_ref().map(Data::as_str);
+        let id = self.client_message_id.as_ref()?;
+        Some(IdempotencyKey::new(&self.user_id, id, &self.content, self.reply_to, data))
+    }
+}
+
+/// An entry of a room's log.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub room: RoomId,
     pub seq: Seq,
     pub created_at: Timestamp,
-    pub user: UserId,
-    pub name: Name,
-    pub style: Style,
-    pub content: String,
-    pub reply_to: Option<Seq>,
-    /// For the sender alone.
-    pub client_id: Option<ClientMessageId>,
-    pub file: Option<File>,
+    pub event: Event,
+}
+
+/// What an entry tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A user's message.
+    Said(Body),
+    /// What a later version of this software wrote: its kind, and a sentence as the content.
+    System { what: String, body: Body },
 }

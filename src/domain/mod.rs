@@ -1,10 +1,11 @@
 //! What is true without AWS and without JSON: ids, rooms, places, messages, positions in a log, time.
 
+pub mod checked;
 mod format;
 mod geo;
 mod id;
+mod idempotency;
 mod message;
-mod once;
 mod room;
 mod seq;
 mod text;
@@ -12,11 +13,11 @@ mod time;
 mod upload;
 
 pub use format::Format;
-pub use geo::{Filed, Location, Metres, Stretch};
+pub use geo::{CellRange, GeoKey, Location, Metres};
 pub use id::{ClientMessageId, ConnectionId, FileId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
-pub use message::{Content, Draft, Entry, MAX_CONTENT_BYTES, Style};
-pub use once::Once;
+pub use idempotency::IdempotencyKey;
+pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style};
 pub use room::{CloseReason, Member, Place, Role, Room, RoomStatus, RoomType};
-pub use seq::{RESTART_GAP, Seq, Tail};
+pub use seq::{Page, RESTART_GAP, Seq};
 pub use time::Timestamp;
 pub use upload::{AllowedTypes, ContentType, File, FileName, NewFile, ObjectKey, Sha256};

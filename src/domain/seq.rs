@@ -2,18 +2,33 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Invalid, MessageId, Timestamp};
+use super::{Invalid, MessageId, checked};
 
 /// How far a log jumps ahead when its end can no longer be seen. Expiry deletes entries in any order, and no
 /// `seq` may ever be given twice: this is far above whatever the last noted end can be behind the real one.
 pub const RESTART_GAP: u64 = 100_000;
 
 /// A position in a room's log: 1, 2, 3, ... 0 stands for "before the first".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Seq(u64);
+
+impl<'de> Deserialize<'de> for Seq {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "must be a seq: a whole number from 0 to 9007199254740991";
+        checked::deserialize(
+            deserializer,
+            checked::WHOLE,
+            EXPECTED,
+            |number| Some(Self(number)),
+            |number| Self::new(number).ok(),
+        )
+    }
+}
+
+checked::schema!(Seq, { "type": "integer", "minimum": 0, "maximum": Seq::LARGEST });
 
 impl Seq {
     /// Before the first entry.
@@ -68,26 +83,15 @@ impl fmt::Display for Seq {
     }
 }
 
-/// The end of a log, as the next writer must know it.
-#[derive(Clone, Copy, Debug)]
-pub struct Tail {
-    pub seq: Seq,
-    pub created_at: Timestamp,
-    /// Epoch seconds.
-    pub expires_at: i64,
-    /// Whether it says that the room is closed: then nothing comes behind it.
-    pub is_closing: bool,
-}
-
-impl Tail {
-    /// The last position that can have a message.
-    pub fn last_seq(&self) -> Seq {
-        if self.is_closing { self.seq.previous() } else { self.seq }
-    }
-
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        now.has_passed(self.expires_at)
-    }
+/// Which part of a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The end.
+    Latest,
+    /// What comes just before a position.
+    Before(Seq),
+    /// What comes just after a position.
+    After(Seq),
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Time as events tell it. Nothing here asks the machine's clock.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
@@ -13,6 +13,8 @@ const ISO: &[BorrowedFormatItem<'_>] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
+
+super::checked::schema!(Timestamp, { "type": "integer", "description": "Epoch milliseconds." });
 
 impl Timestamp {
     pub const fn from_millis(epoch_ms: i64) -> Self {
@@ -72,11 +74,6 @@ impl Timestamp {
     /// From whole seconds since the epoch.
     pub const fn from_secs(epoch_secs: i64) -> Self {
         Self(epoch_secs.saturating_mul(1000))
-    }
-
-    /// For `#[serde(serialize_with)]`: as [`Timestamp::to_iso`] writes it.
-    pub fn serialize_iso<S: Serializer>(moment: &Self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&moment.to_iso())
     }
 }
 

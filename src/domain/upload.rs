@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::id::hash;
-use super::{FileId, Invalid, RoomId, text};
+use super::{FileId, Invalid, RoomId, checked, text};
 
 /// Most bytes of a file's name: as many as file systems take.
 const MAX_NAME_BYTES: usize = 255;
@@ -49,7 +49,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
 ];
 
 /// A file's name for people: 1 to 255 bytes of UTF-8 without a path and without control characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct FileName(String);
 
@@ -69,6 +69,13 @@ impl TryFrom<String> for FileName {
     }
 }
 
+checked::text!(
+    FileName,
+    TEXT,
+    "must be a name of 1 to 255 bytes of UTF-8 that leads to no other folder",
+    MAX_NAME_BYTES
+);
+
 impl FileName {
     pub fn as_str(&self) -> &str {
         &self.0
@@ -76,7 +83,7 @@ impl FileName {
 }
 
 /// What a file is, such as `image/png` or `text/plain; charset=utf-8`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ContentType(String);
 
@@ -94,6 +101,8 @@ impl TryFrom<String> for ContentType {
         if fits { Ok(Self(text.to_owned())) } else { Err(Invalid) }
     }
 }
+
+checked::text!(ContentType, TEXT, "must be a content type, such as image/png", MAX_TYPE_BYTES);
 
 impl ContentType {
     pub fn as_str(&self) -> &str {
@@ -173,7 +182,7 @@ impl Default for AllowedTypes {
 }
 
 /// A SHA-256 checksum as S3 writes it: base64 of 32 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Sha256(String);
 
@@ -186,6 +195,8 @@ impl TryFrom<String> for Sha256 {
         if bytes.len() == 32 { Ok(Self(text)) } else { Err(Invalid) }
     }
 }
+
+checked::text!(Sha256, TEXT, "must be a SHA-256 checksum: 32 bytes in base64", 44);
 
 impl Sha256 {
     pub fn as_str(&self) -> &str {
@@ -202,8 +213,9 @@ pub struct NewFile {
     pub sha256: Option<Sha256>,
 }
 
-/// A file that is there, as a message tells of it.
+/// A file, as a message tells of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     pub file_id: FileId,
@@ -211,7 +223,8 @@ pub struct File {
     pub content_type: ContentType,
     /// In bytes.
     pub size: u64,
-    /// Where members find it, for as long as it is there.
+    /// Where members find it. Empty in rows, which never hold it: the deployment's address may change.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file_url: String,
 }
 

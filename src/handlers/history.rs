@@ -1,4 +1,4 @@
-//! Reading what was said.
+//! Reading history, and catching up after a disconnect.
 
 use std::collections::BTreeMap;
 
@@ -6,30 +6,29 @@ use futures_util::future;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
-use super::{room, seat};
-use crate::app::App;
-use crate::domain::{Name, RoomId, Seq, Timestamp};
+use super::membership;
+use crate::access::{self, Sender};
+use crate::context::Context;
+use crate::domain::{Entry, Name, Page, RoomId, Seq};
 use crate::error::Error;
-use crate::event::Call;
-use crate::store::{Channel, Connection, Page};
-use crate::wire::{
-    ENVELOPE_BYTES, Frame, History, LARGEST_FRAME_BYTES, Message, Presence, Resume, Resumed, fitting, size_of,
-};
+use crate::store::{Channel, Connection, Tail};
+use crate::wire::frames::{Item, Message, Messages, Missed, PresenceStatus, Refusal, Resumed, ResumedRoom};
+use crate::wire::requests::{GetMessages, Resume};
+use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
-/// Rooms that are looked at at once.
+/// Rooms that are read at once.
 const ROOMS_AT_ONCE: usize = 16;
-/// Most messages that are read for one room; a frame holds fewer as a rule.
-const MOST_MISSED: usize = 100;
+/// Most messages that are read for one room; a frame usually holds fewer.
+const MAX_MISSED: usize = 100;
 
-/// A page of a conversation, oldest first. It is cut where it would outgrow a frame, at the far end of reading.
-pub async fn page(app: &App, call: &mut Call) -> Result<Frame, Error> {
-    let History { of, page, limit } = call.request()?;
-    let seat = seat::find(app, call, &of).await?;
-    let (entries, mut has_more) = app.store.entries(&seat.room, page, limit, call.at).await?;
+/// A page of a conversation, oldest first. It is cut at the far end of reading where it would outgrow a frame.
+pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result<Messages, Error> {
+    let page = request.page();
+    let (entries, mut has_more) = ctx.store.entries(&sender.room, page, request.limit.0, ctx.now).await?;
 
     let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
     let mut items: Vec<_> =
-        entries.into_iter().map(|entry| Frame::Message(Message::seen_by(&seat.user, entry))).collect();
+        entries.into_iter().map(|entry| Item::Message(Message::seen_by(&sender.user, entry))).collect();
     let forward = matches!(page, Page::After(_));
     let kept =
         if forward { fitting(items.iter(), ENVELOPE_BYTES) } else { fitting(items.iter().rev(), ENVELOPE_BYTES) };
@@ -43,8 +42,8 @@ pub async fn page(app: &App, call: &mut Call) -> Result<Frame, Error> {
         Some(cut)
     };
     let next = edge.and_then(|at| seqs.get(at).copied()).filter(|_| has_more);
-    Ok(Frame::Messages {
-        room_id: seat.room,
+    Ok(Messages {
+        room_id: sender.room,
         has_more,
         next_before: next.filter(|_| !forward),
         next_after: next.filter(|_| forward),
@@ -52,46 +51,34 @@ pub async fn page(app: &App, call: &mut Call) -> Result<Frame, Error> {
     })
 }
 
-/// Lets the connection hear rooms again and tells what was said there behind the positions it has seen. It is
-/// subscribed first, and then the log is read: so a message is in the answer, or delivered, or both.
-pub async fn resume(app: &App, call: &mut Call) -> Result<Frame, Error> {
-    let Resume { rooms: cursors } = call.request()?;
-    let me = seat::known(app, call).await?;
-
-    let refused = hear_again(app, call, &me, cursors.keys()).await?;
-    let (me, now) = (&me, call.at);
-    let missed = stream::iter(cursors)
+/// Lets the connection hear rooms again, and answers what it missed after the positions it has seen. It is subscribed
+/// first, then the log is read: so a message is in the answer, or delivered, or both.
+pub async fn resume(ctx: &Context, me: Connection, request: Resume) -> Result<Resumed, Error> {
+    let positions = request.rooms.0;
+    let refused = hear_again(ctx, &me, positions.keys()).await?;
+    let me = &me;
+    let missed = stream::iter(positions)
         .filter(|(id, _)| future::ready(!refused.contains_key(id)))
-        .map(|(id, cursor)| Missed::read(app, me, id, cursor, now))
+        .map(|(id, after)| MissedRoom::read(ctx, me, id, after))
         .buffer_unordered(ROOMS_AT_ONCE)
         .try_collect()
         .await?;
-    let mut rooms = shared_out(missed);
-    rooms.extend(refused.iter().map(|(id, error)| (id.clone(), Resumed::Refused { error: error.into() })));
-    Ok(Frame::Resumed { rooms })
+    let mut rooms = share_frame(missed);
+    rooms.extend(refused.iter().map(|(id, error)| (id.clone(), ResumedRoom::Refused { error: Refusal::from(error) })));
+    Ok(Resumed { rooms })
 }
 
-/// Subscribes a connection to those of `rooms` that it may hear, and tells why it may not hear the others.
+/// Subscribes a connection to those of `rooms` that it may hear, and returns why it may not hear the others.
 async fn hear_again(
-    app: &App,
-    call: &mut Call,
+    ctx: &Context,
     me: &Connection,
     rooms: impl Iterator<Item = &RoomId>,
 ) -> Result<BTreeMap<RoomId, Error>, Error> {
-    let mine = member_names(app, me).await?;
     let mut refused = BTreeMap::new();
     let mut rows = Vec::new();
+    let names = member_names(ctx, me).await?;
     for id in rooms {
-        let name = if id.is_lobby() {
-            room::require_lobby(app).map(|()| me.display_name())
-        } else if let Some(name) = mine.get(id) {
-            Ok(name.clone())
-        } else if id.is_direct() {
-            Err(Error::NotAMember)
-        } else {
-            seat::membership(app, &me.user_id, id).await.map(|member| member.name)
-        };
-        match name {
+        match name_in(ctx, me, &names, id).await {
             // Direct conversations are heard as the user.
             Ok(_) if id.is_direct() => {}
             Ok(name) => rows.push(me.on(Channel::of_room(id), me.name.clone().unwrap_or(name))),
@@ -104,80 +91,102 @@ async fn hear_again(
     if rows.is_empty() {
         return Ok(refused);
     }
-    if !app.store.subscribe(&me.connection_id, &rows).await? {
-        return Err(Error::Reconnect);
-    }
-    // Whoever ended a membership since, did not see these subscriptions.
-    let mine = member_names(app, me).await?;
-    for id in rows.iter().filter_map(|row| row.channel.room()).filter(|id| !id.is_lobby()) {
-        if !mine.contains_key(&id) {
-            app.store.unsubscribe(&me.connection_id, &Channel::of_room(&id)).await?;
-            refused.insert(id, Error::NotAMember);
-        } else if !me.channels.contains(Channel::of_room(&id).as_str()) {
-            call.trace.delivered += app.delivery.announce_presence(&id, me, Presence::Online, call.at).await;
+    let subscribe =
+        async { if ctx.store.subscribe(&me.connection_id, &rows).await? { Ok(()) } else { Err(Error::Reconnect) } };
+    let heard: Vec<_> = rows.iter().filter_map(|row| row.channel.room()).filter(|id| !id.is_lobby()).collect();
+    let lost = membership::subscribe_checked(ctx, &me.user_id, &heard, subscribe).await?;
+    for id in heard.iter().filter(|id| !lost.contains(id)) {
+        if !me.hears(id) {
+            ctx.delivered(ctx.delivery.announce_presence(id, me, PresenceStatus::Online, ctx.now).await);
         }
     }
+    refused.extend(lost.into_iter().map(|id| (id, Error::NotAMember)));
     Ok(refused)
 }
 
-/// What a connection's user is called in each of its rooms.
-async fn member_names(app: &App, me: &Connection) -> Result<BTreeMap<RoomId, Name>, Error> {
-    let memberships = app.store.memberships(&me.user_id).await?;
+/// The display name of a connection's user in each of its rooms.
+async fn member_names(ctx: &Context, me: &Connection) -> Result<BTreeMap<RoomId, Name>, Error> {
+    let memberships = ctx.store.memberships(&me.user_id).await?;
     Ok(memberships.into_iter().map(|member| (member.room, member.name)).collect())
 }
 
-/// What was said in a room behind a position.
-struct Missed {
+/// The display name of a connection's user in a room that it may hear.
+async fn name_in(ctx: &Context, me: &Connection, names: &BTreeMap<RoomId, Name>, id: &RoomId) -> Result<Name, Error> {
+    match names.get(id) {
+        _ if id.is_lobby() => access::require_lobby(ctx).map(|()| me.display_name()),
+        Some(name) => Ok(name.clone()),
+        None if id.is_direct() => Err(Error::NotAMember),
+        None => access::membership(ctx, &me.user_id, id).await.map(|member| member.name),
+    }
+}
+
+/// What was missed in a room after a position.
+struct MissedRoom {
     room: RoomId,
     after: Seq,
-    items: Vec<(Seq, Frame)>,
+    items: Vec<(Seq, Item)>,
     /// Whether there is more than that.
     more: bool,
     last_seq: Seq,
-    /// The oldest position there is, where some of what was missed is no longer there.
+    /// The oldest position left, where some of what was missed has expired.
     oldest: Option<Seq>,
-    /// Whether nothing more will be said.
+    /// Whether the room is closed.
     closed: bool,
 }
 
-impl Missed {
-    async fn read(app: &App, me: &Connection, room: RoomId, after: Seq, now: Timestamp) -> Result<Self, Error> {
-        let read = || app.store.entries(&room, Page::After(after), MOST_MISSED, now);
-        let ((mut entries, mut more), tail) = try_join!(read(), app.store.tail(&room))?;
-        // What was said between the two reads is there, and not expired.
-        if entries.is_empty() && tail.is_some_and(|tail| tail.seq > after) {
+impl MissedRoom {
+    async fn read(ctx: &Context, me: &Connection, room: RoomId, after: Seq) -> Result<Self, Error> {
+        let read = || ctx.store.entries(&room, Page::After(after), MAX_MISSED, ctx.now);
+        let ((mut entries, mut more), tail) = try_join!(read(), ctx.store.tail(&room))?;
+        // What was written between the two reads exists, and has not expired.
+        if entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
             (entries, more) = read().await?;
         }
         // The next one to be written: one more than the last, but for a log whose end has expired.
-        let next = match tail {
+        let next = match &tail {
             Some(tail) if tail.is_closing || (entries.is_empty() && after >= tail.seq) => tail.last_seq().next(),
-            tail => match app.store.next_seq(&room, tail, now).await {
-                // Nothing was ever said in the lobby.
+            tail => match ctx.store.next_seq(&room, tail.as_ref(), ctx.now).await {
+                // Nobody has ever written to the lobby.
                 Err(Error::RoomNotFound) => Seq::ZERO.next(),
                 next => next?,
             },
         };
         let first = entries.first().map_or(next, |entry| entry.seq);
+        let item = |entry: Entry| (entry.seq, Item::Message(Message::seen_by(&me.user_id, entry)));
         Ok(Self {
             oldest: (after.next() < first).then_some(first),
-            last_seq: tail.map_or(next.previous(), |tail| tail.last_seq()),
+            last_seq: tail.as_ref().map_or(next.previous(), Tail::last_seq),
             closed: tail.is_some_and(|tail| tail.is_closing),
-            items: entries
-                .into_iter()
-                .map(|entry| (entry.seq, Frame::Message(Message::seen_by(&me.user_id, entry))))
-                .collect(),
+            items: entries.into_iter().map(item).collect(),
             room,
             after,
             more,
         })
     }
+
+    /// The answer with the first `taken` of the items.
+    fn into_answer(mut self, taken: usize) -> (RoomId, ResumedRoom) {
+        let complete = taken == self.items.len() && !self.more;
+        self.items.truncate(taken);
+        let next_after = self.items.last().map_or(self.after, |(seq, _)| *seq);
+        let missed = Missed {
+            items: self.items.into_iter().map(|(_, item)| item).collect(),
+            complete,
+            next_after: (!complete).then_some(next_after),
+            last_seq: self.last_seq,
+            reset: self.oldest.is_some(),
+            oldest_seq: self.oldest,
+            closed: self.closed,
+        };
+        (self.room, ResumedRoom::Missed(missed))
+    }
 }
 
-/// As much as fits a frame, by turns: the first of each room, then the second of each, and so on.
-fn shared_out(missed: Vec<Missed>) -> BTreeMap<RoomId, Resumed> {
+/// As much as fits a frame, in turns: the first item of each room, then the second of each, and so on.
+fn share_frame(missed: Vec<MissedRoom>) -> BTreeMap<RoomId, ResumedRoom> {
     // What a room takes without its items: its id, and the numbers.
-    const AROUND_BYTES: usize = 160;
-    let around: usize = missed.iter().map(|missed| size_of(&missed.room) + AROUND_BYTES).sum();
+    const ROOM_BYTES: usize = 160;
+    let around: usize = missed.iter().map(|missed| size_of(&missed.room) + ROOM_BYTES).sum();
     let mut left = LARGEST_FRAME_BYTES.saturating_sub(ENVELOPE_BYTES + around);
     let mut taken = vec![0; missed.len()];
     let mut open: Vec<usize> = (0..missed.len()).collect();
@@ -186,7 +195,7 @@ fn shared_out(missed: Vec<Missed>) -> BTreeMap<RoomId, Resumed> {
         open.retain(|&at| {
             let Some((_, item)) = missed[at].items.get(taken[at]) else { return false };
             let size = size_of(item);
-            // One goes in whatever its size: the client must get on.
+            // The first one goes in whatever its size: the client must get on.
             let fits = size <= left || is_first;
             if fits {
                 is_first = false;
@@ -196,23 +205,5 @@ fn shared_out(missed: Vec<Missed>) -> BTreeMap<RoomId, Resumed> {
             fits
         });
     }
-    missed
-        .into_iter()
-        .zip(taken)
-        .map(|(mut missed, taken)| {
-            let complete = taken == missed.items.len() && !missed.more;
-            missed.items.truncate(taken);
-            let next_after = missed.items.last().map_or(missed.after, |(seq, _)| *seq);
-            let resumed = Resumed::Missed {
-                items: missed.items.into_iter().map(|(_, item)| item).collect(),
-                complete,
-                next_after: (!complete).then_some(next_after),
-                last_seq: missed.last_seq,
-                reset: missed.oldest.is_some(),
-                oldest_seq: missed.oldest,
-                closed: missed.closed,
-            };
-            (missed.room, resumed)
-        })
-        .collect()
+    missed.into_iter().zip(taken).map(|(missed, taken)| missed.into_answer(taken)).collect()
 }

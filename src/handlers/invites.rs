@@ -1,42 +1,31 @@
-//! Invites into private rooms: made and revoked by those who look after the room.
+//! Invites into private rooms.
 
-use super::moderation::{self, Rank};
-use super::seat;
-use crate::app::App;
+use crate::access::Moderator;
+use crate::context::Context;
 use crate::domain::{InviteCode, RoomStatus, Timestamp};
 use crate::error::Error;
-use crate::event::Call;
-use crate::store::Invite;
-use crate::wire::{Frame, MakeInvite, RevokeInvite};
+use crate::store;
+use crate::wire::frames::{Ack, Invite};
+use crate::wire::requests::{CreateInvite, RevokeInvite};
 
-pub async fn make(app: &App, call: &mut Call) -> Result<Frame, Error> {
-    let MakeInvite { room: id, max_uses, lifetime_seconds } = call.request()?;
-    let me = seat::caller(app, call).await?;
-    call.trace.room = Some(id.clone());
-
-    let room = moderation::ruled_by(app, &me, &id, Rank::Admin).await?;
-    if room.status == RoomStatus::Closed {
+pub async fn create(ctx: &Context, moderator: Moderator, request: CreateInvite) -> Result<Invite, Error> {
+    if moderator.room.status == RoomStatus::Closed {
         return Err(Error::RoomClosed);
     }
-    let invite = Invite {
-        room_id: id,
+    let invite = store::Invite {
+        room_id: request.room_id,
         invite: InviteCode::fresh(),
-        creator: me.user,
-        uses_left: max_uses,
-        ttl: call.at.as_secs() + lifetime_seconds,
+        creator: moderator.user,
+        uses_left: request.max_uses.0,
+        ttl: ctx.now.as_secs() + request.expires_in_seconds.0,
     };
-    app.store.add_invite(&invite).await?;
-    let expires_at = Timestamp::from_secs(invite.ttl);
-    Ok(Frame::Invite { room_id: invite.room_id, invite: invite.invite, expires_at, max_uses })
+    ctx.store.add_invite(&invite).await?;
+    let expires_at = Timestamp::from_secs(invite.ttl).into();
+    Ok(Invite { room_id: invite.room_id, invite: invite.invite, expires_at, max_uses: invite.uses_left })
 }
 
-/// Whether there is such an invite or not: there is none afterwards.
-pub async fn revoke(app: &App, call: &mut Call) -> Result<Frame, Error> {
-    let RevokeInvite { room: id, invite } = call.request()?;
-    let me = seat::caller(app, call).await?;
-    call.trace.room = Some(id.clone());
-
-    moderation::ruled_by(app, &me, &id, Rank::Admin).await?;
-    app.store.revoke_invite(&id, &invite).await?;
-    Ok(Frame::ack(call.route, Some(id)))
+/// Succeeds also when there is no such invite: the outcome is the same.
+pub async fn revoke(ctx: &Context, _: Moderator, request: RevokeInvite) -> Result<Ack, Error> {
+    ctx.store.revoke_invite(&request.room_id, &request.invite).await?;
+    Ok(Ack::of(ctx.route, request.room_id))
 }

@@ -1,4 +1,4 @@
-//! What each route does, one file for each group of routes.
+//! What each action and route does: one file for each group. The catalogue (`actions.rs`) says who may call it.
 
 pub mod connection;
 pub mod history;
@@ -7,9 +7,8 @@ pub mod invites;
 mod membership;
 pub mod message;
 pub mod moderation;
-pub mod places;
+pub mod nearby;
 pub mod room;
-mod seat;
 pub mod sweep;
 pub mod typing;
 pub mod upload;

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::keys::AccessKey;
 use super::runtime::FUNCTION_NAME;
-use crate::config::TableNames;
-use crate::store::tables;
+use crate::tables;
+use crate::tables::TableNames;
 
 /// A call of AWS, and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
 use super::{AccessKey, REGION};
-use crate::transport;
+use crate::aws::transport;
 
 /// A client of the DynamoDB at this URL.
 ///

@@ -37,8 +37,8 @@ use super::faults::Faults;
 use super::guard::{self, Guard};
 use super::keys::{AccessKey, Keys};
 use super::sigv4::{Refusal, Signed, Verifier};
-use crate::config::TableNames;
-use crate::store::tables::{self, Table};
+use crate::tables::TableNames;
+use crate::tables::{self, Table};
 
 /// How many of the latest requests are remembered.
 const CALLS_KEPT: usize = 10_000;

@@ -35,7 +35,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::config::{Config, ConfigError, TableNames};
+use crate::config::{self, Config, ConfigError};
 
 pub use calls::AwsCall;
 use calls::AwsCalls;
@@ -243,7 +243,7 @@ impl Stack {
         };
         let lifetime_days =
             if options.function_is_ours { Config::read(variable)?.message_ttl_days.unsigned_abs() } else { 30 };
-        let tables = TableNames::read(variable)?;
+        let tables = config::table_names(variable)?;
         let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
 
         let calls = AwsCalls::new(&tables, &bucket, &keys.function);

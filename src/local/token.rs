@@ -4,8 +4,8 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
 
 use super::Clock;
+use crate::aws::jwt_crypto;
 use crate::domain::{Name, UserId};
-use crate::hs256;
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -35,6 +35,6 @@ pub fn mint(
     let iat = Clock::default().now().as_secs();
     let claims = Claims { sub, name, roles, iat, exp: iat + i64::from(lifetime_seconds) };
     let key = EncodingKey::from_secret(secret.as_bytes());
-    hs256::install();
+    jwt_crypto::install();
     jsonwebtoken::encode(&Header::default(), &claims, &key).map_err(|error| error.to_string())
 }

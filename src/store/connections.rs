@@ -1,14 +1,14 @@
-//! Who is connected, and to what.
+//! Connections, and the channels that each is subscribed to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
-use super::tables::{CONNECTIONS, SUBSCRIPTIONS};
-use super::{Channel, Store, Subscription, failed, put, row_of, text, was_done};
+use super::{Channel, Statement, Store, Subscription, failed, put_request, row_of};
 use crate::domain::{ConnectionId, Format, Name, RoomId, Style, Timestamp, UserId};
 use crate::error::Error;
+use crate::tables::{CONNECTIONS, SUBSCRIPTIONS};
 
 /// API Gateway ends a connection after two hours; its rows outlive it by a little.
 const LIFETIME_SECS: i64 = 2 * 60 * 60 + 10 * 60;
@@ -75,11 +75,16 @@ impl Connection {
         }
     }
 
+    /// Whether it is subscribed to a room.
+    pub fn hears(&self, room: &RoomId) -> bool {
+        self.channels.contains(&Channel::of_room(room).name())
+    }
+
     /// The rooms that it hears, but for the lobby.
     pub fn rooms(&self) -> Vec<RoomId> {
         self.channels
             .iter()
-            .filter_map(|channel| Channel::named(channel).room())
+            .filter_map(|channel| Channel::try_from(channel.clone()).ok()?.room())
             .filter(|room| !room.is_lobby())
             .collect()
     }
@@ -104,30 +109,51 @@ impl Store {
         Ok(row.filter(|row| !now.has_passed(row.ttl)))
     }
 
-    /// Remembers a new connection, live on `channels` from the start.
+    /// Stores a new connection, subscribed to `channels`.
     pub async fn add_connection(&self, connection: &Connection, channels: &[Channel]) -> Result<(), Error> {
         let mut row = connection.clone();
-        row.channels = channels.iter().map(|channel| channel.as_str().to_owned()).collect();
-        let mut writes = vec![(&CONNECTIONS, put(&row)?)];
+        row.channels = channels.iter().map(Channel::name).collect();
+        let mut writes = vec![(&CONNECTIONS, put_request(&row)?)];
         for channel in channels {
-            writes.push((&SUBSCRIPTIONS, put(&connection.on(channel.clone(), connection.display_name()))?));
+            writes.push((&SUBSCRIPTIONS, put_request(&connection.on(channel.clone(), connection.display_name()))?));
         }
         self.write_all(writes).await
     }
 
-    /// Makes a connection live on further channels. `false` when it has gone meanwhile: then nothing is written.
+    /// Subscribes a connection to further channels. `false` when it is gone: then nothing is written.
     pub async fn subscribe(&self, id: &ConnectionId, rows: &[Subscription]) -> Result<bool, Error> {
-        self.subscribe_with(id, rows, Change::default()).await
+        self.subscribe_with(id, rows, "", |statement| statement).await
     }
 
-    /// As [`Store::subscribe`], and notes which room the connection is in now and how it looks.
+    /// As [`Store::subscribe`], and notes which room the connection is in now, its name and its style.
     pub async fn enter(&self, connection: &Connection, row: Subscription) -> Result<bool, Error> {
-        self.subscribe_with(&connection.connection_id, &[row], Change::default().look_of(connection)).await
+        let values = [
+            ("roomId", connection.room_id.as_ref().map(RoomId::as_str)),
+            ("name", connection.name.as_ref().map(Name::as_str)),
+            ("userIcon", connection.user_icon.as_deref()),
+            ("userColor", connection.user_color.as_deref()),
+        ];
+        let known: Vec<_> = values.iter().filter_map(|(name, value)| Some((name, (*value)?))).collect();
+        let list: Vec<_> = known.iter().map(|(name, _)| format!("{name} = :{name}")).collect();
+        let update = if list.is_empty() { String::new() } else { format!("SET {} ", list.join(", ")) };
+        let bind = |statement: Statement| {
+            known.iter().fold(statement, |statement, (name, value)| statement.bind(&format!(":{name}"), *value))
+        };
+        self.subscribe_with(&connection.connection_id, &[row], &update, bind).await
     }
 
-    async fn subscribe_with(&self, id: &ConnectionId, rows: &[Subscription], change: Change) -> Result<bool, Error> {
-        let names = rows.iter().map(|row| row.channel.as_str().to_owned()).collect();
-        if !self.change(id, change.add_to_set("channels", names)).await? {
+    async fn subscribe_with(
+        &self,
+        id: &ConnectionId,
+        rows: &[Subscription],
+        update: &str,
+        bind: impl Fn(Statement) -> Statement,
+    ) -> Result<bool, Error> {
+        let names: Vec<_> = rows.iter().map(|row| row.channel.name()).collect();
+        let statement = Statement::update(&format!("{update}ADD channels :channels"))
+            .when("attribute_exists(connectionId)")
+            .bind(":channels", names);
+        if !self.update(&CONNECTIONS, CONNECTIONS.key(id.as_str()), &bind(statement)).await? {
             return Ok(false);
         }
         self.put_subscriptions(rows).await?;
@@ -136,41 +162,29 @@ impl Store {
 
     /// Takes a connection off a channel.
     pub async fn unsubscribe(&self, connection: &ConnectionId, channel: &Channel) -> Result<(), Error> {
-        self.delete_subscriptions(connection, [channel.as_str()]).await?;
-        let change = Change::default().delete_from_set("channels", vec![channel.as_str().to_owned()]);
-        self.change(connection, change).await.map(drop)
+        let name = channel.name();
+        self.delete_subscriptions(connection, [name.as_str()]).await?;
+        let statement = Statement::update("DELETE channels :channels")
+            .when("attribute_exists(connectionId)")
+            .bind(":channels", vec![name]);
+        self.update(&CONNECTIONS, CONNECTIONS.key(connection.as_str()), &statement).await.map(drop)
     }
 
-    /// Changes the row of a connection that is still there; `false` when it is not.
-    async fn change(&self, id: &ConnectionId, change: Change) -> Result<bool, Error> {
-        let expression = change.expression();
-        let Change { mut names, values, .. } = change;
-        names.insert("#id".to_owned(), CONNECTIONS.partition_key.to_owned());
-        let changed = self
-            .client
-            .update_item()
-            .table_name(self.name(&CONNECTIONS))
-            .set_key(Some(CONNECTIONS.key(id.as_str())))
-            .condition_expression("attribute_exists(#id)")
-            .update_expression(expression)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
-            .send()
-            .await;
-        was_done(changed)
-    }
-
-    /// Forgets a connection everywhere, and tells what it was. `seen_on` is the channel that it was found dead on; its
-    /// own row may be gone already.
+    /// Removes a connection everywhere, and returns what it was. `seen_on` is the channel on which it was found stale;
+    /// its own row may be gone already.
     ///
-    /// One subscription goes last, behind the connection's own row, and the same one whoever forgets it: whatever fails
-    /// between two steps, a post to that one is answered 410 again, and the rest is done then. The connection's row is
-    /// looked at once more as it goes, for subscriptions that were made meanwhile.
-    pub async fn forget(&self, id: &ConnectionId, seen_on: Option<&Channel>) -> Result<Option<Connection>, Error> {
+    /// One subscription goes last, after the connection's own row, and always the same one: whatever fails between two
+    /// steps, a post to that one is answered 410 again, and the rest is done then. The connection's row is read once
+    /// more as it is deleted, for subscriptions that were written in between.
+    pub async fn remove_connection(
+        &self,
+        id: &ConnectionId,
+        seen_on: Option<&Channel>,
+    ) -> Result<Option<Connection>, Error> {
         let known: Option<Connection> = self.row(&CONNECTIONS, CONNECTIONS.key(id.as_str())).await?;
         let mut channels = known.as_ref().map(|row| row.channels.clone()).unwrap_or_default();
         let last: BTreeSet<String> = channels.first().cloned().into_iter().collect();
-        channels.extend(seen_on.map(|channel| channel.as_str().to_owned()));
+        channels.extend(seen_on.map(Channel::name));
         self.delete_subscriptions(id, channels.difference(&last).map(String::as_str)).await?;
 
         let gone = self
@@ -188,49 +202,5 @@ impl Store {
         };
         self.delete_subscriptions(id, at_the_end.union(&last).map(String::as_str)).await?;
         Ok(known)
-    }
-}
-
-/// An update expression in the making.
-#[derive(Default)]
-struct Change {
-    clauses: BTreeMap<&'static str, Vec<String>>,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
-}
-
-impl Change {
-    fn look_of(self, connection: &Connection) -> Self {
-        self.set("roomId", connection.room_id.as_ref().map(RoomId::as_str))
-            .set("name", connection.name.as_ref().map(Name::as_str))
-            .set("userIcon", connection.user_icon.as_deref())
-            .set("userColor", connection.user_color.as_deref())
-    }
-
-    fn set(self, attribute: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.part("SET", " =", attribute, text(value)),
-            None => self,
-        }
-    }
-
-    fn add_to_set(self, attribute: &str, members: Vec<String>) -> Self {
-        self.part("ADD", "", attribute, AttributeValue::Ss(members))
-    }
-
-    fn delete_from_set(self, attribute: &str, members: Vec<String>) -> Self {
-        self.part("DELETE", "", attribute, AttributeValue::Ss(members))
-    }
-
-    fn part(mut self, clause: &'static str, sign: &str, attribute: &str, value: AttributeValue) -> Self {
-        self.clauses.entry(clause).or_default().push(format!("#{attribute}{sign} :{attribute}"));
-        self.names.insert(format!("#{attribute}"), attribute.to_owned());
-        self.values.insert(format!(":{attribute}"), value);
-        self
-    }
-
-    fn expression(&self) -> String {
-        let clauses = self.clauses.iter().map(|(clause, parts)| format!("{clause} {}", parts.join(", ")));
-        clauses.collect::<Vec<_>>().join(" ")
     }
 }

@@ -1,18 +1,17 @@
 //! Files: announced, uploaded, told of.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use serde::{Deserialize, Serialize};
 
-use super::tables::{FILES, TTL};
-use super::{Store, failed, item_of, number, text, was_done};
+use super::{Statement, Store, item_of};
 use crate::domain::{
     ContentType, FileId, FileName, Name, NewFile, ObjectKey, RoomId, Seq, Sha256, Style, Timestamp, UserId,
 };
 use crate::error::Error;
+use crate::tables::FILES;
 
 /// For how long an upload is waited for. Its address holds for minutes; S3 may tell of it hours later.
 const PENDING_SECS: i64 = 86_400;
-const STATUS: &str = "status";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,62 +123,35 @@ impl Store {
         Ok(row.filter(|row| !now.has_passed(row.ttl)))
     }
 
+    /// Stores an announced file.
     pub async fn add_file(&self, file: &StoredFile) -> Result<(), Error> {
-        let put = self.client.put_item().table_name(self.name(&FILES)).set_item(Some(item_of(file)?));
-        put.send().await.map_err(failed).map(drop)
+        self.put(&FILES, item_of(file)?, &Statement::default()).await.map(drop)
     }
 
-    /// Makes a file one that is not taken, for ever, if it has the status `from`. `false` when it has another one.
+    /// Refuses a file for good, if it has the status `from`. `false` when it has another one.
     pub async fn refuse_file(&self, id: &FileId, from: FileStatus, why: FileStatus) -> Result<bool, Error> {
-        let refused = self
-            .client
-            .update_item()
-            .table_name(self.name(&FILES))
-            .set_key(Some(FILES.key(id.as_str())))
-            .update_expression("SET #status = :why")
-            .condition_expression("#status = :from")
-            .expression_attribute_names("#status", STATUS)
-            .expression_attribute_values(":why", text(why.as_str()))
-            .expression_attribute_values(":from", text(from.as_str()))
-            .send()
-            .await;
-        was_done(refused)
+        let statement = Statement::update("SET status = :why")
+            .when("status = :from")
+            .bind(":why", why.as_str())
+            .bind(":from", from.as_str());
+        self.update(&FILES, FILES.key(id.as_str()), &statement).await
     }
 
-    /// Notes that those whom it concerns have heard of a file.
+    /// Notes that a file, or its refusal, has been published.
     pub async fn note_told(&self, id: &FileId) -> Result<(), Error> {
-        let noted = self
-            .client
-            .update_item()
-            .table_name(self.name(&FILES))
-            .set_key(Some(FILES.key(id.as_str())))
-            .update_expression("SET #told = :true")
-            .condition_expression("attribute_exists(#id)")
-            .expression_attribute_names("#id", FILES.partition_key)
-            .expression_attribute_names("#told", "told")
-            .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .send()
-            .await;
-        was_done(noted).map(drop)
+        let statement = Statement::update("SET told = :true").when("attribute_exists(fileId)").bind(":true", true);
+        self.update(&FILES, FILES.key(id.as_str()), &statement).await.map(drop)
     }
 
     /// The part of a transaction that makes a file ready: if it was announced and is not ready yet.
-    pub(super) fn file_ready(&self, id: &FileId, tag: &str, seq: Seq, ttl: i64) -> Result<Update, Error> {
-        Update::builder()
-            .table_name(self.name(&FILES))
-            .set_key(Some(FILES.key(id.as_str())))
-            .update_expression("SET #status = :ready, #seq = :seq, #tag = :tag, #ttl = :ttl")
-            .condition_expression("#status = :pending")
-            .expression_attribute_names("#status", STATUS)
-            .expression_attribute_names("#seq", "seq")
-            .expression_attribute_names("#tag", "tag")
-            .expression_attribute_values(":tag", text(tag))
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":seq", number(seq.as_i64()))
-            .expression_attribute_values(":ready", text(FileStatus::Ready.as_str()))
-            .expression_attribute_values(":pending", text(FileStatus::Pending.as_str()))
-            .expression_attribute_values(":ttl", number(ttl))
-            .build()
-            .map_err(Error::internal)
+    pub(super) fn file_ready(&self, id: &FileId, tag: &str, seq: Seq, ttl: i64) -> Result<TransactWriteItem, Error> {
+        let statement = Statement::update("SET status = :ready, seq = :seq, tag = :tag, ttl = :ttl")
+            .when("status = :pending")
+            .bind(":ready", FileStatus::Ready.as_str())
+            .bind(":pending", FileStatus::Pending.as_str())
+            .bind(":seq", seq.as_i64())
+            .bind(":tag", tag)
+            .bind(":ttl", ttl);
+        self.update_part(&FILES, FILES.key(id.as_str()), &statement)
     }
 }

@@ -1,14 +1,14 @@
-//! What is remembered, in DynamoDB. The only place that names a table or an attribute.
+//! The rows in DynamoDB, by aggregate. The only place that names an attribute.
 
 mod connections;
 mod files;
 mod invites;
+mod log;
 mod members;
-mod messages;
-mod places;
+mod nearby;
 mod rooms;
+mod statement;
 mod subscriptions;
-pub mod tables;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -19,24 +19,44 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update, WriteRequest};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use crate::config::{Config, TableNames};
+use crate::config::Config;
 use crate::error::Error;
 
+use crate::tables::Table;
 pub use connections::Connection;
 pub use files::{Announcement, FileStatus, StoredFile};
 pub use invites::Invite;
-pub use members::{PARTICIPANTS_PAGE, Standing};
-pub use messages::{Appended, Page};
-pub use places::Filing;
-pub use rooms::{Admission, MAX_FOUNDERS};
-pub use subscriptions::{Channel, Part, Subscription};
-use tables::{Key, Table};
+pub use log::{Appended, Tail};
+pub use members::{Admission, Membership, PARTICIPANTS_PAGE};
+pub use nearby::NearbyRow;
+pub use rooms::MAX_FOUNDERS;
+use statement::Statement;
+pub use subscriptions::{Channel, KeyRange, Subscription};
+
+/// The key of a row.
+pub(crate) type Key = HashMap<String, AttributeValue>;
+
+impl Table {
+    /// A key of a table without a sort key.
+    pub fn key(&self, partition: &str) -> Key {
+        HashMap::from([(self.partition_key.to_owned(), AttributeValue::S(partition.to_owned()))])
+    }
+
+    /// A key of a table with a sort key.
+    pub fn key_of(&self, partition: &str, sort: &str) -> Key {
+        let mut key = self.key(partition);
+        if let Some(name) = self.sort_key {
+            key.insert(name.to_owned(), AttributeValue::S(sort.to_owned()));
+        }
+        key
+    }
+}
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -44,10 +64,10 @@ type Item = HashMap<String, AttributeValue>;
 const BATCH_ROWS: usize = 25;
 /// Most items that one TransactWriteItems takes.
 const TRANSACTION_ITEMS: usize = 100;
-/// For how long a write that others are in the way of is tried again.
+/// How long a write that conflicts with others is retried.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What DynamoDB answers to a single write that a transaction is in the way of.
+/// What DynamoDB answers to a single write that conflicts with a transaction.
 const CONFLICT: &str = "TransactionConflictException";
 
 #[derive(Clone)]
@@ -62,25 +82,18 @@ impl Store {
     }
 
     fn name(&self, table: &Table) -> &str {
-        self.names().of(table)
+        self.config.tables.of(table)
     }
 
-    fn names(&self) -> &TableNames {
-        &self.config.tables
-    }
-
-    /// Reads one row as it is now, after every write that was answered before.
+    /// Reads one row consistently.
     async fn row<T: DeserializeOwned>(&self, table: &Table, key: Key) -> Result<Option<T>, Error> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(self.name(table))
-            .set_key(Some(key))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(failed)?;
-        found.item.map(row_of).transpose()
+        self.item(table, key).await?.map(row_of).transpose()
+    }
+
+    /// As `row`, before it is deserialised.
+    async fn item(&self, table: &Table, key: Key) -> Result<Option<Item>, Error> {
+        let get = self.client.get_item().table_name(self.name(table)).set_key(Some(key)).consistent_read(true);
+        Ok(get.send().await.map_err(failed)?.item)
     }
 
     /// Writes rows in as few requests as there can be. Not atomic: the order of the rows is kept between requests of
@@ -107,13 +120,89 @@ impl Store {
         Ok(())
     }
 
-    /// Writes all of `items` or none. Where others are writing the same rows it is tried again until a condition
-    /// decides. `Err(refused)` in the answer tells which items' conditions did not hold.
-    async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Result<(), Vec<bool>>, Error> {
+    /// Puts an item, if the statement's condition holds; `false` when it does not.
+    async fn put(&self, table: &Table, item: Item, statement: &Statement) -> Result<bool, Error> {
+        let put = self.client.put_item().table_name(self.name(table)).set_item(Some(item));
+        let put = put
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        was_done(put.send().await)
+    }
+
+    /// Updates an item, if the statement's condition holds; `false` when it does not.
+    async fn update(&self, table: &Table, key: Key, statement: &Statement) -> Result<bool, Error> {
+        let update = self.client.update_item().table_name(self.name(table)).set_key(Some(key));
+        let update = update
+            .set_update_expression(statement.update.clone())
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        was_done(update.send().await)
+    }
+
+    /// Deletes an item, if the statement's condition holds; `false` when it does not.
+    async fn delete(&self, table: &Table, key: Key, statement: &Statement) -> Result<bool, Error> {
+        let delete = self.client.delete_item().table_name(self.name(table)).set_key(Some(key));
+        let delete = delete
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        was_done(delete.send().await)
+    }
+
+    /// A query of a table; an index is named by the caller.
+    fn query(&self, table: &Table, statement: &Statement) -> QueryFluentBuilder {
+        let query = self.client.query().table_name(self.name(table));
+        query
+            .set_key_condition_expression(statement.key.clone())
+            .set_filter_expression(statement.filter.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values())
+    }
+
+    /// The part of a transaction that puts an item.
+    fn put_part(&self, table: &Table, item: Item, statement: &Statement) -> Result<TransactWriteItem, Error> {
+        let put = Put::builder()
+            .table_name(self.name(table))
+            .set_item(Some(item))
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        Ok(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
+    }
+
+    /// The part of a transaction that updates an item.
+    fn update_part(&self, table: &Table, key: Key, statement: &Statement) -> Result<TransactWriteItem, Error> {
+        let update = Update::builder()
+            .table_name(self.name(table))
+            .set_key(Some(key))
+            .set_update_expression(statement.update.clone())
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
+    }
+
+    /// The part of a transaction that deletes an item.
+    fn delete_part(&self, table: &Table, key: Key, statement: &Statement) -> Result<TransactWriteItem, Error> {
+        let delete = Delete::builder()
+            .table_name(self.name(table))
+            .set_key(Some(key))
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        Ok(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build())
+    }
+
+    /// Writes all parts or none. Where others write the same items it retries until a condition decides. Returns the
+    /// names of the parts whose conditions did not hold: none when all was written.
+    async fn transact<P: Copy>(&self, parts: Vec<(P, TransactWriteItem)>) -> Result<Vec<P>, Error> {
+        let (names, items): (Vec<P>, Vec<_>) = parts.into_iter().unzip();
         let mut backoff = Backoff::new();
         loop {
             let error = match self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await {
-                Ok(_) => return Ok(Ok(())),
+                Ok(_) => return Ok(Vec::new()),
                 Err(error) => error,
             };
             let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
@@ -121,14 +210,16 @@ impl Store {
                 return Err(failed(error));
             };
             let codes: Vec<_> = cancelled.cancellation_reasons().iter().map(|reason| reason.code()).collect();
-            let refused: Vec<bool> = codes.iter().map(|code| *code == Some("ConditionalCheckFailed")).collect();
-            if refused.contains(&true) {
-                return Ok(Err(refused));
+            let is_refused = |code: &Option<&str>| *code == Some("ConditionalCheckFailed");
+            let refused = names.iter().zip(&codes).filter(|(_, code)| is_refused(code)).map(|(name, _)| *name);
+            let refused: Vec<_> = refused.collect();
+            if !refused.is_empty() {
+                return Ok(refused);
             }
-            let passing = codes.iter().flatten().any(|code| {
+            let is_transient = codes.iter().flatten().any(|code| {
                 matches!(*code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
             });
-            if !passing {
+            if !is_transient {
                 return Err(failed(error));
             }
             if !backoff.pause().await {
@@ -138,7 +229,7 @@ impl Store {
     }
 }
 
-/// Pauses that grow, with jitter, until patience ends.
+/// Exponential backoff with full jitter, until a deadline.
 struct Backoff {
     until: Instant,
     most: Duration,
@@ -156,7 +247,7 @@ impl Backoff {
         Self { until, most: Self::FIRST }
     }
 
-    /// `false`, at once, when there is no time for another try.
+    /// `false`, at once, when there is no time for another attempt.
     async fn pause(&mut self) -> bool {
         if Instant::now() >= self.until {
             return false;
@@ -187,24 +278,16 @@ fn item_of(row: &impl Serialize) -> Result<Item, Error> {
     serde_dynamo::to_item(row).map_err(Error::internal)
 }
 
-fn put(row: &impl Serialize) -> Result<WriteRequest, Error> {
+fn put_request(row: &impl Serialize) -> Result<WriteRequest, Error> {
     use aws_sdk_dynamodb::types::PutRequest;
     let request = PutRequest::builder().set_item(Some(item_of(row)?)).build().map_err(Error::internal)?;
     Ok(WriteRequest::builder().put_request(request).build())
 }
 
-fn delete(key: Key) -> Result<WriteRequest, Error> {
+fn delete_request(key: Key) -> Result<WriteRequest, Error> {
     use aws_sdk_dynamodb::types::DeleteRequest;
     let request = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
     Ok(WriteRequest::builder().delete_request(request).build())
-}
-
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 /// Whether a conditional write was done; `false` when its condition did not hold.
@@ -219,12 +302,12 @@ where
     }
 }
 
-/// What did not answer in time or was throttled may work when tried again; the rest is our fault.
+/// A timeout or a throttled request may succeed when retried; the rest is our fault.
 fn failed<E>(error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    const PASSING: &[&str] = &[
+    const TRANSIENT: &[&str] = &[
         "InternalServerError",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
@@ -232,12 +315,12 @@ where
         "ThrottlingException",
         CONFLICT,
     ];
-    let passing = match &error {
+    let is_transient = match &error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(answer) => {
-            answer.raw().status().as_u16() >= 500 || answer.err().code().is_some_and(|code| PASSING.contains(&code))
+            answer.raw().status().as_u16() >= 500 || answer.err().code().is_some_and(|code| TRANSIENT.contains(&code))
         }
         _ => false,
     };
-    if passing { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
+    if is_transient { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
 }

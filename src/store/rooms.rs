@@ -1,16 +1,15 @@
-//! Rooms, and the transactions that keep their count of participants true.
+//! Rooms.
 
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures_util::stream::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::members::{self, MemberRow, Standing, Status};
-use super::tables::{MEMBERS, ROOMS, ROOMS_BY_ACTIVITY, ROOMS_BY_PLACE, TTL};
-use super::{Backoff, Store, TRANSACTION_ITEMS, item_of, number, pages, text, was_done};
+use super::{Statement, Store, TRANSACTION_ITEMS, item_of, pages};
 use crate::domain::{
-    InviteCode, Location, Member, Metres, Name, Place, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Location, Member, Metres, Name, Place, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
+use crate::tables::{ROOMS, ROOMS_BY_ACTIVITY};
 
 /// Most members that a room can be made with: it and all of them are written in one transaction.
 pub const MAX_FOUNDERS: usize = TRANSACTION_ITEMS - 1;
@@ -66,8 +65,12 @@ pub(super) struct RoomRow {
 impl From<&Room> for RoomRow {
     fn from(room: &Room) -> Self {
         let room = room.clone();
-        let (cell, spot) =
-            room.place.as_ref().and_then(|place| place.location.filed()).map(|filed| (filed.cell, filed.spot)).unzip();
+        let (cell, spot) = room
+            .place
+            .as_ref()
+            .and_then(|place| place.location.geo_key())
+            .map(|filed| (filed.cell, filed.spot))
+            .unzip();
         let (location, road_name, radius) = match room.place {
             Some(Place { location, road_name, radius }) => (Some(location), road_name, Some(radius)),
             None => (None, None, None),
@@ -120,206 +123,77 @@ impl From<RoomRow> for Room {
     }
 }
 
-/// How a request to join ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// A member from now on.
-    Joined,
-    /// A member already: nothing was written.
-    AlreadyIn,
-}
-
-/// What a row of a user in a room may take the place of.
-#[derive(Clone, Copy)]
-enum Replaces {
-    Anything,
-    Nothing,
-    Member,
+/// The parts of the transaction that creates a room.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Room,
+    Founder,
 }
 
 impl Store {
+    /// A room's row.
     pub async fn room(&self, id: &RoomId) -> Result<Option<Room>, Error> {
         Ok(self.row::<RoomRow>(&ROOMS, ROOMS.key(id.as_str())).await?.map(Room::from))
     }
 
-    /// Makes a room with its first members, all at once. `false` when there is a room of that id already.
+    /// Creates a room with its first members, all at once. `false` when a room of that id exists.
     pub async fn create_room(&self, room: &Room, founders: &[Member]) -> Result<bool, Error> {
         let mut row = RoomRow::from(room);
         row.participant_count = founders.len() as u64;
-        let place = Put::builder()
-            .table_name(self.name(&ROOMS))
-            .set_item(Some(item_of(&row)?))
-            .condition_expression("attribute_not_exists(#id)")
-            .expression_attribute_names("#id", ROOMS.partition_key)
-            .build()
-            .map_err(Error::internal)?;
-        let mut items = vec![TransactWriteItem::builder().put(place).build()];
+        let is_new = Statement::default().when("attribute_not_exists(id)");
+        let mut parts = vec![(Part::Room, self.put_part(&ROOMS, item_of(&row)?, &is_new)?)];
         for founder in founders {
-            items.push(TransactWriteItem::builder().put(self.member_row(&founder.into(), Replaces::Anything)?).build());
+            parts.push((Part::Founder, self.founder(founder)?));
         }
-        Ok(self.transact(items).await?.is_ok())
+        Ok(self.transact(parts).await?.is_empty())
     }
 
-    /// Makes the row of a log that nobody created as a room, such as the lobby's, if it is not there yet.
+    /// Creates the row of a log that nobody created as a room, such as the lobby's, if it does not exist.
     pub async fn ensure_room(&self, room: &Room) -> Result<(), Error> {
-        let made = self
-            .client
-            .put_item()
-            .table_name(self.name(&ROOMS))
-            .set_item(Some(item_of(&RoomRow::from(room))?))
-            .condition_expression("attribute_not_exists(#id)")
-            .expression_attribute_names("#id", ROOMS.partition_key)
-            .send()
-            .await;
-        was_done(made).map(drop)
+        let is_new = Statement::default().when("attribute_not_exists(id)");
+        self.put(&ROOMS, item_of(&RoomRow::from(room))?, &is_new).await.map(drop)
     }
 
-    /// Adds a member and counts it, if the room is open and has a place; with an invite, if that has a use left, which
-    /// is spent then.
-    ///
-    /// # Errors
-    /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, `ROOM_FULL`, `BANNED`, `INVITE_REQUIRED`, or `ROOM_BUSY` when too many join at
-    /// once.
-    pub async fn admit(
-        &self,
-        member: &Member,
-        invite: Option<&InviteCode>,
-        now: Timestamp,
-    ) -> Result<Admission, Error> {
-        let count = Update::builder()
-            .table_name(self.name(&ROOMS))
-            .set_key(Some(ROOMS.key(member.room.as_str())))
-            .update_expression("ADD #count :one")
-            .condition_expression(
-                "attribute_exists(#id) AND #status = :active AND (attribute_not_exists(#max) OR #count < #max)",
-            )
-            .expression_attribute_names("#id", ROOMS.partition_key)
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#count", "participantCount")
-            .expression_attribute_names("#max", "maxParticipants")
-            .expression_attribute_values(":active", text("active"))
-            .expression_attribute_values(":one", number(1))
-            .build()
-            .map_err(Error::internal)?;
-        let mut items = vec![
-            TransactWriteItem::builder().put(self.member_row(&member.into(), Replaces::Nothing)?).build(),
-            TransactWriteItem::builder().update(count).build(),
-        ];
-        if let Some(invite) = invite {
-            let use_up = self.use_up_invite(&member.room, invite, now)?;
-            items.push(TransactWriteItem::builder().update(use_up).build());
-        }
-        let Err(refused) = self.transact(items).await? else { return Ok(Admission::Joined) };
-        match refused[..] {
-            [true, ..] => match self.standing(&member.user, &member.room).await? {
-                Standing::Banned => Err(Error::Banned),
-                _ => Ok(Admission::AlreadyIn),
-            },
-            [_, _, true] => Err(Error::InviteRequired),
-            _ => Err(match self.room(&member.room).await? {
-                None => Error::RoomNotFound,
-                Some(room) if room.status == RoomStatus::Closed => Error::RoomClosed,
-                Some(_) => Error::RoomFull,
-            }),
-        }
+    /// The part of a transaction that counts a participant more: if the room is open and has capacity.
+    pub(super) fn one_more(&self, room: &RoomId) -> Result<TransactWriteItem, Error> {
+        const HAS_CAPACITY: &str = "attribute_exists(id) AND status = :active AND \
+            (attribute_not_exists(maxParticipants) OR participantCount < maxParticipants)";
+        let statement = Statement::update("ADD participantCount :one")
+            .when(HAS_CAPACITY)
+            .bind(":active", "active")
+            .bind(":one", 1_i64);
+        self.update_part(&ROOMS, ROOMS.key(room.as_str()), &statement)
     }
 
-    /// Ends a membership and counts it. `false` when there was none.
-    pub async fn dismiss(&self, user: &UserId, room: &RoomId) -> Result<bool, Error> {
-        let membership = Delete::builder()
-            .table_name(self.name(&MEMBERS))
-            .set_key(Some(members::key(user, room)))
-            .condition_expression("#status = :member")
-            .expression_attribute_names("#status", members::STATUS)
-            .expression_attribute_values(":member", text(Status::Member.as_str()))
-            .build()
-            .map_err(Error::internal)?;
-        let items = vec![
-            TransactWriteItem::builder().delete(membership).build(),
-            TransactWriteItem::builder().update(self.one_less(room)?).build(),
-        ];
-        Ok(self.transact(items).await?.is_ok())
-    }
-
-    fn one_less(&self, room: &RoomId) -> Result<Update, Error> {
-        Update::builder()
-            .table_name(self.name(&ROOMS))
-            .set_key(Some(ROOMS.key(room.as_str())))
-            .update_expression("ADD #count :minus")
-            .condition_expression("attribute_exists(#id)")
-            .expression_attribute_names("#id", ROOMS.partition_key)
-            .expression_attribute_names("#count", "participantCount")
-            .expression_attribute_values(":minus", number(-1))
-            .build()
-            .map_err(Error::internal)
-    }
-
-    /// Ends a membership, if there is one, and keeps the user from joining again. Tells whether it was a member.
-    ///
-    /// # Errors
-    /// `ROOM_BUSY` when the user joins and leaves so fast that it cannot be caught.
-    pub async fn ban(&self, user: &UserId, room: &RoomId, now: Timestamp) -> Result<bool, Error> {
-        let mut backoff = Backoff::new();
-        loop {
-            let was_member = match self.standing(user, room).await? {
-                Standing::Banned => return Ok(false),
-                Standing::Member(_) => true,
-                Standing::Stranger => false,
-            };
-            let banned = MemberRow {
-                user_id: user.clone(),
-                room_id: room.clone(),
-                role: Role::Member,
-                status: Status::Banned,
-                joined_at: now,
-                name: user.as_name(),
-                peer: None,
-                last_read_seq: Seq::ZERO,
-                ttl: None,
-            };
-            let replaces = if was_member { Replaces::Member } else { Replaces::Nothing };
-            let put = self.member_row(&banned, replaces)?;
-            let mut items = vec![TransactWriteItem::builder().put(put).build()];
-            if was_member {
-                items.push(TransactWriteItem::builder().update(self.one_less(room)?).build());
-            }
-            if self.transact(items).await?.is_ok() {
-                return Ok(was_member);
-            }
-            if !backoff.pause().await {
-                return Err(Error::RoomBusy);
-            }
-        }
+    /// The part of a transaction that counts a participant less.
+    pub(super) fn one_less(&self, room: &RoomId) -> Result<TransactWriteItem, Error> {
+        let statement =
+            Statement::update("ADD participantCount :minus").when("attribute_exists(id)").bind(":minus", -1_i64);
+        self.update_part(&ROOMS, ROOMS.key(room.as_str()), &statement)
     }
 
     /// The part of a transaction that closes a room behind its last message, until its history ends: if it is active.
-    pub(super) fn closing(&self, room: &RoomId, last: Seq, now: Timestamp, ttl: i64) -> Result<Update, Error> {
-        Update::builder()
-            .table_name(self.name(&ROOMS))
-            .set_key(Some(ROOMS.key(room.as_str())))
-            .update_expression(
-                "SET #status = :closed, #last = :seq, #activity = :now, #ttl = :ttl REMOVE #cell, #spot, #sweep, #active",
-            )
-            .condition_expression("#status = :active")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#last", "lastSeq")
-            .expression_attribute_names("#activity", "lastActivity")
-            .expression_attribute_names("#cell", ROOMS_BY_PLACE.partition_key)
-            .expression_attribute_names("#spot", ROOMS_BY_PLACE.sort_key)
-            .expression_attribute_names("#sweep", ROOMS_BY_ACTIVITY.partition_key)
-            .expression_attribute_names("#active", ROOMS_BY_ACTIVITY.sort_key)
-            .expression_attribute_values(":closed", text("closed"))
-            .expression_attribute_values(":active", text("active"))
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":ttl", number(ttl))
-            .expression_attribute_values(":seq", number(last.as_i64()))
-            .expression_attribute_values(":now", number(now.as_millis()))
-            .build()
-            .map_err(Error::internal)
+    pub(super) fn closing(
+        &self,
+        room: &RoomId,
+        last: Seq,
+        now: Timestamp,
+        ttl: i64,
+    ) -> Result<TransactWriteItem, Error> {
+        const CLOSE: &str = "SET status = :closed, lastSeq = :seq, lastActivity = :now, ttl = :ttl \
+            REMOVE cell, spot, sweep, activeAt";
+        let statement = Statement::update(CLOSE)
+            .when("status = :active")
+            .bind(":closed", "closed")
+            .bind(":active", "active")
+            .bind(":ttl", ttl)
+            .bind(":seq", last.as_i64())
+            .bind(":now", now.as_millis());
+        self.update_part(&ROOMS, ROOMS.key(room.as_str()), &statement)
     }
 
-    /// Active rooms that close by themselves and of which no activity since `before` is noted, page by page, the ones
-    /// that have been idle for longest first. The log's tail may know better.
+    /// Active rooms that close by themselves and whose last known activity is before `before`, page by page, the
+    /// longest idle first. The log's tail may know of later activity.
     pub fn seemingly_idle(
         &self,
         before: Timestamp,
@@ -328,40 +202,24 @@ impl Store {
         struct Swept {
             id: RoomId,
         }
-        let query = self
-            .client
-            .query()
-            .table_name(self.name(&ROOMS))
-            .index_name(ROOMS_BY_ACTIVITY.name)
-            .key_condition_expression("#sweep = :open AND #active < :before")
-            .expression_attribute_names("#sweep", ROOMS_BY_ACTIVITY.partition_key)
-            .expression_attribute_names("#active", ROOMS_BY_ACTIVITY.sort_key)
-            .expression_attribute_values(":open", text(SWEPT))
-            .expression_attribute_values(":before", text(before.to_iso()))
-            .limit(SWEPT_PAGE);
+        let statement = Statement::query("sweep = :open AND activeAt < :before")
+            .bind(":open", SWEPT)
+            .bind(":before", &*before.to_iso());
+        let query = self.query(&ROOMS, &statement).index_name(ROOMS_BY_ACTIVITY.name).limit(SWEPT_PAGE);
         pages::<Swept>(query).map_ok(|rows| rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// Notes an activity that the log knows of, if the room is active still and the news is later than what is noted.
+    /// Notes an activity that the log knows of, if the room is still active and the activity is later than the noted
+    /// one.
     pub async fn note_activity(&self, room: &RoomId, at: Timestamp) -> Result<(), Error> {
-        let noted = self
-            .client
-            .update_item()
-            .table_name(self.name(&ROOMS))
-            .set_key(Some(ROOMS.key(room.as_str())))
-            .update_expression("SET #activity = :at, #active = :text")
-            .condition_expression("attribute_exists(#sweep) AND #activity < :at")
-            .expression_attribute_names("#sweep", ROOMS_BY_ACTIVITY.partition_key)
-            .expression_attribute_names("#activity", "lastActivity")
-            .expression_attribute_names("#active", ROOMS_BY_ACTIVITY.sort_key)
-            .expression_attribute_values(":at", number(at.as_millis()))
-            .expression_attribute_values(":text", text(at.to_iso()))
-            .send()
-            .await;
-        was_done(noted).map(drop)
+        let statement = Statement::update("SET lastActivity = :at, activeAt = :text")
+            .when("attribute_exists(sweep) AND lastActivity < :at")
+            .bind(":at", at.as_millis())
+            .bind(":text", &*at.to_iso());
+        self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await.map(drop)
     }
 
-    /// Makes a direct conversation known to both, if it is not yet: its row, and a membership for each.
+    /// Makes a direct conversation known to both users, if it is not yet: its row, and a membership for each.
     pub async fn open_direct(&self, me: &UserId, peer: &UserId, name: Name, now: Timestamp) -> Result<(), Error> {
         let id = RoomId::direct(me, peer);
         if self.room(&id).await?.is_some() {
@@ -376,39 +234,15 @@ impl Store {
             both.push(member(peer, me, peer.as_name()));
         }
         let room = Room { room_type: RoomType::Direct, ..Room::new(id.clone(), me.clone(), now) };
-        // When both write to each other at once, the other one's transaction has done all of it.
+        // When both write to each other at once, one of the two transactions does all of it.
         self.create_room(&room, &both).await.map(drop)
     }
 
-    fn member_row(&self, row: &MemberRow, replaces: Replaces) -> Result<Put, Error> {
-        let put = Put::builder().table_name(self.name(&MEMBERS)).set_item(Some(item_of(row)?));
-        let put = match replaces {
-            Replaces::Anything => put,
-            Replaces::Nothing => put
-                .condition_expression("attribute_not_exists(#user)")
-                .expression_attribute_names("#user", MEMBERS.partition_key),
-            Replaces::Member => put
-                .condition_expression("#status = :member")
-                .expression_attribute_names("#status", members::STATUS)
-                .expression_attribute_values(":member", text(Status::Member.as_str())),
-        };
-        put.build().map_err(Error::internal)
-    }
-
-    /// Notes how far a room's log has come, for the day when its entries have expired.
+    /// Notes where a room's log ends, for the time after its entries have expired.
     pub(super) async fn lift_last_seq(&self, room: &RoomId, seq: Seq) -> Result<(), Error> {
-        let lifted = self
-            .client
-            .update_item()
-            .table_name(self.name(&ROOMS))
-            .set_key(Some(ROOMS.key(room.as_str())))
-            .update_expression("SET #last = :seq")
-            .condition_expression("attribute_exists(#id) AND #last < :seq")
-            .expression_attribute_names("#id", ROOMS.partition_key)
-            .expression_attribute_names("#last", "lastSeq")
-            .expression_attribute_values(":seq", number(seq.as_i64()))
-            .send()
-            .await;
-        was_done(lifted).map(drop)
+        let statement = Statement::update("SET lastSeq = :seq")
+            .when("attribute_exists(id) AND lastSeq < :seq")
+            .bind(":seq", seq.as_i64());
+        self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await.map(drop)
     }
 }

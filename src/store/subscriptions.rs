@@ -4,27 +4,32 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures_util::stream::{Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::tables::{SUBSCRIPTIONS, TTL};
-use super::{Store, delete, number, pages, put, text};
-use crate::domain::{ConnectionId, Format, Name, RoomId, Timestamp, UserId};
+use super::{Statement, Store, delete_request, pages, put_request};
+use crate::domain::{ConnectionId, Format, Invalid, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
+use crate::tables::SUBSCRIPTIONS;
 
 /// Subscriptions that are read at once: as many as posts can be under way, so that the first of them begin soon.
 const PAGE: i32 = 128;
 
-/// Where frames are published: everybody live on it hears them.
+/// Where frames are published: every connection that is subscribed to it hears them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Channel(String);
+#[serde(into = "String", try_from = "String")]
+pub enum Channel {
+    Room(RoomId),
+    /// Reaches a user on every device.
+    User(UserId),
+}
 
 impl Channel {
+    /// The channel of a room.
     pub fn of_room(room: &RoomId) -> Self {
-        Self(format!("room#{room}"))
+        Self::Room(room.clone())
     }
 
-    /// What reaches a user on every device.
+    /// The channel of a user.
     pub fn of_user(user: &UserId) -> Self {
-        Self(format!("user#{user}"))
+        Self::User(user.clone())
     }
 
     /// Where a direct conversation is heard: by both, on all their devices; by one, when it is with oneself.
@@ -34,30 +39,51 @@ impl Channel {
         channels
     }
 
-    /// The channel of this name, as [`Channel::as_str`] told it.
-    pub(super) fn named(name: &str) -> Self {
-        Self(name.to_owned())
-    }
-
-    /// The room whose channel it is, if it is a room's.
+    /// The room whose channel it is.
     pub fn room(&self) -> Option<RoomId> {
-        self.0.strip_prefix("room#").map(|id| RoomId::checked_before(id.to_owned()))
+        match self {
+            Self::Room(room) => Some(room.clone()),
+            Self::User(_) => None,
+        }
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The name in rows.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Room(room) => format!("room#{room}"),
+            Self::User(user) => format!("user#{user}"),
+        }
+    }
+}
+
+impl From<Channel> for String {
+    fn from(channel: Channel) -> Self {
+        channel.name()
+    }
+}
+
+/// The names of rows hold ids that were checked when they were written.
+impl TryFrom<String> for Channel {
+    type Error = Invalid;
+
+    fn try_from(name: String) -> Result<Self, Invalid> {
+        match name.split_once('#') {
+            Some(("room", id)) => Ok(Self::Room(RoomId::stored(id.to_owned()))),
+            Some(("user", id)) => Ok(Self::User(UserId::stored(id.to_owned()))),
+            _ => Err(Invalid),
+        }
     }
 }
 
 /// Those who are live on a channel, or some of them: from one connection id to another, both included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Part {
+pub struct KeyRange {
     pub channel: Channel,
     first: Option<ConnectionId>,
     last: Option<ConnectionId>,
 }
 
-impl Part {
+impl KeyRange {
     /// From one to another, as a query has them.
     pub fn between(first: &Subscription, last: &Subscription) -> Self {
         Self { last: Some(last.connection_id.clone()), ..Self::from(&first.channel).beginning_at(first) }
@@ -69,7 +95,7 @@ impl Part {
     }
 }
 
-impl From<&Channel> for Part {
+impl From<&Channel> for KeyRange {
     fn from(channel: &Channel) -> Self {
         Self { channel: channel.clone(), first: None, last: None }
     }
@@ -121,17 +147,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Subscription>, Error> {
         let row: Option<Subscription> =
-            self.row(&SUBSCRIPTIONS, SUBSCRIPTIONS.key_of(channel.as_str(), connection.as_str())).await?;
+            self.row(&SUBSCRIPTIONS, SUBSCRIPTIONS.key_of(&channel.name(), connection.as_str())).await?;
         Ok(row.filter(|row| !now.has_passed(row.ttl)))
     }
 
-    /// Everybody live on a part of a channel, page by page, as it is now.
+    /// Everybody live on a range of a channel, page by page, as it is now.
     pub fn subscribers(
         &self,
-        part: &Part,
+        range: &KeyRange,
         now: Timestamp,
     ) -> impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + use<> {
-        pages(self.live_on(part, now).limit(PAGE))
+        pages(self.live_on(range, now).limit(PAGE))
     }
 
     /// Everybody live on a channel, at once: for a user's own devices, and for what is told of a room.
@@ -158,35 +184,29 @@ impl Store {
         Ok(live)
     }
 
-    fn live_on(&self, part: &Part, now: Timestamp) -> QueryFluentBuilder {
-        let query = self
-            .client
-            .query()
-            .table_name(self.name(&SUBSCRIPTIONS))
-            .expression_attribute_names("#channel", SUBSCRIPTIONS.partition_key)
-            .expression_attribute_values(":channel", text(part.channel.as_str()))
-            .filter_expression("#ttl > :now")
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":now", number(now.as_secs()))
-            .consistent_read(true);
-        match (&part.first, &part.last, SUBSCRIPTIONS.sort_key) {
-            (Some(first), Some(last), Some(sort_key)) => query
-                .key_condition_expression("#channel = :channel AND #connection BETWEEN :first AND :last")
-                .expression_attribute_names("#connection", sort_key)
-                .expression_attribute_values(":first", text(first.as_str()))
-                .expression_attribute_values(":last", text(last.as_str())),
-            (Some(first), None, Some(sort_key)) => query
-                .key_condition_expression("#channel = :channel AND #connection >= :first")
-                .expression_attribute_names("#connection", sort_key)
-                .expression_attribute_values(":first", text(first.as_str())),
-            _ => query.key_condition_expression("#channel = :channel"),
+    fn live_on(&self, range: &KeyRange, now: Timestamp) -> QueryFluentBuilder {
+        let bounds = match (&range.first, &range.last) {
+            (Some(_), Some(_)) => "channel = :channel AND connectionId BETWEEN :first AND :last",
+            (Some(_), None) => "channel = :channel AND connectionId >= :first",
+            _ => "channel = :channel",
+        };
+        let mut statement = Statement::query(bounds)
+            .filter("ttl > :now")
+            .bind(":channel", &*range.channel.name())
+            .bind(":now", now.as_secs());
+        if let Some(first) = &range.first {
+            statement = statement.bind(":first", first.as_str());
+            if let Some(last) = &range.last {
+                statement = statement.bind(":last", last.as_str());
+            }
         }
+        self.query(&SUBSCRIPTIONS, &statement).consistent_read(true)
     }
 
     /// Puts a connection on channels. Their names must stand in the connection's own row first: what is written here
     /// is found again by them when the connection goes.
     pub(super) async fn put_subscriptions(&self, rows: &[Subscription]) -> Result<(), Error> {
-        let writes = rows.iter().map(|row| Ok((&SUBSCRIPTIONS, put(row)?))).collect::<Result<_, Error>>()?;
+        let writes = rows.iter().map(|row| Ok((&SUBSCRIPTIONS, put_request(row)?))).collect::<Result<_, Error>>()?;
         self.write_all(writes).await
     }
 
@@ -195,8 +215,8 @@ impl Store {
         let writes = rows
             .iter()
             .map(|live| {
-                let key = SUBSCRIPTIONS.key_of(live.channel.as_str(), live.connection_id.as_str());
-                Ok((&SUBSCRIPTIONS, delete(key)?))
+                let key = SUBSCRIPTIONS.key_of(&live.channel.name(), live.connection_id.as_str());
+                Ok((&SUBSCRIPTIONS, delete_request(key)?))
             })
             .collect::<Result<_, Error>>()?;
         self.write_all(writes).await
@@ -209,7 +229,7 @@ impl Store {
     ) -> Result<(), Error> {
         let writes = channels
             .into_iter()
-            .map(|channel| Ok((&SUBSCRIPTIONS, delete(SUBSCRIPTIONS.key_of(channel, connection.as_str()))?)))
+            .map(|channel| Ok((&SUBSCRIPTIONS, delete_request(SUBSCRIPTIONS.key_of(channel, connection.as_str()))?)))
             .collect::<Result<_, Error>>()?;
         self.write_all(writes).await
     }

@@ -4,48 +4,68 @@
 //! those, so that whichever they read is there. Which names: those of the documents of the backends that they come
 //! from.
 
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::frames::{Frame, LARGEST_FRAME_BYTES, Message, Participant, Participants, Resumed, RoomFrame, json};
-use crate::domain::{Format, MessageId, Name, RoomId, Timestamp, UserId};
-use crate::routes::Route;
+use super::frames::{
+    Frame, Iso, Item, Joined, Left, Message, Participant, Participants, Presence, Read, ResumedRoom, Room, Typing,
+};
+use super::size::{LARGEST_FRAME_BYTES, json};
+use crate::actions::Action;
+use crate::domain::{Format, MessageId, Name, RoomId, UserId};
 
-/// Fields once more, under the names by which clients of other backends know them.
-#[derive(Clone, Debug, Default, Serialize)]
+/// The room, under the name by which clients of other backends know it.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct Copies {
+pub struct ChatRoomCopy {
+    chat_room_id: RoomId,
+}
+
+/// The copies of a typing indicator.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TypingCopies {
+    chat_room_id: RoomId,
+    /// What the sender did.
+    action: &'static str,
+}
+
+/// The copies of a room.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RoomCopies {
     #[serde(skip_serializing_if = "Option::is_none")]
     chat_room_id: Option<RoomId>,
-    /// Of a room.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<RoomId>,
-    /// What the sender of a `typing` frame did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
-    #[serde(flatten)]
-    message: Option<MessageCopies>,
     /// The participants in full, where `participants` are their ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<Participant>>,
 }
 
+/// The copies of a message.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct MessageCopies {
+pub struct MessageCopies {
+    chat_room_id: RoomId,
     id: MessageId,
     text: String,
     username: Name,
-    #[serde(serialize_with = "Timestamp::serialize_iso")]
-    timestamp: Timestamp,
+    timestamp: Iso,
     sender_id: UserId,
     #[serde(skip_serializing_if = "Option::is_none")]
     file_url: Option<String>,
 }
 
-impl Copies {
-    fn of_room(room: &RoomId) -> Option<Box<Self>> {
-        Some(Box::new(Self { chat_room_id: Some(room.clone()), ..Self::default() }))
+impl ChatRoomCopy {
+    fn of(room: &RoomId) -> Option<Box<Self>> {
+        Some(Box::new(Self { chat_room_id: room.clone() }))
     }
 }
 
@@ -56,8 +76,8 @@ impl Frame {
         match format {
             Format::MessagesOnly if !self.is_heard_by_pages_of_a_room(is_own) => None,
             Format::Raw if self.room().is_some_and(RoomId::is_lobby) => match self {
-                Self::Joined { .. } | Self::Left { .. } | Self::Presence { .. } => None,
-                Self::Message(message) if is_plain_text(message) => Some(message.content.clone()),
+                Self::Joined(_) | Self::Left(_) | Self::Presence(_) => None,
+                Self::Message(message) if is_plain_text(message) => Some(message.body.content.as_str().to_owned()),
                 _ => Some(self.to_answer(format, None)),
             },
             _ => Some(self.to_answer(format, None)),
@@ -118,68 +138,67 @@ impl Frame {
     /// Such a page takes for a message whatever it hears.
     fn is_heard_by_pages_of_a_room(&self, is_own: bool) -> bool {
         match self {
-            Self::Message(_) | Self::Error { .. } | Self::RoomClosed { .. } => true,
-            Self::Left { .. } => is_own,
+            Self::Message(_) | Self::Failure(_) | Self::RoomClosed(_) => true,
+            Self::Left(_) => is_own,
             _ => false,
         }
     }
 
     fn room(&self) -> Option<&RoomId> {
         match self {
-            Self::Message(message) => Some(&message.room_id),
-            Self::Joined { room_id, .. } | Self::Left { room_id, .. } | Self::Presence { room_id, .. } => Some(room_id),
+            Self::Message(Message { room_id, .. })
+            | Self::Joined(Joined { room_id, .. })
+            | Self::Left(Left { room_id, .. })
+            | Self::Presence(Presence { room_id, .. }) => Some(room_id),
             _ => None,
         }
     }
 
     fn add_copies(&mut self) {
         match self {
-            Self::Message(message) => message.copies = Some(copies_of_message(message)),
-            Self::Typing { room_id, copies, .. } => {
-                *copies = Some(Box::new(Copies {
-                    chat_room_id: Some(room_id.clone()),
-                    action: Some(Route::TypingIndicator.key()),
-                    ..Copies::default()
-                }));
+            Self::Message(message) => message.add_copies(),
+            Self::Typing(Typing { room_id, copies, .. }) => {
+                let (chat_room_id, action) = (room_id.clone(), Action::TypingIndicator.key());
+                *copies = Some(Box::new(TypingCopies { chat_room_id, action }));
             }
-            Self::Joined { room_id, copies, .. }
-            | Self::Left { room_id, copies, .. }
-            | Self::Read { room_id, copies, .. }
-            | Self::Presence { room_id, copies, .. } => *copies = Copies::of_room(room_id),
+            Self::Joined(Joined { room_id, copies, .. })
+            | Self::Left(Left { room_id, copies, .. })
+            | Self::Read(Read { room_id, copies, .. })
+            | Self::Presence(Presence { room_id, copies, .. }) => *copies = ChatRoomCopy::of(room_id),
             Self::Room(room) => room.add_copies(),
-            Self::Near { rooms, .. } => rooms.iter_mut().for_each(|near| near.room.add_copies()),
-            Self::Rooms { items, .. } => items.iter_mut().for_each(|listed| listed.room.add_copies()),
+            Self::Nearby(nearby) => nearby.rooms.iter_mut().for_each(|near| near.room.add_copies()),
+            Self::Rooms(rooms) => rooms.items.iter_mut().for_each(|listed| listed.room.add_copies()),
             _ => {}
         }
-        self.each_frame_within(Self::add_copies);
+        self.each_item(|Item::Message(message)| message.add_copies());
     }
 
     /// Leaves out what stands in the frame under another name as well.
     fn drop_copies(&mut self) {
         match self {
             Self::Message(message) => message.copies = None,
-            // Who is in it stands in the copies alone.
+            // Only the copies say who is in the room.
             Self::Room(room) => {
                 if let Some(copies) = &mut room.copies {
                     (copies.chat_room_id, copies.id) = (None, None);
                 }
             }
-            Self::Rooms { items, .. } => items.iter_mut().for_each(|listed| listed.room.copies = None),
+            Self::Rooms(rooms) => rooms.items.iter_mut().for_each(|listed| listed.room.copies = None),
             _ => {}
         }
-        self.each_frame_within(Self::drop_copies);
+        self.each_item(|Item::Message(message)| message.copies = None);
     }
 
-    fn each_frame_within(&mut self, change: fn(&mut Self)) {
+    fn each_item(&mut self, change: fn(&mut Item)) {
         match self {
-            Self::Messages { items, .. } => items.iter_mut().for_each(change),
-            Self::Rooms { items, .. } => {
-                items.iter_mut().filter_map(|room| room.last_message.as_mut()).for_each(change)
+            Self::Messages(page) => page.items.iter_mut().for_each(change),
+            Self::Rooms(rooms) => {
+                rooms.items.iter_mut().filter_map(|room| room.last_message.as_mut()).for_each(change);
             }
-            Self::Resumed { rooms } => {
-                for resumed in rooms.values_mut() {
-                    if let Resumed::Missed { items, .. } = resumed {
-                        items.iter_mut().for_each(change);
+            Self::Resumed(resumed) => {
+                for room in resumed.rooms.values_mut() {
+                    if let ResumedRoom::Missed(missed) = room {
+                        missed.items.iter_mut().for_each(change);
                     }
                 }
             }
@@ -188,7 +207,7 @@ impl Frame {
     }
 }
 
-impl RoomFrame {
+impl Room {
     /// `participants` become the users' ids, and `members` tells the rest of them.
     fn add_copies(&mut self) {
         let full = match self.participants.take() {
@@ -202,27 +221,31 @@ impl RoomFrame {
             self.participants = Some(Participants::Ids(full.iter().map(|one| one.user_id.clone()).collect()));
         }
         let id = Some(self.room_id.clone());
-        self.copies = Some(Box::new(Copies { chat_room_id: id.clone(), id, members: full, ..Copies::default() }));
+        self.copies = Some(Box::new(RoomCopies { chat_room_id: id.clone(), id, members: full }));
     }
 }
 
-fn copies_of_message(message: &Message) -> Box<Copies> {
-    let copies = MessageCopies {
-        id: message.position.message_id.clone(),
-        text: message.content.clone(),
-        username: message.user_name.clone(),
-        timestamp: message.position.created_at,
-        sender_id: message.user_id.clone(),
-        file_url: message.file.as_ref().map(|file| file.file_url.clone()),
-    };
-    Box::new(Copies { chat_room_id: Some(message.room_id.clone()), message: Some(copies), ..Copies::default() })
+impl Message {
+    fn add_copies(&mut self) {
+        let copies = MessageCopies {
+            chat_room_id: self.room_id.clone(),
+            id: self.position.message_id.clone(),
+            text: self.body.content.as_str().to_owned(),
+            username: self.body.user_name.clone(),
+            timestamp: self.position.created_at,
+            sender_id: self.body.user_id.clone(),
+            file_url: self.body.file.as_ref().map(|file| file.file_url.clone()),
+        };
+        self.copies = Some(Box::new(copies));
+    }
 }
 
 /// Whether a message can be told as its bare text: not with a file, and not where a reader would take it for a frame.
 fn is_plain_text(message: &Message) -> bool {
+    let content = message.body.content.as_str();
     let parses = |text: &str| serde_json::from_str::<&RawValue>(text).is_ok();
-    let looks_like_frame = message.content.trim_start().starts_with(['{', '['])
+    let looks_like_frame = content.trim_start().starts_with(['{', '['])
         // Some parsers take what is no JSON: Python's these numbers.
-        && (parses(&message.content) || parses(&message.content.replace("Infinity", "0").replace("NaN", "0")));
-    message.file.is_none() && !looks_like_frame
+        && (parses(content) || parses(&content.replace("Infinity", "0").replace("NaN", "0")));
+    message.body.file.is_none() && !looks_like_frame
 }

@@ -1,167 +1,201 @@
-//! What clients hear: one enum, one spelling of each field.
+//! What clients hear: one struct for each frame, one spelling of each field.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
-use super::formats::Copies;
+use super::formats::{ChatRoomCopy, MessageCopies, RoomCopies, TypingCopies};
+use super::size::{ENVELOPE_BYTES, fitting, fitting_sizes, json, size_of};
+use crate::actions::Action;
 use crate::domain::{
-    ClientMessageId, ConnectionId, Draft, Entry, File, FileId, InviteCode, Location, MessageId, Metres, Name, Role,
-    RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Body, ConnectionId, Entry, Event, File, FileId, InviteCode, Location, MessageId, Metres, Name, Role, RoomId,
+    RoomStatus, RoomType, Seq, Timestamp, UserId, checked,
 };
 use crate::error::Error;
-use crate::routes::Route;
 
-/// The most that one frame may have, as API Gateway has it.
-pub const LARGEST_FRAME_BYTES: usize = 32 * 1024;
+/// Declares [`Frame`], with a conversion into it from the struct of each frame.
+macro_rules! frames {
+    ($($(#[doc = $about:literal])+ $name:ident = $tag:literal,)+) => {
+        /// A frame from the server, told apart by its `type`.
+        #[derive(Clone, Debug, Serialize)]
+        #[serde(tag = "type")]
+        #[cfg_attr(feature = "schema", derive(JsonSchema))]
+        pub enum Frame {
+            $($(#[doc = $about])+ #[serde(rename = $tag)] $name($name),)+
+        }
 
-/// The most that an answer adds around its items: a room's id, the client's request id, both with every character
-/// escaped, and cursors.
-pub const ENVELOPE_BYTES: usize = 1024;
+        $(
+            impl From<$name> for Frame {
+                fn from(frame: $name) -> Self {
+                    Self::$name(frame)
+                }
+            }
 
-/// A frame from the server, told apart by its `type`.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub enum Frame {
-    Ack {
-        action: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        room_id: Option<RoomId>,
-        /// Where a message has gone whose sender gets no copy.
-        #[serde(flatten)]
-        message: Option<Position>,
-        #[serde(skip_serializing_if = "is_false")]
-        duplicate: bool,
-    },
-    Pong,
-    /// Who the caller is here, and what they can count on.
-    Hello {
-        user_id: UserId,
-        user_name: Name,
-        /// What the token says that counts here.
-        roles: Vec<&'static str>,
-        /// Absent over HTTP.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        connection_id: Option<ConnectionId>,
-        format: &'static str,
-        #[serde(serialize_with = "Timestamp::serialize_iso")]
-        server_time: Timestamp,
-        /// Whether there is a room that everybody is in.
-        lobby: bool,
-        limits: Limits,
-    },
-    Error {
-        code: &'static str,
-        status: u16,
-        message: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        action: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        field: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        actions: Option<Vec<&'static str>>,
-        /// The file that it is about.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file_id: Option<FileId>,
-    },
-    Message(Message),
-    Typing {
-        room_id: RoomId,
-        user_id: UserId,
-        user_name: Name,
-        is_typing: bool,
-        #[serde(flatten)]
-        copies: Option<Box<Copies>>,
-    },
-    Room(Box<RoomFrame>),
-    Messages {
-        room_id: RoomId,
-        items: Vec<Frame>,
-        has_more: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_before: Option<Seq>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_after: Option<Seq>,
-    },
-    Joined {
-        room_id: RoomId,
-        user_id: UserId,
-        user_name: Name,
-        #[serde(flatten)]
-        copies: Option<Box<Copies>>,
-    },
-    Rooms {
-        items: Vec<ListedRoom>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_cursor: Option<String>,
-    },
-    Resumed {
-        rooms: BTreeMap<RoomId, Resumed>,
-    },
-    Read {
-        room_id: RoomId,
-        user_id: UserId,
-        seq: Seq,
-        #[serde(flatten)]
-        copies: Option<Box<Copies>>,
-    },
-    Presence {
-        room_id: RoomId,
-        user_id: UserId,
-        status: Presence,
-        #[serde(serialize_with = "Timestamp::serialize_iso")]
-        at: Timestamp,
-        #[serde(flatten)]
-        copies: Option<Box<Copies>>,
-    },
-    Left {
-        room_id: RoomId,
-        user_id: UserId,
-        reason: LeaveReason,
-        #[serde(flatten)]
-        copies: Option<Box<Copies>>,
-    },
-    Upload {
-        file_id: FileId,
-        upload_url: String,
-        method: String,
-        /// What the upload has to carry, exactly so.
-        headers: BTreeMap<String, String>,
-        #[serde(serialize_with = "Timestamp::serialize_iso")]
-        expires_at: Timestamp,
-    },
-    File {
-        /// Its address is signed: good for everybody who knows it, for a while.
-        #[serde(flatten)]
-        file: File,
-        #[serde(serialize_with = "Timestamp::serialize_iso")]
-        expires_at: Timestamp,
-    },
-    RoomClosed {
-        room_id: RoomId,
-        reason: &'static str,
-        /// Who closed it, if somebody did.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        user_id: Option<UserId>,
-    },
-    /// Over HTTP alone.
-    Near {
-        rooms: Vec<NearRoom>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_cursor: Option<String>,
-    },
-    /// Over HTTP alone.
-    Invite {
-        room_id: RoomId,
-        invite: InviteCode,
-        #[serde(serialize_with = "Timestamp::serialize_iso")]
-        expires_at: Timestamp,
-        max_uses: u64,
-    },
+            impl Answer for $name {
+                const TYPES: &'static [&'static str] = &[$tag];
+
+                fn into_frame(self, _: bool) -> Option<Frame> {
+                    Some(self.into())
+                }
+            }
+        )+
+    };
 }
 
-/// What a client can count on.
-#[derive(Clone, Copy, Debug, Serialize)]
+frames! {
+    /// An action was carried out and has nothing else to answer.
+    Ack = "ack",
+    /// The answer to `ping`.
+    Pong = "pong",
+    /// Who the caller is here, and what they can rely on.
+    Hello = "hello",
+    /// A request failed, or an upload.
+    Failure = "error",
+    /// A message of a room.
+    Message = "message",
+    /// Somebody started or stopped typing.
+    Typing = "typing",
+    /// A room and a page of its participants.
+    Room = "room",
+    /// A page of a room's history.
+    Messages = "messages",
+    /// Somebody became a member of a room.
+    Joined = "joined",
+    /// A page of the caller's rooms.
+    Rooms = "rooms",
+    /// What was missed in several rooms.
+    Resumed = "resumed",
+    /// How far a member has read.
+    Read = "read",
+    /// Somebody came online or went offline.
+    Presence = "presence",
+    /// Somebody is no longer a member of a room.
+    Left = "left",
+    /// Where to upload an announced file.
+    Upload = "upload",
+    /// Where to download a file.
+    Download = "file",
+    /// A room was closed.
+    RoomClosed = "room-closed",
+    /// Rooms near a place. Over HTTP only.
+    Nearby = "near",
+    /// An invite into a private room. Over HTTP only.
+    Invite = "invite",
+    /// The function answers. Over HTTP only.
+    Health = "health",
+}
+
+/// What a handler answers.
+pub trait Answer {
+    /// The types of the frames that it can be.
+    const TYPES: &'static [&'static str];
+
+    /// The frame, if there is one. `is_asked`: the client gave its frame a `requestId`, and so waits for an answer.
+    fn into_frame(self, is_asked: bool) -> Option<Frame>;
+}
+
+/// No answer: API Gateway would send an empty frame.
+pub struct Silence;
+
+impl Answer for Silence {
+    const TYPES: &'static [&'static str] = &[];
+
+    fn into_frame(self, _: bool) -> Option<Frame> {
+        None
+    }
+}
+
+/// The answer to a message: the sender's copy; in the lobby, where all hear the same, an ack.
+pub enum Sent {
+    Message(Message),
+    Ack(Ack),
+    /// For a client that knows bare text only, and would take an ack for a message.
+    AckIfAsked(Ack),
+}
+
+impl Answer for Sent {
+    const TYPES: &'static [&'static str] = &["message", "ack"];
+
+    fn into_frame(self, is_asked: bool) -> Option<Frame> {
+        match self {
+            Self::Message(message) => Some(message.into()),
+            Self::Ack(ack) => Some(ack.into()),
+            Self::AckIfAsked(ack) => is_asked.then(|| ack.into()),
+        }
+    }
+}
+
+/// A moment as clients see it: ISO 8601 in UTC with milliseconds and `Z`.
+#[derive(Clone, Copy, Debug)]
+pub struct Iso(pub Timestamp);
+
+impl From<Timestamp> for Iso {
+    fn from(moment: Timestamp) -> Self {
+        Self(moment)
+    }
+}
+
+impl Serialize for Iso {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_iso())
+    }
+}
+
+checked::schema!(Iso, { "type": "string", "format": "date-time" });
+
+/// The answer to an action that has nothing else to tell.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Ack {
+    /// The action or route that was carried out.
+    pub action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<RoomId>,
+    /// Where a message stands whose sender gets no copy.
+    #[serde(flatten)]
+    pub position: Option<Position>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub duplicate: bool,
+}
+
+impl Ack {
+    /// The answer of the action or route `action` about a room.
+    pub fn of(action: &'static str, room_id: RoomId) -> Self {
+        Self { action, room_id: Some(room_id), position: None, duplicate: false }
+    }
+}
+
+/// The answer to `ping`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Pong {}
+
+/// Who the caller is here, and what they can rely on.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Hello {
+    pub user_id: UserId,
+    pub user_name: Name,
+    /// The roles of the token that count here.
+    pub roles: Vec<&'static str>,
+    /// Absent over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<ConnectionId>,
+    pub format: &'static str,
+    pub server_time: Iso,
+    /// Whether there is a room that everybody is in.
+    pub lobby: bool,
+    pub limits: Limits,
+}
+
+/// What a client can rely on.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// Most bytes of UTF-8 in the content of a message.
@@ -174,108 +208,128 @@ pub struct Limits {
     pub rooms: usize,
 }
 
-/// Why somebody is no longer in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LeaveReason {
-    Left,
-    Removed,
-    Banned,
+/// A request failed, or an upload.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    pub code: &'static str,
+    pub status: u16,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<&'static str>,
+    /// The field at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
+    /// The actions that exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<&'static str>>,
+    /// The file that the failure is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileId>,
 }
 
+/// Where a message stands in its room.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
     pub message_id: MessageId,
     pub seq: Seq,
-    #[serde(serialize_with = "Timestamp::serialize_iso")]
-    pub created_at: Timestamp,
+    pub created_at: Iso,
 }
 
+/// A message of a room.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     pub room_id: RoomId,
     #[serde(flatten)]
     pub position: Position,
-    pub user_id: UserId,
-    pub user_name: Name,
+    #[serde(flatten)]
+    pub body: Body,
+    /// What a later version of the server tells: `content` says it as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_icon: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_color: Option<String>,
-    pub content: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<Seq>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_message_id: Option<ClientMessageId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<Box<File>>,
+    pub system: Option<System>,
     #[serde(skip_serializing_if = "is_false")]
     pub duplicate: bool,
     #[serde(flatten)]
-    pub copies: Option<Box<Copies>>,
+    pub copies: Option<Box<MessageCopies>>,
+}
+
+/// The kind of a system entry.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct System {
+    pub what: String,
 }
 
 impl Message {
-    /// An entry as `reader` sees it: a sender's own id for a message is nobody else's affair.
+    /// An entry as `reader` sees it: only its sender sees the `clientMessageId`.
     pub fn seen_by(reader: &UserId, entry: Entry) -> Self {
-        let mut message = Self::from(entry);
-        if message.user_id != *reader {
-            message.client_message_id = None;
-        }
-        message
+        let message = Self::from(entry);
+        if message.body.user_id == *reader { message } else { message.seen_by_others() }
     }
 
-    /// Whether a message, once it has its place, fits a frame, and a page of history that holds nothing else.
-    pub fn fits(room: &RoomId, draft: &Draft) -> bool {
-        let Draft { user, name, style, content, reply_to, client_id, file } = draft.clone();
-        let placed = Self::from(Entry {
-            room: room.clone(),
-            seq: Seq::MAX,
-            created_at: Timestamp::from_millis(0),
-            user,
-            name,
-            style,
-            content: content.into_string(),
-            reply_to,
-            client_id,
-            file,
-        });
-        fitting([&Frame::Message(placed)].into_iter(), ENVELOPE_BYTES) == 1
+    /// The message as everybody but its sender sees it.
+    pub fn seen_by_others(mut self) -> Self {
+        self.body.client_message_id = None;
+        self
+    }
+
+    /// Whether a message fits a frame and a page of history that holds nothing else, at any place of the log.
+    pub fn fits(room: &RoomId, body: &Body) -> bool {
+        let (seq, created_at) = (Seq::MAX, Timestamp::from_millis(0));
+        let placed = Self::from(Entry { room: room.clone(), seq, created_at, event: Event::Said(body.clone()) });
+        fitting([&Frame::from(placed)].into_iter(), ENVELOPE_BYTES) == 1
     }
 }
 
 impl From<Entry> for Message {
-    fn from(entry: Entry) -> Self {
-        Self {
-            position: Position { message_id: entry.seq.message_id(), seq: entry.seq, created_at: entry.created_at },
-            room_id: entry.room,
-            user_id: entry.user,
-            user_name: entry.name,
-            user_icon: entry.style.icon,
-            user_color: entry.style.color,
-            content: entry.content,
-            reply_to: entry.reply_to,
-            client_message_id: entry.client_id,
-            file: entry.file.map(Box::new),
-            duplicate: false,
-            copies: None,
-        }
+    fn from(Entry { room, seq, created_at, event }: Entry) -> Self {
+        let (body, system) = match event {
+            Event::Said(body) => (body, None),
+            Event::System { what, body } => (body, Some(System { what })),
+        };
+        let position = Position { message_id: seq.message_id(), seq, created_at: created_at.into() };
+        Self { room_id: room, position, body, system, duplicate: false, copies: None }
     }
 }
 
+/// An item of a page of history.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Item {
+    Message(Message),
+}
+
+/// Somebody started or stopped typing.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct RoomFrame {
+pub struct Typing {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub user_name: Name,
+    pub is_typing: bool,
+    #[serde(flatten)]
+    pub copies: Option<Box<TypingCopies>>,
+}
+
+/// A room and a page of its participants.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Room {
     pub room_id: RoomId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_name: Option<Name>,
     pub room_type: RoomType,
     pub status: RoomStatus,
     pub creator: UserId,
-    #[serde(serialize_with = "Timestamp::serialize_iso")]
-    pub created_at: Timestamp,
+    pub created_at: Iso,
     /// Epoch milliseconds, unlike every other time.
     pub last_activity: Timestamp,
     pub auto_close: bool,
@@ -286,12 +340,13 @@ pub struct RoomFrame {
     pub location: Option<Location>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub road_name: Option<Name>,
+    /// Metres.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radius: Option<Metres>,
-    /// Absent where many rooms are looked through.
+    /// Absent in search results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seq: Option<Seq>,
-    /// Users, not connections. Absent where many rooms are looked through.
+    /// Users, not connections. Absent in search results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online_count: Option<u64>,
     /// Absent in a list of rooms.
@@ -300,97 +355,268 @@ pub struct RoomFrame {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<UserId>,
     #[serde(flatten)]
-    pub copies: Option<Box<Copies>>,
+    pub copies: Option<Box<RoomCopies>>,
 }
 
 /// Who is in a room: in full, or by their ids alone.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(untagged)]
 pub enum Participants {
     Full(Vec<Participant>),
     Ids(Vec<UserId>),
 }
 
+/// Somebody who is in a room.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Participant {
+    pub user_id: UserId,
+    pub user_name: Name,
+    pub role: Role,
+    pub joined_at: Iso,
+    pub online: bool,
+}
+
+/// A page of a room's history, oldest first.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Messages {
+    pub room_id: RoomId,
+    pub items: Vec<Item>,
+    pub has_more: bool,
+    /// The cursor of the page before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_before: Option<Seq>,
+    /// The cursor of the page after this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<Seq>,
+}
+
+/// Somebody became a member of a room.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Joined {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub user_name: Name,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
+}
+
+/// A page of the caller's rooms, newest activity first.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Rooms {
+    pub items: Vec<ListedRoom>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
 /// A room in the list of a user's rooms.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListedRoom {
     #[serde(flatten)]
-    pub room: RoomFrame,
+    pub room: Room,
     pub last_read_seq: Seq,
-    /// What others said behind it; 99 stands for 99 and more.
+    /// Messages of others after `lastReadSeq`: 99 stands for 99 and more.
     pub unread: usize,
     #[serde(skip_serializing_if = "is_false")]
     pub unread_more: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_message: Option<Frame>,
+    pub last_message: Option<Item>,
 }
 
-/// A room that was searched for.
+/// What was missed in several rooms.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct NearRoom {
-    #[serde(flatten)]
-    pub room: RoomFrame,
-    pub distance: Metres,
+pub struct Resumed {
+    pub rooms: BTreeMap<RoomId, ResumedRoom>,
 }
 
 /// What a client missed in a room, or why it is not told.
 #[derive(Clone, Debug, Serialize)]
-#[serde(untagged, rename_all_fields = "camelCase")]
-pub enum Resumed {
-    Missed {
-        items: Vec<Frame>,
-        /// Whether that is all.
-        complete: bool,
-        /// Where to go on from, if it is not.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_after: Option<Seq>,
-        last_seq: Seq,
-        /// Set where some of what was missed is no longer there.
-        #[serde(skip_serializing_if = "is_false")]
-        reset: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        oldest_seq: Option<Seq>,
-        /// Set where nothing more will be said.
-        #[serde(skip_serializing_if = "is_false")]
-        closed: bool,
-    },
-    Refused {
-        error: Refusal,
-    },
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(untagged)]
+pub enum ResumedRoom {
+    Missed(Missed),
+    Refused { error: Refusal },
 }
 
+/// What a client missed in a room.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Missed {
+    pub items: Vec<Item>,
+    /// Whether `items` are all that was missed.
+    pub complete: bool,
+    /// Where to go on, if they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<Seq>,
+    pub last_seq: Seq,
+    /// Whether some of what was missed has expired.
+    #[serde(skip_serializing_if = "is_false")]
+    pub reset: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_seq: Option<Seq>,
+    /// Whether the room is closed: no message will follow.
+    #[serde(skip_serializing_if = "is_false")]
+    pub closed: bool,
+}
+
+/// Why a room is not resumed.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Refusal {
     pub code: &'static str,
     pub status: u16,
     pub message: String,
 }
 
-impl From<&Error> for Refusal {
-    fn from(error: &Error) -> Self {
-        Self { code: error.code(), status: error.status(), message: error.to_string() }
-    }
+/// How far a member has read.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Read {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub seq: Seq,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
 }
 
+/// Somebody came online or went offline.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub status: PresenceStatus,
+    pub at: Iso,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
+}
+
+/// Whether a user has a live connection to a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Presence {
+pub enum PresenceStatus {
     Online,
     Offline,
 }
 
-// The signature is serde's.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_false(flag: &bool) -> bool {
-    !flag
+/// Somebody is no longer a member of a room.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub reason: LeaveReason,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
 }
 
-impl RoomFrame {
-    /// With as many of `participants` as fit a frame; `more` tells whether there are others behind them.
+/// Why somebody is no longer a member of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LeaveReason {
+    Left,
+    Removed,
+    Banned,
+}
+
+/// Where to upload an announced file.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Upload {
+    pub file_id: FileId,
+    pub upload_url: String,
+    pub method: String,
+    /// The headers that the upload must carry, exactly these.
+    pub headers: BTreeMap<String, String>,
+    pub expires_at: Iso,
+}
+
+/// Where to download a file: everybody who knows the address can, until it expires.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Download {
+    #[serde(flatten)]
+    pub file: File,
+    pub expires_at: Iso,
+}
+
+/// A room was closed.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RoomClosed {
+    pub room_id: RoomId,
+    pub reason: &'static str,
+    /// Who closed it; absent where it was idle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+}
+
+/// Rooms near a place, nearest first.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Nearby {
+    pub rooms: Vec<NearbyRoom>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A room near a place.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct NearbyRoom {
+    #[serde(flatten)]
+    pub room: Room,
+    /// Metres.
+    pub distance: Metres,
+}
+
+/// An invite into a private room.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Invite {
+    pub room_id: RoomId,
+    pub invite: InviteCode,
+    pub expires_at: Iso,
+    pub max_uses: u64,
+}
+
+/// The function answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    pub status: &'static str,
+}
+
+impl Room {
+    /// Adds as many of `participants` as fit a frame; `more` tells whether others follow them.
     pub fn with_participants(mut self, mut participants: Vec<Participant>, more: bool) -> Self {
-        // In `compat` the ids stand there once more.
+        // In `compat` the ids are repeated.
         let in_full_and_by_id = participants.iter().map(|one| size_of(one) + size_of(&one.user_id));
         let fitting = fitting_sizes(in_full_and_by_id, json(&self).len() + ENVELOPE_BYTES);
         let more = more || fitting < participants.len();
@@ -401,71 +627,33 @@ impl RoomFrame {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Participant {
-    pub user_id: UserId,
-    pub user_name: Name,
-    pub role: Role,
-    #[serde(serialize_with = "Timestamp::serialize_iso")]
-    pub joined_at: Timestamp,
-    pub online: bool,
-}
-
-impl Frame {
-    /// The answer to an action that has nothing more to tell.
-    pub fn ack(route: Route, room: Option<RoomId>) -> Self {
-        Self::Ack { action: route.key(), room_id: room, message: None, duplicate: false }
-    }
-
-    /// What a client is told of a failure in `route`. `request_id` is ours: it finds the failure in the log.
-    pub fn error(error: &Error, route: Route, request_id: &str) -> Self {
+impl Failure {
+    /// What a client hears of an error in `action`. `request_id` is ours: it finds the failure in the log.
+    pub fn new(error: &Error, action: Option<Action>, request_id: &str) -> Self {
         let mut message = error.to_string();
         if error.cause().is_some() {
             message.push_str(&format!(" (request id {request_id})"));
         }
-        Self::Error {
+        Self {
             code: error.code(),
             status: error.status(),
             message,
-            action: Route::actions().find(|action| *action == route).map(Route::key),
+            action: action.map(Action::key),
             field: error.field(),
-            actions: error.wants_actions().then(|| Route::actions().map(Route::key).collect()),
+            actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),
             file_id: None,
         }
     }
+}
 
-    /// An error with the file that it is about.
-    pub fn about_file(mut self, id: &FileId) -> Self {
-        if let Self::Error { file_id, .. } = &mut self {
-            *file_id = Some(id.clone());
-        }
-        self
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code(), status: error.status(), message: error.to_string() }
     }
 }
 
-/// What `item` takes of a frame, its comma included.
-pub fn size_of(item: &impl Serialize) -> usize {
-    json(item).len() + 1
-}
-
-/// How many of `items`, from the first, go into one frame of which `taken` bytes are spoken for.
-pub fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>, taken: usize) -> usize {
-    fitting_sizes(items.map(size_of), taken)
-}
-
-fn fitting_sizes(sizes: impl Iterator<Item = usize>, taken: usize) -> usize {
-    let mut left = LARGEST_FRAME_BYTES.saturating_sub(taken);
-    sizes
-        .take_while(|&size| {
-            let fits = size <= left;
-            left = left.saturating_sub(size);
-            fits
-        })
-        .count()
-}
-
-/// Frames are made of strings, numbers and lists: there is nothing in them that JSON cannot say.
-pub(super) fn json(frame: &(impl Serialize + ?Sized)) -> String {
-    serde_json::to_string(frame).unwrap_or_default()
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -1,18 +1,14 @@
-//! What goes over the wire: requests in, frames out.
+//! What goes over the wire: requests in, frames out. The reference for clients is `README.md` beside this file.
 
+mod deserialize;
 mod fields;
-mod formats;
-mod frames;
+pub mod formats;
+pub mod frames;
 mod json;
-mod requests;
+pub mod requests;
+mod size;
+pub mod types;
 
-pub use fields::{Cursor, Fields};
-pub use frames::{
-    ENVELOPE_BYTES, Frame, LARGEST_FRAME_BYTES, LeaveReason, Limits, ListedRoom, Message, NearRoom, Participant,
-    Participants, Presence, Resumed, RoomFrame, fitting, size_of,
-};
-pub use requests::{
-    AboutMember, Broadcast, CreateRoom, FoundRoom, GetFile, HandleFileUpload, Handshake, History, InRoom, Introduction,
-    JoinRoom, ListRooms, MakeInvite, MarkRead, Recipient, Resume, RevokeInvite, RoomInfo, SearchRooms, SendMessage,
-    SetRole, Typing,
-};
+pub use fields::{ClientFrame, Fields};
+pub use frames::Frame;
+pub use size::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};

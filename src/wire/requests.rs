@@ -1,470 +1,545 @@
-//! What clients ask for, frame by frame.
+//! What clients ask for: the type of each request, as the catalogue names it.
+//!
+//! A field whose name begins with `$` is a group of fields of the same request.
 
-use std::collections::BTreeMap;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use aws_lambda_events::query_map::QueryMap;
-
-use super::fields::{
-    Bytes, Color, Cursor, Cursors, Events, Fields, FileReference, Icon, Inline, Latitude, Limit, Longitude, Places,
-    RoomRadius, SearchRadius, Seconds, Uses,
+use super::fields::Fields;
+use super::types::{
+    AnnouncedType, Bytes, Capacity, Color, Cursor, FileReference, Flag, Icon, Latitude, Lifetime, Limit, Longitude,
+    Positions, RequestedFormat, RoomRadius, SearchRadius, Token, Users, Uses, Visibility,
 };
 use crate::domain::{
-    ClientMessageId, Content, ContentType, FileId, Format, InviteCode, Location, Metres, Name, NewFile, Place, Role,
-    RoomId, RoomType, Seq, Style, UserId,
+    ClientMessageId, Content, ContentType, Data, FileName, Format, InviteCode, Location, Metres, Name, NewFile, Page,
+    Role, RoomId, Seq, Sha256, Style, UserId,
 };
 use crate::error::Error;
-use crate::store::Page;
 
-/// Whom a frame is for, as far as the frame itself tells.
+/// A request: read from fields, then checked as a whole.
+pub trait Request: DeserializeOwned {
+    /// # Errors
+    /// Fields that are valid each for itself and not together.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Requests that need no check as a whole.
+macro_rules! plain {
+    ($($request:ident),+) => { $(impl Request for $request {})+ };
+}
+
+plain! {
+    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, GetFile, HandleFileUpload, Handshake, JoinRoom, ListRooms, MarkRead,
+    Nothing, Resume, RevokeInvite, RoomInfo, SetRole, TypingIndicator
+}
+
+/// No field.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Nothing {}
+
+/// Who an HTTP request says is asking.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asking {
+    pub user_id: Option<UserId>,
+}
+
+/// Whom a request is for, as the client named it.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    room_id: Option<RoomId>,
+    /// The user of a direct conversation.
+    recipient_id: Option<UserId>,
+    /// A room, if the caller is in one of that id, or else a user.
+    target_id: Option<UserId>,
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    implies_lobby: Option<Flag>,
+}
+
+/// Whom a request is for.
 #[derive(Debug)]
 pub enum Recipient {
+    /// A room, a direct conversation or the lobby.
     Room(RoomId),
+    /// The direct conversation with a user.
     User(UserId),
     /// `targetId`: a room, if the caller is in one of that id, or else a user.
     Either(UserId),
-    /// Nobody is named: whoever was spoken to last.
+    /// Nobody is named: the room that the connection joined last.
     Unnamed,
 }
 
-impl Recipient {
-    fn read(fields: &mut Fields) -> Result<Self, Error> {
-        let room = one(fields.take("roomId")?, fields.take("chatRoomId")?)?;
-        let user: Option<UserId> = fields.take("recipientId")?;
-        let either: Option<UserId> = fields.take("targetId")?;
-        match (room, user, either) {
-            (Some(room), None, None) => Ok(Self::Room(room)),
-            (None, Some(user), None) => Ok(Self::User(user)),
-            (None, Some(user), Some(either)) if user == either => Ok(Self::User(user)),
-            (None, None, Some(either)) => Ok(Self::Either(either)),
-            (None, None, None) if fields.has_data() => Ok(Self::Room(RoomId::lobby())),
-            (None, None, None) => Ok(Self::Unnamed),
+/// A request with a target.
+pub trait Addressed {
+    /// # Errors
+    /// `AMBIGUOUS_TARGET`.
+    fn recipient(&self) -> Result<Recipient, Error>;
+
+    /// Whether only the role `admin` of a token allows it.
+    fn is_for_admins(&self) -> bool {
+        false
+    }
+}
+
+impl Addressed for Target {
+    fn recipient(&self) -> Result<Recipient, Error> {
+        match (&self.room_id, &self.recipient_id, &self.target_id) {
+            (Some(room), None, None) => Ok(Recipient::Room(room.clone())),
+            (None, Some(user), None) => Ok(Recipient::User(user.clone())),
+            (None, Some(user), Some(either)) if user == either => Ok(Recipient::User(user.clone())),
+            (None, None, Some(either)) => Ok(Recipient::Either(either.clone())),
+            (None, None, None) if self.implies_lobby.is_some() => Ok(Recipient::Room(RoomId::lobby())),
+            (None, None, None) => Ok(Recipient::Unnamed),
             _ => Err(Error::AmbiguousTarget),
         }
     }
 }
 
-fn one<T: PartialEq>(first: Option<T>, second: Option<T>) -> Result<Option<T>, Error> {
-    match (first, second) {
-        (Some(first), Some(second)) if first != second => Err(Error::AmbiguousTarget),
-        (first, second) => Ok(first.or(second)),
-    }
+/// Requests whose fields `roomId`, `recipientId` and `targetId` name the target.
+macro_rules! addressed {
+    ($($request:ident),+) => {$(
+        impl Addressed for $request {
+            fn recipient(&self) -> Result<Recipient, Error> {
+                self.target.recipient()
+            }
+        }
+    )+};
 }
 
-fn room(fields: &mut Fields) -> Result<RoomId, Error> {
-    one(fields.take("roomId")?, fields.take("chatRoomId")?)?
-        .ok_or(Error::InvalidField { field: "roomId", problem: "is missing" })
-}
+addressed! { GetMessages, HandleFileUpload, SendMessage, TypingIndicator }
 
-/// How a user introduces themselves in a frame.
-#[derive(Debug, Default)]
+/// How a user introduces themselves in a request.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Introduction {
-    pub name: Option<Name>,
-    pub style: Style,
+    /// The display name. Ignored where a token vouches for another one.
+    pub user_name: Option<Name>,
+    user_icon: Option<Icon>,
+    user_color: Option<Color>,
 }
 
 impl Introduction {
-    fn read(fields: &mut Fields) -> Result<Self, Error> {
-        let style = Style {
-            icon: fields.take::<Icon>("userIcon")?.map(|icon| icon.0),
-            color: fields.take::<Color>("userColor")?.map(|color| color.0),
-        };
-        Ok(Self { name: fields.take("userName")?, style })
+    /// How the user looks.
+    pub fn style(&self) -> Style {
+        let (icon, color) = (self.user_icon.clone(), self.user_color.clone());
+        Style { icon: icon.map(|icon| icon.0), color: color.map(|color| color.0) }
     }
 }
 
+/// A message to a room, a user or the lobby.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct SendMessage {
-    pub to: Recipient,
+    #[serde(rename = "$target")]
+    pub target: Target,
+    /// 1 byte to 16 KB of UTF-8.
     pub content: Content,
+    /// The message that it replies to.
     pub reply_to: Option<Seq>,
-    pub client_id: Option<ClientMessageId>,
-    pub by: Introduction,
+    /// Makes a retry safe: the same id is written once.
+    pub client_message_id: Option<ClientMessageId>,
+    /// An object of at most 1 KB, for the clients alone.
+    pub data: Option<Data>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
 }
 
-impl TryFrom<Fields> for SendMessage {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            to: Recipient::read(&mut fields)?,
-            content: fields.need("content")?,
-            reply_to: fields.take("replyTo")?,
-            client_id: fields.take("clientMessageId")?,
-            by: Introduction::read(&mut fields)?,
-        })
+impl Request for SendMessage {
+    fn check(&self) -> Result<(), Error> {
+        check_size(&self.content)
     }
 }
 
-pub struct HandleFileUpload {
-    pub to: Recipient,
-    pub file: NewFile,
-}
-
-impl TryFrom<Fields> for HandleFileUpload {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        let name = fields.need("fileName")?;
-        // Browsers give an empty type for files that their system does not know.
-        let content_type = match (fields.has("contentType"), fields.take("contentType")?) {
-            (_, Some(content_type)) => content_type,
-            (true, None) => ContentType::of_name(&name),
-            (false, None) => fields.need("contentType")?,
-        };
-        Ok(Self {
-            to: Recipient::read(&mut fields)?,
-            file: NewFile { name, content_type, size: fields.need::<Bytes>("size")?.0, sha256: fields.take("sha256")? },
-        })
-    }
-}
-
-pub struct GetFile {
-    pub file: FileId,
-    /// That of the link by which it is asked for.
-    pub ticket: Option<String>,
-    /// Whether the browser is to show it, if it is an image.
-    pub inline: bool,
-}
-
-impl TryFrom<Fields> for GetFile {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        let FileReference { id, ticket } = fields.need("fileId")?;
-        Ok(Self { file: id, ticket, inline: fields.take::<Inline>("inline")?.is_some_and(|inline| inline.0) })
-    }
-}
-
-pub struct Broadcast {
-    /// Nobody: everybody.
-    pub room: Option<RoomId>,
+/// A message to all members of a room, or, from an admin, to everybody.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BroadcastMessage {
+    /// Without a room the message goes to everybody.
+    pub room_id: Option<RoomId>,
+    /// 1 byte to 16 KB of UTF-8.
     pub content: Content,
-    pub client_id: Option<ClientMessageId>,
-    pub by: Introduction,
+    /// Makes a retry safe: the same id is written once.
+    pub client_message_id: Option<ClientMessageId>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
 }
 
-impl TryFrom<Fields> for Broadcast {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            room: one(fields.take("roomId")?, fields.take("chatRoomId")?)?,
-            content: fields.need("content")?,
-            client_id: fields.take("clientMessageId")?,
-            by: Introduction::read(&mut fields)?,
-        })
+impl Request for BroadcastMessage {
+    fn check(&self) -> Result<(), Error> {
+        check_size(&self.content)
     }
 }
 
-pub struct Typing {
-    pub to: Recipient,
-    pub is_typing: bool,
-    pub by: Introduction,
-}
+impl Addressed for BroadcastMessage {
+    fn recipient(&self) -> Result<Recipient, Error> {
+        Ok(Recipient::Room(self.room_id.clone().unwrap_or_else(RoomId::lobby)))
+    }
 
-impl TryFrom<Fields> for Typing {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            to: Recipient::read(&mut fields)?,
-            is_typing: fields.take("isTyping")?.unwrap_or(true),
-            by: Introduction::read(&mut fields)?,
-        })
+    fn is_for_admins(&self) -> bool {
+        self.room_id.is_none()
     }
 }
 
+fn check_size(content: &Content) -> Result<(), Error> {
+    if content.is_too_large() { Err(Error::TooLarge) } else { Ok(()) }
+}
+
+/// The caller is typing, or no longer.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TypingIndicator {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    /// Default: true.
+    pub is_typing: Option<bool>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+}
+
+/// A file that the caller wants to upload.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HandleFileUpload {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    file_name: FileName,
+    content_type: AnnouncedType,
+    size: Bytes,
+    /// In base64.
+    sha256: Option<Sha256>,
+}
+
+impl HandleFileUpload {
+    /// The file as it is announced. Browsers give an empty type for files that their system does not know.
+    pub fn file(self) -> NewFile {
+        let content_type = self.content_type.0.unwrap_or_else(|| ContentType::of_name(&self.file_name));
+        NewFile { name: self.file_name, content_type, size: self.size.0, sha256: self.sha256 }
+    }
+}
+
+/// A file to download.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct GetFile {
+    /// Also with the ticket of a link behind it.
+    pub file_id: FileReference,
+    /// Whether the browser shows it, if it is an image. By default it saves the file.
+    #[serde(default)]
+    pub inline: Flag,
+}
+
+/// A room with its first members.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct CreateRoom {
-    pub name: Option<Name>,
-    pub room_type: RoomType,
-    pub members: Vec<UserId>,
-    pub max_participants: Option<u64>,
+    pub room_name: Option<Name>,
+    /// By default public.
+    #[serde(default)]
+    pub room_type: Visibility,
+    #[serde(default)]
+    pub members: Users,
+    pub max_participants: Option<Capacity>,
 }
 
-impl TryFrom<Fields> for CreateRoom {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            name: fields.take("roomName")?,
-            room_type: fields.take("roomType")?.unwrap_or_default(),
-            members: fields.take("members")?.unwrap_or_default(),
-            max_participants: fields.take::<Places>("maxParticipants")?.map(|places| places.0),
-        })
-    }
-}
-
+/// A room to join.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct JoinRoom {
-    pub room: RoomId,
-    pub by: Introduction,
-    /// What a private room is joined with.
+    pub room_id: RoomId,
+    /// Needed for a private room.
     pub invite: Option<InviteCode>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
 }
 
-impl TryFrom<Fields> for JoinRoom {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)?, by: Introduction::read(&mut fields)?, invite: fields.take("invite")? })
-    }
+/// A room.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct AboutRoom {
+    pub room_id: RoomId,
 }
 
-/// A request that a room's id says all about: to leave it, to close it.
-pub struct InRoom {
-    pub room: RoomId,
-}
-
-impl TryFrom<Fields> for InRoom {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)? })
-    }
-}
-
-/// A room that is to be at a place.
-pub struct FoundRoom {
-    pub name: Option<Name>,
-    pub room_type: RoomType,
-    pub place: Place,
-    pub max_participants: Option<u64>,
-    /// How the creator is called.
-    pub user_name: Option<Name>,
-}
-
-impl FoundRoom {
-    const DEFAULT_RADIUS: Metres = Metres::new(1_000.0);
-}
-
-impl TryFrom<Fields> for FoundRoom {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            place: Place {
-                location: location(&mut fields)?,
-                road_name: fields.take("roadName")?,
-                radius: fields.take::<RoomRadius>("radius")?.map_or(Self::DEFAULT_RADIUS, |radius| radius.0),
-            },
-            name: fields.take("roomName")?,
-            room_type: fields.take("roomType")?.unwrap_or_default(),
-            max_participants: fields.take::<Places>("maxParticipants")?.map(|places| places.0),
-            user_name: fields.take("userName")?,
-        })
-    }
-}
-
-fn location(fields: &mut Fields) -> Result<Location, Error> {
-    let (latitude, longitude) = (fields.need::<Latitude>("latitude")?, fields.need::<Longitude>("longitude")?);
-    Location::new(latitude.0, longitude.0)
-        .ok_or(Error::InvalidField { field: "latitude", problem: "and `longitude` must be a place on earth" })
-}
-
-pub struct SearchRooms {
-    pub around: Location,
-    /// Both, when not given.
-    pub room_type: Option<RoomType>,
-    pub radius: Metres,
-    /// 1 to 20.
-    pub limit: usize,
-    /// Behind which of the rooms the page begins, as the page before told.
-    pub cursor: Option<String>,
-}
-
-impl SearchRooms {
-    const DEFAULT_RADIUS: Metres = Metres::new(5_000.0);
-    /// Also the default. The participants of each room on a page are a request of their own.
-    const MOST_ROOMS: usize = 20;
-}
-
-impl TryFrom<Fields> for SearchRooms {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            around: location(&mut fields)?,
-            room_type: fields.take("roomType")?,
-            radius: fields.take::<SearchRadius>("radius")?.map_or(Self::DEFAULT_RADIUS, |radius| radius.0),
-            limit: fields.take::<Limit>("limit")?.map_or(Self::MOST_ROOMS, |limit| limit.0.min(Self::MOST_ROOMS)),
-            cursor: fields.take::<Cursor>("cursor")?.map(|cursor| cursor.0),
-        })
-    }
-}
-
-pub struct MakeInvite {
-    pub room: RoomId,
-    pub max_uses: u64,
-    pub lifetime_seconds: i64,
-}
-
-impl MakeInvite {
-    const DEFAULT_USES: u64 = 1;
-    const DEFAULT_LIFETIME_SECONDS: i64 = 86_400;
-}
-
-impl TryFrom<Fields> for MakeInvite {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self {
-            room: room(&mut fields)?,
-            max_uses: fields.take::<Uses>("maxUses")?.map_or(Self::DEFAULT_USES, |uses| uses.0),
-            lifetime_seconds: fields
-                .take::<Seconds>("expiresInSeconds")?
-                .map_or(Self::DEFAULT_LIFETIME_SECONDS, |seconds| seconds.0),
-        })
-    }
-}
-
-pub struct RevokeInvite {
-    pub room: RoomId,
-    pub invite: InviteCode,
-}
-
-impl TryFrom<Fields> for RevokeInvite {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)?, invite: fields.need("invite")? })
-    }
-}
-
-/// A request about another user in a room.
-pub struct AboutMember {
-    pub room: RoomId,
-    pub user: UserId,
-}
-
-impl TryFrom<Fields> for AboutMember {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)?, user: fields.need("userId")? })
-    }
-}
-
-pub struct SetRole {
-    pub room: RoomId,
-    pub user: UserId,
-    pub role: Role,
-}
-
-impl TryFrom<Fields> for SetRole {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)?, user: fields.need("userId")?, role: fields.need("role")? })
-    }
-}
-
+/// A room, and where a page of its participants begins.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct RoomInfo {
-    pub room: RoomId,
-    /// The last participant of the page before.
+    pub room_id: RoomId,
+    /// The `nextCursor` of the page before.
     pub cursor: Option<UserId>,
 }
 
-impl TryFrom<Fields> for RoomInfo {
-    type Error = Error;
+/// Another user in a room.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct AboutMember {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+}
 
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)?, cursor: fields.take("cursor")? })
+/// A new role for a member.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SetRole {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub role: Role,
+}
+
+/// A page of a conversation's history.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct GetMessages {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    /// Messages before this seq.
+    before: Option<Seq>,
+    /// Messages after this seq.
+    after: Option<Seq>,
+    /// By default 50, at most 100.
+    #[serde(default = "GetMessages::default_limit")]
+    pub limit: Limit,
+}
+
+impl GetMessages {
+    fn default_limit() -> Limit {
+        Limit(50)
     }
-}
 
-pub struct History {
-    pub of: Recipient,
-    pub page: Page,
-    /// 1 to 100.
-    pub limit: usize,
-}
-
-impl History {
-    const DEFAULT_LIMIT: usize = 50;
-}
-
-impl TryFrom<Fields> for History {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        let page = match (fields.take("before")?, fields.take("after")?) {
-            (None, None) => Page::Latest,
-            (Some(before), None) => Page::Before(before),
+    /// Which part of the log is read.
+    pub fn page(&self) -> Page {
+        match (self.before, self.after) {
+            (Some(before), _) => Page::Before(before),
             (None, Some(after)) => Page::After(after),
-            (Some(_), Some(_)) => {
-                return Err(Error::InvalidField { field: "after", problem: "cannot be combined with `before`" });
-            }
-        };
-        Ok(Self {
-            of: Recipient::read(&mut fields)?,
-            page,
-            limit: fields.take::<Limit>("limit")?.map_or(Self::DEFAULT_LIMIT, |limit| limit.0),
-        })
+            (None, None) => Page::Latest,
+        }
     }
 }
 
+impl Request for GetMessages {
+    fn check(&self) -> Result<(), Error> {
+        match (self.before, self.after) {
+            (Some(_), Some(_)) => Err(Error::invalid("after", "cannot be combined with `before`")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Rooms to hear again, and what was seen of them.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Resume {
     /// For each room the last seq that the client has seen.
-    pub rooms: BTreeMap<RoomId, Seq>,
+    pub rooms: Positions,
 }
 
-impl TryFrom<Fields> for Resume {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { rooms: fields.need::<Cursors>("rooms")?.0 })
-    }
-}
-
+/// How far the caller has read a room.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct MarkRead {
-    pub room: RoomId,
+    pub room_id: RoomId,
     pub seq: Seq,
 }
 
-impl TryFrom<Fields> for MarkRead {
-    type Error = Error;
-
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { room: room(&mut fields)?, seq: fields.need("seq")? })
+impl Addressed for MarkRead {
+    fn recipient(&self) -> Result<Recipient, Error> {
+        Ok(Recipient::Room(self.room_id.clone()))
     }
 }
 
+/// Where a page of the caller's rooms begins.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct ListRooms {
-    /// Behind which of a list the page begins, as the page before told.
-    pub cursor: Option<String>,
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<Cursor>,
 }
 
-impl TryFrom<Fields> for ListRooms {
-    type Error = Error;
+/// A room at a place.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CreateRoomAt {
+    latitude: Latitude,
+    longitude: Longitude,
+    pub road_name: Option<Name>,
+    /// From how far away the room is near, in metres. By default 1,000.
+    #[serde(default = "CreateRoomAt::default_radius")]
+    pub radius: RoomRadius,
+    pub room_name: Option<Name>,
+    /// By default public.
+    #[serde(default)]
+    pub room_type: Visibility,
+    pub max_participants: Option<Capacity>,
+    /// The display name of the creator.
+    pub user_name: Option<Name>,
+}
 
-    fn try_from(mut fields: Fields) -> Result<Self, Error> {
-        Ok(Self { cursor: fields.take::<Cursor>("cursor")?.map(|cursor| cursor.0) })
+impl CreateRoomAt {
+    fn default_radius() -> RoomRadius {
+        RoomRadius(Metres::new(1_000.0))
     }
+
+    /// Where the room is.
+    ///
+    /// # Errors
+    /// `INVALID_FIELD`.
+    pub fn location(&self) -> Result<Location, Error> {
+        location(&self.latitude, &self.longitude)
+    }
+}
+
+impl Request for CreateRoomAt {
+    fn check(&self) -> Result<(), Error> {
+        self.location().map(drop)
+    }
+}
+
+fn location(latitude: &Latitude, longitude: &Longitude) -> Result<Location, Error> {
+    let location = Location::new(latitude.0, longitude.0);
+    location.ok_or_else(|| Error::invalid("latitude", "and `longitude` must be a place on earth"))
+}
+
+/// A search for rooms near a place.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SearchRooms {
+    latitude: Latitude,
+    longitude: Longitude,
+    /// By default both.
+    pub room_type: Option<Visibility>,
+    /// How far the search looks, in metres. By default 5,000.
+    #[serde(default = "SearchRooms::default_radius")]
+    pub radius: SearchRadius,
+    limit: Option<Limit>,
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<Cursor>,
+}
+
+impl SearchRooms {
+    /// Also the default. The participants of each room on a page cost a request.
+    const MAX_ROOMS: usize = 20;
+
+    fn default_radius() -> SearchRadius {
+        SearchRadius(Metres::new(5_000.0))
+    }
+
+    /// The centre of the search.
+    ///
+    /// # Errors
+    /// `INVALID_FIELD`.
+    pub fn location(&self) -> Result<Location, Error> {
+        location(&self.latitude, &self.longitude)
+    }
+
+    /// The length of the page: 1 to 20.
+    pub fn limit(&self) -> usize {
+        self.limit.as_ref().map_or(Self::MAX_ROOMS, |limit| limit.0.min(Self::MAX_ROOMS))
+    }
+}
+
+impl Request for SearchRooms {
+    fn check(&self) -> Result<(), Error> {
+        self.location().map(drop)
+    }
+}
+
+/// An invite into a private room.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CreateInvite {
+    pub room_id: RoomId,
+    /// How often it can be used. By default once.
+    #[serde(default = "CreateInvite::default_uses")]
+    pub max_uses: Uses,
+    /// By default a day.
+    #[serde(default = "CreateInvite::default_lifetime")]
+    pub expires_in_seconds: Lifetime,
+}
+
+impl CreateInvite {
+    fn default_uses() -> Uses {
+        Uses(1)
+    }
+
+    fn default_lifetime() -> Lifetime {
+        Lifetime(86_400)
+    }
+}
+
+/// An invite that is no longer valid.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeInvite {
+    pub room_id: RoomId,
+    pub invite: InviteCode,
 }
 
 /// What a client says of itself in the query of its handshake.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Handshake {
-    pub user: Option<UserId>,
-    pub room: Option<RoomId>,
-    pub by: Introduction,
-    /// The format that is asked for by name.
-    pub format: Option<Format>,
-    /// The query is that of a page of one room, which shows whatever it hears as a message: `userId` and `roomId`, by
-    /// these very names, and no wish for other frames.
-    pub wants_messages_only: bool,
+    pub user_id: Option<UserId>,
+    pub room_id: Option<RoomId>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+    format: Option<RequestedFormat>,
+    /// Whether a page of one room wants every kind of frame.
+    #[serde(default)]
+    events: Flag,
+    /// The token, where neither header nor subprotocol carries it.
+    pub token: Option<Token>,
+    #[serde(skip)]
+    is_page_of_one_room: bool,
 }
 
-impl TryFrom<&QueryMap> for Handshake {
-    type Error = Error;
+impl Handshake {
+    /// Reads the parameters of a query.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn of_query(query: Vec<(String, String)>) -> Result<Self, Error> {
+        let has = |wanted: &str| query.iter().any(|(name, value)| name == wanted && !value.is_empty());
+        // By these very names: pages of one room are written so.
+        let is_page_of_one_room = has("userId") && has("roomId");
+        Ok(Self { is_page_of_one_room, ..Fields::of_query(query).read()? })
+    }
 
-    fn try_from(query: &QueryMap) -> Result<Self, Error> {
-        let mut fields = Fields::of_query(query);
-        let is_page_of_room = fields.has("userId") && fields.has("roomId");
-        let wants_all = fields.take::<Events>("events")?.is_some_and(|events| events.0);
-        Ok(Self {
-            user: fields.take("userId")?,
-            room: one(fields.take("roomId")?, fields.take("chatRoomId")?)?,
-            by: Introduction::read(&mut fields)?,
-            format: fields.take("format")?,
-            wants_messages_only: is_page_of_room && !wants_all,
-        })
+    /// The format that is asked for by name.
+    pub fn format(&self) -> Option<Format> {
+        self.format.as_ref().map(|format| format.0)
+    }
+
+    /// Whether the client is a page of one room, which shows whatever it hears as a message, and has no wish for other
+    /// frames.
+    pub fn wants_messages_only(&self) -> bool {
+        self.is_page_of_one_room && !self.events.0
     }
 }

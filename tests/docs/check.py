@@ -15,7 +15,8 @@ from stack import build
 def main():
     files = tracked()
     all_documents = documents(files)
-    readme = next(document for document in all_documents if document.path == "README.md")
+    by_path = {document.path: document for document in all_documents}
+    readme, protocol = by_path["README.md"], by_path["src/wire/README.md"]
 
     problems = [*links.problems(all_documents, files), *commands.unlisted(all_documents, commands.COMMANDS)]
     print(f"{sum(len(document.links) for document in all_documents)} links in {len(all_documents)} documents")
@@ -27,9 +28,9 @@ def main():
                 for name, outcome, problem in commands.run_all(document):
                     print(f"{document.path}: {name}: {outcome}", flush=True)
                     problems += [f"{document.path}: {name}: {problem}"] if problem else []
-        for name, outcome, problem in examples.run_all(readme):
-            print(f"README.md: {name}: {outcome}", flush=True)
-            problems += [f"README.md: {name}: {problem}"] if problem else []
+        for path, name, outcome, problem in examples.run_all(readme, protocol):
+            print(f"{path}: {name}: {outcome}", flush=True)
+            problems += [f"{path}: {name}: {problem}"] if problem else []
     print(*problems, f"documents: {len(problems)} problems", sep="\n")
     return 1 if problems else 0
 

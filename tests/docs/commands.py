@@ -226,11 +226,8 @@ def commands_of_readme():
         'curl -X POST http://127.0.0.1:7070/rooms/join -d \'{ "roomId": "THE_ROOM_ID", "userId": "ben" }\'': curl,
         "export JWT_SECRET=$(head -c 32 /dev/urandom | base64)": stack_of,
         'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token=$(scripts/token --sub ana --name Ana --roles admin)"': wscat,
-        "export STATE_BUCKET=my-team-terraform-state   # where Terraform keeps its state": NotRun("it deploys to AWS; tests/scripts has its tests"),
-        "scripts/bench": NotRun("it takes half an hour, and a quiet machine"),
         "scripts/test": NotRun("this check is a part of it"),
-        "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun("it takes hours; the check `promises` runs one seed"),
-        "cargo test --release --test load": NotRun("it takes long; the check `load` runs it with fewer sockets"),
+        "export STATE_BUCKET=my-team-terraform-state   # where Terraform keeps its state": NotRun("it deploys to AWS; tests/scripts has its tests"),
     }
 
 
@@ -238,6 +235,12 @@ TO_AWS = NotRun("it needs an AWS account; tests/terraform applies the same to an
 
 COMMANDS = {
     "README.md": commands_of_readme(),
+    "tests/README.md": {
+        "scripts/test": NotRun("this check is a part of it"),
+        "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun("it takes hours; the check `promises` runs one seed"),
+        "cargo test --release --test load": NotRun("it takes long; the check `load` runs it with fewer sockets"),
+        "scripts/bench": NotRun("it takes half an hour, and a quiet machine"),
+    },
     "src/local/README.md": {"export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET AWS_DEFAULT_REGION=us-east-1": aws},
     "terraform/README.md": {
         "export AWS_REGION=eu-west-1 STATE_BUCKET=my-team-terraform-state": TO_AWS,

@@ -1,4 +1,4 @@
-"""Holds the examples of README.md to what a stack really answers: every frame is sent, and what comes back is compared."""
+"""Holds the examples of the documents to what a stack really answers: every frame is sent, and what comes back is compared."""
 
 import json
 import queue
@@ -47,8 +47,7 @@ class Examples:
     """The examples of a document: what a client sends, and what it receives."""
 
     def __init__(self, document):
-        section = document.text.split("\n## Write a client\n")[1].split("\n## ")[0]
-        blocks = [block for block in type(document)(document.path, section).blocks if block.language == "json"]
+        blocks = [block for block in document.blocks if block.language == "json"]
         self.left = [(block.info.removeprefix("json").strip(), frame) for block in blocks for frame in objects_in(block)]
 
     def request(self, action, **replaced):
@@ -151,6 +150,8 @@ def examples_are_sent(document):
         assert status == 201, body
         status, body = request("GET", f"{http}/rooms?latitude=37.77&longitude=-122.42")
         examples.is_sent(json.loads(body), "near")
+        status, body = request("GET", f"{http}/health")
+        examples.is_sent(json.loads(body), "health")
         # The answer to the message in the lobby has been compared with the second example of an `ack`.
         assert not examples.left, f"examples that nobody sends: {examples.left}"
 
@@ -247,12 +248,39 @@ def flags(document):
     return [f"README.md: `cargo run` has no flag {flag}" for flag in sorted(named) if not re.search(rf"{flag}\b(?!-)", known)]
 
 
-def run_all(document):
-    """Each check with what went wrong, or nothing."""
-    for name, check in (("the client in JavaScript", client_chats), ("the examples of frames", examples_are_sent)):
+def ten_lines_chat(document):
+    """The ten lines in JavaScript: a message is sent, and heard by the others and by its sender."""
+    node = node_with_websocket()
+    (block,) = [block for block in document.blocks if block.language == "js"]
+    with running() as urls:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        program = FOLDER / "ten-lines.mjs"
+        # Node.js 20 has the browser's `crypto` in a module only.
+        program.write_text(
+            "import { webcrypto } from 'node:crypto';\nglobalThis.crypto ??= webcrypto;\n"
+            + block.text.replace("ws://127.0.0.1:7071/dev", urls["websocket"])
+        )
+        ben = Client(urls["websocket"], "switchboard.v1", userId="ben", username="Ben", roomId="tea")
+        chat = Program([*node, program])
+        try:
+            ben.hear(lambda frame: frame.get("content") == "hello")
+            chat.shows("cho: hello")
+            is_ok(ben.ask({"action": "sendMessage", "roomId": "tea", "content": "hi Cho"}))
+            chat.shows("Ben: hi Cho")
+        finally:
+            chat.end()
+
+
+def run_all(readme, protocol):
+    """Each check with its document and what went wrong, or nothing."""
+    for name, document, check in (
+        ("the ten lines of JavaScript", readme, ten_lines_chat),
+        ("the client in JavaScript", protocol, client_chats),
+        ("the examples of frames", protocol, examples_are_sent),
+    ):
         try:
             check(document)
         except (AssertionError, RuntimeError, OSError) as problem:
-            yield name, "failed", str(problem)
+            yield document.path, name, "failed", str(problem)
         else:
-            yield name, "ok", None
+            yield document.path, name, "ok", None

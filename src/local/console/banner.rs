@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::config::{ConfigError, TableNames};
+use crate::config::{self, ConfigError};
 use crate::local::{AccessKey, BUCKET, REGION, Urls};
-use crate::store::tables;
+use crate::tables;
 
 /// What there is to say.
 pub struct Banner<'a> {
@@ -74,7 +74,7 @@ impl Banner<'_> {
         let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);
         let (secret, dynamodb, s3) = (quoted(secret), quoted(dynamodb), quoted(s3));
         let key = format!("AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}");
-        let names = TableNames::read(variable)?;
+        let names = config::table_names(variable)?;
         let table = names.of(&tables::MESSAGES);
         let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
         let _ = write!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::routes::Route;
+use crate::actions::HttpRoute;
 
 const ANY: &str = "*";
 /// What a page may send besides the simple headers.
@@ -20,7 +20,7 @@ pub struct Cors {
 
 impl Cors {
     pub fn new(origins: Vec<String>) -> Self {
-        let methods: BTreeSet<_> = Route::ALL.iter().filter_map(|route| route.key().split_once(' ')).collect();
+        let methods: BTreeSet<_> = HttpRoute::ALL.iter().filter_map(|route| route.key().split_once(' ')).collect();
         let methods: BTreeSet<_> = methods.into_iter().map(|(method, _)| method).chain(["OPTIONS"]).collect();
         let methods = methods.into_iter().collect::<Vec<_>>().join(",");
         Self { origins, methods: HeaderValue::from_str(&methods).unwrap_or(HeaderValue::from_static(ANY)) }

@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 use super::cors::{self, Cors};
 use super::events::{self, HttpRequest};
 use super::{Gateway, IntegrationError, control, is_too_long};
+use crate::actions::HttpRoute;
 use crate::local::guard::{self, Guard};
-use crate::routes::Route;
 
 /// The largest body that an HTTP API takes.
 const BODY_BYTES: usize = 10 * 1024 * 1024;
@@ -108,9 +108,9 @@ fn decoded(path: &str) -> String {
 }
 
 /// The route whose key matches, and what stands for its parameters.
-fn selected(method: &str, path: &str) -> Option<(Route, BTreeMap<String, String>)> {
+fn selected(method: &str, path: &str) -> Option<(HttpRoute, BTreeMap<String, String>)> {
     let segments: Vec<_> = path.split('/').collect();
-    Route::ALL.iter().filter_map(|route| Some((*route, route.key().split_once(' ')?))).find_map(
+    HttpRoute::ALL.iter().filter_map(|route| Some((*route, route.key().split_once(' ')?))).find_map(
         |(route, (wanted_method, pattern))| {
             let patterns: Vec<_> = pattern.split('/').collect();
             if wanted_method != method || patterns.len() != segments.len() {

@@ -26,10 +26,10 @@ use super::connections::{self, Identity, Live, MESSAGE_BYTES, Outgoing, forbidde
 use super::events::{self, Ending};
 use super::socket::{Peer, Sockets, Wire};
 use super::{Gateway, IntegrationError, is_too_long, new_id};
+use crate::actions;
 use crate::local::guard::{self, Guard};
 use crate::local::runtime::READ_BYTES;
 use crate::local::sigv4::Signed;
-use crate::routes::Route;
 
 const FRAME_BYTES: usize = 32 * 1024;
 const URL_CHARS: usize = 4096;
@@ -295,16 +295,16 @@ impl Session {
     fn dispatch(&self, body: String) {
         let (gateway, live) = (Arc::clone(&self.gateway), Arc::clone(&self.live));
         self.gateway.sessions.spawn(async move {
-            let route = selected(&body).unwrap_or(Route::Default);
-            if route == Route::Default && !gateway.setup.has_default_route {
+            let (key, has_route_response) = selected(&body).unwrap_or((actions::DEFAULT, true));
+            if key == actions::DEFAULT && !gateway.setup.has_default_route {
                 live.send(told("Forbidden", &live.id));
                 return;
             }
-            let event = events::message(&gateway, &live, route.key(), &body);
+            let event = events::message(&gateway, &live, key, &body);
             let answer = match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
                 // An answer without a body is an empty frame, unless its status says that there is none.
                 Ok(answer) if answer["statusCode"].is_u64() => {
-                    let is_heard = route.has_route_response() && status_of(&answer) != Some(StatusCode::NO_CONTENT);
+                    let is_heard = has_route_response && status_of(&answer) != Some(StatusCode::NO_CONTENT);
                     is_heard.then(|| answer["body"].as_str().unwrap_or_default().to_owned())
                 }
                 Ok(_) | Err(IntegrationError::Failed) => Some(told("Internal server error", &live.id)),
@@ -317,10 +317,11 @@ impl Session {
     }
 }
 
-/// `$request.body.action`: the route of exactly that key.
-fn selected(body: &str) -> Option<Route> {
+/// `$request.body.action`: the route of exactly that key, and whether it has a route response.
+fn selected(body: &str) -> Option<(&'static str, bool)> {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
-    body["action"].as_str().and_then(Route::of_key).filter(|route| route.is_websocket())
+    let action = body["action"].as_str()?;
+    actions::websocket_routes().find(|(key, _)| *key == action)
 }
 
 /// What API Gateway itself tells a client, with its very spacing.

@@ -29,7 +29,7 @@ const SECRET: &str = "a secret for tests, long enough for HS256";
 
 /// A token as anybody with the secret can make one.
 pub fn token(claims: &Value) -> String {
-    switchboard::hs256::install();
+    switchboard::aws::jwt_crypto::install();
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! Who is left to be told, and how those are parted among other invocations.
+//! The recipients that remain, and how they are divided among further invocations.
 
 use std::vec;
 
@@ -9,42 +9,42 @@ use tokio::time::{Instant, timeout_at};
 use super::CONCURRENCY;
 use crate::error::Error;
 use crate::log;
-use crate::store::{Channel, Part, Subscription};
+use crate::store::{Channel, KeyRange, Subscription};
 
-/// Connections of which a part that is handed on has no fewer, but for the last one.
-const PART: usize = 1_000;
+/// Fewest connections of a range that is handed on, the last one aside.
+const RANGE_SIZE: usize = 1_000;
 
-/// What comes of reading who is live on a channel.
+/// What reading a channel yields.
 enum Read {
     Page(Vec<Subscription>),
-    /// Nobody else is live there.
+    /// There are no more.
     End(Channel),
-    /// It cannot be read any further.
+    /// The rest cannot be read.
     Failure(Error),
 }
 
-/// Those who are to be posted to, until time is up.
-pub(super) struct Audience {
+/// Who is posted to, until time is up.
+pub(super) struct Recipients {
     /// Until the end of all channels.
     reads: Option<mpsc::Receiver<Read>>,
     /// What is left of the page that was read last.
     page: vec::IntoIter<Subscription>,
     /// What is not read yet, of each channel that is not read to its end.
-    unread: Vec<Part>,
-    /// Whether any of it could be read: else to hand on would never come to an end.
+    unread: Vec<KeyRange>,
+    /// Whether any of it could be read: handing on would never end otherwise.
     has_read: bool,
     /// Why not all of it could.
     failure: Option<Error>,
     taken: usize,
     until: Instant,
-    /// When there is no more time to read even how many are left.
+    /// When there is no time left even to read how many remain.
     read_until: Instant,
 }
 
-impl Audience {
-    /// Those on parts of channels, with the pages in which each of these is read.
+impl Recipients {
+    /// The recipients on ranges of channels, with the pages in which each range is read.
     pub(super) fn new<P>(
-        parts: impl IntoIterator<Item = (Part, P)>,
+        ranges: impl IntoIterator<Item = (KeyRange, P)>,
         until: Instant,
         read_until: Instant,
         request_id: &str,
@@ -53,11 +53,11 @@ impl Audience {
         P: Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
     {
         let (sender, reads) = mpsc::channel(1);
-        let read = |(part, pages): (Part, P)| {
-            tokio::spawn(log::about(request_id.to_owned(), read_ahead(part.channel.clone(), pages, sender.clone())));
-            part
+        let read = |(range, pages): (KeyRange, P)| {
+            tokio::spawn(log::about(request_id.to_owned(), read_ahead(range.channel.clone(), pages, sender.clone())));
+            range
         };
-        let unread = parts.into_iter().map(read).collect();
+        let unread = ranges.into_iter().map(read).collect();
         Self {
             reads: Some(reads),
             page: Vec::new().into_iter(),
@@ -70,8 +70,8 @@ impl Audience {
         }
     }
 
-    /// The next one; nobody at the end, and when time is up. However short it is, some are posted to: so what is handed
-    /// on comes to an end.
+    /// The next recipient; `None` at the end, and when time is up. Some are returned however short the time is, so
+    /// handing on ends.
     ///
     /// # Errors
     /// Nobody could be read.
@@ -97,11 +97,11 @@ impl Audience {
         }
     }
 
-    /// The next thousand or so of a channel. All that are left there, when they cannot be read, or not in time.
+    /// The next thousand or so of a channel; all that remain there, when they cannot be read, or not in time.
     ///
     /// # Errors
     /// Nobody could be read.
-    pub(super) async fn part(&mut self) -> Result<Option<Part>, Error> {
+    pub(super) async fn next_range(&mut self) -> Result<Option<KeyRange>, Error> {
         let mut ends: Option<(Subscription, Subscription)> = None;
         let mut count = 0;
         loop {
@@ -114,44 +114,44 @@ impl Audience {
                 ends = Some((begin, last.clone()));
                 self.page = Vec::new().into_iter();
             }
-            if self.reads.is_none() || count >= PART {
+            if self.reads.is_none() || count >= RANGE_SIZE {
                 break;
             }
             self.read_in_time().await?;
         }
-        Ok(ends.map(|(first, last)| Part::between(&first, &last)).or_else(|| self.unread.pop()))
+        Ok(ends.map(|(first, last)| KeyRange::between(&first, &last)).or_else(|| self.unread.pop()))
     }
 
-    /// As `read`, but what takes too long is not waited for.
+    /// As `read`, with a timeout.
     async fn read_in_time(&mut self) -> Result<(), Error> {
         match timeout_at(self.read_until, self.read()).await {
             Ok(read) => read,
             Err(_) => {
-                self.failure = Some(Error::internal("there was no time to read who is left"));
+                self.failure = Some(Error::internal("no time left to read the remaining recipients"));
                 self.stop()
             }
         }
     }
 
-    /// Turns to what is read next, if there is anything.
+    /// Takes what is read next, if there is anything.
     async fn read(&mut self) -> Result<(), Error> {
         let Some(reads) = &mut self.reads else { return Ok(()) };
         match reads.recv().await {
             Some(Read::Page(page)) => {
                 if let Some(last) = page.last() {
                     self.has_read = true;
-                    if let Some(part) = self.unread.iter_mut().find(|part| part.channel == last.channel) {
-                        *part = part.beginning_at(last);
+                    if let Some(range) = self.unread.iter_mut().find(|range| range.channel == last.channel) {
+                        *range = range.beginning_at(last);
                     }
                 }
                 self.page = page.into_iter();
             }
             Some(Read::End(channel)) => {
                 self.has_read = true;
-                self.unread.retain(|part| part.channel != channel);
+                self.unread.retain(|range| range.channel != channel);
             }
             Some(Read::Failure(error)) => {
-                tracing::warn!(error = error.cause(), "those who are live on a channel could not all be read");
+                tracing::warn!(error = error.cause(), "failed to read the subscribers of a channel");
                 self.failure = Some(error);
             }
             None => self.stop()?,
@@ -159,18 +159,18 @@ impl Audience {
         Ok(())
     }
 
-    /// Reads no further.
+    /// Stops reading.
     fn stop(&mut self) -> Result<(), Error> {
         self.reads = None;
         if self.has_read || self.unread.is_empty() {
             return Ok(());
         }
         self.unread.clear();
-        Err(self.failure.take().unwrap_or_else(|| Error::internal("nobody was read")))
+        Err(self.failure.take().unwrap_or_else(|| Error::internal("no subscribers could be read")))
     }
 }
 
-/// Reads on while a page is told: by a task of its own, since nobody asks for a page while all posts are under way.
+/// Reads ahead in a task of its own, since nothing polls for a page while all posts are under way.
 async fn read_ahead(
     channel: Channel,
     mut pages: impl Stream<Item = Result<Vec<Subscription>, Error>> + Unpin,
@@ -182,7 +182,7 @@ async fn read_ahead(
             Some(Err(error)) => (Read::Failure(error), true),
             None => (Read::End(channel.clone()), true),
         };
-        // Nobody may want more.
+        // The receiver may be gone.
         if reads.send(read).await.is_err() || is_last {
             break;
         }
@@ -219,90 +219,90 @@ mod tests {
         Err(Error::internal("it cannot be read"))
     }
 
-    fn part_of(channel: &str) -> Part {
+    fn range_of(channel: &str) -> KeyRange {
         (&live(channel, "nobody").channel).into()
     }
 
-    fn audience<const N: usize>(parts: [(Part, BoxStream<'static, Page>); N]) -> Audience {
+    fn recipients<const N: usize>(ranges: [(KeyRange, BoxStream<'static, Page>); N]) -> Recipients {
         let later = Instant::now() + PATIENCE;
-        Audience::new(parts, later, later, "a request")
+        Recipients::new(ranges, later, later, "a request")
     }
 
-    async fn all(audience: &mut Audience) -> Vec<String> {
+    async fn all(recipients: &mut Recipients) -> Vec<String> {
         let mut connections = Vec::new();
-        while let Some(live) = audience.next().await.unwrap() {
+        while let Some(live) = recipients.next().await.unwrap() {
             connections.push(live.connection_id.to_string());
         }
         connections
     }
 
-    /// What is left, as the events have it.
-    async fn parts(audience: &mut Audience) -> Vec<serde_json::Value> {
-        let mut parts = Vec::new();
-        while let Some(part) = audience.part().await.unwrap() {
-            parts.push(serde_json::to_value(part).unwrap());
+    /// What remains, as the events have it.
+    async fn ranges(recipients: &mut Recipients) -> Vec<serde_json::Value> {
+        let mut ranges = Vec::new();
+        while let Some(range) = recipients.next_range().await.unwrap() {
+            ranges.push(serde_json::to_value(range).unwrap());
         }
-        parts
+        ranges
     }
 
     #[tokio::test]
-    async fn the_next_page_is_read_while_nobody_asks_for_it() {
+    async fn the_next_page_is_read_ahead() {
         let (begins, begun) = oneshot::channel();
         let second = stream::once(async {
             begins.send(()).unwrap();
             page(&["b"])
         });
-        let mut audience = audience([(part_of("room#tea"), stream::iter([page(&["a"])]).chain(second).boxed())]);
+        let mut recipients = recipients([(range_of("room#tea"), stream::iter([page(&["a"])]).chain(second).boxed())]);
 
-        let first = audience.next().await.unwrap().unwrap();
-        timeout(PATIENCE, begun).await.expect("it waits to be asked").unwrap();
+        let first = recipients.next().await.unwrap().unwrap();
+        timeout(PATIENCE, begun).await.expect("it is not read ahead").unwrap();
 
         assert_eq!(first.connection_id.to_string(), "a");
-        assert_eq!(all(&mut audience).await, ["b"]);
-        assert!(parts(&mut audience).await.is_empty());
+        assert_eq!(all(&mut recipients).await, ["b"]);
+        assert!(ranges(&mut recipients).await.is_empty());
     }
 
     #[tokio::test]
-    async fn a_channel_that_cannot_be_read_is_left_to_others_and_only_that() {
+    async fn only_the_channel_that_cannot_be_read_is_handed_on() {
         let mine = stream::iter([Ok(vec![live("user#ana", "a")])]).boxed();
         let other = stream::iter([unreadable()]).boxed();
-        let mut audience = audience([(part_of("user#ana"), mine), (part_of("user#ben"), other)]);
+        let mut recipients = recipients([(range_of("user#ana"), mine), (range_of("user#ben"), other)]);
 
-        assert_eq!(all(&mut audience).await, ["a"]);
+        assert_eq!(all(&mut recipients).await, ["a"]);
 
         let whole = json!({ "channel": "user#ben", "first": null, "last": null });
-        assert_eq!(parts(&mut audience).await, [whole]);
+        assert_eq!(ranges(&mut recipients).await, [whole]);
     }
 
     #[tokio::test]
-    async fn a_part_that_cannot_be_read_to_its_end_is_left_from_there_to_its_end() {
-        let part = Part::between(&live("room#tea", "a"), &live("room#tea", "x"));
+    async fn a_range_that_fails_halfway_is_handed_on_from_there() {
+        let range = KeyRange::between(&live("room#tea", "a"), &live("room#tea", "x"));
         let pages = stream::iter([page(&["a", "b"]), unreadable()]).boxed();
-        let mut audience = audience([(part, pages)]);
+        let mut recipients = recipients([(range, pages)]);
 
-        assert_eq!(all(&mut audience).await, ["a", "b"]);
+        assert_eq!(all(&mut recipients).await, ["a", "b"]);
 
-        assert_eq!(parts(&mut audience).await, [json!({ "channel": "room#tea", "first": "b", "last": "x" })]);
+        assert_eq!(ranges(&mut recipients).await, [json!({ "channel": "room#tea", "first": "b", "last": "x" })]);
     }
 
     #[tokio::test]
-    async fn a_channel_that_is_not_read_in_time_is_left_to_others() {
+    async fn a_channel_that_is_read_too_slowly_is_handed_on() {
         let mine = stream::iter([Ok(vec![live("user#ana", "a")])]).boxed();
         let slow = stream::pending().boxed();
-        let both = [(part_of("user#ana"), mine), (part_of("user#ben"), slow)];
+        let both = [(range_of("user#ana"), mine), (range_of("user#ben"), slow)];
         let soon = Instant::now() + Duration::from_millis(200);
-        let mut audience = Audience::new(both, soon, soon, "a request");
+        let mut recipients = Recipients::new(both, soon, soon, "a request");
 
-        assert_eq!(all(&mut audience).await, ["a"]);
+        assert_eq!(all(&mut recipients).await, ["a"]);
 
         let whole = json!({ "channel": "user#ben", "first": null, "last": null });
-        assert_eq!(parts(&mut audience).await, [whole]);
+        assert_eq!(ranges(&mut recipients).await, [whole]);
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_at_all_is_an_error() {
-        let mut audience = audience([(part_of("room#tea"), stream::iter([unreadable()]).boxed())]);
+    async fn it_is_an_error_when_nothing_can_be_read() {
+        let mut recipients = recipients([(range_of("room#tea"), stream::iter([unreadable()]).boxed())]);
 
-        assert!(audience.next().await.is_err());
+        assert!(recipients.next().await.is_err());
     }
 }

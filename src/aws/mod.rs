@@ -1,6 +1,9 @@
-//! What every handler is given.
+//! The clients of AWS's services, and how their requests are signed and sent.
 
-use std::sync::Arc;
+pub mod jwt_crypto;
+mod signing;
+pub mod transport;
+
 use std::time::{Duration, Instant};
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -22,37 +25,30 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
 use crate::config::Config;
-use crate::delivery::Delivery;
-use crate::file_links::FileLinks;
-use crate::files::Files;
-use crate::signing::Signer;
-use crate::store::Store;
-use crate::transport;
 
-/// Made once for the life of the function's environment, so that connections to AWS are reused.
-pub struct App {
-    pub config: Arc<Config>,
-    pub store: Store,
-    pub files: Files,
-    pub links: Arc<FileLinks>,
-    pub delivery: Delivery,
+use signing::Signer;
+
+/// One client for each service, made once: they reuse their connections.
+pub struct Clients {
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    pub s3: aws_sdk_s3::Client,
+    pub connections: aws_sdk_apigatewaymanagement::Client,
+    pub lambda: aws_sdk_lambda::Client,
 }
 
-impl App {
+impl Clients {
     /// Makes the clients. Nothing is sent before the first request.
     ///
     /// # Errors
     /// As [`transport::client`].
-    pub fn new(config: Config) -> Result<Self, BoxError> {
-        let config = Arc::new(config);
-        let aws = aws(&config)?;
-        let store = Store::new(dynamodb(&aws, &config), Arc::clone(&config));
-        let (connections, lambda) = (connections(&aws, &config), lambda(&aws, &config));
-        let links = Arc::new(FileLinks::new(&config));
-        let delivery =
-            Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
-        let files = Files::new(s3(&aws, &config), &config.uploads);
-        Ok(Self { config, store, files, links, delivery })
+    pub fn new(config: &Config) -> Result<Self, BoxError> {
+        let aws = aws(config)?;
+        Ok(Self {
+            dynamodb: dynamodb(&aws, config),
+            s3: s3(&aws, config),
+            connections: connections(&aws, config),
+            lambda: lambda(&aws, config),
+        })
     }
 }
 
@@ -79,7 +75,7 @@ fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {
         .push_auth_scheme(Signer::new("dynamodb", &config.region));
     settings.set_endpoint_url(config.dynamodb_endpoint.clone());
     settings.set_interceptors(each_request_logged());
-    settings.push_interceptor(SharedInterceptor::new(Terse));
+    settings.push_interceptor(SharedInterceptor::new(StripTelemetryHeaders));
     aws_sdk_dynamodb::Client::from_conf(settings.build())
 }
 
@@ -100,7 +96,7 @@ fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement
         .timeout_config(timeouts(Duration::from_secs(2), Duration::from_secs(2)))
         .push_auth_scheme(Signer::new("execute-api", &config.region));
     settings.set_interceptors(each_request_logged());
-    settings.push_interceptor(SharedInterceptor::new(Terse));
+    settings.push_interceptor(SharedInterceptor::new(StripTelemetryHeaders));
     aws_sdk_apigatewaymanagement::Client::from_conf(settings.build())
 }
 
@@ -119,11 +115,11 @@ fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
 
 /// Sends a request without what only tells AWS of the program that asks: for each it would have to be made and signed.
 #[derive(Debug)]
-struct Terse;
+struct StripTelemetryHeaders;
 
-impl Intercept for Terse {
+impl Intercept for StripTelemetryHeaders {
     fn name(&self) -> &'static str {
-        "Terse"
+        "StripTelemetryHeaders"
     }
 
     fn read_before_execution(

@@ -8,15 +8,15 @@ use futures_util::stream::TryStreamExt;
 use serde::Deserialize;
 
 use super::rooms::RoomRow;
-use super::tables::{ROOMS, ROOMS_BY_PLACE};
-use super::{Backoff, Store, failed, pages, row_of, text};
-use crate::domain::{Location, Metres, Room, RoomId, RoomType, Stretch};
+use super::{Backoff, Statement, Store, failed, pages, row_of};
+use crate::domain::{CellRange, Location, Metres, Room, RoomId, RoomType};
 use crate::error::Error;
+use crate::tables::{ROOMS, ROOMS_BY_PLACE};
 
 /// What a search needs to know of a room to tell whether it is near.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Filing {
+pub struct NearbyRow {
     pub id: RoomId,
     pub location: Location,
     pub radius: Metres,
@@ -24,22 +24,16 @@ pub struct Filing {
 }
 
 impl Store {
-    /// All rooms that are filed under `stretches`, each of which is one query and its further pages. It may be a moment
+    /// All rooms that are filed under `ranges`, each of which is one query and its further pages. It may be a moment
     /// behind: rooms may be closed already.
-    pub async fn rooms_in(&self, stretches: &[Stretch]) -> Result<Vec<Filing>, Error> {
-        let found = try_join_all(stretches.iter().map(|stretch| {
-            let query = self
-                .client
-                .query()
-                .table_name(self.name(&ROOMS))
-                .index_name(ROOMS_BY_PLACE.name)
-                .key_condition_expression("#cell = :cell AND #spot BETWEEN :from AND :to")
-                .expression_attribute_names("#cell", ROOMS_BY_PLACE.partition_key)
-                .expression_attribute_names("#spot", ROOMS_BY_PLACE.sort_key)
-                .expression_attribute_values(":cell", text(&stretch.cell))
-                .expression_attribute_values(":from", text(&stretch.from))
-                .expression_attribute_values(":to", text(&stretch.to));
-            pages::<Filing>(query).try_concat()
+    pub async fn rooms_in(&self, ranges: &[CellRange]) -> Result<Vec<NearbyRow>, Error> {
+        let found = try_join_all(ranges.iter().map(|range| {
+            let statement = Statement::query("cell = :cell AND spot BETWEEN :from AND :to")
+                .bind(":cell", &*range.cell)
+                .bind(":from", &*range.from)
+                .bind(":to", &*range.to);
+            let query = self.query(&ROOMS, &statement).index_name(ROOMS_BY_PLACE.name);
+            pages::<NearbyRow>(query).try_concat()
         }));
         Ok(found.await?.into_iter().flatten().collect())
     }

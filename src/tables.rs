@@ -1,8 +1,6 @@
 //! The table catalogue: every table, its keys and its indexes. Terraform and the local stack make them from it.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::BTreeMap;
 
 /// A table as a deployment makes it. All keys are strings.
 #[derive(Debug)]
@@ -25,24 +23,6 @@ pub struct Index {
     pub sort_key: &'static str,
     /// What a reader of the index finds besides the keys.
     pub includes: &'static [&'static str],
-}
-
-pub type Key = HashMap<String, AttributeValue>;
-
-impl Table {
-    /// A key of a table without a sort key.
-    pub fn key(&self, partition: &str) -> Key {
-        HashMap::from([(self.partition_key.to_owned(), AttributeValue::S(partition.to_owned()))])
-    }
-
-    /// A key of a table with a sort key.
-    pub fn key_of(&self, partition: &str, sort: &str) -> Key {
-        let mut key = self.key(partition);
-        if let Some(name) = self.sort_key {
-            key.insert(name.to_owned(), AttributeValue::S(sort.to_owned()));
-        }
-        key
-    }
 }
 
 /// The attribute that carries the end of a row's life, wherever there is one.
@@ -135,3 +115,34 @@ pub const FILES: Table = Table {
 };
 
 pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES];
+
+/// What each table of the catalogue is called in this deployment.
+#[derive(Debug)]
+pub struct TableNames(BTreeMap<&'static str, String>);
+
+impl TableNames {
+    pub fn of(&self, table: &Table) -> &str {
+        self.0.get(table.variable).map_or(table.default_name, String::as_str)
+    }
+
+    /// The names that `variable` gives, or the defaults; and a sentence for each name that DynamoDB does not accept.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> (Self, Vec<String>) {
+        let names: BTreeMap<_, _> = ALL
+            .iter()
+            .map(|table| {
+                let name = variable(table.variable).filter(|name| !name.is_empty());
+                (table.variable, name.unwrap_or_else(|| table.default_name.to_owned()))
+            })
+            .collect();
+        let letters = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        let is_valid = |name: &str| letters(name) && (3..=255).contains(&name.len());
+        let problem = |(variable, name): (&&str, &String)| {
+            format!(
+                "{variable} must be the name of a DynamoDB table (3 to 255 letters, digits, '_', '-' or '.'), not \"{}\"",
+                name.escape_debug()
+            )
+        };
+        let problems = names.iter().filter(|(_, name)| !is_valid(name)).map(problem).collect();
+        (Self(names), problems)
+    }
+}

@@ -1,0 +1,273 @@
+//! The catalogue: one row for each action of the WebSocket API and each route of the HTTP API. Dispatch, Terraform, the
+//! local gateway, the AsyncAPI and OpenAPI documents, the reference and the TypeScript types follow it.
+//!
+//! A row says what the action is for, its key and further names, the handler with who may call it, what it takes and
+//! what it answers, the class of its rate limit and, over HTTP, the status of success.
+
+/// Hands the rows of the WebSocket API to the macro `$expand`.
+macro_rules! actions {
+    ($expand:ident) => {
+        $expand! {
+            /// Check that the connection is alive.
+            Ping = "ping" [], connection::ping(Connection, Nothing) -> Pong, Frames;
+            /// Ask who one is here, and what one can rely on.
+            Hello = "hello" [], connection::hello(Caller, Nothing) -> Hello, Frames;
+            /// Create a room with its first members.
+            CreateRoom = "createRoom" [], room::create(Caller, CreateRoom) -> Room, Rooms;
+            /// Become a member of a room and hear it.
+            JoinRoom = "joinRoom" [], room::join(Caller, JoinRoom) -> Room, Frames;
+            /// End one's own membership in a room.
+            LeaveRoom = "leaveRoom" [], room::leave(Caller, AboutRoom) -> Ack, Frames;
+            /// Ask what a room is and who is in it.
+            RoomInfo = "roomInfo" [], room::info(Visitor, RoomInfo) -> Room, Frames;
+            /// Close a room: nobody can write to it any more.
+            CloseRoom = "closeRoom" [], room::close(Moderator, AboutRoom) -> Ack, Frames;
+            /// End the membership of another user.
+            RemoveMember = "removeMember" [], moderation::remove(Moderator, AboutMember) -> Ack, Frames;
+            /// End the membership of another user and keep them from joining again.
+            BanMember = "banMember" [], moderation::ban(Moderator, AboutMember) -> Ack, Frames;
+            /// Let a banned user join again.
+            UnbanMember = "unbanMember" [], moderation::unban(Moderator, AboutMember) -> Ack, Frames;
+            /// Give a member another role.
+            SetRole = "setRole" [], moderation::set_role(Owner, SetRole) -> Ack, Frames;
+            /// Send a message to a room, to a user or to the lobby.
+            SendMessage = "sendMessage" [], message::send(Writer, SendMessage) -> Sent, Messages;
+            /// Send a message to a room; as an admin without a room, to everybody.
+            BroadcastMessage = "broadcastMessage" [], message::broadcast(Writer, BroadcastMessage) -> Sent, Messages;
+            /// Tell the others that the caller is typing.
+            TypingIndicator = "typingIndicator" ["user-typing", "typing"],
+                typing::indicate(Listener, TypingIndicator) -> Silence, Typing;
+            /// Announce a file, and ask where to upload it.
+            HandleFileUpload = "handleFileUpload" ["requestUpload"],
+                upload::announce(Sender, HandleFileUpload) -> Upload, Uploads;
+            /// Ask where a file can be downloaded.
+            GetFile = "getFile" [], upload::download(FileReader, GetFile) -> Download, Frames;
+            /// Read a page of a conversation's history.
+            GetMessages = "getMessages" [], history::page(Sender, GetMessages) -> Messages, Frames;
+            /// Hear rooms again, and get what was missed.
+            Resume = "resume" [], history::resume(Connection, Resume) -> Resumed, Frames;
+            /// Note how far the caller has read.
+            MarkRead = "markRead" [], inbox::mark_read(Sender, MarkRead) -> Ack, Frames;
+            /// List the caller's rooms, with what is unread in them.
+            ListRooms = "listRooms" [], inbox::list(Connection, ListRooms) -> Rooms, Frames;
+        }
+    };
+}
+pub(crate) use actions;
+
+/// Hands the rows of the HTTP API to the macro `$expand`.
+macro_rules! http_routes {
+    ($expand:ident) => {
+        $expand! {
+            /// Ask whether the function answers.
+            GetHealth = "GET /health", connection::health(Anyone, Nothing) -> Health, 200, Frames;
+            /// Ask who one is here: where it fails, a handshake would.
+            GetMe = "GET /me", connection::me(Identified, Nothing) -> Hello, 200, Frames;
+            /// Create a room at a place.
+            PostRoom = "POST /rooms", nearby::create(Caller, CreateRoomAt) -> Room, 201, Rooms;
+            /// Search for rooms near a place.
+            GetRooms = "GET /rooms", nearby::search(Guest, SearchRooms) -> Nearby, 200, Frames;
+            /// Become a member of a room and hear it on all devices.
+            PostJoin = "POST /rooms/join", room::join(Caller, JoinRoom) -> Room, 200, Frames;
+            /// End one's own membership in a room.
+            PostLeave = "POST /rooms/leave", room::leave(Caller, AboutRoom) -> Ack, 200, Frames;
+            /// Close a room: nobody can write to it any more.
+            PostClose = "POST /rooms/close", room::close_and_show(Moderator, AboutRoom) -> Room, 200, Frames;
+            /// Ask what a room is and who is in it.
+            GetRoom = "GET /rooms/{roomId}", room::info(Visitor, RoomInfo) -> Room, 200, Frames;
+            /// Read a page of a room's history.
+            GetRoomMessages = "GET /rooms/{roomId}/messages",
+                history::page(Sender, GetMessages) -> Messages, 200, Frames;
+            /// Create an invite into a private room.
+            PostInvite = "POST /rooms/{roomId}/invites", invites::create(Moderator, CreateInvite) -> Invite, 201, Invites;
+            /// Revoke an invite.
+            DeleteInvite = "DELETE /rooms/{roomId}/invites/{invite}",
+                invites::revoke(Moderator, RevokeInvite) -> Ack, 200, Frames;
+            /// Be redirected to where a file can be downloaded.
+            GetFileUrl = "GET /files/{fileId}", upload::download(FileReader, GetFile) -> Download, 302, Frames;
+        }
+    };
+}
+pub(crate) use http_routes;
+
+/// Classes of rate limits: the requests of a class count together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Every request.
+    Frames,
+    /// New messages.
+    Messages,
+    /// Typing indicators.
+    Typing,
+    /// New rooms.
+    Rooms,
+    /// New invites.
+    Invites,
+    /// Announced files.
+    Uploads,
+}
+
+/// Declares [`Action`] and what is known of each action.
+macro_rules! declare_actions {
+    ($(#[doc = $about:literal] $name:ident = $key:literal [$($alias:literal),*],
+        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
+        /// What a frame's `action` can name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $(#[doc = $about] $name,)+
+        }
+
+        impl Action {
+            /// All actions, in the order of the catalogue.
+            pub const ALL: &[Action] = &[$(Action::$name,)+];
+
+            /// The name that documents use.
+            pub const fn key(self) -> &'static str {
+                match self { $(Action::$name => $key,)+ }
+            }
+
+            /// Further names of the same action.
+            pub const fn aliases(self) -> &'static [&'static str] {
+                match self { $(Action::$name => &[$($alias,)*],)+ }
+            }
+
+            /// The class of its rate limit.
+            pub const fn limit(self) -> Limit {
+                match self { $(Action::$name => Limit::$limit,)+ }
+            }
+        }
+    };
+}
+actions!(declare_actions);
+
+/// Declares [`HttpRoute`] and what is known of each route.
+macro_rules! declare_http_routes {
+    ($(#[doc = $about:literal] $name:ident = $key:literal,
+        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $status:literal, $limit:ident;)+
+    ) => {
+        /// A route of the HTTP API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum HttpRoute {
+            $(#[doc = $about] $name,)+
+        }
+
+        impl HttpRoute {
+            /// All routes, in the order of the catalogue.
+            pub const ALL: &[HttpRoute] = &[$(HttpRoute::$name,)+];
+
+            /// The route key, as API Gateway calls it.
+            pub const fn key(self) -> &'static str {
+                match self { $(HttpRoute::$name => $key,)+ }
+            }
+
+            /// The status of an answer that is no error.
+            pub const fn status(self) -> u16 {
+                match self { $(HttpRoute::$name => $status,)+ }
+            }
+
+            /// The class of its rate limit.
+            pub const fn limit(self) -> Limit {
+                match self { $(HttpRoute::$name => Limit::$limit,)+ }
+            }
+        }
+    };
+}
+http_routes!(declare_http_routes);
+
+/// A WebSocket opens.
+pub const CONNECT: &str = "$connect";
+/// A WebSocket has closed.
+pub const DISCONNECT: &str = "$disconnect";
+/// A frame that no route of the gateway takes.
+pub const DEFAULT: &str = "$default";
+/// Objects were created in the bucket: called by S3 only.
+pub const OBJECT_CREATED: &str = "ObjectCreated";
+/// Close idle rooms and remove stale connections: called by the schedule only.
+pub const SWEEP: &str = "schedule";
+/// Go on with a fan-out: called by the function itself only.
+pub const FAN_OUT: &str = "fan-out";
+
+/// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
+/// the answer to the sender.
+pub fn websocket_routes() -> impl Iterator<Item = (&'static str, bool)> {
+    let lifecycle = [(CONNECT, false), (DISCONNECT, false), (DEFAULT, true)];
+    let keys = |action: &Action| action.gateway_keys().map(|key| (key, action.is_answered())).collect::<Vec<_>>();
+    lifecycle.into_iter().chain(Action::ALL.iter().flat_map(keys))
+}
+
+impl Action {
+    /// The action that a client means. Case, `-` and `_` do not count.
+    pub fn named(name: &str) -> Option<Self> {
+        let wanted = folded(name);
+        let is_meant = |action: &Self| {
+            folded(action.key()) == wanted || action.aliases().iter().any(|alias| folded(alias) == wanted)
+        };
+        Self::ALL.iter().copied().find(is_meant)
+    }
+
+    /// The keys of the gateway's routes for this action. An alias needs a route of its own where there is no response:
+    /// `$default`, which takes all other names, has one, and would send an empty frame.
+    fn gateway_keys(self) -> impl Iterator<Item = &'static str> {
+        let aliases = if self.is_answered() { &[] } else { self.aliases() };
+        [self.key()].into_iter().chain(aliases.iter().copied())
+    }
+
+    fn is_answered(self) -> bool {
+        self != Self::TypingIndicator
+    }
+}
+
+impl HttpRoute {
+    /// The route of this key.
+    pub fn of_key(key: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|route| route.key() == key)
+    }
+}
+
+fn folded(name: &str) -> String {
+    name.chars().filter(|letter| !matches!(letter, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_found_in_every_spelling() {
+        for spelling in ["sendMessage", "send-message", "SEND_MESSAGE", "sendmessage"] {
+            assert_eq!(Action::named(spelling), Some(Action::SendMessage));
+        }
+        for spelling in ["user-typing", "userTyping", "typing", "typing-indicator"] {
+            assert_eq!(Action::named(spelling), Some(Action::TypingIndicator));
+        }
+    }
+
+    #[test]
+    fn clients_cannot_call_routes_of_the_gateway_of_http_or_of_aws() {
+        let names = [
+            "$connect",
+            "$disconnect",
+            "$default",
+            "$-connect",
+            "GET /health",
+            "schedule",
+            "fan-out",
+            "ObjectCreated",
+            "",
+        ];
+        for name in names {
+            assert_eq!(Action::named(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_two_routes_share_a_name() {
+        let actions = Action::ALL.iter().flat_map(|action| action.aliases().iter().copied().chain([action.key()]));
+        let routes = HttpRoute::ALL.iter().map(|route| route.key());
+        let mut names: Vec<_> = actions.chain(routes).map(folded).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,142 @@
+//! What a handler is given: the services, made once for the life of the process, and the request that it answers.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::aws::Clients;
+use crate::config::Config;
+use crate::delivery::{Delivered, Delivery, Except, OutboundFrame, RequestContext};
+use crate::domain::{ConnectionId, Format, RoomId, Timestamp, UserId};
+use crate::error::BoxError;
+use crate::event::Invocation;
+use crate::file_links::FileLinks;
+use crate::files::Files;
+use crate::metrics::{Counts, Metric};
+use crate::store::{Channel, Store};
+
+/// What all invocations share: the clients reuse their connections to AWS.
+pub struct Services {
+    pub config: Arc<Config>,
+    pub store: Store,
+    pub files: Files,
+    pub links: Arc<FileLinks>,
+    pub delivery: Delivery,
+}
+
+impl Services {
+    /// Creates the clients. Nothing is sent before the first request.
+    ///
+    /// # Errors
+    /// As [`Clients::new`].
+    pub fn new(config: Config) -> Result<Self, BoxError> {
+        let config = Arc::new(config);
+        let Clients { dynamodb, s3, connections, lambda } = Clients::new(&config)?;
+        let store = Store::new(dynamodb, Arc::clone(&config));
+        let links = Arc::new(FileLinks::new(&config));
+        let delivery =
+            Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
+        let files = Files::new(s3, &config.uploads);
+        Ok(Self { config, store, files, links, delivery })
+    }
+}
+
+/// One invocation: the services, what is known of the request, and what its line of log will say.
+pub struct Context {
+    services: Arc<Services>,
+    /// The route, as logs, metrics and answers name it.
+    pub route: &'static str,
+    /// API Gateway's id for the request, or that of another source.
+    pub request_id: String,
+    /// The event's own time; the code asks no other clock what time it is.
+    pub now: Timestamp,
+    /// When the function has to have answered.
+    pub deadline: Instant,
+    /// The connection that the request came on.
+    pub connection: Option<ConnectionId>,
+    trace: Mutex<Trace>,
+}
+
+/// What becomes known of an invocation while it is handled.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    pub room: Option<RoomId>,
+    pub user: Option<UserId>,
+    /// The format of the connection that asks, once its row is read: nothing that is answered before differs by it.
+    pub format: Format,
+    pub delivered: Delivered,
+    pub counts: Counts,
+}
+
+impl Deref for Context {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.services
+    }
+}
+
+impl Context {
+    /// The context of an invocation.
+    pub fn new(services: &Arc<Services>, invocation: &Invocation, deadline: Instant) -> Self {
+        Self {
+            services: Arc::clone(services),
+            route: invocation.event.route(),
+            request_id: invocation.request_id.clone(),
+            now: invocation.at,
+            deadline,
+            connection: invocation.event.connection().cloned(),
+            trace: Mutex::default(),
+        }
+    }
+
+    /// What delivery needs to know of the request.
+    pub fn request(&self) -> RequestContext<'_> {
+        RequestContext { now: self.now, deadline: self.deadline, request_id: &self.request_id }
+    }
+
+    /// Everybody but the connection that asked; over HTTP, everybody.
+    pub fn others(&self) -> Except {
+        Except::caller(self.connection.as_ref())
+    }
+
+    /// Publishes a frame, and counts whom it reached.
+    pub async fn publish(&self, channels: &[Channel], frame: &OutboundFrame) {
+        self.delivered(self.delivery.publish(channels, frame, self.request()).await);
+    }
+
+    /// What is known by now.
+    pub fn trace(&self) -> Trace {
+        self.lock().clone()
+    }
+
+    /// Notes whom the request is from.
+    pub fn note_user(&self, user: &UserId) {
+        self.lock().user = Some(user.clone());
+    }
+
+    /// Notes which room the request is about.
+    pub fn note_room(&self, room: &RoomId) {
+        self.lock().room = Some(room.clone());
+    }
+
+    /// Notes the format of the connection that asks.
+    pub fn note_format(&self, format: Format) {
+        self.lock().format = format;
+    }
+
+    /// Counts for a metric.
+    pub fn count(&self, metric: Metric, more: u64) {
+        self.lock().counts.add(metric, more);
+    }
+
+    /// Counts what was delivered.
+    pub fn delivered(&self, more: Delivered) {
+        self.lock().delivered += more;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Trace> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

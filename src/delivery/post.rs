@@ -1,0 +1,82 @@
+//! One frame to one connection, by API Gateway's `@connections`.
+
+use aws_sdk_apigatewaymanagement::error::SdkError;
+use aws_sdk_apigatewaymanagement::primitives::Blob;
+use futures_util::future;
+use futures_util::stream::{Stream, StreamExt};
+
+use super::{CONCURRENCY, Delivered, Delivery, OPENING_MS, OutboundFrame};
+use crate::domain::{ConnectionId, Timestamp};
+use crate::error::chain;
+use crate::store::Subscription;
+
+enum Posted {
+    Delivered,
+    /// 410: API Gateway does not know the connection.
+    Gone,
+    /// The client catches up by `resume`.
+    Failed,
+}
+
+impl Delivery {
+    /// Posts a text to one connection. A failure is logged.
+    pub async fn post_text(&self, connection: &ConnectionId, text: String) {
+        self.post(connection, Blob::new(text)).await;
+    }
+
+    /// Closes a connection, if it exists.
+    pub async fn close(&self, connection: &ConnectionId) {
+        if let Err(error) = self.client.delete_connection().connection_id(connection.as_str()).send().await
+            && !is_gone(&error)
+        {
+            tracing::warn!(connection_id = %connection, error = chain(&error), "failed to close a connection");
+        }
+    }
+
+    /// Posts a frame to each recipient. Returns what was delivered, and the connections that are gone.
+    pub(super) async fn post_each(
+        &self,
+        recipients: impl Stream<Item = Subscription>,
+        what: &OutboundFrame,
+        now: Timestamp,
+    ) -> (Delivered, Vec<Subscription>) {
+        let outcomes: Vec<_> = recipients
+            .filter_map(|live| {
+                let text = what.text_for(&live, &self.links, now).map(|text| Blob::new(text.into_owned()));
+                future::ready(text.map(|text| (text, live)))
+            })
+            .map(|(data, live)| async move { (self.post(&live.connection_id, data).await, live) })
+            .buffer_unordered(CONCURRENCY)
+            .filter_map(|(posted, live)| {
+                future::ready(match posted {
+                    Posted::Delivered => Some(None),
+                    Posted::Gone if now.millis_since(live.connected_at) > OPENING_MS => Some(Some(live)),
+                    Posted::Gone | Posted::Failed => None,
+                })
+            })
+            .collect()
+            .await;
+
+        let total = outcomes.len();
+        let gone: Vec<_> = outcomes.into_iter().flatten().collect();
+        let delivered = Delivered { recipients: (total - gone.len()) as u64, gone: gone.len() as u64, handed_on: 0 };
+        (delivered, gone)
+    }
+
+    async fn post(&self, connection: &ConnectionId, data: Blob) -> Posted {
+        let posted = self.client.post_to_connection().connection_id(connection.as_str()).data(data).send().await;
+        match posted {
+            Ok(_) => Posted::Delivered,
+            Err(error) if is_gone(&error) => Posted::Gone,
+            Err(error) => {
+                tracing::warn!(connection_id = %connection, error = chain(&error), "failed to deliver a frame");
+                Posted::Failed
+            }
+        }
+    }
+}
+
+/// Whether API Gateway does not know the connection.
+pub(super) fn is_gone<E>(error: &SdkError<E>) -> bool {
+    error.raw_response().is_some_and(|answer| answer.status().as_u16() == 410)
+}

@@ -1,0 +1,101 @@
+//! How values with a rule are deserialised: what a client sends is checked, what a row holds was checked when it was
+//! written and is read as it is. So a stricter rule never makes an old row unreadable.
+//!
+//! The deserializer tells which of the two it is: the one for requests (`wire::deserialize`) knows the names below, and
+//! visits the value itself; every other one visits the newtype that it takes them for.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{StringDeserializer, U64Deserializer};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+/// A text; in a request also a number, if it is exact.
+pub const ID: &str = "$switchboard::id";
+/// A text.
+pub const TEXT: &str = "$switchboard::text";
+/// A whole number up to 2^53 - 1; in a request also one with a fraction of zero, or written as text.
+pub const WHOLE: &str = "$switchboard::whole";
+/// Any JSON, as the text that the client wrote.
+pub const JSON: &str = "$switchboard::json";
+
+/// Deserialises a `T` of one of the kinds above. `expected` completes the sentence "`field` ..." of an error.
+///
+/// # Errors
+/// What a client sent is refused by `check`.
+pub fn deserialize<'de, D: Deserializer<'de>, S: Deserialize<'de>, T>(
+    deserializer: D,
+    kind: &'static str,
+    expected: &'static str,
+    stored: fn(S) -> Option<T>,
+    check: fn(S) -> Option<T>,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_newtype_struct(kind, Checked { expected, stored, check, from: PhantomData })
+}
+
+struct Checked<'de, S, T> {
+    expected: &'static str,
+    stored: fn(S) -> Option<T>,
+    check: fn(S) -> Option<T>,
+    from: PhantomData<&'de ()>,
+}
+
+impl<'de, S: Deserialize<'de>, T> Visitor<'de> for Checked<'de, S, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    /// A row, or any other source that was checked before.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        accepted((self.stored)(S::deserialize(deserializer)?), self.expected)
+    }
+
+    /// A client's text.
+    fn visit_string<E: Error>(self, text: String) -> Result<T, E> {
+        accepted((self.check)(S::deserialize(StringDeserializer::new(text))?), self.expected)
+    }
+
+    /// A client's number.
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        accepted((self.check)(S::deserialize(U64Deserializer::new(number))?), self.expected)
+    }
+}
+
+fn accepted<T, E: Error>(value: Option<T>, expected: &'static str) -> Result<T, E> {
+    value.ok_or_else(|| E::invalid_value(Unexpected::Other("a value"), &expected))
+}
+
+/// Implements `Deserialize` for a text with a rule, `TryFrom<String>`, and its JSON Schema.
+macro_rules! text {
+    ($name:ident, $kind:ident, $expected:literal, $max_length:expr) => {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use $crate::domain::checked;
+                let stored = |text| Some(Self(text));
+                checked::deserialize(deserializer, checked::$kind, $expected, stored, |text: String| text.try_into().ok())
+            }
+        }
+
+        $crate::domain::checked::schema!($name, { "type": "string", "minLength": 1, "maxLength": $max_length });
+    };
+}
+pub(crate) use text;
+
+/// Implements `JsonSchema` by a schema that is written out.
+macro_rules! schema {
+    ($name:ty, { $($schema:tt)+ }) => {
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ $($schema)+ })
+            }
+        }
+    };
+}
+pub(crate) use schema;

@@ -1,0 +1,28 @@
+//! How a retry of a message is recognised.
+
+use super::id::hash;
+use super::{ClientMessageId, Content, Seq, UserId};
+
+/// A sender's own id for a message, and what that message says: for the same id it must say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// One for each user and id.
+    pub key: String,
+    /// One for each content.
+    pub digest: String,
+}
+
+impl IdempotencyKey {
+    /// Hashes what identifies a message. `data` counts where there is some.
+    pub fn new(
+        user: &UserId,
+        id: &ClientMessageId,
+        content: &Content,
+        reply_to: Option<Seq>,
+        data: Option<&str>,
+    ) -> Self {
+        let reply_to = reply_to.unwrap_or(Seq::ZERO).to_string();
+        let said: Vec<_> = [content.as_str(), &reply_to].into_iter().chain(data).collect();
+        Self { key: hash(&[user.as_str(), id.as_str()]), digest: hash(&said) }
+    }
+}

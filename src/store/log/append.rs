@@ -1,0 +1,319 @@
+//! Appending to the log: each entry is written at the position after the one that the writer saw, if that is free.
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::super::{Backoff, CONFLICT, Item, Statement, Store, failed, item_of, row_of};
+use super::{CLOSED, EntryRow, MESSAGE, Tail, entry_of};
+use crate::domain::{Body, CloseReason, Entry, Event, FileId, IdempotencyKey, RoomId, Seq, Style, Timestamp, UserId};
+use crate::error::Error;
+use crate::tables::MESSAGES;
+
+/// Every so many entries the room's row learns where its log ends.
+const LIFT_EVERY: u64 = 100;
+
+/// The idempotency row: a client's id for a message has been used, and where the message stands. It lives in the room's
+/// partition and as long as the message, and sorts apart from the log.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IdempotencyRow {
+    room_id: RoomId,
+    message_id: String,
+    seq: Seq,
+    digest: String,
+    ttl: i64,
+}
+
+impl IdempotencyRow {
+    fn key(key: &IdempotencyKey) -> String {
+        format!("once#{}", key.key)
+    }
+}
+
+/// A message in its place in the log.
+pub struct Appended {
+    pub entry: Entry,
+    /// It was there before: this was a retry.
+    pub is_duplicate: bool,
+}
+
+/// How an attempt to write an entry ended.
+enum Attempt {
+    Written(Entry),
+    /// Another writer took the position.
+    Taken,
+    /// The same message has a position already.
+    Duplicate(Entry),
+}
+
+/// The parts of the transactions that append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Entry,
+    Idempotency,
+    File,
+    Room,
+}
+
+/// An entry about to be written: its row, its message and the item of both.
+struct Draft<'a> {
+    row: EntryRow,
+    seq: Seq,
+    created_at: Timestamp,
+    body: &'a Body,
+    item: Item,
+}
+
+impl Draft<'_> {
+    fn entry(self) -> Entry {
+        let event = Event::Said(self.body.clone());
+        Entry { room: self.row.room_id, seq: self.seq, created_at: self.created_at, event }
+    }
+}
+
+impl Store {
+    /// Appends a message to a room's log, whose end was `tail` when it was read. The room's row must exist. The message
+    /// is written when this returns, and its `createdAt` is not before that of the entry before it. A message with a
+    /// `clientMessageId` is written once, however often it is sent.
+    ///
+    /// # Errors
+    /// `ROOM_BUSY` when too many write at once until `deadline`; then nothing is written. `ROOM_CLOSED`.
+    /// `IDEMPOTENCY_MISMATCH` when the id stands for another content.
+    pub async fn append(
+        &self,
+        room: &RoomId,
+        body: &Body,
+        mut tail: Option<Tail>,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Appended, Error> {
+        let key = body.idempotency_key();
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let Some(seq) = self.free_seq(room, tail.as_ref(), now).await? else {
+                // A message that was sent before the room was closed is there, and its sender may retry.
+                return match &key {
+                    Some(key) => match self.sent_before(room, key).await? {
+                        Attempt::Duplicate(entry) => Ok(Appended { entry, is_duplicate: true }),
+                        Attempt::Written(_) | Attempt::Taken => Err(Error::RoomClosed),
+                    },
+                    None => Err(Error::RoomClosed),
+                };
+            };
+            let draft = self.draft(room, seq, (MESSAGE, body), tail.as_ref(), now)?;
+            let attempt = match &key {
+                None => self.put_entry(draft).await?,
+                Some(key) => self.put_entry_once(draft, key, now).await?,
+            };
+            match attempt {
+                Attempt::Written(entry) => {
+                    self.note_end(room, seq).await;
+                    return Ok(Appended { entry, is_duplicate: false });
+                }
+                Attempt::Duplicate(entry) => return Ok(Appended { entry, is_duplicate: true }),
+                Attempt::Taken => {}
+            }
+            if !backoff.pause().await {
+                return Err(Error::RoomBusy);
+            }
+            tail = self.tail(room).await?;
+        }
+    }
+
+    /// Appends the message that tells of a file, and makes the file ready with it. `None` when it was ready before, or
+    /// is no longer announced.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub async fn append_file(
+        &self,
+        room: &RoomId,
+        body: &Body,
+        (file, tag): (&FileId, &str),
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Option<Entry>, Error> {
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let tail = self.tail(room).await?;
+            let seq = self.free_seq(room, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
+            let draft = self.draft(room, seq, (MESSAGE, body), tail.as_ref(), now)?;
+            let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
+            let ready = self.file_ready(file, tag, seq, draft.row.ttl)?;
+            let refused = self.transact(vec![(Part::Entry, entry), (Part::File, ready)]).await?;
+            if refused.is_empty() {
+                self.note_end(room, seq).await;
+                return Ok(Some(draft.entry()));
+            }
+            if refused.contains(&Part::File) {
+                return Ok(None);
+            }
+            if !backoff.pause().await {
+                return Err(Error::RoomBusy);
+            }
+        }
+    }
+
+    /// Closes a room for good.
+    ///
+    /// # Errors
+    /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, or `ROOM_BUSY` when too many write at once until `deadline`.
+    pub async fn close_room(&self, room: &RoomId, by: &UserId, now: Timestamp, deadline: Instant) -> Result<(), Error> {
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let tail = self.tail(room).await?;
+            if self.close_behind(room, by, CloseReason::Closed, tail, now).await? {
+                return Ok(());
+            }
+            if !backoff.pause().await {
+                return Err(Error::RoomBusy);
+            }
+        }
+    }
+
+    /// Closes a room for good unless somebody has written to it after `tail`; returns whether it did.
+    ///
+    /// # Errors
+    /// As [`Store::close_room`].
+    pub async fn close_idle(&self, room: &RoomId, tail: Option<Tail>, now: Timestamp) -> Result<bool, Error> {
+        self.close_behind(room, &UserId::system(), CloseReason::Idle, tail, now).await
+    }
+
+    async fn close_behind(
+        &self,
+        room: &RoomId,
+        by: &UserId,
+        reason: CloseReason,
+        tail: Option<Tail>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let seq = self.free_seq(room, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
+        let body = Body::new(by.clone(), by.as_name(), Style::default(), reason.into());
+        let draft = self.draft(room, seq, (CLOSED, &body), tail.as_ref(), now)?;
+        let closing = self.closing(room, seq.previous(), now, draft.row.ttl)?;
+        let entry = self.put_part(&MESSAGES, draft.item, &is_free())?;
+        let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, closing)]).await?;
+        if refused.contains(&Part::Room) {
+            return Err(match self.room(room).await? {
+                None => Error::RoomNotFound,
+                Some(_) => Error::RoomClosed,
+            });
+        }
+        Ok(refused.is_empty())
+    }
+
+    /// The entry at `seq`. It takes over what the tail carries, also what this version does not know.
+    fn draft<'a>(
+        &self,
+        room: &RoomId,
+        seq: Seq,
+        (kind, body): (&str, &'a Body),
+        tail: Option<&Tail>,
+        now: Timestamp,
+    ) -> Result<Draft<'a>, Error> {
+        let created_at = tail.map_or(now, |tail| tail.created_at.max(now));
+        // Never before the end of the entry before it: then a visible entry has no deleted ones after it, even when the
+        // lifetime of entries was shortened.
+        let expires_at = tail.map_or(0, |tail| tail.expires_at);
+        let row = EntryRow {
+            room_id: room.clone(),
+            message_id: seq.message_id(),
+            id: seq.message_id(),
+            kind: kind.to_owned(),
+            created_at: created_at.to_iso(),
+            attempt: format!("{:016x}", fastrand::u64(..)),
+            ttl: (created_at.as_secs() + self.config.message_ttl_seconds()).max(expires_at),
+        };
+        let item = row.item(body, tail.and_then(|tail| tail.carry.as_ref()))?;
+        Ok(Draft { row, seq, created_at, body, item })
+    }
+
+    async fn note_end(&self, room: &RoomId, seq: Seq) {
+        if seq.is_multiple_of(LIFT_EVERY)
+            && let Err(error) = self.lift_last_seq(room, seq).await
+        {
+            // The message is written; the next hundredth entry notes it as well.
+            tracing::warn!(room_id = %room, error = error.cause(), "failed to note the end of a log");
+        }
+    }
+
+    async fn put_entry(&self, draft: Draft<'_>) -> Result<Attempt, Error> {
+        let statement = is_free();
+        let put = self
+            .client
+            .put_item()
+            .table_name(self.name(&MESSAGES))
+            .set_item(Some(draft.item.clone()))
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match put {
+            Ok(_) => return Ok(Attempt::Written(draft.entry())),
+            Err(error) => error,
+        };
+        if error.code() == Some(CONFLICT) {
+            // A transaction is about to write the same position.
+            return Ok(Attempt::Taken);
+        }
+        let Some(PutItemError::ConditionalCheckFailedException(taken)) = error.as_service_error() else {
+            return Err(failed(error));
+        };
+        // A put whose answer was lost is retried by the SDK, and then meets itself.
+        let is_ours = match taken.item() {
+            Some(item) => row_of::<EntryRow>(item.clone())?.attempt == draft.row.attempt,
+            None => false,
+        };
+        Ok(if is_ours { Attempt::Written(draft.entry()) } else { Attempt::Taken })
+    }
+
+    /// Writes the entry and its idempotency row together or not at all. The SDK retries a transaction whose answer was
+    /// lost with the same token, and DynamoDB then answers as it did the first time.
+    async fn put_entry_once(&self, draft: Draft<'_>, key: &IdempotencyKey, now: Timestamp) -> Result<Attempt, Error> {
+        let used = IdempotencyRow {
+            room_id: draft.row.room_id.clone(),
+            message_id: IdempotencyRow::key(key),
+            seq: draft.seq,
+            digest: key.digest.clone(),
+            ttl: draft.row.ttl,
+        };
+        let is_unused =
+            Statement::default().when("attribute_not_exists(roomId) OR ttl <= :now").bind(":now", now.as_secs());
+        let parts = vec![
+            (Part::Entry, self.put_part(&MESSAGES, draft.item.clone(), &is_free())?),
+            (Part::Idempotency, self.put_part(&MESSAGES, item_of(&used)?, &is_unused)?),
+        ];
+        let refused = self.transact(parts).await?;
+        if refused.is_empty() {
+            Ok(Attempt::Written(draft.entry()))
+        } else if refused.contains(&Part::Idempotency) {
+            self.sent_before(&draft.row.room_id, key).await
+        } else {
+            Ok(Attempt::Taken)
+        }
+    }
+
+    async fn sent_before(&self, room: &RoomId, key: &IdempotencyKey) -> Result<Attempt, Error> {
+        let Some(used) = self.item_at(room, &IdempotencyRow::key(key)).await? else {
+            // It had expired, and has been deleted in between.
+            return Ok(Attempt::Taken);
+        };
+        let used: IdempotencyRow = row_of(used)?;
+        if used.digest != key.digest {
+            return Err(Error::IdempotencyMismatch);
+        }
+        match self.item_at(room, used.seq.message_id().as_str()).await? {
+            Some(item) => entry_of(item, &self.config).map(Attempt::Duplicate),
+            None => Ok(Attempt::Taken),
+        }
+    }
+}
+
+/// The condition of an entry: its position is free.
+fn is_free() -> Statement {
+    Statement::default().when("attribute_not_exists(roomId)")
+}

@@ -1,0 +1,201 @@
+//! The types of fields that stand in requests alone, read leniently: `2.0` is a whole number, `"10"` a number.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::domain::{ContentType, FileId, Format, Metres, RoomId, RoomType, Seq, UserId, checked};
+
+impl Default for Visibility {
+    fn default() -> Self {
+        Self(RoomType::Public)
+    }
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Default for Flag {
+    fn default() -> Self {
+        Self(false)
+    }
+}
+
+/// Declares field types over a JSON value: what an error says that they must be, their schema, and how they are read.
+macro_rules! lenient {
+    ($($(#[doc = $about:literal])+ $name:ident($inner:ty), $expected:literal, $schema:tt, $read:expr;)+) => {$(
+        $(#[doc = $about])+
+        #[derive(Clone, Debug)]
+        pub struct $name(pub $inner);
+
+        impl $name {
+            /// How an error goes on after the field's name.
+            pub const EXPECTED: &str = $expected;
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                const READ: fn(Value) -> Option<$inner> = $read;
+                let check = |json: String| READ(serde_json::from_str(&json).ok()?).map(Self);
+                checked::deserialize(deserializer, checked::JSON, $expected, |_: String| None, check)
+            }
+        }
+
+        checked::schema!($name, $schema);
+    )+};
+}
+
+lenient! {
+    /// The type of a file that is announced; nothing where the client's system knows none.
+    AnnouncedType(Option<ContentType>), "must be a content type, such as image/png",
+        { "type": "string", "maxLength": 128 }, announced_type;
+    /// Bytes of a file: at least 1. How many it may have is configured.
+    Bytes(u64), "must be a whole number of bytes, at least 1", { "type": "integer", "minimum": 1 },
+        |value| number(&value).filter(|bytes| *bytes >= 1.0 && bytes.fract() == 0.0).map(|bytes| bytes as u64);
+    /// How many participants a room can have.
+    Capacity(u64), "must be a whole number from 1 to 1000000",
+        { "type": "integer", "minimum": 1, "maximum": 1_000_000 }, |value| whole(&value, 1, 1_000_000);
+    /// A color, as clients understand it.
+    Color(String), "must be a string of at most 64 characters without control characters",
+        { "type": "string", "maxLength": 64 }, |value| line(value, 64);
+    /// A position in a list, as the page before gave it.
+    Cursor(String), "must be the `nextCursor` of the page before", { "type": "string", "maxLength": 512 },
+        |value| line(value, 512);
+    /// A flag of a query: `1` or `0`.
+    Flag(bool), "must be 1 or 0", { "type": "string", "enum": ["1", "0"] }, |value| flag(&value);
+    /// A file, and the ticket of the link by which it is asked for.
+    FileReference((FileId, Option<String>)),
+        "must be a file id: a string of 1 to 128 characters without control characters",
+        { "type": "string", "minLength": 1 }, file_reference;
+    /// The address of an avatar: shown by clients, never fetched by us.
+    Icon(String), "must be a string of at most 512 characters without control characters",
+        { "type": "string", "maxLength": 512 }, |value| line(value, 512);
+    /// Degrees north: -90 to 90.
+    Latitude(f64), "must be a number of degrees from -90 to 90", { "type": "number", "minimum": -90, "maximum": 90 },
+        |value| number_within(&value, -90.0, 90.0);
+    /// For how many seconds something is valid: up to a year.
+    Lifetime(i64), "must be a whole number from 1 to 31536000",
+        { "type": "integer", "minimum": 1, "maximum": 31_536_000 },
+        |value| whole(&value, 1, 31_536_000).and_then(|seconds| i64::try_from(seconds).ok());
+    /// The length of a page: more than 100 is 100.
+    Limit(usize), "must be a whole number, at least 1", { "type": "integer", "minimum": 1 },
+        |value| number(&value).filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| limit.min(100.0) as usize);
+    /// Degrees east: -180 to 180.
+    Longitude(f64), "must be a number of degrees from -180 to 180",
+        { "type": "number", "minimum": -180, "maximum": 180 }, |value| number_within(&value, -180.0, 180.0);
+    /// The last seq seen in each of at most 50 rooms.
+    Positions(BTreeMap<RoomId, Seq>), "must be an object of at most 50 room ids, each with the last seq seen there",
+        { "type": "object", "maxProperties": 50, "additionalProperties": { "type": "integer", "minimum": 0 } }, positions;
+    /// The format that a handshake asks for.
+    RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"",
+        { "type": "string", "enum": ["native", "compat", "raw"] }, |value| Format::named(value.as_str()?);
+    /// From how far away a room is near, in metres.
+    RoomRadius(Metres), "must be a number of metres from 1 to 10000",
+        { "type": "number", "minimum": 1, "maximum": 10_000 },
+        |value| number_within(&value, 1.0, 10_000.0).map(Metres::new);
+    /// How far a search looks, in metres.
+    SearchRadius(Metres), "must be a number of metres from 0 to 50000",
+        { "type": "number", "minimum": 0, "maximum": 50_000 },
+        |value| number_within(&value, 0.0, 50_000.0).map(Metres::new);
+    /// A token, as it is signed.
+    Token(String), "must be a string", { "type": "string" }, |value| value.as_str().map(str::to_owned);
+    /// Several users.
+    Users(Vec<UserId>), "must be a list of user ids: strings of 1 to 128 characters without control characters",
+        { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 128 } }, users;
+    /// How often an invite can be used.
+    Uses(u64), "must be a whole number from 1 to 1000000",
+        { "type": "integer", "minimum": 1, "maximum": 1_000_000 }, |value| whole(&value, 1, 1_000_000);
+    /// Who can join a room.
+    Visibility(RoomType), "must be \"public\" or \"private\"", { "type": "string", "enum": ["public", "private"] },
+        |value| match value.as_str()? {
+            "public" => Some(RoomType::Public),
+            "private" => Some(RoomType::Private),
+            _ => None,
+        };
+}
+
+/// The id that a client gives a frame, for its answer.
+pub mod request_id {
+    /// How an error goes on after the field's name.
+    pub const EXPECTED: &str = "must be a string of at most 64 characters";
+
+    /// Whether an id is short enough.
+    pub fn is_valid(id: &str) -> bool {
+        id.chars().count() <= 64
+    }
+}
+
+/// The text of an id, also of one that was written as a number: `456`. Only if the number is exact.
+pub fn id_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        Value::Number(_) => whole(value, 0, Seq::LARGEST).map(|number| number.to_string()),
+        _ => None,
+    }
+}
+
+/// A whole number, also one that is written as `15.0`. `most` is at most 2^53 - 1: up to there each is exact.
+pub fn whole(value: &Value, least: u64, most: u64) -> Option<u64> {
+    let within = least as f64..=most as f64;
+    number(value).filter(|number| number.fract() == 0.0 && within.contains(number)).map(|number| number as u64)
+}
+
+/// A number, also one that is written as text: `"10"`.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        value => value.as_f64(),
+    }
+}
+
+fn number_within(value: &Value, least: f64, most: f64) -> Option<f64> {
+    number(value).filter(|number| (least..=most).contains(number))
+}
+
+/// A flag as a query or a form has it.
+fn flag(value: &Value) -> Option<bool> {
+    match value.to_string().trim_matches('"') {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn line(value: Value, most_chars: usize) -> Option<String> {
+    let Value::String(text) = value else { return None };
+    (text.chars().count() <= most_chars && !text.chars().any(char::is_control)).then_some(text)
+}
+
+fn file_reference(value: Value) -> Option<(FileId, Option<String>)> {
+    let text = id_text(&value)?;
+    let (id, ticket) = match text.split_once(FileId::TICKET_SEPARATOR) {
+        Some((id, ticket)) => (id.to_owned(), Some(ticket.to_owned())),
+        None => (text, None),
+    };
+    Some((id.try_into().ok()?, ticket))
+}
+
+fn announced_type(value: Value) -> Option<Option<ContentType>> {
+    match value {
+        Value::String(text) if text.is_empty() => Some(None),
+        Value::String(text) => text.try_into().ok().map(Some),
+        _ => None,
+    }
+}
+
+fn positions(value: Value) -> Option<BTreeMap<RoomId, Seq>> {
+    let rooms: Map<String, Value> = serde_json::from_value(value).ok().filter(|rooms: &Map<_, _>| rooms.len() <= 50)?;
+    let position = |(room, seq): (String, Value)| {
+        Some((RoomId::try_from(room).ok()?, Seq::new(whole(&seq, 0, Seq::LARGEST)?).ok()?))
+    };
+    rooms.into_iter().map(position).collect()
+}
+
+fn users(value: Value) -> Option<Vec<UserId>> {
+    let Value::Array(ids) = value else { return None };
+    ids.iter().map(|id| UserId::try_from(id_text(id)?).ok()).collect()
+}
