@@ -34,7 +34,7 @@ pub trait Access<O, R>: Sized {
 /// Where a request came from.
 pub trait Origin {
     /// # Errors
-    /// `RECONNECT`; over HTTP what is wrong with the token, or `INVALID_FIELD` for a request that does not say who asks.
+    /// `RECONNECT`; over HTTP what is wrong with the token, or `INVALID_FIELD` where nobody says who asks.
     async fn caller(&self, ctx: &Context) -> Result<Caller, Error>;
 
     /// Whether the request says by itself who asks, in the way that counts: without that, the ticket of a link does.

@@ -79,7 +79,8 @@ macro_rules! http_routes {
             GetRoomMessages = "GET /rooms/{roomId}/messages",
                 history::page(Sender, GetMessages) -> Messages, 200, Frames;
             /// Create an invite into a private room.
-            PostInvite = "POST /rooms/{roomId}/invites", invites::create(Moderator, CreateInvite) -> Invite, 201, Invites;
+            PostInvite = "POST /rooms/{roomId}/invites",
+                invites::create(Moderator, CreateInvite) -> Invite, 201, Invites;
             /// Revoke an invite.
             DeleteInvite = "DELETE /rooms/{roomId}/invites/{invite}",
                 invites::revoke(Moderator, RevokeInvite) -> Ack, 200, Frames;

@@ -13,6 +13,7 @@ use crate::error::Error;
 /// The subprotocols beside which a browser hands over its token, since it cannot set headers. The first is also the
 /// wish for native frames.
 const SUBPROTOCOLS: [&str; 2] = [NATIVE_SUBPROTOCOL, "chat"];
+/// The subprotocol by which a client asks for native frames.
 pub const NATIVE_SUBPROTOCOL: &str = "switchboard.v1";
 /// The role in a token that counts here.
 const ADMIN: &str = "admin";

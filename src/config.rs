@@ -79,6 +79,7 @@ pub enum Auth {
     Jwt(Jwt),
 }
 
+/// How tokens are verified.
 pub struct Jwt {
     /// `JWT_SECRET`, and `JWT_SECRET_PREVIOUS` while a secret is being rotated.
     pub secrets: Vec<String>,
@@ -331,8 +332,8 @@ impl<'a> Reader<'a> {
         let is_taken = name.starts_with("AWS/") || name.starts_with(':') || name.trim().is_empty();
         if !letters || is_taken || name.len() > 255 {
             self.wrong(format!(
-                "{NAME} must be a namespace of CloudWatch's (1 to 255 letters, digits, spaces, '.', '-', '_', '/', '#' or \
-                 ':', not beginning with ':' or AWS/), not \"{}\"",
+                "{NAME} must be a namespace of CloudWatch's (1 to 255 letters, digits, spaces, '.', '-', '_', '/', \
+                 '#' or ':', not beginning with ':' or AWS/), not \"{}\"",
                 name.escape_debug()
             ));
         }

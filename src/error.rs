@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
+/// The cause of an error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What `Display` says, a client may read. Causes are sources: the router logs them, nobody else sees them.
@@ -91,6 +92,7 @@ impl Error {
         Self::InvalidField { field, problem: problem.into() }
     }
 
+    /// `INTERNAL`: ours, not the caller's.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::Internal(cause.into())
     }
@@ -100,6 +102,7 @@ impl Error {
         self.kind().0
     }
 
+    /// The code that clients decide by.
     pub fn code(&self) -> &'static str {
         self.kind().1
     }

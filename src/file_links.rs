@@ -32,6 +32,7 @@ pub struct FileLinks {
 }
 
 impl FileLinks {
+    /// Derives the keys from the secrets that sign tokens.
     pub fn new(config: &Config) -> Self {
         let secrets = match &config.auth {
             Auth::Jwt(rules) => rules.secrets.iter().map(String::as_bytes).collect(),

@@ -19,6 +19,7 @@ const DOWNLOAD_SECS: i64 = 60;
 /// What stands for itself in the extended form of a file name (RFC 8187).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The bucket for files.
 pub struct Files {
     client: Client,
     bucket: Option<String>,
@@ -44,6 +45,7 @@ pub struct Object {
 }
 
 impl Files {
+    /// Nothing is sent before the first request.
     pub fn new(client: Client, uploads: &Uploads) -> Self {
         Self { client, bucket: uploads.bucket.clone() }
     }

@@ -109,6 +109,7 @@ pub struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    /// The line of an event of `tracing`.
     pub fn of(event: &Event<'a>) -> Self {
         let mut fields = Fields::default();
         event.record(&mut fields);

@@ -66,6 +66,7 @@ impl Metric {
 pub struct Counts([u64; Metric::ALL.len()]);
 
 impl Counts {
+    /// Counts more of a metric.
     pub fn add(&mut self, metric: Metric, more: u64) {
         self.0[metric as usize] += more;
     }

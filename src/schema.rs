@@ -59,8 +59,8 @@ pub fn http_routes() -> Vec<Operation> {
     let mut operations = Vec::new();
     macro_rules! list {
         ($(#[doc = $about:literal] $name:ident = $key:literal,
-            $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $status:literal, $limit:ident;
-        )+) => {
+            $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $status:literal,
+            $limit:ident;)+) => {
             $(operations.push(Operation {
                 key: HttpRoute::$name.key(),
                 aliases: &[],

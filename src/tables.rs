@@ -114,6 +114,7 @@ pub const FILES: Table = Table {
     indexes: &[],
 };
 
+/// Every table.
 pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES];
 
 /// What each table of the catalogue is called in this deployment.
@@ -121,6 +122,7 @@ pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &ME
 pub struct TableNames(BTreeMap<&'static str, String>);
 
 impl TableNames {
+    /// The name of a table.
     pub fn of(&self, table: &Table) -> &str {
         self.0.get(table.variable).map_or(table.default_name, String::as_str)
     }
@@ -138,7 +140,8 @@ impl TableNames {
         let is_valid = |name: &str| letters(name) && (3..=255).contains(&name.len());
         let problem = |(variable, name): (&&str, &String)| {
             format!(
-                "{variable} must be the name of a DynamoDB table (3 to 255 letters, digits, '_', '-' or '.'), not \"{}\"",
+                "{variable} must be the name of a DynamoDB table (3 to 255 letters, digits, '_', '-' or '.'), \
+                 not \"{}\"",
                 name.escape_debug()
             )
         };

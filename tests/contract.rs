@@ -1,5 +1,8 @@
 //! The code and the documents agree.
 
+// Helpers of tests, which fail by panicking.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -135,7 +138,8 @@ fn frames_of_the_code() -> BTreeMap<String, bool> {
 #[test]
 fn the_configuration_names_every_table_and_its_variable() {
     for table in tables::ALL {
-        assert!(OPERATION.contains(&format!("| `{}` | `{}` |", table.variable, table.default_name)), "{}", table.variable);
+        let row = format!("| `{}` | `{}` |", table.variable, table.default_name);
+        assert!(OPERATION.contains(&row), "{row}");
     }
 }
 
@@ -161,7 +165,8 @@ fn the_wscat_version_is_the_same_everywhere() {
 
 #[test]
 fn terraform_sets_every_variable_that_the_configuration_names_and_no_other() {
-    let cells = section(OPERATION, "Configuration").lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    let rows = section(OPERATION, "Configuration").lines();
+    let cells = rows.filter_map(|line| line.strip_prefix('|')?.split('|').next());
     let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|name| is_variable(name));
     // Lambda sets some by itself.
     let mut named: Vec<_> = named.filter(|name| !["AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME"].contains(name)).collect();
@@ -290,9 +295,9 @@ fn losses(before: &Value, after: &Value) -> Vec<String> {
         for part in ["name", "partition_key", "sort_key"] {
             if old[part] != new[part] {
                 losses.push(format!(
-                    "{variable}: its {part} was {} and is {}. Terraform deletes the table with everything in it and makes \
-                     an empty one, as soon as protect=false lets it. Add a table under a new variable and move the rows, then take the old one away by \
-                     editing {CONTRACT} by hand.",
+                    "{variable}: its {part} was {} and is {}. Terraform deletes the table with everything in \
+                     it and makes an empty one, as soon as protect=false lets it. Add a table under a new variable \
+                     and move the rows, then take the old one away by editing {CONTRACT} by hand.",
                     old[part], new[part]
                 ));
                 break;
@@ -302,9 +307,9 @@ fn losses(before: &Value, after: &Value) -> Vec<String> {
             let new = &new["indexes"][name];
             if !new.is_null() && old != new {
                 losses.push(format!(
-                    "{variable}: its index {name} was {old} and is {new}. Terraform deletes the index and fills another: \
-                     until then whoever asks it finds nothing. Add an index under a new name, and take the old one away \
-                     when nothing asks it any more."
+                    "{variable}: its index {name} was {old} and is {new}. Terraform deletes the index and fills \
+                     another: until then whoever asks it finds nothing. Add an index under a new name, and take the \
+                     old one away when nothing asks it any more."
                 ));
             }
         }

@@ -37,6 +37,7 @@ pub struct Signer {
 }
 
 impl Signer {
+    /// A signer for a service in a region.
     pub fn new(service: &'static str, region: &str) -> Self {
         Self { service, region: region.to_owned(), key: Mutex::default(), of_the_sdk: SigV4Signer::new() }
     }

@@ -88,7 +88,8 @@ struct Arguments {
     #[arg(long, value_name = "PLAN", num_args = 0..=1, default_missing_value = "{}")]
     faults: Option<String>,
     /// How often the schedule calls the function, which closes idle rooms then
-    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     schedule_seconds: u64,
     /// Origin of web pages that may ask the HTTP API; can be given more than once
     #[arg(long, default_value = "*", value_name = "ORIGIN", value_parser = origin)]
@@ -123,7 +124,8 @@ enum Task {
         #[arg(long, value_delimiter = ',')]
         roles: Vec<String>,
         /// How long the token is to hold
-        #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         lifetime: u32,
     },
 }

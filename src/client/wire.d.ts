@@ -261,7 +261,9 @@ export interface NearFrame {
     roadName?: string;
     roomId: string;
     roomName?: string;
+    /** Who can join a room. */
     roomType: "public" | "private" | "direct";
+    /** Whether a room takes members and messages. */
     status: "active" | "closed";
   }>;
   type: "near";
@@ -412,7 +414,9 @@ export interface RoomFrame {
   roadName?: string;
   roomId: string;
   roomName?: string;
+  /** Who can join a room. */
   roomType: "public" | "private" | "direct";
+  /** Whether a room takes members and messages. */
   status: "active" | "closed";
   type: "room";
 }
@@ -517,7 +521,9 @@ export interface RoomsFrame {
     roadName?: string;
     roomId: string;
     roomName?: string;
+    /** Who can join a room. */
     roomType: "public" | "private" | "direct";
+    /** Whether a room takes members and messages. */
     status: "active" | "closed";
     /** Messages of others after `lastReadSeq`: 99 stands for 99 and more. */
     unread: number;

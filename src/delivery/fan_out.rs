@@ -109,11 +109,8 @@ impl Delivery {
     where
         P: Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
     {
-        let begun = Instant::now();
-        let until = request.deadline.checked_sub(HANDOFF_RESERVE).unwrap_or(begun).min(begun + FAN_OUT_BUDGET);
         let last_moment = request.deadline.checked_sub(LAST_HANDOFF_RESERVE).unwrap_or(request.deadline);
-        let read_until = last_moment.max(begun + LAST_HANDOFF_RESERVE);
-        let mut recipients = Recipients::new(ranges, until, read_until, request.request_id);
+        let mut recipients = remaining(ranges, last_moment, request);
         let (mut handed_on, mut all) = (0, Ok(()));
         // The remaining recipients are handed on while the last posts are under way.
         let each = stream::unfold((&mut recipients, &mut handed_on, &mut all), async |(recipients, handed_on, all)| {
@@ -180,4 +177,19 @@ impl Delivery {
         let invoked = invoke.payload(Blob::new(event)).send().await;
         invoked.map(drop).map_err(|error| Error::Unavailable(error.into()))
     }
+}
+
+/// The recipients on ranges, for as long as the fan-out of this invocation may take.
+fn remaining<P>(
+    ranges: impl IntoIterator<Item = (KeyRange, P)>,
+    last_moment: Instant,
+    request: RequestContext<'_>,
+) -> Recipients
+where
+    P: Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
+{
+    let begun = Instant::now();
+    let until = request.deadline.checked_sub(HANDOFF_RESERVE).unwrap_or(begun).min(begun + FAN_OUT_BUDGET);
+    let read_until = last_moment.max(begun + LAST_HANDOFF_RESERVE);
+    Recipients::new(ranges, until, read_until, request.request_id)
 }

@@ -1,4 +1,5 @@
-//! Who came online and who went offline. Not told above [`MAX_ANNOUNCED`] connections: it would cost more than the chat.
+//! Who came online and who went offline. Not told above [`MAX_ANNOUNCED`] connections: it would cost more than the
+//! chat.
 
 use super::{Delivered, Delivery, Except, OutboundFrame};
 use crate::domain::{RoomId, Timestamp};

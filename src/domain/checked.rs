@@ -53,8 +53,8 @@ impl<'de, S: Deserialize<'de>, T> Visitor<'de> for Checked<'de, S, T> {
     }
 
     /// A client's text.
-    fn visit_string<E: Error>(self, text: String) -> Result<T, E> {
-        accepted((self.check)(S::deserialize(StringDeserializer::new(text))?), self.expected)
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        accepted((self.check)(S::deserialize(StringDeserializer::new(text.to_owned()))?), self.expected)
     }
 
     /// A client's number.
@@ -74,7 +74,8 @@ macro_rules! text {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 use $crate::domain::checked;
                 let stored = |text| Some(Self(text));
-                checked::deserialize(deserializer, checked::$kind, $expected, stored, |text: String| text.try_into().ok())
+                let check = |text: String| text.try_into().ok();
+                checked::deserialize(deserializer, checked::$kind, $expected, stored, check)
             }
         }
 

@@ -18,6 +18,7 @@ pub enum Format {
 }
 
 impl Format {
+    /// Every format.
     pub const ALL: [Self; 4] = [Self::Native, Self::Compat, Self::MessagesOnly, Self::Raw];
 
     /// The format that a client can ask for by this name.
@@ -55,6 +56,7 @@ impl Format {
     }
 
     // The signature is serde's.
+    /// Whether it is `compat`, which rows leave out.
     #[allow(clippy::trivially_copy_pass_by_ref)]
     pub fn is_default(&self) -> bool {
         *self == Self::default()

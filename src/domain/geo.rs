@@ -51,14 +51,17 @@ pub struct CellRange {
 super::checked::schema!(Metres, { "type": "number", "minimum": 0 });
 
 impl Metres {
+    /// A distance of so many metres.
     pub const fn new(metres: f64) -> Self {
         Self(metres)
     }
 
+    /// The metres.
     pub const fn get(self) -> f64 {
         self.0
     }
 
+    /// The longer of two distances.
     pub fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))
     }
@@ -84,6 +87,7 @@ impl Location {
         Some(Metres(self.point()?.distance_rads(other.point()?) * EARTH_RADIUS_METRES))
     }
 
+    /// The key under which the location is indexed.
     pub fn geo_key(self) -> Option<GeoKey> {
         let spot = self.point()?.to_cell(FINE_RESOLUTION);
         Some(GeoKey { cell: spot.parent(CELL_RESOLUTION)?.to_string(), spot: spot.to_string() })

@@ -81,9 +81,11 @@ checked_text! {
     UserId by id, ID "must be a user id: a string of 1 to 128 characters without control characters";
     /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. What differs from these only in case
     /// or width, such as `Lobby`, is refused.
-    RoomId by room_id, ID "must be a room id: a string of 1 to 128 characters without control characters, `lobby` and `dm-` in small letters";
+    RoomId by room_id, ID "must be a room id: a string of 1 to 128 characters without control characters, \
+        `lobby` and `dm-` in small letters";
     /// A display name, cleaned: 1 to 128 characters, at least one of them visible.
-    Name by name, TEXT "must be a string of 1 to 128 characters, at least one of them visible, without control characters";
+    Name by name, TEXT "must be a string of 1 to 128 characters, at least one of them visible, \
+        without control characters";
     /// A WebSocket connection, as API Gateway names it.
     ConnectionId by id, ID "must be a connection id";
     /// A client's own id for a message, by which a retry is recognised: 1 to 128 characters.
@@ -134,10 +136,12 @@ impl RoomId {
         Self(format!("{}{half}", Self::DIRECT_PREFIX))
     }
 
+    /// Whether it is the room that everybody is in.
     pub fn is_lobby(&self) -> bool {
         self.0 == Self::LOBBY
     }
 
+    /// Whether it is a direct conversation.
     pub fn is_direct(&self) -> bool {
         self.0.starts_with(Self::DIRECT_PREFIX)
     }
@@ -177,6 +181,7 @@ pub struct MessageId(pub(super) String);
 checked::schema!(MessageId, { "type": "string", "pattern": "^[0-9]{16}$" });
 
 impl MessageId {
+    /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Location, Metres, Name, RoomId, Seq, Timestamp, UserId};
 
+/// Who can join a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -17,6 +18,7 @@ pub enum RoomType {
     Direct,
 }
 
+/// Whether a room takes members and messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +39,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// The name in rows and frames.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -56,6 +59,7 @@ pub enum Role {
 }
 
 impl Role {
+    /// The name in rows and frames.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
@@ -74,6 +78,7 @@ pub struct Place {
     pub radius: Metres,
 }
 
+/// A room.
 #[derive(Clone, Debug)]
 pub struct Room {
     pub id: RoomId,

@@ -35,6 +35,7 @@ impl Seq {
     pub const ZERO: Self = Self(0);
     /// JavaScript counts exactly up to here, and sixteen digits hold it.
     pub const LARGEST: u64 = (1 << 53) - 1;
+    /// The last position.
     pub const MAX: Self = Self(Self::LARGEST);
 
     const DIGITS: usize = 16;
@@ -45,26 +46,32 @@ impl Seq {
         if number <= Self::MAX.0 { Ok(Self(number)) } else { Err(Invalid) }
     }
 
+    /// The position after this one.
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
+    /// The position before this one; 0 before 0.
     pub fn previous(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
 
+    /// The position so many after this one.
     pub fn plus(self, count: u64) -> Self {
         Self(self.0 + count)
     }
 
+    /// Whether the position is divisible by `step`.
     pub fn is_multiple_of(self, step: u64) -> bool {
         self.0.is_multiple_of(step)
     }
 
+    /// The position as a number of DynamoDB.
     pub fn as_i64(self) -> i64 {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
+    /// The position as a text that sorts as numbers do.
     pub fn message_id(self) -> MessageId {
         MessageId(format!("{:0width$}", self.0, width = Self::DIGITS))
     }

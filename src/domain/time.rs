@@ -17,10 +17,12 @@ pub struct Timestamp(i64);
 super::checked::schema!(Timestamp, { "type": "integer", "description": "Epoch milliseconds." });
 
 impl Timestamp {
+    /// From milliseconds since the epoch.
     pub const fn from_millis(epoch_ms: i64) -> Self {
         Self(epoch_ms)
     }
 
+    /// Milliseconds since the epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }

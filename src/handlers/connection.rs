@@ -191,6 +191,7 @@ pub async fn me(ctx: &Context, Identified(caller): Identified, nothing: Nothing)
     hello(ctx, caller, nothing).await
 }
 
+/// The function answers.
 pub async fn health(_: &Context, _: Anyone, _: Nothing) -> Result<Health, Error> {
     Ok(Health { status: "ok" })
 }

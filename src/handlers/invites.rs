@@ -8,6 +8,7 @@ use crate::store;
 use crate::wire::frames::{Ack, Invite};
 use crate::wire::requests::{CreateInvite, RevokeInvite};
 
+/// Creates an invite into an open room.
 pub async fn create(ctx: &Context, moderator: Moderator, request: CreateInvite) -> Result<Invite, Error> {
     if moderator.room.status == RoomStatus::Closed {
         return Err(Error::RoomClosed);

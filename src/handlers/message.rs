@@ -9,6 +9,7 @@ use crate::metrics::Metric;
 use crate::wire::frames::{Ack, Message, Sent};
 use crate::wire::requests::{BroadcastMessage, Introduction, SendMessage};
 
+/// Sends a message to a room, to a user or to the lobby.
 pub async fn send(ctx: &Context, writer: Writer, request: SendMessage) -> Result<Sent, Error> {
     let SendMessage { content, reply_to, client_message_id, data, introduction, .. } = request;
     let draft = |sender: &Sender| Body {
@@ -63,7 +64,7 @@ async fn post(
     ctx.publish(&sender.channels, &frame).await;
 
     if !sender.room.is_lobby() {
-        return Ok(Sent::Message(Message { duplicate, ..own }));
+        return Ok(Sent::Message(Box::new(Message { duplicate, ..own })));
     }
     let ack = Ack { position: Some(own.position), duplicate, ..Ack::of(ctx.route, sender.room) };
     Ok(if is_answer_wanted { Sent::Ack(ack) } else { Sent::AckIfAsked(ack) })

@@ -10,6 +10,7 @@ use crate::store::Channel;
 use crate::wire::frames::{Ack, LeaveReason};
 use crate::wire::requests::{AboutMember, SetRole};
 
+/// Ends the membership of another user.
 pub async fn remove(ctx: &Context, moderator: Moderator, request: AboutMember) -> Result<Ack, Error> {
     let AboutMember { room_id, user_id } = request;
     let known = moderator.outranks(ctx, &user_id).await?;

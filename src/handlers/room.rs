@@ -21,6 +21,7 @@ use crate::wire::requests::{AboutRoom, CreateRoom, JoinRoom, RoomInfo};
 /// Members of a new room that are told at once.
 const MEMBERS_AT_ONCE: usize = 16;
 
+/// Creates a room with its first members.
 pub async fn create(ctx: &Context, caller: Caller, request: CreateRoom) -> Result<Room, Error> {
     let max_participants = request.max_participants.map(|capacity| capacity.0);
     let invited: BTreeSet<_> = request.members.0.into_iter().filter(|user| *user != caller.user).collect();
@@ -65,6 +66,7 @@ pub async fn create_with_members(
     membership::subscribe_all(ctx, invited, &room.id).await
 }
 
+/// Makes the caller a member of a room, and lets their devices hear it.
 pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Result<Room, Error> {
     let JoinRoom { room_id: id, invite, introduction } = request;
     ctx.note_room(&id);
@@ -86,6 +88,7 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
     describe(ctx, existing(ctx, &id).await?, None).await
 }
 
+/// Ends the caller's own membership.
 pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<Ack, Error> {
     let id = request.room_id;
     ctx.note_room(&id);
@@ -107,6 +110,7 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
     Ok(Ack::of(ctx.route, id))
 }
 
+/// What a room is, and a page of its participants.
 pub async fn info(ctx: &Context, _: Visitor, request: RoomInfo) -> Result<Room, Error> {
     describe(ctx, existing(ctx, &request.room_id).await?, request.cursor).await
 }

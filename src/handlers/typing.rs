@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::wire::frames::{Silence, Typing};
 use crate::wire::requests::TypingIndicator;
 
+/// Tells the others that the caller is typing, or no longer.
 pub async fn indicate(ctx: &Context, listener: Listener, request: TypingIndicator) -> Result<Silence, Error> {
     let Listener { mut sender, subscribers } = listener;
     sender.introduce(&request.introduction);

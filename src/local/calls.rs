@@ -40,6 +40,7 @@ struct Inner {
 }
 
 impl AwsCalls {
+    /// An empty record.
     pub fn new(names: &TableNames, bucket: &str, function: &AccessKey) -> Self {
         let variables = tables::ALL.iter().map(|table| (names.of(table).to_owned(), table.variable)).collect();
         Self(Arc::new(Inner {
@@ -50,10 +51,12 @@ impl AwsCalls {
         }))
     }
 
+    /// Every call that was recorded.
     pub fn all(&self) -> BTreeSet<AwsCall> {
         self.made().clone()
     }
 
+    /// Records a request to DynamoDB, if the function sent it.
     pub fn record_dynamodb(&self, headers: &HeaderMap, operation: &str, request: &[u8]) {
         if !self.is_the_functions(headers, "") {
             return;
@@ -102,6 +105,7 @@ impl AwsCalls {
         self.record("s3", "HeadObject of nothing", "");
     }
 
+    /// Records a request to `@connections`, if the function sent it.
     pub fn record_connections(&self, method: &Method, headers: &HeaderMap) {
         if !self.is_the_functions(headers, "") {
             return;
@@ -115,6 +119,7 @@ impl AwsCalls {
         self.record("execute-api", call, "@connections/*");
     }
 
+    /// Records a request to Lambda, if the function sent it.
     pub fn record_lambda(&self, headers: &HeaderMap, function: &str) {
         if self.is_the_functions(headers, "") {
             self.record("lambda", "Invoke", if function == FUNCTION_NAME { "function" } else { function });

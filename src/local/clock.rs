@@ -13,6 +13,7 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// The time of the stack.
     pub fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let real = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);

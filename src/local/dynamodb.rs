@@ -63,6 +63,7 @@ pub struct Setup<'a> {
     pub guard: Guard,
 }
 
+/// The embedded DynamoDB.
 pub struct DynamoDb {
     calls: Arc<Mutex<VecDeque<StoreCall>>>,
     wire: JoinHandle<()>,
@@ -124,6 +125,7 @@ impl DynamoDb {
         Ok(started)
     }
 
+    /// The calls since the last time, with what each consumed.
     pub fn take_calls(&self) -> Vec<StoreCall> {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner)).into()
     }

@@ -73,6 +73,7 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// The key of this id.
     pub fn find(&self, id: &str) -> Option<&AccessKey> {
         [&self.function, &self.operator].into_iter().find(|key| key.id == id)
     }

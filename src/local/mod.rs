@@ -325,6 +325,7 @@ impl Stack {
         let _ = timeout(LAST_LINES, self.pool.log_is_written()).await;
     }
 
+    /// Where the stack listens.
     pub fn urls(&self) -> &Urls {
         &self.urls
     }

@@ -33,6 +33,7 @@ use super::LogSink;
 use super::faults::Faults;
 use super::guard::{self, Guard, Pages};
 
+/// The name of the function, as on Lambda.
 pub const FUNCTION_NAME: &str = "switchboard";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
 const MEMORY_MB: &str = "256";
@@ -123,6 +124,7 @@ const START: Duration = Duration::from_secs(10);
 const PAUSES_BETWEEN_TRIES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
 impl Pool {
+    /// A pool without processes: these start with the first events.
     pub fn new(function: Function, concurrency: usize, throttles: bool, logs: LogSink, faults: Faults) -> Self {
         Self {
             function,
@@ -239,10 +241,12 @@ impl Pool {
         }
     }
 
+    /// How many processes were started.
     pub fn started(&self) -> usize {
         self.started.load(Ordering::Relaxed)
     }
 
+    /// The ids of the running processes.
     pub fn processes(&self) -> Vec<u32> {
         lock(&self.processes).clone()
     }

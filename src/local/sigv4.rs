@@ -80,6 +80,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
+    /// A verifier for a service.
     pub fn new(service: &'static str, unsigned: &'static str, keys: Arc<Keys>) -> Self {
         Self { service, unsigned, keys }
     }
@@ -114,7 +115,8 @@ impl Verifier {
         let scope: Vec<_> = authorization.credential.split('/').collect();
         let &[id, date, region, service, terminator] = scope.as_slice() else {
             return Err(Refusal::incomplete(format!(
-                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{}'",
+                "Credential must have exactly 5 slash-delimited elements, e.g. \
+                 keyid/date/region/service/term, got '{}'",
                 authorization.credential
             )));
         };

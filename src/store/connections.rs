@@ -53,6 +53,7 @@ impl Connection {
     /// What the role attribute says of an admin.
     pub const ADMIN: &str = "admin";
 
+    /// When the rows of a connection expire (epoch seconds).
     pub fn expiry(connected_at: Timestamp) -> i64 {
         connected_at.as_secs() + LIFETIME_SECS
     }
@@ -89,10 +90,12 @@ impl Connection {
             .collect()
     }
 
+    /// Whether the token has the role `admin`.
     pub fn is_admin(&self) -> bool {
         self.role.as_deref() == Some(Self::ADMIN)
     }
 
+    /// How the user looks.
     pub fn style(&self) -> Style {
         Style { icon: self.user_icon.clone(), color: self.user_color.clone() }
     }
@@ -104,6 +107,7 @@ impl Connection {
 }
 
 impl Store {
+    /// A connection, unless it has expired.
     pub async fn connection(&self, id: &ConnectionId, now: Timestamp) -> Result<Option<Connection>, Error> {
         let row: Option<Connection> = self.row(&CONNECTIONS, CONNECTIONS.key(id.as_str())).await?;
         Ok(row.filter(|row| !now.has_passed(row.ttl)))

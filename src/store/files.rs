@@ -13,6 +13,7 @@ use crate::tables::FILES;
 /// For how long an upload is waited for. Its address holds for minutes; S3 may tell of it hours later.
 const PENDING_SECS: i64 = 86_400;
 
+/// What has become of an announced file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileStatus {
@@ -90,6 +91,7 @@ pub struct Announcement {
 }
 
 impl StoredFile {
+    /// The row of a file that was just announced.
     pub fn announced(by: &Announcement, now: Timestamp) -> Self {
         let by = by.clone();
         let file_id = FileId::fresh();
@@ -118,6 +120,7 @@ impl StoredFile {
 }
 
 impl Store {
+    /// A file, unless it has expired.
     pub async fn file(&self, id: &FileId, now: Timestamp) -> Result<Option<StoredFile>, Error> {
         let row: Option<StoredFile> = self.row(&FILES, FILES.key(id.as_str())).await?;
         Ok(row.filter(|row| !now.has_passed(row.ttl)))

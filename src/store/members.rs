@@ -87,6 +87,7 @@ pub enum Membership {
 }
 
 impl Membership {
+    /// The member, if the user is one.
     pub fn member(self) -> Option<Member> {
         match self {
             Self::Member(member) => Some(member),

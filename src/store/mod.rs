@@ -70,6 +70,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What DynamoDB answers to a single write that conflicts with a transaction.
 const CONFLICT: &str = "TransactionConflictException";
 
+/// The tables.
 #[derive(Clone)]
 pub struct Store {
     client: Client,
@@ -77,6 +78,7 @@ pub struct Store {
 }
 
 impl Store {
+    /// Nothing is sent before the first request.
     pub fn new(client: Client, config: Arc<Config>) -> Self {
         Self { client, config }
     }

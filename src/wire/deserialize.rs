@@ -116,7 +116,7 @@ impl<'de> MapAccess<'de> for Declared<'_> {
     type Error = Refusal;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
-        while let Some(name) = self.declared.next() {
+        for name in self.declared.by_ref() {
             let given = self.fields.declared(name).map_err(Refusal::Error)?;
             if given.is_some() || name.starts_with(GROUP) {
                 self.current = Some((name, given));

@@ -109,7 +109,7 @@ impl Answer for Silence {
 
 /// The answer to a message: the sender's copy; in the lobby, where all hear the same, an ack.
 pub enum Sent {
-    Message(Message),
+    Message(Box<Message>),
     Ack(Ack),
     /// For a client that knows bare text only, and would take an ack for a message.
     AckIfAsked(Ack),
@@ -120,7 +120,7 @@ impl Answer for Sent {
 
     fn into_frame(self, is_asked: bool) -> Option<Frame> {
         match self {
-            Self::Message(message) => Some(message.into()),
+            Self::Message(message) => Some((*message).into()),
             Self::Ack(ack) => Some(ack.into()),
             Self::AckIfAsked(ack) => is_asked.then(|| ack.into()),
         }

@@ -105,8 +105,9 @@ mod tests {
 
     #[test]
     fn broken_escapes_stay_malformed() {
-        for text in [r#"{"a":"\ud83"}"#, r#"{"a":"\ud83é"}"#, r#"{"a":"\ud"}"#, r#"{"a":"\ud800\"#, r#"{"a":"\uD+00"}"#]
-        {
+        let broken =
+            [r#"{"a":"\ud83"}"#, r#"{"a":"\ud83é"}"#, r#"{"a":"\ud"}"#, r#"{"a":"\ud800\"#, r#"{"a":"\uD+00"}"#];
+        for text in broken {
             assert!(matches!(parse(text), Parsed::Malformed), "{text}");
         }
     }

@@ -33,8 +33,8 @@ macro_rules! plain {
 }
 
 plain! {
-    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, GetFile, HandleFileUpload, Handshake, JoinRoom, ListRooms, MarkRead,
-    Nothing, Resume, RevokeInvite, RoomInfo, SetRole, TypingIndicator
+    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, GetFile, HandleFileUpload, Handshake, JoinRoom,
+    ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SetRole, TypingIndicator
 }
 
 /// No field.

@@ -6,28 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::domain::{ContentType, FileId, Format, Metres, RoomId, RoomType, Seq, UserId, checked};
 
-impl Default for Visibility {
-    fn default() -> Self {
-        Self(RoomType::Public)
-    }
-}
-
-impl Default for Users {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl Default for Flag {
-    fn default() -> Self {
-        Self(false)
-    }
-}
-
 /// Declares field types over a JSON value: what an error says that they must be, their schema, and how they are read.
 macro_rules! lenient {
-    ($($(#[doc = $about:literal])+ $name:ident($inner:ty), $expected:literal, $schema:tt, $read:expr;)+) => {$(
-        $(#[doc = $about])+
+    ($($(#[$meta:meta])+ $name:ident($inner:ty), $expected:literal, $schema:tt, $read:expr;)+) => {$(
+        $(#[$meta])+
         #[derive(Clone, Debug)]
         pub struct $name(pub $inner);
 
@@ -65,6 +47,7 @@ lenient! {
     Cursor(String), "must be the `nextCursor` of the page before", { "type": "string", "maxLength": 512 },
         |value| line(value, 512);
     /// A flag of a query: `1` or `0`.
+    #[derive(Default)]
     Flag(bool), "must be 1 or 0", { "type": "string", "enum": ["1", "0"] }, |value| flag(&value);
     /// A file, and the ticket of the link by which it is asked for.
     FileReference((FileId, Option<String>)),
@@ -82,13 +65,17 @@ lenient! {
         |value| whole(&value, 1, 31_536_000).and_then(|seconds| i64::try_from(seconds).ok());
     /// The length of a page: more than 100 is 100.
     Limit(usize), "must be a whole number, at least 1", { "type": "integer", "minimum": 1 },
-        |value| number(&value).filter(|limit| *limit >= 1.0 && limit.fract() == 0.0).map(|limit| limit.min(100.0) as usize);
+        |value| {
+            let limit = number(&value).filter(|limit| *limit >= 1.0 && limit.fract() == 0.0);
+            limit.map(|limit| limit.min(100.0) as usize)
+        };
     /// Degrees east: -180 to 180.
     Longitude(f64), "must be a number of degrees from -180 to 180",
         { "type": "number", "minimum": -180, "maximum": 180 }, |value| number_within(&value, -180.0, 180.0);
     /// The last seq seen in each of at most 50 rooms.
     Positions(BTreeMap<RoomId, Seq>), "must be an object of at most 50 room ids, each with the last seq seen there",
-        { "type": "object", "maxProperties": 50, "additionalProperties": { "type": "integer", "minimum": 0 } }, positions;
+        { "type": "object", "maxProperties": 50, "additionalProperties": { "type": "integer", "minimum": 0 } },
+        positions;
     /// The format that a handshake asks for.
     RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"",
         { "type": "string", "enum": ["native", "compat", "raw"] }, |value| Format::named(value.as_str()?);
@@ -103,12 +90,14 @@ lenient! {
     /// A token, as it is signed.
     Token(String), "must be a string", { "type": "string" }, |value| value.as_str().map(str::to_owned);
     /// Several users.
+    #[derive(Default)]
     Users(Vec<UserId>), "must be a list of user ids: strings of 1 to 128 characters without control characters",
         { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 128 } }, users;
     /// How often an invite can be used.
     Uses(u64), "must be a whole number from 1 to 1000000",
         { "type": "integer", "minimum": 1, "maximum": 1_000_000 }, |value| whole(&value, 1, 1_000_000);
     /// Who can join a room.
+    #[derive(Default)]
     Visibility(RoomType), "must be \"public\" or \"private\"", { "type": "string", "enum": ["public", "private"] },
         |value| match value.as_str()? {
             "public" => Some(RoomType::Public),

@@ -91,7 +91,8 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
                     }
                     _ => {
                         let file = json!({
-                            "action": "handleFileUpload", "roomId": "tea", "fileName": "cat.png", "contentType": "image/png",
+                            "action": "handleFileUpload", "roomId": "tea", "fileName": "cat.png",
+                            "contentType": "image/png",
                             "size": 1000,
                         });
                         ana.asks(file).await;

@@ -118,9 +118,11 @@ faults! {
     the_chat_goes_on_after_lost_disconnects: Plan { disconnect_lost: 1000, ..Plan::default() },
     the_chat_goes_on_after_broken_sockets: Plan { socket_dropped: 1000, ..Plan::default() },
     the_chat_goes_on_after_wrong_clocks: Plan { clock_skew_ms: 60_000, ..Plan::default() },
-    the_chat_goes_on_after_slow_tables: Plan { store_latency: Latency { median_ms: 20.0, sigma: 1.0 }, ..Plan::default() },
+    the_chat_goes_on_after_slow_tables:
+        Plan { store_latency: Latency { median_ms: 20.0, sigma: 1.0 }, ..Plan::default() },
     the_chat_goes_on_after_too_little_time: Plan { function_timeout_ms: 1, ..Plan::default() },
-    the_chat_goes_on_after_slow_posts: Plan { post_latency: Latency { median_ms: 500.0, sigma: 1.0 }, ..Plan::default() },
+    the_chat_goes_on_after_slow_posts:
+        Plan { post_latency: Latency { median_ms: 500.0, sigma: 1.0 }, ..Plan::default() },
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ async fn a_room_is_made_with_its_members_who_hear_of_it_at_once() {
     let mut ben = world.connect("ben").await;
 
     let room = ana
-        .ask(json!({ "action": "createRoom", "roomName": "Tea", "members": ["ben", "cleo", "ana"], "maxParticipants": 5 }))
+        .ask(json!({
+            "action": "createRoom", "roomName": "Tea", "members": ["ben", "cleo", "ana"], "maxParticipants": 5 }))
         .await;
 
     let id = room["roomId"].clone();

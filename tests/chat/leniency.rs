@@ -249,7 +249,8 @@ async fn content_types_of_recordings_and_of_unknown_files_are_taken() {
         assert_eq!(put.status, 200, "{name}");
         assert_eq!(ana.hears("message").await["file"]["contentType"], taken);
     }
-    let refused = json!({ "action": "requestUpload", "roomId": "tea", "fileName": "a.html", "contentType": "text/html", "size": 3 });
+    let refused = json!({
+        "action": "requestUpload", "roomId": "tea", "fileName": "a.html", "contentType": "text/html", "size": 3 });
     let refused = ana.ask(refused).await;
     assert_eq!((&refused["code"], &refused["field"]), (&json!("INVALID_FIELD"), &json!("contentType")));
     assert!(refused["message"].as_str().unwrap().contains("image/png, image/jpeg"), "{refused}");

@@ -97,8 +97,10 @@ async fn it_tells_programs_where_it_is_in_one_line_and_chats() {
     let expected = format!(
         concat!(
             r#"{{"websocket":"ws://127.0.0.1:{ws}/test","http":"http://127.0.0.1:{http}","#,
-            r#""connections":"http://127.0.0.1:{ws}/test","dynamodb":"http://127.0.0.1:{db}","s3":"http://127.0.0.1:{s3}","#,
-            r#""lambda":"http://127.0.0.1:{lambda}","region":"us-east-1","accessKeyId":"{id}","secretAccessKey":"{secret}"}}"#,
+            r#""connections":"http://127.0.0.1:{ws}/test","dynamodb":"http://127.0.0.1:{db}","#,
+            r#""s3":"http://127.0.0.1:{s3}","#,
+            r#""lambda":"http://127.0.0.1:{lambda}","region":"us-east-1","accessKeyId":"{id}","#,
+            r#""secretAccessKey":"{secret}"}}"#,
             "\n"
         ),
         id = stack.urls["accessKeyId"].as_str().unwrap(),

@@ -243,7 +243,8 @@ async fn a_presigned_url_holds_for_a_week_at_most_and_for_its_own_region() {
 
     assert_eq!(get(&url).await.0, 200);
     let longer = url.replace("X-Amz-Expires=604800", "X-Amz-Expires=604801");
-    let message = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than \
+    let message = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
+        must be less than \
                    604800 seconds";
     assert_eq!(get(&longer).await, told(400, "AuthorizationQueryParametersError", message));
     let elsewhere = url.replace("us-east-1", "eu-west-1");

@@ -17,7 +17,8 @@ pub fn document() -> Value {
     }
     for action in actions() {
         let payload = schemas::request(&action);
-        messages.insert(action.key.to_owned(), json!({ "name": action.key, "summary": action.about, "payload": payload }));
+        let sent = json!({ "name": action.key, "summary": action.about, "payload": payload });
+        messages.insert(action.key.to_owned(), sent);
         let answers = action.answers.iter().copied().chain(["error"]).map(|name| message(&frame(name)));
         operations.insert(
             action.key.to_owned(),

@@ -1,6 +1,9 @@
 //! The documents that are generated from the catalogue, held equal to the code. `UPDATE=1 cargo test --test schema`
 //! rewrites them.
 
+// Helpers of tests, which fail by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod asyncapi;
 mod openapi;
 mod reference;

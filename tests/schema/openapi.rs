@@ -46,9 +46,8 @@ fn operation(route: &Operation, method: &str, path: &str) -> Value {
     let is_public = ["anyone", "guest"].contains(&route.access);
     if !in_body {
         let in_query = properties.iter().filter(|(name, _)| !is_named(name) && !is_of_frames(name));
-        parameters.extend(
-            in_query.map(|(name, schema)| parameter(name, "query", required.contains(&json!(name)), schema)),
-        );
+        parameters
+            .extend(in_query.map(|(name, schema)| parameter(name, "query", required.contains(&json!(name)), schema)));
     }
     if route.access != "anyone" {
         let schema = json!({ "type": "string", "description": "Who asks, where no token is needed." });

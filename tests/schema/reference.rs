@@ -21,7 +21,8 @@ pub fn updated(path: &Path) -> String {
 }
 
 fn actions_table() -> String {
-    let mut rows = vec!["| action | also | fields | for | answer | what it does |".to_owned(), "|---|---|---|---|---|---|".into()];
+    let header = "| action | also | fields | for | answer | what it does |";
+    let mut rows = vec![header.to_owned(), "|---|---|---|---|---|---|".to_owned()];
     for action in actions() {
         rows.push(format!(
             "| `{}` | {} | {} | {} | {} | {} |",

@@ -29,6 +29,7 @@ struct Started<'a> {
 }
 
 impl Banner<'_> {
+    /// The URLs and the access key as one line of JSON.
     pub fn for_programs(&self) -> String {
         let AccessKey { id, secret } = self.access_key;
         let started = Started { urls: self.urls, region: REGION, access_key_id: id, secret_access_key: secret };
@@ -58,7 +59,8 @@ impl Banner<'_> {
             let who = if has_tokens { "with a token" } else { "as any user they like (AUTH_MODE=open)" };
             let _ = write!(
                 banner,
-                "\nWarning: everybody who reaches this machine over the network can chat {who}, on the ports of the WebSocket \
+                "\nWarning: everybody who reaches this machine over the network can chat {who}, on the ports of the \
+                 WebSocket \
                  API, the HTTP API and S3. DynamoDB and Lambda are open to this machine alone.\n"
             );
         }

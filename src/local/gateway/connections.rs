@@ -53,6 +53,7 @@ pub struct Live {
 }
 
 impl Live {
+    /// A connection, and what is to be sent to it.
     pub fn new(connected_at: Timestamp, identity: Identity, host: String) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (outbox, outgoing) = mpsc::channel(OUTBOX_FRAMES);
         let last_active_ms = AtomicI64::new(connected_at.as_millis());
@@ -69,6 +70,7 @@ impl Live {
         (Arc::new(live), outgoing)
     }
 
+    /// Notes that a data frame went either way.
     pub fn touch(&self, now: Timestamp) {
         self.last_active_ms.store(now.as_millis(), Ordering::Relaxed);
     }
@@ -112,14 +114,17 @@ impl Registry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a connection.
     pub fn add(&self, live: Arc<Live>) {
         self.all().insert(live.id.clone(), live);
     }
 
+    /// Removes a connection.
     pub fn remove(&self, id: &str) -> Option<Arc<Live>> {
         self.all().remove(id)
     }
 
+    /// The ids of the connections.
     pub fn ids(&self) -> Vec<String> {
         self.all().keys().cloned().collect()
     }
@@ -205,6 +210,7 @@ fn gone() -> Response {
     refuse(StatusCode::GONE, "GoneException", json!({}))
 }
 
+/// The answer to a post that is too large.
 pub fn too_large() -> Response {
     let told = json!({ "message": "Payload too large" });
     refuse(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", told)

@@ -15,6 +15,7 @@ use axum::routing::{MethodRouter, get};
 use crate::local::faults::{Faults, Plan};
 use crate::local::guard;
 
+/// Where faults are controlled.
 pub const PATH: &str = "/_faults";
 
 /// `GET` tells the plan that is followed, `POST` gives another: what it does not name goes wrong no more. `host` is

@@ -19,6 +19,7 @@ pub struct Cors {
 }
 
 impl Cors {
+    /// Allows pages of these origins; `*` is every page.
     pub fn new(origins: Vec<String>) -> Self {
         let methods: BTreeSet<_> = HttpRoute::ALL.iter().filter_map(|route| route.key().split_once(' ')).collect();
         let methods: BTreeSet<_> = methods.into_iter().map(|(method, _)| method).chain(["OPTIONS"]).collect();

@@ -46,6 +46,7 @@ impl Ending {
         Self::new(1000, "Connection Closed Normally")
     }
 
+    /// A close with this code and reason.
     pub fn new(code: u16, reason: &str) -> Self {
         Self { code, reason: reason.to_owned() }
     }
@@ -72,6 +73,7 @@ fn forwarded(headers: &HeaderMap, source_ip: &str, port: u16, now: Timestamp) ->
     headers
 }
 
+/// The event of a handshake.
 pub fn connect(gateway: &Gateway, live: &Live, headers: &HeaderMap, query: Option<&str>) -> Value {
     let mut event = websocket(gateway, live, "$connect", "CONNECT");
     let mut single = Map::new();
@@ -100,6 +102,7 @@ pub fn connect(gateway: &Gateway, live: &Live, headers: &HeaderMap, query: Optio
     event
 }
 
+/// The event of a text frame.
 pub fn message(gateway: &Gateway, live: &Live, route_key: &str, body: &str) -> Value {
     let mut event = websocket(gateway, live, route_key, "MESSAGE");
     event["requestContext"]["messageId"] = new_id().into();
@@ -107,6 +110,7 @@ pub fn message(gateway: &Gateway, live: &Live, route_key: &str, body: &str) -> V
     event
 }
 
+/// The event of a closed connection.
 pub fn disconnect(gateway: &Gateway, live: &Live, ending: &Ending) -> Value {
     let mut event = websocket(gateway, live, "$disconnect", "DISCONNECT");
     event["requestContext"]["disconnectStatusCode"] = ending.code.into();

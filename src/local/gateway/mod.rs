@@ -45,6 +45,7 @@ pub struct Setup {
     pub http: SocketAddr,
 }
 
+/// Both APIs and their connections.
 pub struct Gateway {
     setup: Setup,
     clock: Clock,
@@ -65,6 +66,7 @@ enum IntegrationError {
 }
 
 impl Gateway {
+    /// A gateway without connections.
     pub fn new(setup: Setup, clock: Clock, calls: AwsCalls, pool: Arc<Pool>, faults: Faults) -> Self {
         let verifier = Verifier::new("execute-api", "Missing Authentication Token", Arc::clone(&setup.keys));
         let (registry, sessions) = (Registry::default(), TaskTracker::new());
@@ -84,6 +86,7 @@ impl Gateway {
         limit / self.setup.time_scale.get()
     }
 
+    /// The ids of the open connections.
     pub fn open_connections(&self) -> Vec<String> {
         self.registry.ids()
     }

@@ -72,6 +72,7 @@ impl Wire {
     }
 }
 
+/// A TCP connection on which WebSocket errors are told apart.
 pub struct Socket {
     stream: Arc<TcpStream>,
     /// Whether the handshake is over: nothing has headers from then on.

@@ -35,6 +35,7 @@ pub const PAGE_HEADERS: [&str; 3] = ["content-type", "if-none-match", "x-amz-che
 /// More than any error says.
 const ERROR_BYTES: usize = 64 * 1024;
 
+/// What S3 checks before the emulator sees a request.
 pub struct Front {
     pub clock: Clock,
     pub faults: Faults,
@@ -44,6 +45,7 @@ pub struct Front {
     pub origins: Vec<String>,
 }
 
+/// Lets a request pass, or refuses it as S3 does.
 pub async fn pass(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
         return front.preflight(request.headers()).into_response();
@@ -87,7 +89,8 @@ impl Front {
         let mut names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
         let is_allowed = is_allowed && names.all(|name| PAGE_HEADERS.contains(&name));
         let Some(origin) = self.allowed_origin(request).filter(|_| is_allowed) else {
-            let message = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, \
+            let message = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of \
+                Origin, \
                            request method / Access-Control-Request-Method or Access-Control-Request-Headers are not \
                            whitelisted by the resource's CORS spec.";
             return Err(Refusal::new(StatusCode::FORBIDDEN, "AccessForbidden", message));
@@ -109,7 +112,8 @@ impl Front {
         let authorization = headers.get(header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
         match (presigned, authorization) {
             (Some(_), Some(authorization)) => {
-                let message = "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query \
+                let message = "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, \
+                    Signature query \
                                string parameter or the Authorization header should be specified";
                 Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
                     .with("ArgumentName", "Authorization")
@@ -136,7 +140,8 @@ impl Front {
             match lifetime.parse::<i64>() {
                 Ok(MAX_LIFETIME_SECS..) if lifetime.parse() != Ok(MAX_LIFETIME_SECS) => {
                     return Err(malformed(
-                        "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less \
+                        "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
+                         must be less \
                          than 604800 seconds",
                     ));
                 }

@@ -41,6 +41,7 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// The bucket in `data`, or in a temporary folder.
     pub fn new(data: Option<&Path>) -> Result<Self, String> {
         let told = |error: std::io::Error| error.to_string();
         match data {

@@ -62,6 +62,7 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Objects {
+    /// A bucket whose objects are files below `root`.
     pub fn new(files: FileSystem, root: &Path, setup: &Setup, clock: Clock, pool: Arc<Pool>) -> Self {
         Self(Arc::new(Inner {
             files,
