@@ -1,4 +1,4 @@
-//! Who a connection is: from the query, or from a signed token.
+//! Authentication: a user id from the query, or a signed token.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
@@ -10,47 +10,48 @@ use crate::config::{Auth, Jwt};
 use crate::domain::{Name, Timestamp, UserId};
 use crate::error::Error;
 
-/// The subprotocols beside which a browser hands over its token, since it cannot set headers. The first is also the
-/// wish for native frames.
+/// The subprotocols that accompany a token: browsers cannot set headers. The first one also asks for native frames.
 const SUBPROTOCOLS: [&str; 2] = [NATIVE_SUBPROTOCOL, "chat"];
 /// The subprotocol by which a client asks for native frames.
 pub const NATIVE_SUBPROTOCOL: &str = "switchboard.v1";
-/// The role in a token that counts here.
+/// The only role of a token that has a meaning.
 const ADMIN: &str = "admin";
-/// How far an issuer's clock may be ahead of ours.
+/// Allowed clock skew of an issuer that is ahead of us.
 const AHEAD_SECS: f64 = 5.0;
 
-/// Who somebody is, as far as they could show.
+/// An authenticated user; in open mode, a claimed one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     pub user: UserId,
-    /// The display name that a token vouches for.
+    /// The display name in the token.
     pub name: Option<Name>,
     pub is_admin: bool,
 }
 
-/// What a client shows of itself at the handshake.
+/// The credentials of a request.
 pub struct Credentials<'a> {
     pub headers: &'a HeaderMap,
     /// The query's `token`.
     pub query_token: Option<&'a str>,
     /// The query's `userId`.
     pub user: Option<UserId>,
-    /// What a client can do that shows no token.
+    /// What to tell a client without a token.
     pub advice: &'static str,
 }
 
-/// How a handshake shows a token.
+/// How a handshake carries a token.
 pub const AT_HANDSHAKE: &str =
     "a token is needed: as `Authorization: Bearer <token>`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`";
-/// How an HTTP request shows a token.
+/// How an HTTP request carries a token.
 pub const OVER_HTTP: &str = "a token is needed: as `Authorization: Bearer <token>`";
 
-/// Whether a request has a header that shows a token.
+/// Whether a request has a header with a token.
 pub fn shows_token(headers: &HeaderMap) -> bool {
     headers.get(AUTHORIZATION).is_some_and(|value| !value.is_empty())
 }
 
+/// Authenticates a request.
+///
 /// # Errors
 /// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's.
 pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<Identity, Error> {
@@ -67,7 +68,7 @@ pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<I
     }
 }
 
-/// The subprotocol of ours that the client offers, which must be echoed then: browsers drop the socket otherwise.
+/// The offered subprotocol that the answer must echo: browsers drop the socket otherwise.
 pub fn offered_subprotocol(headers: &HeaderMap) -> Option<&'static str> {
     SUBPROTOCOLS.into_iter().find(|known| subprotocols(headers).any(|offered| offered == *known))
 }
@@ -81,7 +82,7 @@ fn token<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
     let header = shown.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         match value.trim().split_once(' ') {
             Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
-            // Some clients send the token alone.
+            // Some clients send the bare token.
             None => Some(value.trim()).filter(|token| !token.eq_ignore_ascii_case("bearer")),
         }
     });
@@ -93,7 +94,7 @@ fn token<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
     header.or_else(beside_subprotocol).or(shown.query_token).filter(|token| !token.is_empty())
 }
 
-/// The claims that count. Times are epoch seconds and may have a fraction.
+/// The claims that are read. Times are epoch seconds and may have a fraction.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -120,8 +121,12 @@ fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
     let ends = match (claims.exp, claims.iat) {
         (Some(exp), _) => exp,
         (None, Some(iat)) if iat <= now + AHEAD_SECS => iat + rules.max_age_seconds as f64,
-        (None, Some(_)) => return Err(Error::Unauthorized("the token is from the future; check the issuer's clock")),
-        (None, None) => return Err(Error::Unauthorized("the token has neither `exp` nor `iat`; it must end some day")),
+        (None, Some(_)) => {
+            return Err(Error::Unauthorized("the token's `iat` is in the future; check the issuer's clock"));
+        }
+        (None, None) => {
+            return Err(Error::Unauthorized("the token has neither `exp` nor `iat`; one of them is required"));
+        }
     };
     if now >= ends {
         return Err(Error::Unauthorized("the token has expired; get a new one and connect again"));
@@ -133,13 +138,13 @@ fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
         user: claims
             .sub
             .try_into()
-            .map_err(|_| Error::Unauthorized("the token's `sub` is no user id of 1 to 128 characters"))?,
+            .map_err(|_| Error::Unauthorized("the token's `sub` must be a user id of 1 to 128 characters"))?,
         name: claims.name.and_then(|name| name.try_into().ok()),
         is_admin: claims.roles.iter().any(|role| role == ADMIN),
     })
 }
 
-/// The signature, the issuer and the recipients. Times are left to us: the library would ask the machine's clock.
+/// Validates signature, issuer and audience. Times are validated by us: the library would use the machine's clock.
 fn signed_by(rules: &Jwt) -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.required_spec_claims.clear();
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_lives_until_exp_or_for_its_age_from_iat() {
+    fn a_token_is_valid_until_exp_or_for_max_age_after_iat() {
         let cases = [
             (json!({ "sub": "ana", "exp": NOW_SECS + 1 }), 200),
             (json!({ "sub": "ana", "exp": NOW_SECS }), 401),
@@ -203,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_no_identity_are_refused() {
+    fn invalid_claims_are_refused() {
         let end = NOW_SECS + 60;
         for claims in [
             json!({ "exp": end }),
@@ -218,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn issuer_and_audience_count_when_they_are_configured() {
+    fn issuer_and_audience_are_validated_when_configured() {
         let rules = Jwt { issuer: Some("us".to_owned()), recipients: Some("chat".to_owned()), ..rules() };
         let end = NOW_SECS + 60;
         assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "us", "aud": ["chat", "mail"] })), 200);
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_secret_is_rotated_both_hold_and_no_other() {
+    fn both_secrets_are_accepted_during_a_rotation() {
         let other = "another secret of thirty-two byt";
         let rules = Jwt { secrets: vec![other.to_owned(), SECRET.to_owned()], ..rules() };
         let claims = json!({ "sub": "ana", "exp": NOW_SECS + 60 });
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_algorithm_is_refused() {
+    fn a_token_with_another_algorithm_is_refused() {
         let claims = json!({ "sub": "ana", "exp": NOW_SECS + 60 });
         let in_base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let message = format!("{}.{}", in_base64(br#"{"alg":"HS384"}"#), in_base64(claims.to_string().as_bytes()));
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_taken_from_header_subprotocol_or_query_in_that_order() {
+    fn a_token_is_read_from_header_then_subprotocol_then_query() {
         let mut headers = HeaderMap::new();
         let shown = |headers: &HeaderMap| {
             let shown = Credentials { headers, query_token: Some("query"), user: None, advice: AT_HANDSHAKE };

@@ -11,59 +11,59 @@ use crate::domain::{AllowedTypes, FileId};
 use crate::tables::TableNames;
 
 const SECRET: &str = "JWT_SECRET";
-/// Fewest bytes of a secret that HS256 is safe with.
+/// Minimum length of a secret for HS256 (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
-/// Published in the documentation of a chat that our clients come from: no secret any more.
+/// A secret that is published in the documentation of another chat backend: refused.
 const PUBLISHED_SECRET: &str = "test-websocket-chat-nodejs-secret-key-20251216201822";
 
-/// What `LOG_LEVEL` can be, the default first.
+/// The values of `LOG_LEVEL`, the default first.
 const LOG_LEVELS: [&str; 4] = ["info", "debug", "warn", "error"];
 
-/// The level of this name; `None` for what `LOG_LEVEL` cannot be.
+/// The level of this name; `None` for an invalid `LOG_LEVEL`.
 pub fn log_level(name: &str) -> Option<LevelFilter> {
     LOG_LEVELS.contains(&name).then(|| name.parse().ok()).flatten()
 }
 
-/// How the function is set up. Made by [`Config::from_env`] alone.
+/// The configuration of the function. Created by [`Config::from_env`] only.
 #[derive(Debug)]
 pub struct Config {
-    /// `AWS_REGION`. Without one the SDK would ask the instance metadata service, and stall for a second.
+    /// `AWS_REGION`. Without it the SDK would query the instance metadata service and stall for a second.
     pub region: String,
-    /// `AWS_LAMBDA_FUNCTION_NAME`: the function itself, that leaves to other invocations what it has no time for.
+    /// `AWS_LAMBDA_FUNCTION_NAME`: the function invokes itself to continue a fan-out.
     pub function_name: String,
     /// Where `@connections` is, as an `http` or `https` URL with the stage: from `WEBSOCKET_ENDPOINT`, unless
-    /// `AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` names another place.
+    /// `AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` overrides it.
     pub connections_endpoint: String,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`. Without it the region's own.
+    /// `AWS_ENDPOINT_URL_DYNAMODB`. Default: the endpoint of the region.
     pub dynamodb_endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_S3`. Without it the region's own.
+    /// `AWS_ENDPOINT_URL_S3`. Default: the endpoint of the region.
     pub s3_endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_LAMBDA`. Without it the region's own.
+    /// `AWS_ENDPOINT_URL_LAMBDA`. Default: the endpoint of the region.
     pub lambda_endpoint: Option<String>,
-    /// `AWS_CA_BUNDLE`, a file in PEM: who vouches for the endpoints. Without it those whom the web trusts.
+    /// `AWS_CA_BUNDLE`, a PEM file: the certificate authorities of the endpoints. Default: Mozilla's root store.
     pub authorities: Vec<CertificateDer<'static>>,
     pub auth: Auth,
-    /// `LOBBY`: whether there is a room that everybody is in.
+    /// `LOBBY`: whether the room exists that everybody is in.
     pub lobby: bool,
     /// `MESSAGE_TTL_DAYS`.
     pub message_ttl_days: i64,
-    /// `HTTP_ENDPOINT`: where the HTTP API is, as a URL without a slash at its end. Without it the addresses of files
-    /// are paths.
+    /// `HTTP_ENDPOINT`: the URL of the HTTP API, without a trailing slash. Without it file addresses are relative
+    /// paths.
     pub http_endpoint: String,
     pub uploads: Uploads,
-    /// `ROOM_IDLE_SECONDS`: after so long without a message a room closes that was made over HTTP.
+    /// `ROOM_IDLE_SECONDS`: rooms created over HTTP close after this time without a message.
     pub room_idle_seconds: i64,
-    /// `LOG_LEVEL`: how much is logged besides the line of each invocation.
+    /// `LOG_LEVEL`: what is logged besides the line of each invocation.
     pub log_level: LevelFilter,
-    /// `METRICS_NAMESPACE`: where CloudWatch counts. Two deployments in one of the same name are added up.
+    /// `METRICS_NAMESPACE`: the CloudWatch namespace. Deployments that share one are added up.
     pub metrics_namespace: String,
     pub tables: TableNames,
 }
 
-/// What files there can be, and where they are kept.
+/// File uploads.
 #[derive(Debug)]
 pub struct Uploads {
-    /// `UPLOADS_BUCKET`. Without one there are no files.
+    /// `UPLOADS_BUCKET`. Without it uploads are disabled.
     pub bucket: Option<String>,
     /// `MAX_FILE_BYTES`.
     pub max_bytes: u64,
@@ -71,11 +71,11 @@ pub struct Uploads {
     pub allowed: AllowedTypes,
 }
 
-/// `AUTH_MODE`: who a connection is believed to be.
+/// `AUTH_MODE`: how users are authenticated.
 pub enum Auth {
-    /// Whoever they say they are. For trying out.
+    /// Not at all: every `userId` is believed. For trying out.
     Open,
-    /// Whoever a signed token says.
+    /// By a signed token.
     Jwt(Jwt),
 }
 
@@ -91,10 +91,10 @@ pub struct Jwt {
     pub max_age_seconds: i64,
 }
 
-/// The secret that tokens are signed with, for whoever mints them.
+/// The secret for signing tokens.
 ///
 /// # Errors
-/// It is missing, too short, or known to everybody.
+/// It is missing, too short, or publicly known.
 pub fn signing_secret(variable: impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
     let mut reader = Reader::new(&variable);
     let secret = reader.secret(SECRET);
@@ -115,7 +115,7 @@ pub fn table_names(variable: impl Fn(&str) -> Option<String>) -> Result<TableNam
 }
 
 impl Auth {
-    /// Whether everybody is believed.
+    /// Whether users are not authenticated.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Open)
     }
@@ -130,9 +130,9 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// All that is wrong with the environment, in one line.
+/// Every problem of the environment, in one line.
 #[derive(Debug, thiserror::Error)]
-#[error("the configuration is wrong: {0}")]
+#[error("invalid configuration: {0}")]
 pub struct ConfigError(String);
 
 impl Config {
@@ -141,26 +141,26 @@ impl Config {
     /// # Errors
     /// Names every variable that is missing or wrong, and what it should be.
     pub fn from_env() -> Result<Self, ConfigError> {
-        // A variable that is no UTF-8 is read with replacement characters, and so fails its check by name.
+        // Invalid UTF-8 is read with replacement characters, so the variable fails its own check.
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// Where members find a file, for as long as it is there.
+    /// The address of a file for its members.
     pub fn file_url(&self, id: &FileId) -> String {
         format!("{}{id}", self.files_url())
     }
 
-    /// What the addresses of all files begin with.
+    /// The common prefix of all file addresses.
     pub fn files_url(&self) -> String {
         format!("{}/files/", self.http_endpoint)
     }
 
-    /// How long messages are kept, and what belongs to them.
+    /// Lifetime of messages and what belongs to them.
     pub fn message_ttl_seconds(&self) -> i64 {
         self.message_ttl_days * 86_400
     }
 
-    /// Reads variables from wherever `variable` finds them. An empty one counts as not set.
+    /// Reads variables through `variable`. An empty one counts as not set.
     ///
     /// # Errors
     /// As [`Config::from_env`].
@@ -188,7 +188,7 @@ impl Config {
     }
 }
 
-/// Reads variables one by one and remembers what is wrong with them.
+/// Reads variables and collects their problems.
 struct Reader<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         self.problems.push(problem.into());
     }
 
-    /// One of `choices`: the first when not set, `None` when it is none of them, which is a problem noted.
+    /// One of `choices`: the first by default, `None` for an invalid value, which is a problem.
     fn choice(&mut self, name: &str, choices: &[&'static str]) -> Option<&'static str> {
         let Some(value) = self.text(name) else { return choices.first().copied() };
         let choice = choices.iter().copied().find(|choice| *choice == value);
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         names
     }
 
-    /// Takes the form of a deployment's output, `id.execute-api.region.amazonaws.com/stage`, with or without a scheme.
+    /// Accepts Terraform's output, `id.execute-api.region.amazonaws.com/stage`, with or without a scheme.
     fn connections_endpoint(&mut self) -> String {
         const NAME: &str = "WEBSOCKET_ENDPOINT";
         const FORM: &str = "abc123.execute-api.us-east-1.amazonaws.com/prod";
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
                 value.escape_debug()
             ));
         }
-        // What the SDK would take for the same purpose goes first, as it does for the other services.
+        // The SDK's own variable takes precedence, as for the other services.
         self.text("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI").unwrap_or(url)
     }
 
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
             ));
             AllowedTypes::default()
         });
-        // S3 takes no more in one request.
+        // The limit of S3 for one request.
         const MOST: i64 = 5 * 1024 * 1024 * 1024;
         let max_bytes = self.number("MAX_FILE_BYTES", 25 * 1024 * 1024, 1, MOST).unsigned_abs();
         Uploads { bucket, max_bytes, allowed }
@@ -359,7 +359,7 @@ impl<'a> Reader<'a> {
         if secret.len() < MIN_SECRET_BYTES {
             self.wrong(format!("{name} must be at least {MIN_SECRET_BYTES} bytes long"));
         } else if secret == PUBLISHED_SECRET {
-            self.wrong(format!("{name} is a secret that stands in public documentation; make one of your own"));
+            self.wrong(format!("{name} is publicly known; generate a new secret"));
         }
         Some(secret)
     }
@@ -367,7 +367,7 @@ impl<'a> Reader<'a> {
     fn auth(&mut self) -> Auth {
         let mode = self.choice("AUTH_MODE", &["jwt", "open"]);
         let current = self.secret(SECRET);
-        // A misspelled mode does not mean that tokens are wanted: one complaint is enough.
+        // A misspelled mode does not mean `jwt`: one problem is enough.
         if current.is_none() && mode == Some("jwt") {
             self.wrong(format!(
                 "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes \
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_may_have_a_scheme_or_none() {
+    fn an_endpoint_is_accepted_with_and_without_a_scheme() {
         for (given, endpoint) in [
             ("abc.execute-api.eu-west-1.amazonaws.com/prod", "https://abc.execute-api.eu-west-1.amazonaws.com/prod"),
             (
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_value_is_named_in_one_line() {
+    fn every_invalid_variable_is_named_in_one_line() {
         let wrong = [
             ("WEBSOCKET_ENDPOINT", ""),
             ("WEBSOCKET_ENDPOINT", "ftp://abc/prod"),
@@ -463,13 +463,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_mode_is_not_reported_as_a_missing_secret_too() {
+    fn an_invalid_mode_is_not_also_reported_as_a_missing_secret() {
         let error = read(&[("AUTH_MODE", "none"), ("JWT_SECRET", "")]).unwrap_err();
         assert!(error.contains("AUTH_MODE") && !error.contains("JWT_SECRET"), "{error}");
     }
 
     #[test]
-    fn what_is_not_set_has_its_default() {
+    fn unset_variables_have_defaults() {
         let config = read(&[("HTTP_ENDPOINT", "https://abc.example/")]).unwrap();
         assert_eq!(config.http_endpoint, "https://abc.example");
         assert!(config.lobby);
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_shows_when_a_configuration_is_printed() {
+    fn debug_output_contains_no_secret() {
         assert!(!format!("{:?}", read(&[]).unwrap()).contains(SECRET));
     }
 }

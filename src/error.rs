@@ -1,4 +1,4 @@
-//! Everything that can go wrong, and the one place that says what the client is told of it.
+//! All errors, with the status, code and message that clients get.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 /// The cause of an error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What `Display` says, a client may read. Causes are sources: the router logs them, nobody else sees them.
+/// `Display` is the message for the client. Causes are sources: the router logs them, clients never see them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
@@ -15,7 +15,7 @@ pub enum Error {
     InvalidField { field: &'static str, problem: Cow<'static, str> },
     #[error("`contentType` is not allowed here; allowed types: {allowed}")]
     TypeNotAllowed { allowed: String },
-    #[error("there is no such action; `actions` lists those there are")]
+    #[error("unknown action; `actions` lists the known ones")]
     UnknownAction,
     #[error("the frame names more than one target; give a room or a user, not both")]
     AmbiguousTarget,
@@ -26,7 +26,7 @@ pub enum Error {
 
     #[error("{0}")]
     Unauthorized(&'static str),
-    #[error("this connection is no longer known here; connect again")]
+    #[error("this connection is unknown; connect again")]
     Reconnect,
 
     #[error("{0}")]
@@ -48,36 +48,36 @@ pub enum Error {
     #[error("there is no such message in this room")]
     MessageNotFound,
 
-    #[error("the room is full; try again when somebody has left")]
+    #[error("the room is full; try again when a member has left")]
     RoomFull,
-    #[error("this `clientMessageId` was used for another content; give each message one of its own")]
+    #[error("this `clientMessageId` was used with different content; use a new one for each message")]
     IdempotencyMismatch,
-    #[error("you are in as many rooms as one can be in; leave one first")]
+    #[error("you are in the maximum number of rooms; leave one first")]
     TooManyRooms,
-    #[error("the room is closed; its history can still be read by its members")]
+    #[error("the room is closed; members can still read its history")]
     RoomClosed,
-    #[error("the file is too large: it may have {most_bytes} bytes")]
+    #[error("file too large: the limit is {most_bytes} bytes")]
     FileTooLarge { most_bytes: u64 },
     #[error("too long: a message has at most 16 KB of UTF-8, and a frame or a body 32 KB of JSON")]
     TooLarge,
 
-    #[error("what was uploaded is not what was announced, and is removed; ask for another upload")]
+    #[error("the upload differs from what was announced and was deleted; request another upload")]
     UploadMismatch,
 
-    #[error("too many are writing to this room just now; send it again")]
+    #[error("too many concurrent writes to this room; retry")]
     RoomBusy,
-    /// Something that we depend on did not answer.
-    #[error("a service behind this one did not answer; try again")]
+    /// A dependency did not answer.
+    #[error("a dependency did not answer; retry")]
     Unavailable(#[source] BoxError),
-    /// Ours, not the caller's: logged in full, shown as nothing.
-    #[error("something went wrong on our side; the request id finds it in the log")]
+    /// A bug or a misconfiguration: logged in full, never shown to clients.
+    #[error("internal error; the request id identifies it in the log")]
     Internal(#[source] BoxError),
 }
 
-/// Gives each error its status and its code, once, and lists them all.
+/// Declares the status and the code of each error, and lists them all.
 macro_rules! kinds {
     ($($error:pat => ($status:literal, $code:literal),)+) => {
-        /// Every status with its code, as clients get them. Some errors share theirs.
+        /// Every pair of status and code. Some errors share one.
         pub const KINDS: &[(u16, &str)] = &[$(($status, $code),)+];
 
         fn kind(&self) -> (u16, &'static str) {
@@ -97,12 +97,12 @@ impl Error {
         Self::Internal(cause.into())
     }
 
-    /// The HTTP status, on a handshake, in an HTTP answer and in an `error` frame alike.
+    /// The HTTP status: the same for handshakes, HTTP answers and `error` frames.
     pub fn status(&self) -> u16 {
         self.kind().0
     }
 
-    /// The code that clients decide by.
+    /// The code by which clients handle the error.
     pub fn code(&self) -> &'static str {
         self.kind().1
     }
@@ -147,7 +147,7 @@ impl Error {
         }
     }
 
-    /// Whether the client can find the valid actions useful.
+    /// Whether the list of known actions helps the client.
     pub fn wants_actions(&self) -> bool {
         matches!(self, Self::UnknownAction | Self::BadRequest(_))
     }

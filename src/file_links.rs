@@ -1,9 +1,9 @@
-//! Links to files that a page can follow by itself.
+//! Links to files that a page can use without a token.
 //!
-//! A page that was written for another backend puts `fileUrl` into `<a href>` or `<img src>`: there is no way to send a
-//! token along. So what such a connection hears has, behind the file's id, a ticket that says who asks:
-//! `/files/{fileId}~{ticket}`. It is behind the id, not in the query, so that clients can still add a query. Membership
-//! is checked whenever the link is followed: it ends with the membership, and by itself after a day.
+//! A page that was written for another backend puts `fileUrl` into `<a href>` or `<img src>` and cannot send a token
+//! with it. So in the frames of such connections a ticket follows the file's id and says who asks:
+//! `/files/{fileId}~{ticket}`. It is part of the path, so clients can still add a query. Membership is checked on every
+//! download: the link ends with the membership, or after a day.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -13,21 +13,20 @@ use crate::config::{Auth, Config};
 use crate::domain::{FileId, Timestamp, UserId};
 use crate::error::Error;
 
-/// What is between a file's id and a ticket.
+/// Separates a file's id and a ticket.
 const SEPARATOR: char = FileId::TICKET_SEPARATOR;
 const HOUR_SECS: i64 = 3_600;
-/// How long a ticket is valid at least. Its end is a full hour, so that the same link comes again and browsers cache
-/// it.
+/// Minimum lifetime of a ticket. It expires on a full hour, so links repeat and browsers can cache them.
 const LIFETIME_HOURS: i64 = 24;
-/// What the keys of tickets are derived for: the secret itself signs tokens and nothing else.
+/// The purpose for which the keys of tickets are derived: the secret itself signs tokens only.
 const PURPOSE: &[u8] = b"switchboard file links 1";
-const INVALID: &str = "this link to a file is not valid, or no longer; get the message again for a new one";
+const INVALID: &str = "this file link is invalid or expired; read the message again to get a new one";
 
 /// Signs links and verifies them.
 pub struct FileLinks {
     /// How the address of a file begins in a frame.
     prefix: String,
-    /// The first one signs. The others are of secrets that are being rotated.
+    /// The first key signs. The others belong to secrets that are being rotated.
     keys: Vec<hmac::Key>,
 }
 
@@ -36,7 +35,7 @@ impl FileLinks {
     pub fn new(config: &Config) -> Self {
         let secrets = match &config.auth {
             Auth::Jwt(rules) => rules.secrets.iter().map(String::as_bytes).collect(),
-            // Everybody is believed: there is nothing to protect a link from.
+            // Open mode: links need no protection.
             Auth::Open => vec![&b"open"[..]],
         };
         let derived = |secret: &[u8]| {
@@ -49,8 +48,8 @@ impl FileLinks {
         }
     }
 
-    /// A frame in JSON with a ticket for `reader` in the address of each file. Nobody can say something that is taken
-    /// for an address: quotes in a text are escaped.
+    /// Adds a ticket for `reader` to each file address in a JSON frame. Content cannot be mistaken for an address: its
+    /// quotes are escaped.
     pub fn personalise(&self, frame: &str, reader: &UserId, now: Timestamp) -> String {
         let mut personal = String::with_capacity(frame.len());
         let mut rest = frame;
@@ -69,10 +68,10 @@ impl FileLinks {
         personal
     }
 
-    /// Who follows a link.
+    /// The user of a link.
     ///
     /// # Errors
-    /// `UNAUTHORIZED` for a ticket that is not ours, of another file, or past its end.
+    /// `UNAUTHORIZED` for a ticket that is forged, of another file, or expired.
     pub fn reader(&self, file: &FileId, ticket: &str, now: Timestamp) -> Result<UserId, Error> {
         self.verified(file.as_str(), ticket, now).ok_or(Error::Unauthorized(INVALID))
     }
@@ -97,7 +96,7 @@ impl FileLinks {
     }
 }
 
-/// Ids have no control characters: no two tickets sign the same text.
+/// Unambiguous, since ids contain no control characters.
 fn signed_text(file: &str, end: i64, user: &str) -> String {
     format!("{file}\n{end}\n{user}")
 }
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_says_who_follows_it_until_its_end() {
+    fn a_link_identifies_its_user_until_it_expires() {
         let (links, file) = (signed(), id("f1"));
         let ticket = ticket_of(&links, "ana/?~ü");
         assert_eq!(links.reader(&file, &ticket, NOW).unwrap(), id("ana/?~ü"));
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_of_another_file_user_or_secret_is_refused() {
+    fn a_forged_link_is_refused() {
         let links = signed();
         let (ana, ben) = (ticket_of(&links, "ana"), ticket_of(&links, "ben"));
         let [(end, _), (_, rest)] = [&ana, &ben].map(|ticket| ticket.split_once('.').unwrap());
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_valid_while_the_secret_is_rotated() {
+    fn links_stay_valid_during_a_rotation_of_the_secret() {
         let ticket = ticket_of(&signed(), "ana");
         let rotated = links(&[
             ("JWT_SECRET", "another secret of thirty-two byt"),
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn only_addresses_of_files_are_changed() {
+    fn only_file_addresses_are_changed() {
         let links = signed();
         let said =
             r#"{"content":"\"fileUrl\":\"https://files.example/files/f1\"","fileUrl":"https://s3.example/files/f1"}"#;

@@ -1,4 +1,4 @@
-//! Files in S3. The function signs and looks; the bytes go past it, between the client and the bucket.
+//! Files in S3. The function presigns requests and inspects objects; the bytes go directly between client and bucket.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,11 +12,11 @@ use crate::config::Uploads;
 use crate::domain::{ContentType, FileName, NewFile, ObjectKey, Timestamp};
 use crate::error::Error;
 
-/// For how long a file may be uploaded that was announced.
+/// Lifetime of a presigned upload.
 const UPLOAD_SECS: i64 = 300;
-/// For how long a signed address of a file holds.
+/// Lifetime of a presigned download.
 const DOWNLOAD_SECS: i64 = 60;
-/// What stands for itself in the extended form of a file name (RFC 8187).
+/// Characters that need no encoding in the extended form of a file name (RFC 8187).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The bucket for files.
@@ -25,22 +25,22 @@ pub struct Files {
     bucket: Option<String>,
 }
 
-/// A request that anybody can make who knows it, for a while.
+/// A presigned request: valid for everybody who knows it, until it expires.
 pub struct Signed {
     pub url: String,
     pub method: String,
-    /// What has to be sent with it, exactly so.
+    /// The headers that must be sent, exactly these.
     pub headers: Vec<(String, String)>,
     pub expires_at: Timestamp,
 }
 
-/// An object that is there, as S3 tells of it.
+/// The metadata of an object.
 pub struct Object {
     pub size: u64,
     pub content_type: String,
-    /// In base64, where it was uploaded with one.
+    /// In base64, if it was uploaded with a checksum.
     pub sha256: Option<String>,
-    /// S3's own tag of its bytes.
+    /// The ETag.
     pub tag: String,
 }
 
@@ -51,16 +51,14 @@ impl Files {
     }
 
     /// # Errors
-    /// `FORBIDDEN` where no bucket is set up.
+    /// `FORBIDDEN` when no bucket is configured.
     fn bucket(&self) -> Result<&str, Error> {
-        self.bucket
-            .as_deref()
-            .ok_or(Error::Forbidden("no files can be shared here; a bucket has to be set up for them"))
+        self.bucket.as_deref().ok_or(Error::Forbidden("file uploads are disabled: no bucket is configured"))
     }
 
-    /// Signs an upload of exactly this size and checksum. `strictly`: also of this type, and only where no object is
-    /// yet. That takes headers (`Content-Type`, `If-None-Match`) which a browser does not send, or not as they were
-    /// announced, when a page only puts a file to the address.
+    /// Presigns an upload of exactly this size and checksum. `strictly`: also of this content type, and only if the
+    /// object does not exist. That requires headers (`Content-Type`, `If-None-Match`) which a page that only puts a
+    /// file to the address does not send.
     pub async fn sign_upload(
         &self,
         key: &ObjectKey,
@@ -86,8 +84,8 @@ impl Files {
         })
     }
 
-    /// Signs a download, under the name and type that the file was announced with. Shown by the browser only if
-    /// `inline`.
+    /// Presigns a download with the announced name and type. `inline`: the browser shows the file instead of saving
+    /// it.
     pub async fn sign_download(
         &self,
         key: &ObjectKey,
@@ -112,7 +110,7 @@ impl Files {
         })
     }
 
-    /// `None` when it is not there.
+    /// The metadata of an object; `None` if it does not exist.
     pub async fn inspect(&self, key: &ObjectKey) -> Result<Option<Object>, Error> {
         let head = self.client.head_object().bucket(self.bucket()?).key(key.as_str());
         match head.checksum_mode(ChecksumMode::Enabled).send().await {
@@ -127,15 +125,15 @@ impl Files {
         }
     }
 
-    /// Whether it is there or not.
+    /// Deletes an object, whether it exists or not.
     pub async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
         let delete = self.client.delete_object().bucket(self.bucket()?).key(key.as_str());
         delete.send().await.map_err(failed).map(drop)
     }
 }
 
-/// The headers that are signed, but for the one that every client sends by itself. In Lambda the SDK adds one for
-/// tracing, which nobody else can send.
+/// The signed headers without `host`, which every client sends. On Lambda the SDK adds a tracing header that is not
+/// signed and that clients cannot send.
 fn signed_headers(request: &PresignedRequest) -> Vec<(String, String)> {
     let query = request.uri().split_once('?').map(|(_, query)| query).unwrap_or_default();
     let names = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "X-Amz-SignedHeaders");
@@ -145,7 +143,7 @@ fn signed_headers(request: &PresignedRequest) -> Vec<(String, String)> {
     headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// From the event's time on, for so many seconds.
+/// Valid from the event's time for `seconds`.
 fn lifetime(now: Timestamp, seconds: i64) -> Result<PresigningConfig, Error> {
     let start = UNIX_EPOCH + Duration::from_millis(now.as_millis().unsigned_abs());
     PresigningConfig::builder()
@@ -155,7 +153,7 @@ fn lifetime(now: Timestamp, seconds: i64) -> Result<PresigningConfig, Error> {
         .map_err(Error::internal)
 }
 
-/// A file's name for old browsers and for new ones (RFC 6266).
+/// The `Content-Disposition` with the name for old and new browsers (RFC 6266).
 fn disposition(name: &FileName, inline: bool) -> String {
     let kind = if inline { "inline" } else { "attachment" };
     let plain = |letter: char| if letter.is_ascii() && !matches!(letter, '"' | '\\') { letter } else { '_' };
@@ -178,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_told_to_old_browsers_and_to_new_ones() {
+    fn content_disposition_has_the_name_for_old_and_new_browsers() {
         let name = FileName::try_from("Grüße \"2\".txt".to_owned()).unwrap();
         let expected = "attachment; filename=\"Gr__e _2_.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%222%22.txt";
         assert_eq!(disposition(&name, false), expected);

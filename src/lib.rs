@@ -1,10 +1,10 @@
 //! Switchboard: real-time chat in one Lambda.
 //!
-//! The way of an event: API Gateway sends it to the function ([`serve`]), [`event`] decodes it, [`router`] picks the
-//! handler by the route that [`routes`] declares, [`handlers`] do what is asked with [`store`] (DynamoDB), [`files`]
-//! (S3) and [`delivery`] (`@connections`), and the router writes the response and one line of [`log`], in which stand
-//! the [`metrics`]. [`wire`] is what clients send and hear, [`domain`] what is true without either. `local` is AWS's
-//! side of every wire, for a laptop.
+//! The path of a request: API Gateway sends an event to the function ([`serve`]); [`event`] decodes it; [`router`] finds
+//! its row in the catalogue ([`actions`]), resolves who may call it (`access`) and calls the handler. Handlers use
+//! [`store`] (DynamoDB), [`files`] (S3) and [`delivery`] (`@connections`). The router writes the response and one log
+//! line, which carries the [`metrics`]. [`wire`] holds requests and frames, [`domain`] what depends on neither protocol
+//! nor storage. `local` is AWS on a laptop. `src/README.md` says more.
 
 mod access;
 pub mod actions;
@@ -42,11 +42,11 @@ use std::sync::Arc;
 
 use context::Services;
 
-/// Kept back from the time that Lambda gives an invocation, for the answer's own way.
+/// Reserved of an invocation's time for returning the answer.
 const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
 
-/// Runs the function: takes events from the Lambda Runtime API until that is gone. A configuration that is wrong
-/// ends it at once, with one line on standard error.
+/// Runs the function: polls events from the Lambda Runtime API until it is gone. An invalid configuration ends it at
+/// once, with one line on standard error.
 pub fn serve() -> ExitCode {
     let config = match Config::from_env() {
         Ok(config) => config,
@@ -66,7 +66,7 @@ pub fn serve() -> ExitCode {
     match runtime.block_on(run(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = %error, "the Runtime API is gone");
+            tracing::error!(error = %error, "lost the Runtime API");
             ExitCode::FAILURE
         }
     }
@@ -80,7 +80,7 @@ async fn run(config: Config) -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(handler).await
 }
 
-/// Lambda's deadline (epoch milliseconds) on the clock that waits are measured by.
+/// Lambda's deadline (epoch milliseconds) on the monotonic clock.
 fn deadline(epoch_ms: u64) -> Instant {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let left = Duration::from_millis(epoch_ms).saturating_sub(now).saturating_sub(FOR_THE_ANSWER);

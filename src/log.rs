@@ -1,5 +1,5 @@
-//! Lines of log: JSON objects on standard output, which CloudWatch takes apart by itself. Each invocation leaves one;
-//! what else there is to tell goes through `tracing`, as far as the level lets it.
+//! Structured logging: JSON lines on standard output, which CloudWatch parses. Each invocation writes one line;
+//! everything else is logged through `tracing`, subject to the log level.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,25 +24,25 @@ tokio::task_local! {
     static REQUEST_ID: String;
 }
 
-/// From now on lines are written up to this level. Those of libraries only from warnings up: below that the SDK and the
-/// runtime tell bodies, headers and tokens.
+/// Enables logging up to a level. Libraries log warnings and errors only: below that the SDK and the runtime log
+/// bodies, headers and tokens.
 pub fn start(level: LevelFilter) {
     let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("switchboard", level);
     tracing_subscriber::registry().with(Lines).with(ours).init();
 }
 
-/// Lets all lines that `work` leaves say which request they are about.
+/// Adds the request id to all lines that `work` logs.
 pub fn about<F: Future>(request_id: String, work: F) -> TaskLocalFuture<String, F> {
     REQUEST_ID.scope(request_id, work)
 }
 
-/// The machine's time, which lines tell. What is done goes by the events' own.
+/// The machine's time, for log timestamps only. Handlers use the event's time.
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The line of an invocation. It is always written, since CloudWatch counts by it.
+/// The line of an invocation. It is always written: it carries the metrics.
 #[derive(Serialize)]
 pub struct Invocation<'a> {
     pub timestamp: String,
@@ -64,7 +64,7 @@ pub struct Invocation<'a> {
     pub duration_ms: u64,
     pub recipients: u64,
     pub gone: u64,
-    /// Parts of a fan-out that were left to other invocations.
+    /// Ranges of recipients that were handed on to other invocations.
     #[serde(skip_serializing_if = "is_zero")]
     pub handed_on: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,16 +78,16 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Writes a line at once and by itself.
+/// Writes one line.
 pub fn write(line: &impl Serialize) {
     if let Ok(mut line) = serde_json::to_vec(line) {
         line.push(b'\n');
-        // When nobody takes the log, there is nobody to tell so.
+        // A failure to log cannot be logged.
         let _ = io::stdout().lock().write_all(&line);
     }
 }
 
-/// Writes what comes through `tracing`.
+/// Writes the events of `tracing`.
 struct Lines;
 
 impl<S: Subscriber> Layer<S> for Lines {
@@ -96,7 +96,7 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
-/// The line of something that came through `tracing`.
+/// The line of an event of `tracing`.
 #[derive(Serialize)]
 pub struct Line<'a> {
     timestamp: String,

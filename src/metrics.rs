@@ -1,15 +1,15 @@
-//! What is counted for CloudWatch. The numbers stand in each invocation's line of log in CloudWatch's embedded metric
-//! format, which makes metrics of them; nobody calls it. The dashboard and the alarms use the names declared here.
+//! CloudWatch metrics. Each invocation's log line carries them in the embedded metric format, so no API call is needed.
+//! The dashboard and the alarms use the names declared here.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::domain::Timestamp;
 
-/// Declares [`Metric`] and what is known of each: its name and its unit.
+/// Declares [`Metric`] with the name and the unit of each metric.
 macro_rules! metrics {
     ($($(#[doc = $about:literal])+ $name:ident in $unit:literal,)+) => {
-        /// Something that is counted or measured.
+        /// A metric.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Metric {
             $($(#[doc = $about])+ $name,)+
@@ -18,12 +18,12 @@ macro_rules! metrics {
         impl Metric {
             pub const ALL: &[Metric] = &[$(Metric::$name,)+];
 
-            /// What CloudWatch calls the metric.
+            /// The name in CloudWatch.
             pub const fn name(self) -> &'static str {
                 match self { $(Metric::$name => stringify!($name),)+ }
             }
 
-            /// One of CloudWatch's units.
+            /// The unit in CloudWatch.
             pub const fn unit(self) -> &'static str {
                 match self { $(Metric::$name => $unit,)+ }
             }
@@ -32,56 +32,55 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Handshakes that held.
+    /// Successful handshakes.
     ConnectionsOpened in "Count",
-    /// Connections that told that they close.
+    /// Connections that closed with a `$disconnect`.
     ConnectionsClosed in "Count",
-    /// New entries of logs: what is sent again counts once, a file counts as its message.
+    /// New messages: a retry counts once, a file counts as its message.
     Messages in "Count",
     /// Connections that frames were posted to.
     Recipients in "Count",
-    /// Connections that were found to be gone.
+    /// Stale connections that were found.
     ConnectionsGone in "Count",
-    /// Rooms that somebody made. The lobby and direct conversations are nobody's, and never closed.
+    /// Rooms that were created, without the lobby and direct conversations.
     RoomsOpened in "Count",
-    /// Rooms that were closed by somebody, or for being idle.
+    /// Rooms that were closed by a user, or because they were idle.
     RoomsClosed in "Count",
-    /// Files that have come as announced.
+    /// Files that were uploaded as announced.
     Uploads in "Count",
-    /// Invocations that ended with status 500 or above. Lambda counts no error where the answer says so.
+    /// Invocations that ended with status 500 or above. Lambda counts no error for a response with such a status.
     Failures in "Count",
     /// How long the handler took.
     Duration in "Milliseconds",
 }
 
 impl Metric {
-    /// Whether there is a metric for each route, by the dimension `route`. Each is one to pay for.
+    /// Whether the metric has the dimension `route`. Each route is then a metric that is billed.
     pub const fn is_by_route(self) -> bool {
         matches!(self, Self::Duration)
     }
 }
 
-/// How much there was of each metric in one invocation.
+/// The values of all metrics in one invocation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts([u64; Metric::ALL.len()]);
 
 impl Counts {
-    /// Counts more of a metric.
+    /// Adds to a metric.
     pub fn add(&mut self, metric: Metric, more: u64) {
         self.0[metric as usize] += more;
     }
 
-    /// What CloudWatch is told: no zeros, but for a duration.
-    fn told(&self, by_route: bool) -> impl Iterator<Item = (Metric, u64)> {
+    /// The values to report: zeros are left out, except of a duration.
+    fn reported(&self, by_route: bool) -> impl Iterator<Item = (Metric, u64)> {
         let all = Metric::ALL.iter().copied().zip(self.0);
         all.filter(move |(metric, count)| metric.is_by_route() == by_route && (by_route || *count > 0))
     }
 }
 
-/// The members of a line of log that CloudWatch makes metrics of: `_aws`, which names them, and the numbers. The line
-/// itself has the dimension, `route`.
+/// The metrics of a log line in the embedded metric format: `_aws`, which names them, and their values. The dimension,
+/// `route`, is a member of the line.
 ///
-/// The format:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 pub struct Embedded<'a> {
     pub namespace: &'a str,
@@ -93,14 +92,14 @@ impl Serialize for Embedded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
         members.serialize_entry("_aws", &Metadata(self))?;
-        for (metric, count) in self.counts.told(false).chain(self.counts.told(true)) {
+        for (metric, count) in self.counts.reported(false).chain(self.counts.reported(true)) {
             members.serialize_entry(metric.name(), &count)?;
         }
         members.end()
     }
 }
 
-/// What `_aws` holds.
+/// The value of `_aws`.
 struct Metadata<'a>(&'a Embedded<'a>);
 
 impl Serialize for Metadata<'_> {
@@ -111,7 +110,7 @@ impl Serialize for Metadata<'_> {
             Directive { namespace, dimensions: [&["route"]], metrics: Definitions { counts, by_route: true } };
         let mut members = serializer.serialize_map(Some(2))?;
         members.serialize_entry("Timestamp", &at.as_millis())?;
-        if counts.told(false).next().is_some() {
+        if counts.reported(false).next().is_some() {
             members.serialize_entry("CloudWatchMetrics", &[counted, measured])?;
         } else {
             members.serialize_entry("CloudWatchMetrics", &[measured])?;
@@ -136,8 +135,8 @@ struct Definitions<'a> {
 
 impl Serialize for Definitions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let told = self.counts.told(self.by_route);
-        serializer.collect_seq(told.map(|(metric, _)| Definition { name: metric.name(), unit: metric.unit() }))
+        let reported = self.counts.reported(self.by_route);
+        serializer.collect_seq(reported.map(|(metric, _)| Definition { name: metric.name(), unit: metric.unit() }))
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-/// A table as a deployment makes it. All keys are strings.
+/// A table. All keys are strings.
 #[derive(Debug)]
 pub struct Table {
     pub default_name: &'static str,
-    /// The environment variable that names it otherwise.
+    /// The environment variable that overrides the name.
     pub variable: &'static str,
     pub partition_key: &'static str,
     pub sort_key: Option<&'static str>,
-    /// The attribute (epoch seconds) after which DynamoDB deletes a row by itself.
+    /// The TTL attribute (epoch seconds).
     pub ttl: Option<&'static str>,
     pub indexes: &'static [Index],
 }
@@ -21,14 +21,14 @@ pub struct Index {
     pub name: &'static str,
     pub partition_key: &'static str,
     pub sort_key: &'static str,
-    /// What a reader of the index finds besides the keys.
+    /// The attributes that are projected besides the keys.
     pub includes: &'static [&'static str],
 }
 
-/// The attribute that carries the end of a row's life, wherever there is one.
+/// The TTL attribute of every table that has one.
 pub const TTL: &str = "ttl";
 
-/// Rooms, and what is noted of direct conversations and the lobby. TTL: a closed room goes with its history.
+/// Rooms, and the rows of direct conversations and the lobby. TTL: a closed room expires with its history.
 pub const ROOMS: Table = Table {
     default_name: "ChatRooms",
     variable: "CHAT_ROOMS_TABLE",
@@ -38,15 +38,15 @@ pub const ROOMS: Table = Table {
     indexes: &[ROOMS_BY_PLACE, ROOMS_BY_ACTIVITY],
 };
 
-/// Active rooms that have a place, by the cell that it is filed under.
+/// Active rooms with a location, by their cell.
 pub const ROOMS_BY_PLACE: Index =
     Index { name: "byPlace", partition_key: "cell", sort_key: "spot", includes: &["location", "radius", "roomType"] };
 
-/// Active rooms that close by themselves, by the last activity that was noted (ISO 8601).
+/// Active rooms that close when idle, by their last known activity (ISO 8601).
 pub const ROOMS_BY_ACTIVITY: Index =
     Index { name: "byActivity", partition_key: "sweep", sort_key: "activeAt", includes: &[] };
 
-/// Who is connected, and to which channels. TTL: just over the two hours that API Gateway gives a connection.
+/// Connections and their channels. TTL: just over API Gateway's connection limit of two hours.
 pub const CONNECTIONS: Table = Table {
     default_name: "Connections",
     variable: "CONNECTIONS_TABLE",
@@ -56,7 +56,7 @@ pub const CONNECTIONS: Table = Table {
     indexes: &[],
 };
 
-/// Who is live on a channel. TTL: a connection that nobody saw leaving goes by itself.
+/// The live connections of each channel. TTL: as connections, for those whose `$disconnect` was lost.
 pub const SUBSCRIPTIONS: Table = Table {
     default_name: "Subscriptions",
     variable: "SUBSCRIPTIONS_TABLE",
@@ -66,7 +66,7 @@ pub const SUBSCRIPTIONS: Table = Table {
     indexes: &[],
 };
 
-/// Who belongs to which room, connected or not; and who is banned from it. TTL: as the room, when it is closed.
+/// Members of rooms, connected or not, and bans. TTL: as the room, once it is closed.
 pub const MEMBERS: Table = Table {
     default_name: "Members",
     variable: "MEMBERS_TABLE",
@@ -76,7 +76,7 @@ pub const MEMBERS: Table = Table {
     indexes: &[MEMBERS_BY_ROOM],
 };
 
-/// A room's members, for its list of participants.
+/// The members of a room, for lists of participants.
 pub const MEMBERS_BY_ROOM: Index = Index {
     name: "byRoom",
     partition_key: "roomId",
@@ -84,7 +84,7 @@ pub const MEMBERS_BY_ROOM: Index = Index {
     includes: &["role", "status", "joinedAt", "name"],
 };
 
-/// The log: what was said, in order. TTL: `MESSAGE_TTL_DAYS`.
+/// The log of each room, and idempotency rows. TTL: `MESSAGE_TTL_DAYS`.
 pub const MESSAGES: Table = Table {
     default_name: "Messages",
     variable: "MESSAGES_TABLE",
@@ -94,7 +94,7 @@ pub const MESSAGES: Table = Table {
     indexes: &[],
 };
 
-/// What lets somebody into a private room. TTL: when it expires.
+/// Invites into private rooms. TTL: their expiry.
 pub const INVITES: Table = Table {
     default_name: "Invites",
     variable: "INVITES_TABLE",
@@ -104,7 +104,7 @@ pub const INVITES: Table = Table {
     indexes: &[],
 };
 
-/// Files that were announced, and those that are there. TTL: a day for an upload that never comes, else as messages.
+/// Announced and uploaded files. TTL: a day for a pending upload, else as messages.
 pub const FILES: Table = Table {
     default_name: "Files",
     variable: "FILES_TABLE",
@@ -117,7 +117,7 @@ pub const FILES: Table = Table {
 /// Every table.
 pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES];
 
-/// What each table of the catalogue is called in this deployment.
+/// The names of the tables in this deployment.
 #[derive(Debug)]
 pub struct TableNames(BTreeMap<&'static str, String>);
 

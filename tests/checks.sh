@@ -1,6 +1,6 @@
 # What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or nothing.
 
-checks=(formatting lints tests promises load lambda scripts docs workflows smoke seeds terraform privileges)
+checks=(formatting lints tests promises load lambda scripts docs schemas workflows smoke seeds terraform privileges)
 
 check_formatting() { cargo fmt --check; }
 
@@ -22,10 +22,10 @@ check_promises() { cargo test --locked --test consistency -- --operations 6; }
 
 check_load() { cargo test --locked --test load -- --sockets 300; }
 
-# No emulator gets into what is deployed.
+# No emulator and no schema generation gets into what is deployed.
 check_lambda() {
     local tree; tree=$(cargo tree --locked --no-default-features --edges normal --prefix none) || return 1
-    ! grep -E '^(axum|clap|dynoxide-rs|rusqlite|s3s|s3s-fs|tempfile|tungstenite|tokio-tungstenite) ' <<<"$tree"
+    ! grep -E '^(axum|clap|dynoxide-rs|rusqlite|s3s|s3s-fs|schemars|tempfile|tungstenite|tokio-tungstenite) ' <<<"$tree"
 }
 
 check_scripts() {
@@ -36,6 +36,9 @@ check_scripts() {
 check_docs() {
     python3 -m unittest discover -s tests/docs && python3 tests/docs/check.py
 }
+
+# The generated documents, by the linters of their formats.
+check_schemas() { tests/schema/lint/check; }
 
 check_workflows() {
     scripts/python tests/workflows/check.py && scripts/python -m unittest discover -s tests/workflows
@@ -76,7 +79,7 @@ lacks() {
             npm --version >/dev/null 2>&1 || echo 'Node.js 20.10 or later: https://nodejs.org'
             command -v curl >/dev/null || echo 'curl'
             ;;
-        smoke) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
+        smoke | schemas) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
         seeds)
             npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org'
             tests/seeds/chromium >/dev/null || echo 'Chromium: apt-get install chromium'

@@ -1,4 +1,4 @@
-//! HS256, in which tokens are signed, by the library that TLS is made of: so that there is one for both.
+//! HS256 for tokens by `ring`, which TLS uses too: one crypto library in the binary.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -9,7 +9,7 @@ use ring::hmac::{self, HMAC_SHA256};
 static HS256: CryptoProvider =
     CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
 
-/// From now on tokens can be signed and verified in this process. To do it again changes nothing.
+/// Installs the crypto provider for this process. Idempotent.
 pub fn install() {
     let _ = HS256.install_default();
 }

@@ -1,4 +1,4 @@
-//! The clients of AWS's services, and how their requests are signed and sent.
+//! The clients of AWS services, and how their requests are signed and sent.
 
 pub mod jwt_crypto;
 mod signing;
@@ -28,7 +28,7 @@ use crate::config::Config;
 
 use signing::Signer;
 
-/// One client for each service, made once: they reuse their connections.
+/// One client per service, created once: clients reuse connections.
 pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     pub s3: aws_sdk_s3::Client,
@@ -37,7 +37,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Makes the clients. Nothing is sent before the first request.
+    /// Creates the clients. Nothing is sent before the first request.
     ///
     /// # Errors
     /// As [`transport::client`].
@@ -52,8 +52,8 @@ impl Clients {
     }
 }
 
-/// What all clients have in common. Nothing is looked for elsewhere, as the SDK would by itself: Lambda has the
-/// credentials in the environment, and what else there is to set stands in our own configuration.
+/// The settings of all clients. The SDK's own lookup of settings is bypassed: Lambda has the credentials in the
+/// environment, and everything else is in our configuration.
 fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
     let credentials = EnvironmentVariableCredentialsProvider::new();
     Ok(SdkConfig::builder()
@@ -64,7 +64,7 @@ fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         // Lambda's clock is right.
         .disable_clock_skew_correction(true)
-        // Each attempt has a time of its own.
+        // Each attempt has a timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build())
 }
@@ -79,7 +79,7 @@ fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(settings.build())
 }
 
-/// Checksums are sent only where a client gave one: what is signed for a browser must be all that it has to send.
+/// Checksums are sent only if a client gave one: a presigned request must not require other headers from a browser.
 fn s3(aws: &SdkConfig, config: &Config) -> aws_sdk_s3::Client {
     let mut settings = aws_sdk_s3::config::Builder::from(aws)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -89,7 +89,7 @@ fn s3(aws: &SdkConfig, config: &Config) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(settings.build())
 }
 
-/// A post that has not gone through in two seconds, tries and all, is left to the client's catch-up.
+/// A post has two seconds including retries; after that the client catches up by `resume`.
 fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement::Client {
     let mut settings = aws_sdk_apigatewaymanagement::config::Builder::from(aws)
         .endpoint_url(&config.connections_endpoint)
@@ -100,7 +100,7 @@ fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement
     aws_sdk_apigatewaymanagement::Client::from_conf(settings.build())
 }
 
-/// Lambda takes an event in milliseconds, or says at once that it does not.
+/// Lambda accepts or refuses an asynchronous event within milliseconds.
 fn lambda(aws: &SdkConfig, config: &Config) -> aws_sdk_lambda::Client {
     let mut settings = aws_sdk_lambda::config::Builder::from(aws)
         .timeout_config(timeouts(Duration::from_millis(500), Duration::from_secs(2)));
@@ -113,7 +113,7 @@ fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build()
 }
 
-/// Sends a request without what only tells AWS of the program that asks: for each it would have to be made and signed.
+/// Removes the telemetry headers, which would be computed and signed for each request.
 #[derive(Debug)]
 struct StripTelemetryHeaders;
 
@@ -127,7 +127,7 @@ impl Intercept for StripTelemetryHeaders {
         _: &BeforeSerializationInterceptorContextRef<'_>,
         settings: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        const WHY: &str = "nobody asks for it";
+        const WHY: &str = "telemetry";
         let state = settings.interceptor_state();
         state.store_put(disable_interceptor::<UserAgentInterceptor>(WHY));
         state.store_put(disable_interceptor::<InvocationIdInterceptor>(WHY));
@@ -136,17 +136,16 @@ impl Intercept for StripTelemetryHeaders {
     }
 }
 
-/// Where debugging is asked for. Elsewhere the clients do not even ask.
+/// The interceptor that logs requests, at the level `debug` only.
 fn each_request_logged() -> Option<SharedInterceptor> {
     tracing::enabled!(tracing::Level::DEBUG).then(|| SharedInterceptor::new(RequestLog))
 }
 
-/// Tells of each request to AWS, tries of the same one included. Neither its address, which may be signed, nor what is
-/// in it.
+/// Logs each request to AWS including retries, without its address, which may be presigned, and its content.
 #[derive(Debug)]
 struct RequestLog;
 
-/// When a request was begun.
+/// When an attempt began.
 #[derive(Debug)]
 struct Begun(Instant);
 
@@ -175,7 +174,7 @@ impl Intercept for RequestLog {
         _: &RuntimeComponents,
         settings: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // What is only signed comes to no end.
+        // Presigning sends nothing.
         if let (Some(_), Some(begun)) = (context.output_or_error(), settings.load::<Begun>()) {
             let about = settings.load::<Metadata>();
             tracing::debug!(
@@ -183,7 +182,7 @@ impl Intercept for RequestLog {
                 operation = about.map(Metadata::name),
                 status = context.response().map(|answer| answer.status().as_u16()),
                 duration_ms = begun.0.elapsed().as_millis() as u64,
-                "AWS was asked"
+                "aws request"
             );
         }
         Ok(())

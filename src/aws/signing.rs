@@ -1,5 +1,5 @@
-//! Signs requests to AWS (Signature Version 4). The SDK derives the key anew for each request, which is good for a day:
-//! with that, a fifth of a send would be signing. What is not usual is left to it.
+//! Signature Version 4. The SDK derives the signing key for each request, although it is valid for a day: that would be
+//! a fifth of the cost of a send. Unusual requests are left to the SDK.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -21,17 +21,17 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// `20260102T030405Z`, of which the first eight letters are the date.
+/// `20260102T030405Z`: the first eight characters are the date.
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
-/// What stands for itself in a path.
+/// Characters of a path that need no encoding.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Signs what is asked of one service.
+/// Signs the requests to one service.
 #[derive(Debug)]
 pub struct Signer {
     service: &'static str,
     region: String,
-    /// The date and the secret that a key was made of last, and the key.
+    /// The date and the secret of the cached key, and the key.
     key: Mutex<Option<((String, Credentials), hmac::Key)>>,
     of_the_sdk: SigV4Signer,
 }
@@ -42,7 +42,7 @@ impl Signer {
         Self { service, region: region.to_owned(), key: Mutex::default(), of_the_sdk: SigV4Signer::new() }
     }
 
-    /// `false`, and nothing is done, for a request with a query or with a body that is not in memory.
+    /// `false` for a request with a query or with a streaming body, which is not signed here.
     fn sign(&self, request: &mut HttpRequest, credentials: &Credentials, time: &str) -> Result<bool, BoxError> {
         let uri: Uri = request.uri().parse()?;
         let Some(body) = request.body().bytes().filter(|_| uri.query().is_none()).map(hash) else { return Ok(false) };
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_usual_is_left_to_the_sdk() {
+    fn unusual_requests_are_left_to_the_sdk() {
         let signer = Signer::new("dynamodb", "eu-west-1");
         let credentials = Credentials::new("AKID", "a secret", None, None, "test");
         let mut asked = request("https://localhost/?a=b", &[], "");

@@ -1,7 +1,7 @@
-//! How AWS is reached: HTTP/1.1 on connections that are kept, and TLS where the address says `https`.
+//! The HTTP client for AWS: HTTP/1.1 with keep-alive, and TLS for `https` addresses.
 //!
-//! The SDK would bring a client of its own, which also speaks HTTP/2 and to proxies, and reads the system's
-//! certificates whenever a function starts. That is half a megabyte, and most of the time to the first event.
+//! The SDK's own client also supports HTTP/2 and proxies and reads the system's certificates at every cold start: half
+//! a megabyte, and most of the time to the first event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-/// How long a peer may take to answer to a connection at all.
+/// Connect timeout.
 const CONNECTING: Duration = Duration::from_secs(1);
 
-/// Makes a client for the SDK. Whoever is given the same one shares its connections. It trusts what these certificates
-/// vouch for, as far as they can be read, and without any what the web trusts.
+/// Creates an HTTP client for the SDK. Clones share its connections. It trusts `authorities`, or Mozilla's root store
+/// if there are none.
 ///
 /// # Errors
-/// The library for TLS has no version of it to offer.
+/// The TLS library supports no protocol version.
 pub fn client(authorities: &[CertificateDer<'static>]) -> Result<SharedHttpClient, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities.iter().cloned());
@@ -66,7 +66,7 @@ impl HttpConnector for Connections {
         }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            // Whatever breaks on the way, may go through another time.
+            // A network error may be transient.
             let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
@@ -74,11 +74,11 @@ impl HttpConnector for Connections {
     }
 }
 
-/// What the SDK closes when an attempt fails in a way that may be the connection's fault: a 5xx, a timeout, a broken
-/// socket. The next attempt then takes another connection. Without this the SDK logs an error and keeps the bad one.
+/// Lets the SDK close the connection after an attempt that failed with a 5xx, a timeout or a broken socket, so that the
+/// next attempt takes another one. Without this the SDK logs an error and reuses the connection.
 fn metadata(captured: CaptureConnection) -> ConnectionMetadata {
     let close = move || {
-        // Where connecting itself failed, there is nothing to close.
+        // If connecting failed, there is nothing to close.
         if let Some(connection) = captured.connection_metadata().as_ref() {
             connection.poison();
         }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_on_which_an_attempt_failed_is_not_used_again() {
+    async fn a_connection_is_not_reused_after_a_failed_attempt() {
         for answers in [[UNAVAILABLE, LISTED], [NONE, LISTED]] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let endpoint = format!("http://{}", listener.local_addr().unwrap());

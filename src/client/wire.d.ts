@@ -228,13 +228,13 @@ export interface NearFrame {
     lastActivity: number;
     /** Absent in search results. */
     lastSeq?: number;
-    /** A place on the earth. */
+    /** A location on earth. */
     location?: {
       latitude: number;
       longitude: number;
     };
     maxParticipants?: number;
-    /** The participants in full, where `participants` are their ids. */
+    /** The participants in full: `participants` are their ids. */
     members?: Array<{
       joinedAt: string;
       online: boolean;
@@ -379,13 +379,13 @@ export interface RoomFrame {
   lastActivity: number;
   /** Absent in search results. */
   lastSeq?: number;
-  /** A place on the earth. */
+  /** A location on earth. */
   location?: {
     latitude: number;
     longitude: number;
   };
   maxParticipants?: number;
-  /** The participants in full, where `participants` are their ids. */
+  /** The participants in full: `participants` are their ids. */
   members?: Array<{
     joinedAt: string;
     online: boolean;
@@ -488,13 +488,13 @@ export interface RoomsFrame {
     lastReadSeq: number;
     /** Absent in search results. */
     lastSeq?: number;
-    /** A place on the earth. */
+    /** A location on earth. */
     location?: {
       latitude: number;
       longitude: number;
     };
     maxParticipants?: number;
-    /** The participants in full, where `participants` are their ids. */
+    /** The participants in full: `participants` are their ids. */
     members?: Array<{
       joinedAt: string;
       online: boolean;
@@ -537,7 +537,7 @@ export interface RoomsFrame {
 
 /** Somebody started or stopped typing. */
 export interface TypingFrame {
-  /** What the sender did. */
+  /** The action of the sender. */
   action?: string;
   chatRoomId?: string;
   isTyping: boolean;

@@ -1,4 +1,4 @@
-//! A frame in the formats that its recipients have.
+//! A frame in the formats of its recipients.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -8,25 +8,24 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Format;
 use crate::wire::Frame;
 
-/// A frame that is serialised once for each format that a recipient has. Clones share that.
+/// A frame that is serialised once per format, lazily. Clones share the result.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(into = "Texts", from = "Texts")]
 pub(super) struct Encoded(Arc<Inner>);
 
-/// What another invocation gets that goes on with a fan-out. Versions mix during a deployment: what this one does not
-/// know of another's event must not keep it from being told.
+/// The form in the event that continues a fan-out. Versions mix during a deployment: unknown formats of another version
+/// are ignored.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Texts {
-    /// By format, as rows have it; none for those that hear nothing of the frame.
+    /// By the letter of the format; absent if it does not receive the frame.
     ByFormat(BTreeMap<String, String>),
-    /// The same for all, before there were formats.
+    /// One text for all, as sent before there were formats.
     One(String),
 }
 
 struct Inner {
-    /// What is to be serialised, and whether its recipients are those whom it is about or who sent it; nothing where
-    /// all that there is has been.
+    /// The frame to serialise, and whether its recipients sent it or are its subject; `None` if all texts are known.
     frame: Option<(Frame, bool)>,
     texts: [OnceLock<Option<String>>; Format::ALL.len()],
 }
@@ -36,7 +35,7 @@ impl Encoded {
         Self(Arc::new(Inner { frame: Some((frame.clone(), is_own)), texts: Default::default() }))
     }
 
-    /// What a connection of this format hears; `None` where it hears nothing.
+    /// The text for connections of this format; `None` if they do not receive the frame.
     pub(super) fn text_in(&self, format: Format) -> Option<&str> {
         let Inner { frame, texts } = &*self.0;
         let encode = || frame.as_ref().and_then(|(frame, is_own)| frame.heard_in(format, *is_own));
@@ -67,14 +66,14 @@ mod tests {
     use crate::wire::frames::Pong;
 
     #[test]
-    fn each_format_reads_its_text_from_its_place() {
+    fn formats_are_indexed_by_their_order() {
         for (place, format) in Format::ALL.into_iter().enumerate() {
             assert_eq!(format as usize, place);
         }
     }
 
     #[test]
-    fn an_event_of_another_version_is_told_as_far_as_it_is_known() {
+    fn events_of_other_versions_are_understood_as_far_as_possible() {
         let older: Encoded = serde_json::from_str(r#""{\"type\":\"pong\"}""#).unwrap();
         assert_eq!(older.text_in(Format::Compat), Some(r#"{"type":"pong"}"#));
         let newer: Encoded = serde_json::from_str(r#"{"n":"native","z":"unheard of"}"#).unwrap();
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_handed_to_another_invocation_is_heard_there_in_every_format() {
+    fn a_frame_that_is_handed_on_has_every_format() {
         let encoded = Encoded::new(&Pong {}.into(), false);
         let event = serde_json::to_string(&encoded).unwrap();
         let handed: Encoded = serde_json::from_str(&event).unwrap();

@@ -1,8 +1,8 @@
-//! How values with a rule are deserialised: what a client sends is checked, what a row holds was checked when it was
-//! written and is read as it is. So a stricter rule never makes an old row unreadable.
+//! Deserialization of validated values. Input of clients is validated; rows were validated when they were written and
+//! are read unchanged, so a stricter rule never makes an old row unreadable.
 //!
-//! The deserializer tells which of the two it is: the one for requests (`wire::deserialize`) knows the names below, and
-//! visits the value itself; every other one visits the newtype that it takes them for.
+//! The deserializer makes the difference: the one for requests (`wire::deserialize`) recognises the names below and
+//! visits the value itself; all others visit a newtype.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -22,7 +22,7 @@ pub const JSON: &str = "$switchboard::json";
 /// Deserialises a `T` of one of the kinds above. `expected` completes the sentence "`field` ..." of an error.
 ///
 /// # Errors
-/// What a client sent is refused by `check`.
+/// `check` refuses the input of a client.
 pub fn deserialize<'de, D: Deserializer<'de>, S: Deserialize<'de>, T>(
     deserializer: D,
     kind: &'static str,
@@ -47,17 +47,17 @@ impl<'de, S: Deserialize<'de>, T> Visitor<'de> for Checked<'de, S, T> {
         f.write_str(self.expected)
     }
 
-    /// A row, or any other source that was checked before.
+    /// A row, or another trusted source.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         accepted((self.stored)(S::deserialize(deserializer)?), self.expected)
     }
 
-    /// A client's text.
+    /// Text of a client.
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         accepted((self.check)(S::deserialize(StringDeserializer::new(text.to_owned()))?), self.expected)
     }
 
-    /// A client's number.
+    /// A number of a client.
     fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
         accepted((self.check)(S::deserialize(U64Deserializer::new(number))?), self.expected)
     }
@@ -84,7 +84,7 @@ macro_rules! text {
 }
 pub(crate) use text;
 
-/// Implements `JsonSchema` by a schema that is written out.
+/// Implements `JsonSchema` with a literal schema.
 macro_rules! schema {
     ($name:ty, { $($schema:tt)+ }) => {
         #[cfg(feature = "schema")]

@@ -1,4 +1,4 @@
-//! How a connection hears frames.
+//! The formats of frames.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "&'static str", from = "String")]
 pub enum Format {
-    /// The frames of the protocol, as the reference has them.
+    /// The frames of the protocol reference.
     Native,
-    /// For clients of other backends, who know fields by other names: those are added.
+    /// For clients of other backends: fields are repeated under the names that these use.
     #[default]
     Compat,
-    /// As `Compat`, for a page of one room that shows whatever it hears as a message: it hears nothing else.
+    /// As `Compat`, for a page of one room that shows every frame as a message: it receives messages only.
     MessagesOnly,
     /// As `Compat`, but in the lobby messages are bare text.
     Raw,
@@ -21,7 +21,7 @@ impl Format {
     /// Every format.
     pub const ALL: [Self; 4] = [Self::Native, Self::Compat, Self::MessagesOnly, Self::Raw];
 
-    /// The format that a client can ask for by this name.
+    /// The format of this name, as clients request it.
     pub fn named(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "native" => Some(Self::Native),
@@ -31,7 +31,7 @@ impl Format {
         }
     }
 
-    /// What rows have of it.
+    /// The value in rows.
     pub fn letter(self) -> &'static str {
         match self {
             Self::Native => "n",
@@ -41,7 +41,7 @@ impl Format {
         }
     }
 
-    /// What it is called towards clients.
+    /// The name for clients.
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -50,7 +50,7 @@ impl Format {
         }
     }
 
-    /// Whether its clients follow the address of a file as it stands, with no token to send along.
+    /// Whether its clients use file addresses without a token.
     pub fn wants_links(self) -> bool {
         self != Self::Native
     }
@@ -69,7 +69,7 @@ impl From<Format> for &'static str {
     }
 }
 
-/// A format that only a later version knows is the default here: versions mix during a deployment.
+/// Formats of later versions are read as the default: versions mix during a deployment.
 impl From<String> for Format {
     fn from(letter: String) -> Self {
         Self::ALL.into_iter().find(|format| format.letter() == letter).unwrap_or_default()
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_is_read_as_it_was_written_and_an_unknown_one_as_the_default() {
+    fn formats_round_trip_and_unknown_ones_are_read_as_the_default() {
         for format in Format::ALL {
             let row = serde_json::to_string(&format).unwrap();
             assert_eq!(serde_json::from_str::<Format>(&row).unwrap(), format);

@@ -1,25 +1,25 @@
-//! Places on the earth, how far they are apart, and the cells by which those near a place are found.
+//! Locations, distances, and the H3 cells by which rooms near a location are found.
 
 use h3o::{CellIndex, LatLng, Resolution};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The mean radius of the earth.
 const EARTH_RADIUS_METRES: f64 = 6_371_008.8;
-/// The cells by which places are filed: some 110 km across.
+/// Resolution of the cells by which locations are indexed: about 110 km across.
 const CELL_RESOLUTION: Resolution = Resolution::Three;
-/// How exactly a place is filed within such a cell: to half a metre.
+/// Resolution of the sort key within such a cell: half a metre.
 const FINE_RESOLUTION: Resolution = Resolution::Fifteen;
-/// The cells that a search can look into, finest first.
+/// Resolutions of the cells that a search reads, finest first.
 const SEARCHED_BY: [Resolution; 3] = [Resolution::Five, Resolution::Four, CELL_RESOLUTION];
-/// Most cells of one search.
+/// Most cells that one search reads.
 const MOST_CELLS: usize = 17;
-/// How far from a cell's centre its places can be, in the average lengths of an edge. Cells differ in size, and those
-/// made of finer cells have ragged edges: the farthest of four million random places was at 1.14.
+/// Maximum distance of a location from the centre of its cell, in average edge lengths. Cells differ in size, and
+/// composed cells have ragged edges: the maximum of four million random locations was 1.14.
 const REACH_IN_EDGES: f64 = 1.25;
-/// So near to zero, degrees are zero: no number that a table could not keep.
+/// Degrees below this are zero: DynamoDB cannot store arbitrarily small numbers.
 const TINY_DEGREES: f64 = 1e-12;
 
-/// A place on the earth.
+/// A location on earth.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Location {
@@ -27,20 +27,20 @@ pub struct Location {
     longitude: f64,
 }
 
-/// A distance: at least 0, and finite. On the wire it is a whole number where it is one.
+/// A distance: finite and at least 0. Serialised as an integer if it is one.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Deserialize)]
 #[serde(transparent)]
 pub struct Metres(f64);
 
-/// Where a place is filed.
+/// The key under which a location is indexed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeoKey {
     pub cell: String,
-    /// Sorts next to the places around it.
+    /// Sorts next to nearby locations.
     pub spot: String,
 }
 
-/// A part of what is filed under a cell, both ends included.
+/// A range of sort keys within a cell, both ends included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellRange {
     pub cell: String,
@@ -69,7 +69,7 @@ impl Metres {
 
 impl Serialize for Metres {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Far below what an integer holds: nothing on earth is farther away than 20,016 km.
+        // No distance on earth exceeds 20,016 km, far below the range of integers.
         if self.0.fract() == 0.0 { serializer.serialize_i64(self.0 as i64) } else { serializer.serialize_f64(self.0) }
     }
 }
@@ -93,7 +93,7 @@ impl Location {
         Some(GeoKey { cell: spot.parent(CELL_RESOLUTION)?.to_string(), spot: spot.to_string() })
     }
 
-    /// Where to look for everything that is within `radius`: at most 17 ranges, and much besides that is not near.
+    /// Ranges that cover everything within `radius`, and more: at most 17.
     pub fn around(self, radius: Metres) -> Vec<CellRange> {
         let cells = self.point().map(|point| cells_around(point, radius)).unwrap_or_default();
         cells.into_iter().filter_map(CellRange::of).collect()
@@ -104,7 +104,7 @@ impl Location {
     }
 }
 
-/// The finest cells of which few enough reach into the circle.
+/// The cells that intersect the circle, at the finest resolution with few enough of them.
 fn cells_around(point: LatLng, radius: Metres) -> Vec<CellIndex> {
     const RINGS: u32 = 4;
     for resolution in SEARCHED_BY {
@@ -115,7 +115,7 @@ fn cells_around(point: LatLng, radius: Metres) -> Vec<CellIndex> {
             .into_iter()
             .filter(|(cell, _)| point.distance_rads(LatLng::from(*cell)) * EARTH_RADIUS_METRES <= reach)
             .collect();
-        // The cells that a circle touches hang together: where the last ring has none, there is none behind it.
+        // The cells that intersect a circle are contiguous: if the last ring has none, no ring after it has.
         let is_all = near.iter().all(|(_, ring)| *ring < RINGS);
         if (is_all && near.len() <= MOST_CELLS) || resolution == CELL_RESOLUTION {
             return near.into_iter().map(|(cell, _)| cell).collect();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn no_place_is_farther_from_the_centre_of_its_cell_than_a_search_reckons_with() {
+    fn no_location_is_farther_from_the_centre_of_its_cell_than_searches_assume() {
         let mut dice = fastrand::Rng::with_seed(1);
         let count = std::env::var("PLACES").map_or(50_000, |count| count.parse().unwrap());
         let mut farthest = 0.0_f64;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_within_the_radius_is_in_a_stretch_and_there_are_few_of_them() {
+    fn everything_within_the_radius_is_in_one_of_few_ranges() {
         let mut dice = fastrand::Rng::with_seed(2);
         for _ in 0..3_000 {
             let centre = anywhere(&mut dice);
@@ -175,7 +175,7 @@ mod tests {
             let location = Location::new(centre.lat(), centre.lng()).unwrap();
             let ranges = location.around(radius);
             assert!((1..=MOST_CELLS).contains(&ranges.len()), "{}", ranges.len());
-            // On the rim, where it is tightest.
+            // On the edge of the circle.
             let bearing = std::f64::consts::TAU * dice.f64();
             let (latitude, angle) = (centre.lat_radians(), radius.0 / EARTH_RADIUS_METRES);
             let north = (latitude.sin() * angle.cos() + latitude.cos() * angle.sin() * bearing.cos()).asin();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_right_across_the_meridian_and_at_the_poles() {
+    fn distances_are_exact_across_the_antimeridian_and_at_the_poles() {
         let distance = |a: (f64, f64), b: (f64, f64)| {
             Location::new(a.0, a.1).unwrap().distance_to(Location::new(b.0, b.1).unwrap()).unwrap().0
         };
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_on_earth_is_no_location() {
+    fn coordinates_out_of_range_are_refused() {
         for (latitude, longitude) in [(90.1, 0.0), (0.0, -180.1), (f64::NAN, 0.0), (0.0, f64::INFINITY)] {
             assert!(Location::new(latitude, longitude).is_none());
         }

@@ -1,4 +1,4 @@
-//! Who and where: ids and names, valid from the moment they exist.
+//! Ids and names: validated when they are created.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::{checked, text};
 /// Most characters that an id or a name may have.
 const MAX_CHARS: usize = 128;
 
-/// Why a text is no id or no name.
+/// A text is not a valid id or name.
 #[derive(Debug, thiserror::Error)]
 #[error("must be 1 to {MAX_CHARS} characters long, without control characters")]
 pub struct Invalid;
@@ -21,7 +21,7 @@ fn id(text: String) -> Result<String, Invalid> {
     if fits { Ok(text) } else { Err(Invalid) }
 }
 
-/// A room may be called anything but what looks like a reserved id and is not exactly that.
+/// Refuses ids that look like a reserved one and differ from it.
 fn room_id(text: String) -> Result<String, Invalid> {
     let folded = text::folded(&text::cleaned(&text));
     let looks_reserved = folded == RoomId::LOBBY || folded.starts_with(RoomId::DIRECT_PREFIX);
@@ -29,7 +29,7 @@ fn room_id(text: String) -> Result<String, Invalid> {
     if looks_reserved && !is_reserved { Err(Invalid) } else { id(text) }
 }
 
-/// A name as it is shown, with at least one visible character.
+/// A display name: normalised, with at least one visible character.
 fn name(text: String) -> Result<String, Invalid> {
     if text.chars().any(char::is_control) {
         return Err(Invalid);
@@ -38,7 +38,7 @@ fn name(text: String) -> Result<String, Invalid> {
     if text::has_visible(&cleaned) { id(cleaned) } else { Err(Invalid) }
 }
 
-/// Declares texts with a rule: how they are checked, and what an error says that they must be.
+/// Declares validated texts: the check, and what an error says.
 macro_rules! checked_text {
     ($($(#[$doc:meta])* $name:ident by $check:ident, $kind:ident $expected:literal;)+) => {$(
         $(#[$doc])*
@@ -57,7 +57,7 @@ macro_rules! checked_text {
         checked::text!($name, $kind, $expected, MAX_CHARS);
 
         impl $name {
-            /// From a row: checked when it was written, perhaps by the rules of an earlier version.
+            /// From a row: validated when it was written, perhaps by the rules of an earlier version.
             pub fn stored(text: String) -> Self {
                 Self(text)
             }
@@ -79,8 +79,8 @@ macro_rules! checked_text {
 checked_text! {
     /// A user, as the query or the token names them: 1 to 128 characters.
     UserId by id, ID "must be a user id: a string of 1 to 128 characters without control characters";
-    /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. What differs from these only in case
-    /// or width, such as `Lobby`, is refused.
+    /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. Ids that differ
+    /// from a reserved one only in case or width, such as `Lobby`, are refused.
     RoomId by room_id, ID "must be a room id: a string of 1 to 128 characters without control characters, \
         `lobby` and `dm-` in small letters";
     /// A display name, cleaned: 1 to 128 characters, at least one of them visible.
@@ -97,13 +97,13 @@ checked_text! {
 }
 
 impl UserId {
-    /// A user who did not say who they are.
+    /// An anonymous user.
     pub fn anonymous() -> Self {
         let random = Uuid::new_v4().simple().to_string();
         Self(format!("anon-{}", &random[..12]))
     }
 
-    /// Who made what nobody made, such as the lobby.
+    /// The creator of what the system creates, such as the lobby.
     pub fn system() -> Self {
         Self("switchboard".to_owned())
     }
@@ -124,12 +124,12 @@ impl RoomId {
         Self(Self::LOBBY.to_owned())
     }
 
-    /// A room nobody has named before.
+    /// A new id.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7().to_string())
     }
 
-    /// The direct conversation of two users: the same for both, whoever asks.
+    /// The direct conversation of two users: the same id for both.
     pub fn direct(one: &UserId, other: &UserId) -> Self {
         let (first, second) = if one <= other { (one, other) } else { (other, one) };
         let half = &hash(&[first.as_str(), second.as_str()])[..32];
@@ -148,23 +148,23 @@ impl RoomId {
 }
 
 impl FileId {
-    /// Stands between a file's id and the ticket of a link.
+    /// Separates a file's id and the ticket of a link.
     pub const TICKET_SEPARATOR: char = '~';
 
-    /// One for a new file.
+    /// A new id.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7().to_string())
     }
 }
 
 impl InviteCode {
-    /// One that nobody can guess.
+    /// A new code that cannot be guessed.
     pub fn fresh() -> Self {
         Self(Uuid::new_v4().simple().to_string())
     }
 }
 
-/// A SHA-256 of texts, as hexadecimal. Each goes in with its length: ("ab", "c") and ("a", "bc") are kept apart.
+/// The SHA-256 of texts in hexadecimal. Lengths are hashed too, so ("ab", "c") and ("a", "bc") differ.
 pub(super) fn hash(texts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for text in texts {
@@ -174,7 +174,7 @@ pub(super) fn hash(texts: &[&str]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A message's place in its room's log as text: `seq`, padded with zeros so that texts sort as numbers do.
+/// A `seq` as text, padded with zeros so that it sorts like the number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageId(pub(super) String);
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_direct_conversation_has_one_id_for_both_and_another_for_anybody_else() {
+    fn a_direct_conversation_has_the_same_id_for_both_users_only() {
         assert_eq!(RoomId::direct(&user("ana"), &user("ben")), RoomId::direct(&user("ben"), &user("ana")));
         assert_ne!(RoomId::direct(&user("ab"), &user("c")), RoomId::direct(&user("a"), &user("bc")));
         assert!(RoomId::direct(&user("ana"), &user("ben")).is_direct());

@@ -1,14 +1,14 @@
-//! How a retry of a message is recognised.
+//! Idempotency keys: how a retry of a message is recognised.
 
 use super::id::hash;
 use super::{ClientMessageId, Content, Seq, UserId};
 
-/// A sender's own id for a message, and what that message says: for the same id it must say the same.
+/// A sender's id for a message, and a digest of its content: a retry has both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// One for each user and id.
+    /// A hash of the user and the id.
     pub key: String,
-    /// One for each content.
+    /// A hash of the content.
     pub digest: String,
 }
 

@@ -1,4 +1,4 @@
-//! What is true without AWS and without JSON: ids, rooms, places, messages, positions in a log, time.
+//! What depends on neither AWS nor the protocol: ids, names, rooms, messages, positions in a log, geography, time.
 
 pub mod checked;
 mod format;

@@ -1,4 +1,4 @@
-//! Rooms and who belongs to them.
+//! Rooms and their members.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +9,10 @@ use super::{Location, Metres, Name, RoomId, Seq, Timestamp, UserId};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RoomType {
-    /// Anybody may join.
+    /// Everybody can join.
     #[default]
     Public,
-    /// Joined by invitation only.
+    /// Joining requires an invite.
     Private,
     /// The conversation of two users.
     Direct,
@@ -32,9 +32,9 @@ pub enum RoomStatus {
 /// Why a room was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// Somebody did it.
+    /// By a user.
     Closed,
-    /// Nobody had said anything for long.
+    /// It was idle.
     Idle,
 }
 
@@ -74,7 +74,7 @@ impl Role {
 pub struct Place {
     pub location: Location,
     pub road_name: Option<Name>,
-    /// From so far away the room is near, even to those who look less far.
+    /// Up to this distance the room is near, also for searches with a smaller radius.
     pub radius: Metres,
 }
 
@@ -87,22 +87,22 @@ pub struct Room {
     pub status: RoomStatus,
     pub creator: UserId,
     pub created_at: Timestamp,
-    /// The last activity that was noted: the log's tail knows of later ones.
+    /// The last known activity: the log's tail knows of later ones.
     pub last_activity: Timestamp,
     pub place: Option<Place>,
-    /// Whether the room closes when nobody says anything for long.
+    /// Whether the room closes when it is idle.
     pub auto_close: bool,
     pub max_participants: Option<u64>,
-    /// Kept equal to the number of members by the transactions that change membership.
+    /// Kept equal to the number of members by the transactions that change memberships.
     pub participant_count: u64,
-    /// When a closed room goes, with its history (epoch seconds).
+    /// When a closed room expires, with its history (epoch seconds).
     pub ends_at: Option<i64>,
-    /// An end of the log that was noted some time ago: the real one is there or further on.
+    /// A lower bound of the end of the log.
     pub last_seq: Seq,
 }
 
 impl Room {
-    /// Public, lasting, nowhere in particular, without a limit and without members.
+    /// Public, permanent, without location, limit and members.
     pub fn new(id: RoomId, creator: UserId, now: Timestamp) -> Self {
         Self {
             id,
@@ -122,7 +122,7 @@ impl Room {
     }
 }
 
-/// Somebody who belongs to a room, connected or not.
+/// A member of a room, connected or not.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub user: UserId,
@@ -130,16 +130,16 @@ pub struct Member {
     pub role: Role,
     pub joined_at: Timestamp,
     pub name: Name,
-    /// The other one, in a direct conversation.
+    /// The other user, in a direct conversation.
     pub peer: Option<UserId>,
     /// How far the member has read.
     pub last_read: Seq,
-    /// Whether the room is closed, as far as was noted.
+    /// Whether the room is known to be closed.
     pub is_over: bool,
 }
 
 impl Member {
-    /// Somebody who has just come.
+    /// A new member.
     pub fn new(user: UserId, name: Name, room: RoomId, role: Role, now: Timestamp) -> Self {
         Self { user, room, role, joined_at: now, name, peer: None, last_read: Seq::ZERO, is_over: false }
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Invalid, MessageId, checked};
 
-/// How far a log jumps ahead when its end can no longer be seen. Expiry deletes entries in any order, and no
-/// `seq` may ever be given twice: this is far above whatever the last noted end can be behind the real one.
+/// How far a log skips ahead when its end is unknown because it has expired. TTL deletes entries in any order, and no
+/// `seq` may be used twice: this is far above the error of the last known end.
 pub const RESTART_GAP: u64 = 100_000;
 
 /// A position in a room's log: 1, 2, 3, ... 0 stands for "before the first".
@@ -33,7 +33,7 @@ checked::schema!(Seq, { "type": "integer", "minimum": 0, "maximum": Seq::LARGEST
 impl Seq {
     /// Before the first entry.
     pub const ZERO: Self = Self(0);
-    /// JavaScript counts exactly up to here, and sixteen digits hold it.
+    /// 2^53 - 1: the largest exact integer in JavaScript, with sixteen digits.
     pub const LARGEST: u64 = (1 << 53) - 1;
     /// The last position.
     pub const MAX: Self = Self(Self::LARGEST);
@@ -56,7 +56,7 @@ impl Seq {
         Self(self.0.saturating_sub(1))
     }
 
-    /// The position so many after this one.
+    /// The position `count` after this one.
     pub fn plus(self, count: u64) -> Self {
         Self(self.0 + count)
     }
@@ -76,7 +76,7 @@ impl Seq {
         MessageId(format!("{:0width$}", self.0, width = Self::DIGITS))
     }
 
-    /// The position that a message id stands for; `None` for a key that is no position in the log.
+    /// The position of a message id; `None` for another sort key.
     pub fn of(id: &MessageId) -> Option<Self> {
         let digits = id.as_str();
         let padded = digits.len() == Self::DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -95,9 +95,9 @@ impl fmt::Display for Seq {
 pub enum Page {
     /// The end.
     Latest,
-    /// What comes just before a position.
+    /// Just before a position.
     Before(Seq),
-    /// What comes just after a position.
+    /// Just after a position.
     After(Seq),
 }
 

@@ -86,7 +86,7 @@ impl<'de> Deserializer<'de> for Request<'_> {
     type Error = Refusal;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        visitor.visit_map(Declared { fields: self.0, declared: [].iter(), current: None })
+        visitor.visit_map(Declared { fields: self.0, all: &[], next: [].iter(), current: None })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -95,7 +95,7 @@ impl<'de> Deserializer<'de> for Request<'_> {
         declared: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        visitor.visit_map(Declared { fields: self.0, declared: declared.iter(), current: None })
+        visitor.visit_map(Declared { fields: self.0, all: declared, next: declared.iter(), current: None })
     }
 
     forward_to_deserialize_any! {
@@ -107,7 +107,8 @@ impl<'de> Deserializer<'de> for Request<'_> {
 /// The declared fields that were given.
 struct Declared<'a> {
     fields: &'a mut Fields,
-    declared: slice::Iter<'static, &'static str>,
+    all: &'static [&'static str],
+    next: slice::Iter<'static, &'static str>,
     /// The field whose value is read next; without a value where it is a group.
     current: Option<(&'static str, Option<Given>)>,
 }
@@ -116,8 +117,8 @@ impl<'de> MapAccess<'de> for Declared<'_> {
     type Error = Refusal;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
-        for name in self.declared.by_ref() {
-            let given = self.fields.declared(name).map_err(Refusal::Error)?;
+        for name in self.next.by_ref() {
+            let given = self.fields.declared(name, self.all).map_err(Refusal::Error)?;
             if given.is_some() || name.starts_with(GROUP) {
                 self.current = Some((name, given));
                 return seed.deserialize((*name).into_deserializer()).map(Some);

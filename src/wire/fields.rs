@@ -1,6 +1,6 @@
-//! The fields of a client's frame or request: each under its one name, whichever alias it came under.
+//! The fields of a client's frame or request, each under one name, whichever alias was used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,11 +13,12 @@ use crate::actions::Action;
 use crate::domain::UserId;
 use crate::error::Error;
 
-/// Fields of several names. The first is the one that requests declare and errors name.
+/// Fields of several names. The first is the one that requests declare and errors name. A request that declares one of
+/// the others itself means that one.
 const ALIASES: &[&[&str]] =
     &[&["content", "message", "text", "data"], &["userName", "username", "name"], &["roomId", "chatRoomId"]];
-/// An empty text in these is a mistake; in every other field it is as good as absent, since forms send it. Never for
-/// an id: a message without a target has another target.
+/// Fields in which an empty text is an error; in others it counts as absent, since forms send it. Ids must not be
+/// dropped: a message without a target has another target.
 const NEVER_EMPTY: &[&str] = &[
     "clientMessageId",
     "content",
@@ -32,35 +33,28 @@ const NEVER_EMPTY: &[&str] = &[
     "targetId",
     "userId",
 ];
-/// Set here, never by a client: the frame names no room, but speaks the dialect that knows one room only.
-pub(super) const IMPLIES_LOBBY: &str = "impliesLobby";
+/// Declared by a target: whether the frame has its content in `data`, as clients do that know one room only. Never
+/// read from a field of this name.
+const IMPLIES_LOBBY: &str = "impliesLobby";
 
-/// The fields of one frame, or of one HTTP request. `null` is as good as absent.
+/// The fields of one frame, or of one HTTP request. `null` counts as absent.
 #[derive(Debug, Default)]
 pub struct Fields {
     fields: BTreeMap<String, Given>,
-    /// Fields with two different values, and how: reported when a request declares them.
-    ambiguous: BTreeMap<String, Ambiguity>,
+    /// Fields with different values in two places of an HTTP request: an error if the request declares them.
+    ambiguous: BTreeSet<String>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Ambiguity {
-    /// Under two names.
-    Names,
-    /// In two places of an HTTP request.
-    Places,
-}
-
-/// A field as it was given.
+/// The value of a field, unparsed.
 #[derive(Debug)]
 pub(super) enum Given {
     Json(Box<RawValue>),
-    /// In a query or a path, where everything is text.
+    /// From a query or a path.
     Text(String),
 }
 
 impl Given {
-    /// `None` for what no value can hold, such as `1e999`.
+    /// `None` if it is out of range, such as `1e999`.
     pub(super) fn value(&self) -> Option<Value> {
         match self {
             Self::Json(member) => json::value_of(member),
@@ -73,6 +67,13 @@ impl Given {
         match self {
             Self::Json(member) => member.get().to_owned(),
             Self::Text(text) => Value::from(text.as_str()).to_string(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Json(member) => member.get() == "\"\"",
+            Self::Text(text) => text.is_empty(),
         }
     }
 
@@ -90,7 +91,7 @@ impl Given {
     }
 }
 
-/// What a text frame asks for.
+/// A parsed text frame.
 #[derive(Debug)]
 pub struct ClientFrame {
     /// The action and its fields, or what is wrong with the frame.
@@ -100,7 +101,7 @@ pub struct ClientFrame {
 }
 
 impl ClientFrame {
-    /// Reads a text frame.
+    /// Parses a text frame.
     pub fn parse(text: &str) -> Self {
         let problem = match json::parse(text) {
             Parsed::Object(members) => return Self::of(Fields::of(members)),
@@ -122,21 +123,21 @@ impl ClientFrame {
         };
         let action = fields.take("action").and_then(|action| action.value());
         let action = action.as_ref().and_then(Value::as_str).and_then(Action::named);
-        Self { action: action.map(|action| (action, fields.folded())).ok_or(Error::UnknownAction), request_id }
+        Self { action: action.map(|action| (action, fields)).ok_or(Error::UnknownAction), request_id }
     }
 }
 
 impl Fields {
-    /// The query of a handshake. Of a parameter that is repeated, the last one counts.
+    /// The query of a handshake. The last one of a repeated parameter counts.
     pub fn of_query(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::of_parameters(parameters).folded()
+        Self::of_parameters(parameters)
     }
 
-    /// An HTTP request: its query, or the JSON object of its body where it has one, whatever its content type says;
-    /// what its path names; and from the query in any case who is asking and which room it is about.
+    /// An HTTP request: its query, or the JSON object of its body if it has one, whatever its content type is; its path
+    /// parameters; and from the query in any case `userId` and `roomId`.
     ///
     /// # Errors
-    /// `TOO_LARGE`, and `INVALID_FIELD` for a body that is no JSON object.
+    /// `TOO_LARGE`, and `INVALID_FIELD` for a body that is not a JSON object.
     pub fn of_http(
         body: Option<&[u8]>,
         query: impl IntoIterator<Item = (String, String)>,
@@ -145,9 +146,9 @@ impl Fields {
         let mut query = Self::of_parameters(query);
         let has_room_in_query = query.fields.contains_key("roomId");
         let mut fields = match body {
-            None => query.folded(),
+            None => query,
             Some(body) => {
-                let mut fields = Self::of_body(body)?.folded();
+                let mut fields = Self::of_body(body)?;
                 for name in ["userId", "roomId"] {
                     if let Some(given) = query.fields.remove(name) {
                         fields.also(name, given);
@@ -157,7 +158,7 @@ impl Fields {
             }
         };
         for (name, value) in path {
-            // An id that no path can hold, such as `a/b`, is given in the query.
+            // An id that a path cannot contain, such as `a/b`, is given in the query.
             if name != "roomId" || !has_room_in_query {
                 fields.also(&name, Given::Text(value));
             }
@@ -182,79 +183,125 @@ impl Fields {
         Self { fields, ..Self::default() }
     }
 
-    /// An empty parameter is as good as absent: forms send such.
+    /// An empty parameter counts as absent: forms send it.
     fn of_parameters(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
         let given = parameters.into_iter().filter(|(_, value)| !value.is_empty());
         Self { fields: given.map(|(name, value)| (name, Given::Text(value))).collect(), ..Self::default() }
     }
 
-    /// A field's value from another place, which must be the same.
+    /// Adds a value from another place, which must be equal.
     fn also(&mut self, field: &str, given: Given) {
         if self.fields.get(field).is_some_and(|known| !known.is_same_as(&given)) {
-            self.ambiguous.insert(field.to_owned(), Ambiguity::Places);
+            self.ambiguous.insert(field.to_owned());
         }
         self.fields.insert(field.to_owned(), given);
     }
 
-    /// Brings every field under its first name. `data` is a name of the content, unless it is an object.
-    fn folded(mut self) -> Self {
-        let is_object = self.fields.get("data").is_some_and(Given::is_object);
-        let object = is_object.then(|| self.take("data")).flatten();
-        let implies_lobby = self.fields.contains_key("data");
-        for names in ALIASES {
-            let mut values = names.iter().filter_map(|name| self.fields.remove(*name));
-            let Some(value) = values.next() else { continue };
-            if values.any(|other| !other.is_same_as(&value)) {
-                self.ambiguous.insert(names[0].to_owned(), Ambiguity::Names);
-            }
-            self.fields.insert(names[0].to_owned(), value);
-        }
-        self.fields.remove(IMPLIES_LOBBY);
-        if implies_lobby {
-            self.fields.insert(IMPLIES_LOBBY.to_owned(), Given::Text("true".to_owned()));
-        }
-        self.fields.extend(object.map(|object| ("data".to_owned(), object)));
-        self
-    }
-
-    /// Takes out who an HTTP request says is asking.
+    /// Takes the `userId` of an HTTP request.
     ///
     /// # Errors
     /// `INVALID_FIELD`, `AMBIGUOUS_FIELD`.
     pub fn take_user(&mut self) -> Result<Option<UserId>, Error> {
-        let field = Self { fields: self.fields.remove_entry("userId").into_iter().collect(), ..Self::default() };
-        let ambiguous = self.ambiguous.remove("userId").map(|kind| ("userId".to_owned(), kind)).into_iter().collect();
-        Self { ambiguous, ..field }.read::<Asking>().map(|asking| asking.user_id)
+        let fields = self.fields.remove_entry("userId").into_iter().collect();
+        let ambiguous = self.ambiguous.take("userId").into_iter().collect();
+        Self { fields, ambiguous }.read::<Asking>().map(|asking| asking.user_id)
     }
 
-    /// The request, as its route declares it.
+    /// Reads the request, as its route declares it.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first invalid field, or fields that are invalid together.
     pub fn read<R: Request>(self) -> Result<R, Error> {
         let request: R = super::deserialize::request(self)?;
         request.check()?;
         Ok(request)
     }
 
-    /// Takes a field out, if it was given.
+    /// Takes a declared field, under any of its names.
     ///
     /// # Errors
-    /// It was given with two different values.
-    pub(super) fn declared(&mut self, field: &'static str) -> Result<Option<Given>, Error> {
-        match self.ambiguous.get(field) {
-            Some(Ambiguity::Names) if field == "roomId" => return Err(Error::AmbiguousTarget),
-            Some(_) => return Err(Error::AmbiguousField { field }),
-            None => {}
+    /// `AMBIGUOUS_FIELD`, `AMBIGUOUS_TARGET`.
+    pub(super) fn declared(&mut self, field: &'static str, declared: &[&str]) -> Result<Option<Given>, Error> {
+        if field == IMPLIES_LOBBY {
+            let implies = self.fields.get("data").is_some_and(|data| !data.is_object());
+            return Ok(implies.then(|| Given::Text("true".to_owned())));
         }
-        let is_empty = |given: &Given| match given {
-            Given::Json(member) => member.get() == "\"\"",
-            Given::Text(text) => text.is_empty(),
+        if self.ambiguous.contains(field) {
+            return Err(Error::AmbiguousField { field });
+        }
+        let aliases = ALIASES.iter().find(|names| names[0] == field).map_or(&[][..], |names| &names[1..]);
+        let is_meant = |fields: &Self, name: &str| match name {
+            // An object under this name is a field of its own.
+            "data" => fields.fields.get(name).is_some_and(|data| !data.is_object()),
+            name => !declared.contains(&name),
         };
-        Ok(self.take(field).filter(|given| NEVER_EMPTY.contains(&field) || !is_empty(given)))
+        let mut given = self.take(field);
+        for alias in aliases {
+            let Some(other) = is_meant(self, alias).then(|| self.take(alias)).flatten() else { continue };
+            match &given {
+                Some(known) if !known.is_same_as(&other) && field == "roomId" => return Err(Error::AmbiguousTarget),
+                Some(known) if !known.is_same_as(&other) => return Err(Error::AmbiguousField { field }),
+                Some(_) => {}
+                None => given = Some(other),
+            }
+        }
+        Ok(given.filter(|given| NEVER_EMPTY.contains(&field) || !given.is_empty()))
     }
 
     fn take(&mut self, field: &str) -> Option<Given> {
         self.fields.remove(field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::Data;
+    use crate::wire::requests::{Addressed, GetMessages, Recipient, SendMessage};
+
+    fn read<R: Request>(frame: &Value) -> Result<R, Error> {
+        ClientFrame::parse(&frame.to_string()).action.and_then(|(_, fields)| fields.read())
+    }
+
+    #[test]
+    fn a_field_is_found_under_each_of_its_names() {
+        for name in ["content", "message", "text", "data"] {
+            let request: SendMessage = read(&json!({ "action": "sendMessage", name: "hi" })).unwrap();
+            assert_eq!(request.content.as_str(), "hi");
+        }
+    }
+
+    #[test]
+    fn two_names_of_a_field_must_agree() {
+        assert!(read::<SendMessage>(&json!({ "action": "sendMessage", "text": "a", "content": "a" })).is_ok());
+        let differing = json!({ "action": "sendMessage", "text": "a", "content": "b" });
+        let error = read::<SendMessage>(&differing).unwrap_err();
+        assert_eq!((error.code(), error.field()), ("AMBIGUOUS_FIELD", Some("content")));
+    }
+
+    #[test]
+    fn null_counts_as_absent() {
+        let frame = json!({ "action": "sendMessage", "content": "hi", "roomId": null, "data": null });
+        let request: SendMessage = read(&frame).unwrap();
+        assert!(matches!(request.recipient(), Ok(Recipient::Unnamed)) && request.data.is_none());
+    }
+
+    #[test]
+    fn data_is_the_content_as_text_and_a_field_of_its_own_as_an_object() {
+        let as_text: SendMessage = read(&json!({ "action": "sendMessage", "data": "hi" })).unwrap();
+        assert!(matches!(as_text.recipient(), Ok(Recipient::Room(room)) if room.is_lobby()));
+        let frame = json!({ "action": "sendMessage", "content": "hi", "data": { "a": [1, "}"] } });
+        let as_object: SendMessage = read(&frame).unwrap();
+        assert_eq!(as_object.data.as_ref().map(Data::as_str), Some(r#"{"a":[1,"}"]}"#));
+        assert!(matches!(as_object.recipient(), Ok(Recipient::Unnamed)));
+    }
+
+    #[test]
+    fn errors_do_not_repeat_the_input() {
+        let frame = json!({ "action": "getMessages", "limit": "x".repeat(1000) });
+        let error = read::<GetMessages>(&frame).unwrap_err();
+        assert_eq!(error.to_string(), "`limit` must be a whole number, at least 1");
     }
 }

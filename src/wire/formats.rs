@@ -1,8 +1,7 @@
-//! What a connection of each format hears of a frame.
+//! Frames in each format.
 //!
-//! A frame is made once, as `native` has it. Clients of other backends know its fields by other names: `compat` adds
-//! those, so that whichever they read is there. Which names: those of the documents of the backends that they come
-//! from.
+//! A frame is created once, in the format `native`. `compat` repeats fields under the names that clients of other
+//! backends use, as documented by those backends.
 
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
@@ -16,7 +15,7 @@ use super::size::{LARGEST_FRAME_BYTES, json};
 use crate::actions::Action;
 use crate::domain::{Format, MessageId, Name, RoomId, UserId};
 
-/// The room, under the name by which clients of other backends know it.
+/// The room, under the name that clients of other backends use.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +29,7 @@ pub struct ChatRoomCopy {
 #[serde(rename_all = "camelCase")]
 pub struct TypingCopies {
     chat_room_id: RoomId,
-    /// What the sender did.
+    /// The action of the sender.
     action: &'static str,
 }
 
@@ -43,7 +42,7 @@ pub struct RoomCopies {
     chat_room_id: Option<RoomId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<RoomId>,
-    /// The participants in full, where `participants` are their ids.
+    /// The participants in full: `participants` are their ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<Participant>>,
 }
@@ -70,8 +69,8 @@ impl ChatRoomCopy {
 }
 
 impl Frame {
-    /// What a connection of this format hears when the frame is published; `None` where it hears nothing of it.
-    /// `is_own`: the frame is about the user whose connection it is, or was sent by them.
+    /// The text for a connection of this format; `None` if it does not receive the frame. `is_own`: the frame is about
+    /// the connection's user, or was sent by them.
     pub fn heard_in(&self, format: Format, is_own: bool) -> Option<String> {
         match format {
             Format::MessagesOnly if !self.is_heard_by_pages_of_a_room(is_own) => None,
@@ -84,13 +83,12 @@ impl Frame {
         }
     }
 
-    /// The frame as the answer to a client's own, with the id that the client gave it.
+    /// The frame as an answer, with the client's request id.
     pub fn to_answer(&self, format: Format, request_id: Option<&str>) -> String {
         self.to_answer_with(format, request_id, |text| text)
     }
 
-    /// As [`Frame::to_answer`], with something done to the text that makes it longer: the copies are left out where
-    /// they have no room then.
+    /// As [`Frame::to_answer`], with a change that makes the text longer. Copies are left out if they do not fit.
     pub fn to_answer_with(
         &self,
         format: Format,
@@ -124,7 +122,7 @@ impl Frame {
         text(&frame)
     }
 
-    /// The frame as the body of an HTTP answer, which needs no `type`.
+    /// The frame as the body of an HTTP answer, without `type`.
     pub fn to_body(&self) -> String {
         let mut frame = self.clone();
         frame.add_copies();
@@ -135,7 +133,7 @@ impl Frame {
         body.to_string()
     }
 
-    /// Such a page takes for a message whatever it hears.
+    /// Such a page shows every frame as a message.
     fn is_heard_by_pages_of_a_room(&self, is_own: bool) -> bool {
         match self {
             Self::Message(_) | Self::Failure(_) | Self::RoomClosed(_) => true,
@@ -173,11 +171,11 @@ impl Frame {
         self.each_item(|Item::Message(message)| message.add_copies());
     }
 
-    /// Leaves out what stands in the frame under another name as well.
+    /// Removes the copies of fields that the frame has under another name.
     fn drop_copies(&mut self) {
         match self {
             Self::Message(message) => message.copies = None,
-            // Only the copies say who is in the room.
+            // The participants are in the copies only.
             Self::Room(room) => {
                 if let Some(copies) = &mut room.copies {
                     (copies.chat_room_id, copies.id) = (None, None);
@@ -208,7 +206,7 @@ impl Frame {
 }
 
 impl Room {
-    /// `participants` become the users' ids, and `members` tells the rest of them.
+    /// Moves the participants to `members`, and replaces them by their ids.
     fn add_copies(&mut self) {
         let full = match self.participants.take() {
             Some(Participants::Full(full)) => Some(full),
@@ -240,12 +238,12 @@ impl Message {
     }
 }
 
-/// Whether a message can be told as its bare text: not with a file, and not where a reader would take it for a frame.
+/// Whether a message can be sent as bare text: without a file, and not if a reader would parse it as a frame.
 fn is_plain_text(message: &Message) -> bool {
     let content = message.body.content.as_str();
     let parses = |text: &str| serde_json::from_str::<&RawValue>(text).is_ok();
     let looks_like_frame = content.trim_start().starts_with(['{', '['])
-        // Some parsers take what is no JSON: Python's these numbers.
+        // Python's parser accepts these numbers, which are not JSON.
         && (parses(content) || parses(&content.replace("Infinity", "0").replace("NaN", "0")));
     message.body.file.is_none() && !looks_like_frame
 }

@@ -1,4 +1,4 @@
-//! JSON as clients send it, read leniently: lone surrogates are replaced, and what nobody reads may be any JSON.
+//! Lenient parsing of clients' JSON: lone surrogates are replaced, and unread members may be any JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The members of an object, each as it was written: a value is parsed when somebody reads it.
+/// The members of an object, unparsed until they are read.
 pub type Members = BTreeMap<String, Box<RawValue>>;
 
-/// What a text is that was to be a JSON object.
+/// The result of parsing a JSON object.
 pub enum Parsed {
     Object(Members),
-    /// JSON, but no object.
+    /// JSON that is not an object.
     Other,
-    /// No JSON.
+    /// Not JSON.
     Malformed,
 }
 
-/// The object in a text.
+/// Parses an object.
 pub fn parse(text: &str) -> Parsed {
-    // Some tools put a byte order mark before what they write.
+    // Some tools prepend a byte order mark.
     let text = without_lone_surrogates(text.trim_start_matches('\u{feff}'));
     match serde_json::from_str(&text) {
         Ok(members) => Parsed::Object(members),
@@ -29,12 +29,12 @@ pub fn parse(text: &str) -> Parsed {
     }
 }
 
-/// A member as a value; `None` where it cannot be held in one, such as `1e999`.
+/// Parses a member; `None` if it is out of range, such as `1e999`.
 pub fn value_of(member: &RawValue) -> Option<Value> {
     serde_json::from_str(member.get()).ok()
 }
 
-/// The string member `name` of a text that could not be parsed as a whole: the first that looks like it.
+/// The string member `name` of a text that is not valid JSON: the first match.
 pub fn string_member_in(text: &str, name: &str) -> Option<String> {
     let quoted = format!("\"{name}\"");
     text.match_indices(&quoted).find_map(|(at, _)| {
@@ -44,8 +44,8 @@ pub fn string_member_in(text: &str, name: &str) -> Option<String> {
     })
 }
 
-/// JavaScript's strings can hold half of a surrogate pair (`"cut \ud83d"`), UTF-8 cannot: each half becomes U+FFFD, as
-/// `String.prototype.toWellFormed` has it.
+/// JavaScript strings can contain lone surrogates (`"cut \ud83d"`), UTF-8 cannot: each becomes U+FFFD, as with
+/// `String.prototype.toWellFormed`.
 fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     if !text.contains("\\ud") && !text.contains("\\uD") {
         return Cow::Borrowed(text);
@@ -58,7 +58,7 @@ fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
         let (replacement, length) = match (unit_of(escape), escape.get(6..).and_then(unit_of)) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (None, 12),
             (Some(0xd800..=0xdfff), _) => (Some("\\ufffd"), 6),
-            // An escape of one character, such as `\"` and `\\`; the digits of `\u` need no care.
+            // An escape of one character, such as `\"` and `\\`; the digits of `\u` need no handling.
             _ => (None, 1 + escape.chars().nth(1).map_or(0, char::len_utf8)),
         };
         let (escape, behind) = escape.split_at(length);
@@ -69,10 +69,10 @@ fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     Cow::Owned(well_formed)
 }
 
-/// The UTF-16 code unit that a text begins with as an escape: `\ud83d`.
+/// The UTF-16 code unit of the escape at the start of a text: `\ud83d`.
 fn unit_of(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
-    // A sign would be taken for a part of the number.
+    // `from_str_radix` would accept a sign.
     digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_may_be_any_json() {
+    fn unread_members_may_be_any_json() {
         let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         for unread in ["1e999", "-1E400", "123456789012345678901234567890", r#""\ud83d""#, &nested] {
             let text = format!(r#"{{"unread":{unread},"a":"x"}}"#);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_found_in_a_text_that_is_no_json() {
+    fn a_member_is_found_in_malformed_json() {
         let found = |text| string_member_in(text, "requestId");
         assert_eq!(found(r#"{"requestId":"7","content":"x"#).as_deref(), Some("7"));
         assert_eq!(found(r#"{"content":'x', "requestId" : "a\"b" "#).as_deref(), Some("a\"b"));

@@ -23,6 +23,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use crate::harness::Socket;
 use crate::table::{Figure, Goal};
 use crate::valgrind::{Counted, Counts};
 
@@ -38,7 +39,7 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
     let allowed_hosts = vec!["127.0.0.1".to_owned()];
     let options = Options { allowed_hosts, ..Options::on_free_ports(function.into(), Arc::new(|_| {})) };
     let stack = Stack::start(options).await.unwrap();
-    let (_ana, _) = tokio_tungstenite::connect_async(format!("{}?userId=ana", stack.urls().websocket)).await.unwrap();
+    let (_ana, _) = Socket::open(&format!("{}?userId=ana", stack.urls().websocket), &[]).await.unwrap();
     let plain = Environment::of(&stack, stack.urls().dynamodb.clone(), None);
     let tls = Tls::in_front_of(&stack.urls().dynamodb).await;
     let over_tls = Environment::of(&stack, tls.url.clone(), Some(tls.authority.path()));

@@ -10,10 +10,10 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use switchboard::local::faults::Plan;
-use tokio_tungstenite::tungstenite::Message;
 
+use crate::harness::Socket;
 use crate::table::{Figure, Goal, readable};
-use crate::world::{Cost, ROOM, Socket, World, distances};
+use crate::world::{Cost, ROOM, World, distances};
 
 const GROUP: &str = "cost";
 const ROOMS: [usize; 5] = [2, 10, 100, 1_000, 10_000];
@@ -155,11 +155,11 @@ fn units(what: &str, cost: Cost, most: Allowance) -> Vec<Figure> {
 }
 
 async fn say(socket: &mut Socket, frame: Value) {
-    socket.send(Message::text(frame.to_string())).await.unwrap();
+    socket.send(&frame.to_string()).await.unwrap();
 }
 
 async fn ask(socket: &mut Socket, frame: Value) -> Value {
     say(socket, frame).await;
-    let answer = socket.next().await.unwrap().unwrap();
+    let answer = socket.receive().await.unwrap().unwrap();
     serde_json::from_str(answer.to_text().unwrap()).unwrap()
 }

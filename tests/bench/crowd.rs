@@ -20,10 +20,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+use crate::harness::Socket;
 
 /// The argument by which the bench becomes a crowd.
 pub const AS_CROWD: &str = "--as-crowd";
@@ -31,8 +30,6 @@ pub const AS_CROWD: &str = "--as-crowd";
 const HANDSHAKES: usize = 16;
 /// How long a message may take to everybody before those that have not heard it count as skipped.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The usual buffers are thirty times as large.
-const BUFFER_BYTES: usize = 4 * 1024;
 
 #[derive(Serialize, Deserialize)]
 enum Order {
@@ -204,7 +201,7 @@ pub fn run(url: &str) {
 async fn obey(url: &str) {
     let ears: Rc<RefCell<Ears>> = Rc::default();
     let changed: Rc<Notify> = Rc::default();
-    let mut sender: Option<SplitSink<Socket, Message>> = None;
+    let mut sender: Option<SplitSink<WebSocketStream<MaybeTlsStream<TcpStream>>, Message>> = None;
     let (mut connections, mut number, mut started) = (0, 0, Instant::now());
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     while let Some(order) = orders.next_line().await.unwrap() {
@@ -254,9 +251,8 @@ async fn obey(url: &str) {
     }
 }
 
-async fn open(url: String) -> Socket {
-    let buffers = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(0);
-    connect_async_with_config(&url, Some(buffers), true).await.unwrap_or_else(|error| panic!("{url}: {error}")).0
+async fn open(url: String) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    Socket::open(&url, &[]).await.unwrap_or_else(|status| panic!("{url}: {status}")).0.into_inner()
 }
 
 fn answer(report: &impl Serialize) {

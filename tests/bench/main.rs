@@ -9,6 +9,8 @@ mod cold;
 mod cost;
 mod crowd;
 mod fanout;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod process;
 mod sample;
 mod table;

@@ -9,9 +9,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use switchboard::local::{Options, Stack};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::harness::Socket;
 use crate::table::{Figure, Goal};
 use crate::valgrind::{Counted, Counts};
 
@@ -125,15 +124,15 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
 /// As long as what people say.
 const TEXT: &str = "Shall we meet at the tea house at five, or is that too early for you?";
 
-struct User(WebSocketStream<MaybeTlsStream<TcpStream>>);
+struct User(Socket);
 
 impl User {
     async fn connect(url: String) -> Self {
-        Self(tokio::time::timeout(PATIENCE, connect_async(url)).await.unwrap().unwrap().0)
+        Self(Socket::open(&url, &[]).await.unwrap().0)
     }
 
     async fn sends(&mut self, frame: Value) {
-        self.0.send(Message::text(frame.to_string())).await.unwrap();
+        self.0.send(&frame.to_string()).await.unwrap();
     }
 
     /// Sends a frame and waits for its answer.
@@ -150,7 +149,7 @@ impl User {
     async fn waits_for(&mut self, wanted: impl Fn(&Value) -> bool) {
         let heard = async {
             loop {
-                let frame = self.0.next().await.unwrap().unwrap();
+                let frame = self.0.receive().await.unwrap().unwrap();
                 let frame =
                     frame.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
                 assert_ne!(frame["type"], "error", "{frame}");

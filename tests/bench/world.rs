@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -11,11 +11,9 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use switchboard::local::faults::{Faults, Latency, Plan};
 use switchboard::local::{Options, Stack, StoreCall, clients};
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::crowd::Crowd;
+use crate::harness::{Logs, Socket};
 use crate::process;
 
 /// Long enough that concurrency decides, and not this machine.
@@ -26,7 +24,6 @@ pub const ROOM: &str = "tea";
 /// What DynamoDB takes in one batch.
 const BATCH_ROWS: usize = 25;
 
-pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub type Row = HashMap<String, AttributeValue>;
 
 /// Stores and posts as far away as in a region of AWS, and nothing going wrong.
@@ -43,12 +40,6 @@ pub struct World {
     members: usize,
 }
 
-#[derive(Default)]
-struct Logs {
-    lines: Mutex<Vec<Value>>,
-    more: Notify,
-}
-
 impl World {
     /// With the function that is measured, and nobody in it.
     pub async fn of(function: &Path) -> Self {
@@ -57,12 +48,7 @@ impl World {
 
     pub async fn changed(function: &Path, change: impl FnOnce(Options) -> Options) -> Self {
         let (faults, logs) = (Faults::default(), Arc::<Logs>::default());
-        let sink = Arc::clone(&logs);
-        let logged = move |line: &str| {
-            sink.lines.lock().unwrap().push(serde_json::from_str(line).unwrap_or_default());
-            sink.more.notify_waiters();
-        };
-        let options = Options::on_free_ports(function.into(), Arc::new(logged));
+        let options = Options::on_free_ports(function.into(), logs.sink());
         let options = Options { faults: faults.clone(), ..options };
         let stack = Stack::start(change(options)).await.unwrap();
         let crowd = Crowd::at(&stack.urls().websocket).await;
@@ -128,21 +114,9 @@ impl World {
 
     /// Waits for the function's line about a call of this route, and forgets all lines so far.
     pub async fn has_called(&self, route: &str) -> Value {
-        let called = async {
-            loop {
-                let more = self.logs.more.notified();
-                tokio::pin!(more);
-                more.as_mut().enable();
-                {
-                    let mut lines = self.logs.lines.lock().unwrap();
-                    if let Some(at) = lines.iter().position(|line| line["route"] == route) {
-                        return lines.drain(..).nth(at).unwrap_or_default();
-                    }
-                }
-                more.await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), called).await.expect("that was not called")
+        let line = self.logs.wait_for(1, |line| line["route"] == route).await;
+        self.logs.clear();
+        line
     }
 
     /// What was asked of DynamoDB since this was last called.
@@ -152,11 +126,11 @@ impl World {
 
     /// A client in this process.
     pub async fn connects(&self, query: &str) -> Socket {
-        connect_async(format!("{}?{query}", self.stack.urls().websocket)).await.unwrap().0
+        Socket::open(&format!("{}?{query}", self.stack.urls().websocket), &[]).await.unwrap().0
     }
 
     pub fn forget_logs(&self) {
-        self.logs.lines.lock().unwrap().clear();
+        self.logs.clear();
     }
 
     /// CPU time of all function processes there are.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 #[tokio::test]
-async fn a_frame_that_names_no_action_is_told_which_there_are() {
+async fn an_unknown_action_is_answered_with_the_known_ones() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let actions = json!([
@@ -63,7 +63,7 @@ async fn a_frame_that_names_no_action_is_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn a_request_id_comes_back_whatever_the_answer_is() {
+async fn every_answer_repeats_the_request_id() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     for frame in [
@@ -122,7 +122,7 @@ async fn unknown_fields_are_ignored() {
 }
 
 #[tokio::test]
-async fn the_gateway_itself_ends_what_is_binary_or_too_large() {
+async fn the_gateway_closes_on_binary_or_too_large_frames() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     ana.send_binary(vec![1, 2, 3]).await;
@@ -274,7 +274,7 @@ async fn answers_to(user: &mut User, id: &str, frames: Vec<String>) {
 }
 
 #[tokio::test]
-async fn ten_thousand_odd_frames_are_each_answered_and_the_function_never_exits() {
+async fn ten_thousand_random_frames_are_answered_and_the_function_never_exits() {
     let world = World::start().await;
     let mut users = Vec::new();
     for number in 0..8 {
@@ -304,7 +304,7 @@ async fn ten_thousand_odd_frames_are_each_answered_and_the_function_never_exits(
 }
 
 #[tokio::test]
-async fn a_thousand_odd_queries_are_each_answered_below_500() {
+async fn a_thousand_random_queries_are_answered_below_500() {
     let world = World::start().await;
     let mut dice = Dice(104_729);
     let mut refused = 0;

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::World;
+use crate::harness::World;
 
 #[tokio::test]
-async fn a_user_without_an_id_is_anonymous_and_nobody_else() {
+async fn a_user_without_an_id_gets_a_unique_anonymous_id() {
     let world = World::start().await;
     let mut one = world.open("?format=native").await.unwrap();
     let _two = world.open("").await.unwrap();
@@ -28,7 +28,7 @@ async fn a_ping_is_answered_and_carries_its_request_id_back() {
 }
 
 #[tokio::test]
-async fn a_query_that_makes_no_sense_is_refused_with_400() {
+async fn an_invalid_query_is_refused_with_400() {
     let world = World::start().await;
     for query in [
         "?userId=a%00b",
@@ -49,7 +49,7 @@ async fn a_query_that_makes_no_sense_is_refused_with_400() {
 }
 
 #[tokio::test]
-async fn odd_but_honest_queries_are_fine() {
+async fn unusual_but_valid_queries_are_accepted() {
     let world = World::start().await;
     for query in [
         "?",
@@ -65,7 +65,7 @@ async fn odd_but_honest_queries_are_fine() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_connection_that_has_closed() {
+async fn a_closed_connection_leaves_no_rows() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     ana.creates_room(&[]).await;
@@ -86,7 +86,7 @@ async fn nothing_is_left_of_a_connection_that_has_closed() {
 }
 
 #[tokio::test]
-async fn whoever_says_goodbye_is_answered_in_kind() {
+async fn a_close_frame_is_answered_with_the_same_code() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
 
@@ -96,7 +96,7 @@ async fn whoever_says_goodbye_is_answered_in_kind() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_client_that_does_not_wait_for_its_handshake() {
+async fn a_client_that_aborts_its_handshake_leaves_no_rows() {
     let world = World::start().await;
     let _ana = world.connect("ana").await;
     let processes = world.function_processes();
@@ -112,7 +112,7 @@ async fn nothing_is_left_of_a_client_that_does_not_wait_for_its_handshake() {
 }
 
 #[tokio::test]
-async fn rows_of_a_connection_expire_just_after_the_two_hours_it_can_last() {
+async fn rows_of_a_connection_expire_just_after_the_two_hour_limit() {
     let world = World::start().await;
     let _ana = world.connect_to("ana", "tea").await;
 
@@ -126,7 +126,7 @@ async fn rows_of_a_connection_expire_just_after_the_two_hours_it_can_last() {
 }
 
 #[tokio::test]
-async fn a_connection_that_nothing_is_known_of_is_told_to_reconnect_and_closed() {
+async fn an_unknown_connection_is_told_to_reconnect_and_closed() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let row = world.rows("Connections").await.remove(0);
@@ -144,9 +144,9 @@ async fn a_connection_that_nothing_is_known_of_is_told_to_reconnect_and_closed()
 async fn the_http_api_answers_on_its_port() {
     let world = World::start().await;
 
-    let (status, body) = crate::stack::get(&format!("{}/health", world.urls().http)).await;
+    let (status, body) = crate::program::get(&format!("{}/health", world.urls().http)).await;
     assert_eq!((status, body.as_str()), (200, r#"{"status":"ok"}"#));
 
-    let (status, body) = crate::stack::get(&format!("{}/nowhere", world.urls().http)).await;
+    let (status, body) = crate::program::get(&format!("{}/nowhere", world.urls().http)).await;
     assert_eq!((status, body.as_str()), (404, r#"{"message":"Not Found"}"#));
 }

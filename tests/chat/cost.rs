@@ -3,7 +3,7 @@
 use serde_json::json;
 use switchboard::local::StoreCall;
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 #[derive(Debug)]
 struct Cost {
@@ -43,7 +43,7 @@ async fn a_message_to_100_costs_1_write_unit_at_most_6_read_units_and_4_requests
 }
 
 #[tokio::test]
-async fn a_message_with_an_id_of_its_senders_costs_4_write_units() {
+async fn a_message_with_a_client_message_id_costs_4_write_units() {
     let world = World::start().await;
     let mut users = room_of_100(&world).await;
 
@@ -54,7 +54,7 @@ async fn a_message_with_an_id_of_its_senders_costs_4_write_units() {
 }
 
 #[tokio::test]
-async fn typing_to_100_costs_no_write_at_most_4_read_units_and_1_request() {
+async fn typing_to_100_costs_no_write_unit_at_most_4_read_units_and_1_request() {
     let world = World::start().await;
     let mut users = room_of_100(&world).await;
 

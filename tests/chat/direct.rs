@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::World;
+use crate::harness::World;
 
 #[tokio::test]
-async fn a_direct_message_reaches_the_other_on_every_device_and_the_senders_others() {
+async fn a_direct_message_reaches_all_devices_of_both_users() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut anas_laptop = world.connect("ana").await;
@@ -26,7 +26,7 @@ async fn a_direct_message_reaches_the_other_on_every_device_and_the_senders_othe
 }
 
 #[tokio::test]
-async fn both_have_one_conversation_with_one_history() {
+async fn both_users_share_one_conversation_and_history() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -45,7 +45,7 @@ async fn both_have_one_conversation_with_one_history() {
 }
 
 #[tokio::test]
-async fn the_conversation_answers_to_its_own_id_for_its_two_users() {
+async fn both_users_can_address_the_conversation_by_its_id() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -61,7 +61,7 @@ async fn the_conversation_answers_to_its_own_id_for_its_two_users() {
 }
 
 #[tokio::test]
-async fn nobody_else_can_name_join_or_read_it() {
+async fn nobody_else_can_address_join_or_read_a_direct_conversation() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -84,7 +84,7 @@ async fn nobody_else_can_name_join_or_read_it() {
 }
 
 #[tokio::test]
-async fn a_target_is_a_room_when_the_caller_is_in_one_of_that_id() {
+async fn a_target_id_is_a_room_if_the_caller_is_its_member() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -100,7 +100,7 @@ async fn a_target_is_a_room_when_the_caller_is_in_one_of_that_id() {
 }
 
 #[tokio::test]
-async fn a_note_to_oneself_reaches_ones_other_devices_once() {
+async fn a_message_to_oneself_reaches_the_other_devices_once() {
     let world = World::start().await;
     let mut phone = world.connect("ana").await;
     let mut laptop = world.connect("ana").await;
@@ -113,7 +113,7 @@ async fn a_note_to_oneself_reaches_ones_other_devices_once() {
 }
 
 #[tokio::test]
-async fn a_message_for_somebody_who_is_away_waits_for_them() {
+async fn a_direct_message_to_an_offline_user_is_stored() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     ana.ask(json!({ "action": "sendMessage", "recipientId": "ben", "content": "later" })).await;

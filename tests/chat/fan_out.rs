@@ -5,7 +5,7 @@ use serde_json::json;
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 
-use crate::support::World;
+use crate::harness::World;
 
 /// From then on an invocation has time for the first posts, and no others.
 fn hurry() -> Plan {
@@ -20,7 +20,7 @@ async fn haunts(world: &World, room: &str, count: usize) {
 }
 
 #[tokio::test]
-async fn nobody_in_a_large_room_is_skipped_when_time_runs_short() {
+async fn a_fan_out_that_runs_out_of_time_reaches_every_connection() {
     let faults = Faults::default();
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let mut users = world.crowd("tea", 24).await;
@@ -49,7 +49,7 @@ async fn nobody_in_a_large_room_is_skipped_when_time_runs_short() {
 }
 
 #[tokio::test]
-async fn whoever_sends_with_an_id_hears_it_on_all_devices_when_time_runs_short() {
+async fn a_handed_on_fan_out_keeps_the_senders_copy_for_own_devices() {
     let faults = Faults::default();
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let mut ana = world.connect_to("ana", "tea").await;
@@ -69,7 +69,7 @@ async fn whoever_sends_with_an_id_hears_it_on_all_devices_when_time_runs_short()
 }
 
 #[tokio::test]
-async fn everybody_hears_that_a_large_room_is_closed_when_time_runs_short() {
+async fn a_handed_on_fan_out_tells_everybody_that_the_room_is_closed() {
     let faults = Faults::default();
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let mut host = world.connect_to("host", "tea").await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 /// A hundred operations go wrong, in all: so many users at once, and how often each of them tries.
 const USERS: usize = 20;
@@ -126,7 +126,7 @@ faults! {
 }
 
 #[tokio::test]
-async fn nobody_notices_that_tables_are_throttled_now_and_then() {
+async fn throttled_tables_are_retried_without_an_error() {
     let faults = Faults::seeded(1);
     let world = world_with(&faults).await;
     let mut ana = world.connect_to("ana", "tea").await;
@@ -139,7 +139,7 @@ async fn nobody_notices_that_tables_are_throttled_now_and_then() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_said_on_this_machine_and_only_where_that_was_asked_for() {
+async fn fault_control_is_local_and_opt_in() {
     let world = world_with(&Faults::default()).await;
     let mut ana = world.connect_to("ana", "tea").await;
 

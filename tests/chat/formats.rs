@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-use crate::support::{User, World, token};
+use crate::harness::{User, World, token};
 use crate::uploads::{Upload, announcement};
 
 /// Fields of a frame, in alphabetical order.
@@ -22,7 +22,7 @@ async fn opened(world: &World, query: &str) -> User {
 }
 
 #[tokio::test]
-async fn compat_messages_have_their_fields_under_every_name_that_clients_know() {
+async fn compat_messages_repeat_fields_under_all_names() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = opened(&world, "?userId=ben&username=Ben&roomId=tea&events=1").await;
@@ -89,7 +89,7 @@ async fn compat_rooms_list_participants_by_id_and_members_in_full() {
 }
 
 #[tokio::test]
-async fn compat_news_of_a_room_name_it_by_both_names() {
+async fn compat_room_events_have_room_id_and_chat_room_id() {
     let world = World::start().await;
     let mut ana = opened(&world, "?userId=ana&roomId=tea&events=1").await;
     let mut ben = world.connect("ben").await;
@@ -109,7 +109,7 @@ async fn compat_news_of_a_room_name_it_by_both_names() {
 }
 
 #[tokio::test]
-async fn a_file_is_told_with_its_address_on_the_top_level() {
+async fn compat_messages_have_file_url_at_the_top_level() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
@@ -123,7 +123,7 @@ async fn a_file_is_told_with_its_address_on_the_top_level() {
 }
 
 #[tokio::test]
-async fn a_file_is_uploaded_and_downloaded_by_its_addresses_alone() {
+async fn a_file_is_uploaded_and_downloaded_without_headers() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let query = |jwt: bool, user: &str| match jwt {
         true => format!("?token={}&roomId=tea", token(&json!({ "sub": user, "iat": now }))),
@@ -146,7 +146,7 @@ async fn a_file_is_uploaded_and_downloaded_by_its_addresses_alone() {
 
         let redirect = world.fetch("GET", &link, &[], Bytes::new()).await;
         let got = world.fetch("GET", redirect.header("location"), &[], Bytes::new()).await;
-        assert_eq!((redirect.status, got.status, &got.body[..]), (302, 200, b"abc".as_slice()));
+        assert_eq!((redirect.status, got.status, &got.bytes[..]), (302, 200, b"abc".as_slice()));
         assert_eq!(got.header("content-type"), "image/png");
         let shown = world.fetch("GET", &format!("{link}?inline=1"), &[], Bytes::new()).await;
         assert_eq!(shown.status, 302);
@@ -169,7 +169,7 @@ async fn a_file_is_uploaded_and_downloaded_by_its_addresses_alone() {
 }
 
 #[tokio::test]
-async fn an_accepted_file_that_is_replaced_is_removed() {
+async fn an_accepted_file_that_is_replaced_is_deleted() {
     let world = World::start().await;
     let mut ana = opened(&world, "?userId=ana&roomId=tea").await;
     let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
@@ -193,7 +193,7 @@ async fn an_accepted_file_that_is_replaced_is_removed() {
 }
 
 #[tokio::test]
-async fn copies_are_left_out_where_the_frame_would_be_too_large() {
+async fn copies_are_left_out_of_frames_that_would_be_too_large() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
@@ -208,7 +208,7 @@ async fn copies_are_left_out_where_the_frame_would_be_too_large() {
 }
 
 #[tokio::test]
-async fn a_page_of_one_room_hears_messages_and_nothing_that_it_would_take_for_one() {
+async fn a_page_of_one_room_receives_messages_only() {
     let world = World::start().await;
     let mut page = opened(&world, "?userId=ana&roomId=tea&username=Ana").await;
     let mut owner = world.connect_to("ben", "tea").await;
@@ -233,7 +233,7 @@ async fn a_page_of_one_room_hears_messages_and_nothing_that_it_would_take_for_on
 }
 
 #[tokio::test]
-async fn raw_connections_hear_the_bare_text_of_what_others_say_in_the_lobby() {
+async fn raw_connections_receive_lobby_messages_as_bare_text() {
     let world = World::start().await;
     let mut ana = opened(&world, "").await;
     let mut ben = opened(&world, "").await;
@@ -257,7 +257,7 @@ async fn raw_connections_hear_the_bare_text_of_what_others_say_in_the_lobby() {
 }
 
 #[tokio::test]
-async fn raw_senders_are_answered_only_if_they_can_tell_an_answer() {
+async fn raw_senders_are_answered_only_with_a_request_id_or_client_message_id() {
     let world = World::start().await;
     let mut ana = opened(&world, "?format=raw").await;
 
@@ -273,7 +273,7 @@ async fn raw_senders_are_answered_only_if_they_can_tell_an_answer() {
 }
 
 #[tokio::test]
-async fn raw_connections_hear_json_in_every_other_room() {
+async fn raw_connections_receive_json_in_other_rooms() {
     let world = World::start().await;
     let mut ana = opened(&world, "?userId=ana&format=raw").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -287,7 +287,7 @@ async fn raw_connections_hear_json_in_every_other_room() {
 }
 
 #[tokio::test]
-async fn a_handshake_decides_the_format() {
+async fn the_handshake_determines_the_format() {
     let world = World::start().await;
     let native: &[(&str, &str)] = &[("sec-websocket-protocol", "switchboard.v1")];
     let origin: &[(&str, &str)] = &[("origin", "https://chat.example")];
@@ -313,7 +313,7 @@ async fn a_handshake_decides_the_format() {
 }
 
 #[tokio::test]
-async fn a_token_alone_is_a_terminal_that_hears_raw_text() {
+async fn a_handshake_with_only_a_token_gets_the_raw_format() {
     let world = World::with_tokens().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let token = token(&json!({ "sub": "ana", "iat": now }));
@@ -337,7 +337,7 @@ async fn a_token_alone_is_a_terminal_that_hears_raw_text() {
 }
 
 #[tokio::test]
-async fn the_format_of_a_connection_goes_with_it_into_every_room() {
+async fn a_connection_keeps_its_format_in_every_room() {
     let world = World::start().await;
     let mut ana = opened(&world, "?userId=ana").await;
     let mut ben = world.connect("ben").await;
@@ -358,7 +358,7 @@ async fn the_format_of_a_connection_goes_with_it_into_every_room() {
 }
 
 #[tokio::test]
-async fn a_frame_may_introduce_its_sender_where_no_token_does() {
+async fn a_frame_may_name_its_sender_unless_the_token_does() {
     let world = World::start().await;
     let mut ana = opened(&world, "?userId=ana").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -387,7 +387,7 @@ async fn a_frame_may_introduce_its_sender_where_no_token_does() {
 }
 
 #[tokio::test]
-async fn rooms_nearby_list_the_participants_of_public_ones() {
+async fn nearby_rooms_list_participants_of_public_rooms() {
     let world = World::start().await;
     let room = json!({ "userId": "ana", "latitude": 1, "longitude": 1, "maxParticipants": 15 });
     let public = world.post("/rooms", room.clone()).await.body["id"].clone();
@@ -408,7 +408,7 @@ async fn rooms_nearby_list_the_participants_of_public_ones() {
 }
 
 #[tokio::test]
-async fn hello_and_me_tell_who_one_is_and_what_one_can_count_on() {
+async fn hello_and_me_answer_identity_and_limits() {
     let world = World::start().await;
     let mut ana = opened(&world, "?userId=ana&username=Ana&format=native").await;
 
@@ -437,7 +437,7 @@ async fn hello_and_me_tell_who_one_is_and_what_one_can_count_on() {
 }
 
 #[tokio::test]
-async fn a_row_of_a_later_version_keeps_nobody_from_hearing() {
+async fn rows_of_later_versions_do_not_break_delivery() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
@@ -455,7 +455,7 @@ async fn a_row_of_a_later_version_keeps_nobody_from_hearing() {
 }
 
 #[tokio::test]
-async fn the_first_direct_message_is_from_who_its_frame_introduces() {
+async fn the_first_direct_message_has_the_name_in_its_frame() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
 
@@ -467,7 +467,7 @@ async fn the_first_direct_message_is_from_who_its_frame_introduces() {
 }
 
 #[tokio::test]
-async fn a_large_room_tells_names_and_roles_in_every_format() {
+async fn a_large_room_has_names_and_roles_in_every_format() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let members: Vec<_> = (0..60).map(|number| format!("{number:02}{}", "\u{1f600}".repeat(126))).collect();

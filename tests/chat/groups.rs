@@ -3,10 +3,10 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::harness::World;
 
 #[tokio::test]
-async fn a_room_is_made_with_its_members_who_hear_of_it_at_once() {
+async fn members_of_a_new_room_are_told_at_once() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -41,7 +41,7 @@ fn brief(participant: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn who_joins_is_announced_and_hears_the_room_on_all_devices() {
+async fn a_join_is_announced_and_subscribes_all_devices() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
@@ -71,7 +71,7 @@ async fn a_member_added_by_another_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn joining_again_is_no_error_takes_no_place_and_is_not_announced() {
+async fn joining_again_is_idempotent_and_not_announced() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect("ben").await.joined("tea").await;
@@ -84,7 +84,7 @@ async fn joining_again_is_no_error_takes_no_place_and_is_not_announced() {
 }
 
 #[tokio::test]
-async fn who_leaves_is_announced_and_hears_nothing_of_the_room_on_any_device() {
+async fn a_leave_is_announced_and_unsubscribes_all_devices() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut phone = world.connect("ben").await.joined("tea").await;
@@ -111,7 +111,7 @@ async fn who_leaves_is_announced_and_hears_nothing_of_the_room_on_any_device() {
 }
 
 #[tokio::test]
-async fn a_member_who_reconnects_hears_its_rooms_again() {
+async fn a_reconnect_subscribes_all_rooms_of_the_user() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -129,7 +129,7 @@ async fn a_member_who_reconnects_hears_its_rooms_again() {
 }
 
 #[tokio::test]
-async fn a_connection_opened_for_one_room_hears_no_other_until_it_joins_it() {
+async fn a_connection_for_one_room_hears_no_other_until_it_joins_one() {
     let world = World::start().await;
     let mut ben = world.connect("ben").await;
     let tea = ben.creates_room(&["ana"]).await;
@@ -144,7 +144,7 @@ async fn a_connection_opened_for_one_room_hears_no_other_until_it_joins_it() {
 }
 
 #[tokio::test]
-async fn an_unknown_room_is_made_by_connecting_to_it_and_by_nothing_else() {
+async fn only_a_handshake_creates_an_unknown_room() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     for action in ["joinRoom", "leaveRoom", "roomInfo", "sendMessage", "getMessages"] {
@@ -164,7 +164,7 @@ async fn an_unknown_room_is_made_by_connecting_to_it_and_by_nothing_else() {
 }
 
 #[tokio::test]
-async fn many_who_connect_to_an_unknown_room_at_once_make_one_room() {
+async fn concurrent_handshakes_to_an_unknown_room_create_it_once() {
     let world = World::start().await;
 
     let users = join_all((0..20).map(|number| {
@@ -180,7 +180,7 @@ async fn many_who_connect_to_an_unknown_room_at_once_make_one_room() {
 }
 
 #[tokio::test]
-async fn a_room_takes_no_more_than_its_places_even_when_all_come_at_once() {
+async fn max_participants_holds_under_concurrent_joins() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let room = ana.ask(json!({ "action": "createRoom", "maxParticipants": 5 })).await;
@@ -203,7 +203,7 @@ async fn a_room_takes_no_more_than_its_places_even_when_all_come_at_once() {
 }
 
 #[tokio::test]
-async fn a_private_room_is_for_those_it_was_made_with() {
+async fn a_private_room_is_open_to_its_first_members_only() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let room = ana.ask(json!({ "action": "createRoom", "roomType": "private", "members": ["ben"] })).await;
@@ -219,7 +219,7 @@ async fn a_private_room_is_for_those_it_was_made_with() {
 }
 
 #[tokio::test]
-async fn participants_come_in_pages() {
+async fn participants_are_paginated() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let members: Vec<_> = (0..98).map(|number| format!("user-{number:02}")).collect();
@@ -242,7 +242,7 @@ async fn participants_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_room_cannot_be_made_larger_than_it_may_be() {
+async fn a_room_cannot_be_created_with_too_many_members() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let many: Vec<_> = (0..99).map(|number| format!("user-{number}")).collect();

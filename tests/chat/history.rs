@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 fn seqs(page: &Value) -> Vec<u64> {
     page["items"].as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()).collect()
@@ -20,7 +20,7 @@ async fn page(user: &mut User, parameters: Value) -> Value {
 }
 
 #[tokio::test]
-async fn history_pages_both_ways_to_its_ends_oldest_first() {
+async fn history_is_paginated_in_both_directions_oldest_first() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     for number in 1..=7 {
@@ -76,7 +76,7 @@ async fn a_page_has_50_messages_and_100_at_most() {
 }
 
 #[tokio::test]
-async fn a_page_that_would_outgrow_a_frame_is_cut_and_says_so() {
+async fn a_page_is_cut_at_the_frame_limit_and_has_more() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     for number in 0..5 {
@@ -104,7 +104,7 @@ async fn a_page_that_would_outgrow_a_frame_is_cut_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_not_shown() {
+async fn expired_messages_are_not_returned() {
     let world = World::with(&[("MESSAGE_TTL_DAYS", "1")]).await;
     let mut ana = world.connect_to("ana", "tea").await;
     ana.says("tea", "yesterday").await;
@@ -122,7 +122,7 @@ async fn what_has_expired_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_new_member_reads_from_the_start_and_a_stranger_nothing() {
+async fn new_members_read_the_whole_history_and_strangers_nothing() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     ana.says("tea", "early").await;

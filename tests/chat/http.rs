@@ -6,12 +6,12 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use switchboard::local::Options;
 
-use crate::support::{World, token};
+use crate::harness::{World, token};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test]
-async fn the_examples_that_clients_were_written_by_work_as_they_stand() {
+async fn the_documented_examples_of_older_backends_work() {
     let world = World::start().await;
     let created = r#"{
      "userId": "user123",
@@ -42,7 +42,7 @@ async fn the_examples_that_clients_were_written_by_work_as_they_stand() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_told_by_the_name_of_the_field() {
+async fn errors_name_the_invalid_field() {
     let world = World::start().await;
     let room = |changed: &str, value: Value| {
         let mut room = json!({ "userId": "ana", "latitude": 1.5, "longitude": 2.5 });
@@ -109,7 +109,7 @@ async fn what_is_wrong_with_a_request_is_told_by_the_name_of_the_field() {
 }
 
 #[tokio::test]
-async fn a_body_is_json_whatever_its_type_says_and_is_not_too_long() {
+async fn a_body_is_parsed_as_json_whatever_its_content_type_and_limited_in_size() {
     let world = World::start().await;
     let room = r#"{"userId":"ana","latitude":1,"longitude":2}"#;
     let post = |content_type: Option<&'static str>, body: &[u8]| {
@@ -148,7 +148,7 @@ async fn a_body_is_json_whatever_its_type_says_and_is_not_too_long() {
 }
 
 #[tokio::test]
-async fn what_the_gateway_packs_is_unpacked() {
+async fn base64_bodies_are_decoded() {
     let world = World::start().await;
     // The local gateway packs what is no text, as API Gateway does.
     let room = r#"{"userId":"ana","latitude":1,"longitude":2}"#;
@@ -170,7 +170,7 @@ async fn what_the_gateway_packs_is_unpacked() {
 }
 
 #[tokio::test]
-async fn with_tokens_the_bearer_is_who_asks() {
+async fn the_bearer_token_identifies_the_caller() {
     let world = World::with_tokens().await;
     let claims = json!({ "sub": "ana", "name": "Ana", "iat": 1_700_000_000, "exp": 4_000_000_000_u64 });
     let bearer = format!("Bearer {}", token(&claims));
@@ -202,7 +202,7 @@ async fn with_tokens_the_bearer_is_who_asks() {
 }
 
 #[tokio::test]
-async fn pages_may_ask_from_other_origins_as_far_as_the_gateway_allows() {
+async fn cors_is_answered_as_configured() {
     let world = World::start().await;
     let ours = ("origin", "https://chat.example");
     let preflight =
@@ -230,7 +230,7 @@ async fn pages_may_ask_from_other_origins_as_far_as_the_gateway_allows() {
 }
 
 #[tokio::test]
-async fn two_thousand_odd_requests_get_an_answer_and_no_server_error() {
+async fn two_thousand_random_requests_cause_no_server_error() {
     const REQUESTS: u64 = 2_000;
 
     let world = World::start().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 async fn list(user: &mut User) -> Vec<Value> {
     let answer = user.ask(json!({ "action": "listRooms" })).await;
@@ -13,7 +13,7 @@ async fn list(user: &mut User) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn all_rooms_are_listed_newest_activity_first_with_what_is_unread() {
+async fn rooms_are_listed_by_activity_with_unread_counts() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -48,7 +48,7 @@ async fn all_rooms_are_listed_newest_activity_first_with_what_is_unread() {
 }
 
 #[tokio::test]
-async fn reading_is_shared_by_ones_devices_and_told_to_the_others_and_never_goes_back() {
+async fn read_marks_are_shared_announced_and_never_go_back() {
     let world = World::start().await;
     let mut phone = world.connect("ana").await;
     let mut laptop = world.connect("ana").await;
@@ -76,7 +76,7 @@ async fn reading_is_shared_by_ones_devices_and_told_to_the_others_and_never_goes
 }
 
 #[tokio::test]
-async fn only_members_mark_what_they_read() {
+async fn only_members_set_read_marks() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut eve = world.connect("eve").await;
@@ -90,7 +90,7 @@ async fn only_members_mark_what_they_read() {
 }
 
 #[tokio::test]
-async fn unread_is_exact_up_to_99_and_then_more() {
+async fn unread_counts_are_exact_up_to_99() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -110,7 +110,7 @@ async fn unread_is_exact_up_to_99_and_then_more() {
 }
 
 #[tokio::test]
-async fn a_long_list_comes_in_pages_and_nobody_is_in_more_than_200_rooms() {
+async fn room_lists_are_paginated_and_limited_to_200_rooms() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut made = BTreeSet::new();
@@ -144,7 +144,7 @@ async fn a_long_list_comes_in_pages_and_nobody_is_in_more_than_200_rooms() {
 }
 
 #[tokio::test]
-async fn a_page_of_rooms_with_long_last_messages_is_cut_to_a_frame() {
+async fn a_page_of_rooms_is_cut_at_the_frame_limit() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     for _ in 0..4 {

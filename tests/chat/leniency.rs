@@ -4,7 +4,7 @@
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 /// The answer to a frame that is given as text.
 async fn answer_to(user: &mut User, frame: &str) -> Value {
@@ -35,7 +35,7 @@ async fn lone_surrogates_become_replacement_characters_in_every_text() {
 }
 
 #[tokio::test]
-async fn what_nobody_reads_may_be_any_json() {
+async fn unread_fields_may_be_any_json() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
@@ -50,7 +50,7 @@ async fn what_nobody_reads_may_be_any_json() {
 }
 
 #[tokio::test]
-async fn numbers_are_taken_with_a_fraction_of_zero_and_as_text() {
+async fn numbers_are_accepted_with_zero_fraction_and_as_text() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     for number in ["one", "two", "three"] {
@@ -106,7 +106,7 @@ async fn numbers_are_taken_with_a_fraction_of_zero_and_as_text() {
 }
 
 #[tokio::test]
-async fn ids_are_taken_as_numbers_where_these_are_exact() {
+async fn ids_are_accepted_as_exact_numbers() {
     let world = World::start().await;
     let mut ana = world.connect_to("123", "456").await;
     let mut ben = world.connect_to("789", "456").await;
@@ -142,7 +142,7 @@ async fn ids_are_taken_as_numbers_where_these_are_exact() {
 }
 
 #[tokio::test]
-async fn a_frame_that_cannot_be_parsed_gets_its_request_id_back() {
+async fn a_malformed_frame_gets_its_request_id_back() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     for frame in [
@@ -159,7 +159,7 @@ async fn a_frame_that_cannot_be_parsed_gets_its_request_id_back() {
 }
 
 #[tokio::test]
-async fn names_are_shown_without_what_makes_them_look_like_others() {
+async fn names_lose_invisible_and_bidirectional_characters() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let tricky = "\u{202e}A\u{200b}n\u{2028}a\u{feff} ";
@@ -226,7 +226,7 @@ async fn reserved_room_ids_are_reserved_in_every_case_and_width() {
 }
 
 #[tokio::test]
-async fn content_types_of_recordings_and_of_unknown_files_are_taken() {
+async fn content_types_with_parameters_and_empty_ones_are_accepted() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     for (name, content_type, taken) in [
@@ -257,7 +257,7 @@ async fn content_types_of_recordings_and_of_unknown_files_are_taken() {
 }
 
 #[tokio::test]
-async fn a_room_that_no_path_can_hold_is_named_in_the_query() {
+async fn a_room_id_with_a_slash_is_given_in_the_query() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "a%2Fb%3Fc").await;
     ana.says("a/b?c", "hello").await;

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{World, token};
+use crate::harness::{World, token};
 
 #[tokio::test]
-async fn what_is_said_in_the_lobby_reaches_everybody_and_its_sender_gets_an_ack() {
+async fn lobby_messages_reach_everybody_and_are_acked() {
     let world = World::start().await;
     let mut ana = world.open("?format=native").await.unwrap();
     let mut ben = world.open("?format=native").await.unwrap();
@@ -64,7 +64,7 @@ async fn only_an_admin_broadcasts_to_everybody() {
 }
 
 #[tokio::test]
-async fn a_lobby_that_is_switched_off_is_not_there() {
+async fn a_disabled_lobby_does_not_exist() {
     let world = World::with(&[("LOBBY", "off")]).await;
     let mut ana = world.connect("ana").await;
 

@@ -8,7 +8,7 @@ use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 use switchboard::metrics::Metric;
 
-use crate::support::{World, token};
+use crate::harness::{World, token};
 use crate::uploads::{Upload, announcement};
 
 const NAMESPACE: &str = "Chat/Test";
@@ -42,7 +42,7 @@ fn counted(world: &World) -> BTreeMap<String, u64> {
 }
 
 #[tokio::test]
-async fn each_invocation_leaves_one_line_that_says_who_where_and_how_it_ended() {
+async fn each_invocation_logs_one_line_with_user_room_and_status() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let _ben = world.connect_to("ben", "tea").await;
@@ -81,7 +81,7 @@ async fn a_refusal_is_logged_with_its_code() {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted_once_and_in_the_line_of_its_invocation() {
+async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
     let faults = Faults::default();
     let world =
         World::changed(&[("METRICS_NAMESPACE", NAMESPACE)], |options| Options { faults: faults.clone(), ..options })
@@ -148,7 +148,7 @@ async fn what_happens_is_counted_once_and_in_the_line_of_its_invocation() {
 }
 
 #[tokio::test]
-async fn an_invocation_in_which_nothing_happens_counts_nothing_but_its_duration() {
+async fn an_invocation_without_effects_reports_its_duration_only() {
     let world = World::start().await;
     assert_eq!(world.get("/health").await.status, 200);
 
@@ -161,7 +161,7 @@ async fn an_invocation_in_which_nothing_happens_counts_nothing_but_its_duration(
 }
 
 #[tokio::test]
-async fn a_warning_says_which_request_it_is_about() {
+async fn warnings_have_the_request_id() {
     let world = World::start().await;
     world.puts_object("switchboard-uploads", "stray", b"good").await;
 
@@ -174,7 +174,7 @@ async fn a_warning_says_which_request_it_is_about() {
 }
 
 #[tokio::test]
-async fn who_wants_errors_only_is_spared_the_warnings_but_not_the_line_that_counts() {
+async fn log_level_error_keeps_the_invocation_lines() {
     let world = World::with(&[("LOG_LEVEL", "error")]).await;
     world.puts_object("switchboard-uploads", "stray", b"good").await;
 
@@ -184,7 +184,7 @@ async fn who_wants_errors_only_is_spared_the_warnings_but_not_the_line_that_coun
 }
 
 #[tokio::test]
-async fn debugging_tells_more_and_never_what_is_said() {
+async fn debug_logs_contain_no_message_content() {
     let world = World::with_tokens_and(&[("LOG_LEVEL", "debug")]).await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let [ana, ben] = ["ana", "ben"].map(|user| token(&json!({ "sub": user, "iat": now })));
@@ -219,7 +219,7 @@ async fn debugging_tells_more_and_never_what_is_said() {
 }
 
 #[tokio::test]
-async fn neither_what_is_said_nor_a_token_is_logged() {
+async fn logs_contain_neither_content_nor_tokens() {
     let world = World::with_tokens().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let token = token(&json!({ "sub": "ana", "iat": now }));

@@ -2,34 +2,36 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+#[path = "../harness/mod.rs"]
+mod harness;
 
 mod bad_input;
+mod compatibility;
 mod connecting;
 mod cost;
-mod dialects;
 mod direct;
-mod doors;
 mod fan_out;
 mod faults;
 mod formats;
-mod gone;
 mod groups;
 mod history;
 mod http;
+mod http_and_websocket;
+mod idempotency;
 mod inbox;
 mod leniency;
 mod lobby;
 mod logs;
 mod messages;
+mod mixed_versions;
 mod moderation;
-mod once;
-mod places;
+mod nearby;
 mod presence;
-mod private;
-mod resuming;
-mod stack;
-mod sweeping;
+mod private_rooms;
+mod program;
+mod resume;
+mod stale_connections;
+mod sweep;
 mod tokens;
 mod typing;
 mod uploads;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{User, World, token};
+use crate::harness::{User, World, token};
 
 /// Ana's room with Ben and Cleo in it, all live.
 async fn room_of_three(world: &World) -> (String, User, User, User) {
@@ -20,7 +20,7 @@ fn about(action: &str, room: &str, user: &str) -> Value {
 }
 
 #[tokio::test]
-async fn who_is_removed_is_told_why_hears_nothing_more_and_may_come_again() {
+async fn a_removed_member_is_told_unsubscribed_and_may_rejoin() {
     let world = World::start().await;
     let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
     let mut tablet = world.connect("ben").await;
@@ -43,7 +43,7 @@ async fn who_is_removed_is_told_why_hears_nothing_more_and_may_come_again() {
 }
 
 #[tokio::test]
-async fn a_removal_that_got_no_further_than_the_membership_is_finished_by_the_next() {
+async fn an_interrupted_removal_is_finished_by_its_retry() {
     let world = World::start().await;
     let (tea, mut ana, mut ben, _cleo) = room_of_three(&world).await;
     world.loses_membership("ben", &tea).await;
@@ -56,7 +56,7 @@ async fn a_removal_that_got_no_further_than_the_membership_is_finished_by_the_ne
 }
 
 #[tokio::test]
-async fn who_is_banned_is_out_and_stays_out_until_the_ban_is_lifted() {
+async fn a_banned_user_cannot_rejoin_until_unbanned() {
     let world = World::start().await;
     let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
 
@@ -90,7 +90,7 @@ async fn who_is_banned_is_out_and_stays_out_until_the_ban_is_lifted() {
 }
 
 #[tokio::test]
-async fn an_owner_shares_the_work_and_the_room_is_told() {
+async fn an_owner_sets_roles_and_the_room_is_told() {
     let world = World::start().await;
     let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
 
@@ -107,7 +107,7 @@ async fn an_owner_shares_the_work_and_the_room_is_told() {
 }
 
 #[tokio::test]
-async fn nobody_rules_over_those_who_rank_as_high() {
+async fn moderators_cannot_act_on_equal_or_higher_ranks() {
     let world = World::start().await;
     let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
     let forbidden = (403, "FORBIDDEN".to_owned());
@@ -137,7 +137,7 @@ async fn nobody_rules_over_those_who_rank_as_high() {
 }
 
 #[tokio::test]
-async fn an_admin_by_token_looks_after_every_room() {
+async fn an_admin_by_token_moderates_every_room() {
     let world = World::with_tokens().await;
     let connect = async |user: &str, roles: Value| {
         let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));

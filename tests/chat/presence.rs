@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 async fn is_online(asked: &mut User, room: &str, user: &str) -> bool {
     let info = asked.ask(json!({ "action": "roomInfo", "roomId": room })).await;
@@ -16,7 +16,7 @@ fn brief(presence: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_room_hears_when_a_member_comes_and_goes_and_not_of_further_tabs() {
+async fn presence_is_announced_for_the_first_and_last_connection() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&["ben"]).await;
@@ -40,7 +40,7 @@ async fn a_room_hears_when_a_member_comes_and_goes_and_not_of_further_tabs() {
 }
 
 #[tokio::test]
-async fn tabs_that_open_or_close_at_once_never_end_in_silence() {
+async fn concurrent_connections_always_announce_presence() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&["ben"]).await;
@@ -58,7 +58,7 @@ async fn tabs_that_open_or_close_at_once_never_end_in_silence() {
 }
 
 #[tokio::test]
-async fn a_connection_for_one_room_shows_in_that_room_alone() {
+async fn a_connection_for_one_room_is_present_there_only() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&["ben"]).await;
@@ -74,7 +74,7 @@ async fn a_connection_for_one_room_shows_in_that_room_alone() {
 }
 
 #[tokio::test]
-async fn in_a_room_with_more_than_100_connections_nobody_is_told_who_comes_and_goes() {
+async fn presence_is_not_announced_above_100_connections() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let _others = world.crowd("tea", 100).await;

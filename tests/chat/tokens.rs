@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{World, token};
+use crate::harness::{World, token};
 
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -12,13 +12,13 @@ fn anas_token() -> String {
     token(&json!({ "sub": "ana", "name": "Ana", "exp": now() + 600 }))
 }
 
-async fn name_in_the_lobby(user: &mut crate::support::User) -> Value {
+async fn name_in_the_lobby(user: &mut crate::harness::User) -> Value {
     let info = user.ask(json!({ "action": "roomInfo", "roomId": "lobby" })).await;
     json!([info["members"][0]["userId"], info["members"][0]["userName"]])
 }
 
 #[tokio::test]
-async fn a_token_is_taken_from_the_header_the_subprotocol_or_the_query() {
+async fn a_token_is_read_from_header_subprotocol_or_query() {
     let world = World::with_tokens().await;
     let token = anas_token();
     let bearer = format!("Bearer {token}");
@@ -37,7 +37,7 @@ async fn a_token_is_taken_from_the_header_the_subprotocol_or_the_query() {
 }
 
 #[tokio::test]
-async fn without_a_token_that_holds_there_is_no_connection() {
+async fn a_handshake_without_a_valid_token_is_refused() {
     let world = World::with_tokens().await;
     let good = anas_token();
     let expired = token(&json!({ "sub": "ana", "exp": now() - 1 }));
@@ -62,7 +62,7 @@ async fn without_a_token_that_holds_there_is_no_connection() {
 }
 
 #[tokio::test]
-async fn a_token_ends_by_the_events_own_time() {
+async fn a_token_expires_by_the_events_time() {
     let world = World::with_tokens().await;
     let by_exp = anas_token();
     let by_age = token(&json!({ "sub": "ana", "iat": now() }));
@@ -78,7 +78,7 @@ async fn a_token_ends_by_the_events_own_time() {
 }
 
 #[tokio::test]
-async fn a_name_that_a_token_vouches_for_is_not_changed_by_its_bearer() {
+async fn the_name_in_a_token_cannot_be_changed() {
     let world = World::with_tokens().await;
     let named = anas_token();
     let nameless = token(&json!({ "sub": "ben", "exp": now() + 600 }));

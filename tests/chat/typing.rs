@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::World;
+use crate::harness::World;
 
 #[tokio::test]
 async fn the_others_in_a_room_see_who_is_typing() {
@@ -19,7 +19,7 @@ async fn the_others_in_a_room_see_who_is_typing() {
 }
 
 #[tokio::test]
-async fn it_is_seen_when_somebody_stops() {
+async fn the_others_see_when_somebody_stops_typing() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -30,7 +30,7 @@ async fn it_is_seen_when_somebody_stops() {
 }
 
 #[tokio::test]
-async fn ones_own_other_devices_do_not_see_it() {
+async fn typing_is_not_sent_to_the_senders_other_devices() {
     let world = World::start().await;
     let mut phone = world.connect_to("ana", "tea").await;
     let mut laptop = world.connect_to("ana", "tea").await;
@@ -46,7 +46,7 @@ async fn ones_own_other_devices_do_not_see_it() {
 }
 
 #[tokio::test]
-async fn a_user_sees_that_another_is_typing_to_them() {
+async fn typing_in_a_direct_conversation_reaches_the_other_user() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -61,7 +61,7 @@ async fn a_user_sees_that_another_is_typing_to_them() {
 }
 
 #[tokio::test]
-async fn nobody_types_into_a_room_that_they_are_not_in() {
+async fn only_members_send_typing_indicators() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut eve = world.connect("eve").await;
@@ -74,7 +74,7 @@ async fn nobody_types_into_a_room_that_they_are_not_in() {
 }
 
 #[tokio::test]
-async fn typing_is_stored_nowhere() {
+async fn typing_indicators_are_not_stored() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -91,7 +91,7 @@ async fn typing_is_stored_nowhere() {
 /// The names that clients use have routes without a response; every other spelling takes the default route, which has
 /// one.
 #[tokio::test]
-async fn typing_is_answered_with_nothing_under_every_name() {
+async fn typing_is_not_answered_under_any_alias() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;

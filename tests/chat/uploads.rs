@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 const BUCKET: &str = "switchboard-uploads";
 
@@ -78,7 +78,7 @@ fn path_of(message: &Value, world: &World) -> String {
 }
 
 #[tokio::test]
-async fn the_others_hear_of_a_file_when_it_is_there_and_fetch_the_same_bytes() {
+async fn a_file_is_announced_after_its_upload_and_downloads_unchanged() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -118,7 +118,7 @@ async fn the_others_hear_of_a_file_when_it_is_there_and_fetch_the_same_bytes() {
         got.header("content-disposition"),
         "attachment; filename=\"Gr__e _.png\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%F0%9F%92%AC.png"
     );
-    assert!(got.body == bytes, "other bytes");
+    assert!(got.bytes == bytes, "other bytes");
     let shown = world.get(&format!("{}?userId=ben&inline=1", path_of(&message, &world))).await;
     let shown = world.fetch("GET", shown.header("location"), &[], Bytes::new()).await;
     assert!(shown.header("content-disposition").starts_with("inline;"));
@@ -127,11 +127,11 @@ async fn the_others_hear_of_a_file_when_it_is_there_and_fetch_the_same_bytes() {
     assert_eq!((&by_socket["type"], &by_socket["size"]), (&json!("file"), &json!(bytes.len())));
     assert!(by_socket["expiresAt"].as_str().unwrap().ends_with('Z'));
     let got = world.fetch("GET", by_socket["fileUrl"].as_str().unwrap(), &[], Bytes::new()).await;
-    assert!(got.body == bytes, "other bytes");
+    assert!(got.bytes == bytes, "other bytes");
 }
 
 #[tokio::test]
-async fn what_is_not_as_announced_is_not_taken() {
+async fn uploads_that_differ_from_the_announcement_are_refused() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -175,7 +175,7 @@ async fn what_is_not_as_announced_is_not_taken() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_uploaded_is_refused_before_it_is_signed() {
+async fn disallowed_uploads_are_refused_before_signing() {
     let world = World::with(&[("MAX_FILE_BYTES", "1000")]).await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
@@ -216,7 +216,7 @@ async fn what_may_not_be_uploaded_is_refused_before_it_is_signed() {
 }
 
 #[tokio::test]
-async fn files_are_for_members() {
+async fn only_members_download_files() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -248,7 +248,7 @@ async fn files_are_for_members() {
 }
 
 #[tokio::test]
-async fn a_file_goes_to_another_user_and_to_the_lobby_too() {
+async fn files_can_be_sent_to_users_and_the_lobby() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -270,7 +270,7 @@ async fn a_file_goes_to_another_user_and_to_the_lobby_too() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_three_times_makes_one_message() {
+async fn a_repeated_bucket_event_creates_one_message() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -300,7 +300,7 @@ async fn an_event_that_comes_three_times_makes_one_message() {
 }
 
 #[tokio::test]
-async fn an_object_that_nobody_announced_is_left_alone_and_logged() {
+async fn an_unannounced_object_is_ignored_and_logged() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
@@ -326,7 +326,7 @@ async fn an_object_that_nobody_announced_is_left_alone_and_logged() {
 }
 
 #[tokio::test]
-async fn what_got_in_although_it_is_not_as_announced_is_removed_and_the_uploader_is_told() {
+async fn a_mismatched_object_is_deleted_and_the_uploader_told() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -354,7 +354,7 @@ async fn what_got_in_although_it_is_not_as_announced_is_removed_and_the_uploader
 }
 
 #[tokio::test]
-async fn what_comes_after_the_room_was_closed_or_the_sender_left_is_removed_and_nobody_is_told() {
+async fn uploads_after_a_close_or_leave_are_deleted_silently() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -384,7 +384,7 @@ async fn what_comes_after_the_room_was_closed_or_the_sender_left_is_removed_and_
 }
 
 #[tokio::test]
-async fn who_was_to_be_told_is_told_by_the_next_event_if_the_first_ended_too_soon() {
+async fn an_interrupted_announcement_is_finished_by_the_next_event() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -401,7 +401,7 @@ async fn who_was_to_be_told_is_told_by_the_next_event_if_the_first_ended_too_soo
 }
 
 #[tokio::test]
-async fn a_file_is_told_of_although_the_function_failed_at_first() {
+async fn a_file_is_announced_after_a_failed_invocation_is_retried() {
     let faults = Faults::seeded(1);
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let mut ana = world.connect("ana").await;
@@ -418,7 +418,7 @@ async fn a_file_is_told_of_although_the_function_failed_at_first() {
 }
 
 #[tokio::test]
-async fn a_hundred_files_are_told_of_however_late_often_or_slowly() {
+async fn a_hundred_files_are_announced_despite_late_repeated_and_slow_events() {
     let faults = Faults::seeded(1);
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let slowly = Latency { median_ms: 50.0, sigma: 1.0 };
@@ -452,7 +452,7 @@ async fn a_hundred_files_are_told_of_however_late_often_or_slowly() {
 }
 
 #[tokio::test]
-async fn buckets_that_are_tried_out_and_pages_that_ask_are_answered() {
+async fn s3_test_events_and_cors_preflights_are_answered() {
     let world = World::start().await;
     let test = json!({
         "Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-11-21T11:33:07.000Z",
@@ -480,7 +480,7 @@ async fn buckets_that_are_tried_out_and_pages_that_ask_are_answered() {
 }
 
 #[tokio::test]
-async fn files_end_when_messages_do_and_those_that_never_came_after_a_day() {
+async fn files_expire_with_messages_and_pending_ones_after_a_day() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -508,7 +508,7 @@ async fn files_end_when_messages_do_and_those_that_never_came_after_a_day() {
 }
 
 #[tokio::test]
-async fn twenty_mebibytes_go_past_the_function() {
+async fn large_files_bypass_the_function() {
     const SIZE: usize = 20 * 1024 * 1024;
 
     let world = World::start().await;
@@ -522,7 +522,7 @@ async fn twenty_mebibytes_go_past_the_function() {
 
     let found = world.get(&format!("{}?userId=ben", path_of(&message, &world))).await;
     let got = world.fetch("GET", found.header("location"), &[], Bytes::new()).await;
-    assert!(got.body == bytes, "other bytes");
+    assert!(got.bytes == bytes, "other bytes");
     for id in world.function_processes() {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -532,7 +532,7 @@ async fn twenty_mebibytes_go_past_the_function() {
 }
 
 #[tokio::test]
-async fn of_two_who_upload_to_the_same_address_at_once_one_does() {
+async fn one_of_two_concurrent_uploads_to_an_address_succeeds() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;

@@ -4,17 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::ROOMS;
+use super::harness::Socket;
 use super::record::{Absence, Clock, Heard, Record, Said, Sent};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// How long an answer is waited for before it counts as lost.
 const LOST: Duration = Duration::from_secs(5);
@@ -38,9 +34,8 @@ pub struct Client {
 
 /// Makes a room before anything goes wrong.
 pub async fn make_room(url: &str, room: &str) {
-    let (mut socket, _) = connect_async(format!("{url}?userId=host&roomId={room}&format=native")).await.unwrap();
+    let (mut socket, _) = Socket::open(&format!("{url}?userId=host&roomId={room}&format=native"), &[]).await.unwrap();
     socket.close(None).await.unwrap();
-    while let Some(Ok(_)) = socket.next().await {}
 }
 
 /// Says something where every connection could be live, so that those that are dead answer 410. The one who says it
@@ -225,7 +220,7 @@ impl Client {
         self.asked += 1;
         let id = json!(format!("{}", self.asked));
         frame["requestId"] = id.clone();
-        let sent = self.socket.as_mut()?.send(Message::text(frame.to_string())).await;
+        let sent = self.socket.as_mut()?.send(&frame.to_string()).await;
         if sent.is_err() {
             self.socket = None;
             return None;
@@ -235,7 +230,7 @@ impl Client {
         }
         let until = Instant::now() + LOST;
         loop {
-            match timeout_at(until, self.socket.as_mut()?.next()).await {
+            match timeout_at(until, self.socket.as_mut()?.receive_published()).await {
                 Ok(Some(Ok(Message::Text(text)))) => {
                     let heard: Value = serde_json::from_str(&text).unwrap();
                     // What the gateway says of a failure names no frame; there is but one under way.
@@ -257,7 +252,7 @@ impl Client {
     async fn connects(&mut self) -> Option<()> {
         if self.socket.is_none() {
             let url = format!("{}?userId={}&format=native", self.url, self.record.user);
-            let (socket, _) = timeout(LOST, connect_async(url)).await.ok()?.ok()?;
+            let (socket, _) = timeout(LOST, Socket::try_open(&url, &[])).await.ok()?.ok()?;
             self.socket = Some(socket);
         }
         Some(())

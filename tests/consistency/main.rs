@@ -18,6 +18,8 @@
 
 mod checks;
 mod client;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod record;
 
 use std::process::ExitCode;

@@ -101,7 +101,7 @@ async fn a_subprotocol_is_echoed_only_if_connect_echoes_it() {
     let asked = tokio::spawn(async move { request("GET", &url, &UPGRADE, b"").await });
     world.invoked().await.answers(accepted());
     let answer = asked.await.unwrap();
-    assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, None));
+    assert_eq!((answer.status, answer.optional_header("sec-websocket-protocol")), (101, None));
 }
 
 /// RFC 6455, 11.3.4: the header may be given more than once. Our notes.

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../harness/mod.rs"]
+mod harness;
 mod support;
 
 mod connections;

@@ -14,15 +14,15 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
 
 /// The status, the error's type and its message, as DynamoDB tells them.
 fn told_by_dynamodb(answer: &Answer) -> (u16, String, String) {
-    let told: Value = serde_json::from_slice(&answer.body).unwrap();
+    let told: Value = serde_json::from_slice(&answer.bytes).unwrap();
     let kind = told["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap().to_owned();
     (answer.status, kind, told["message"].as_str().unwrap_or_default().to_owned())
 }
 
 /// As API Gateway and Lambda tell them.
 fn told_in_a_header(answer: &Answer) -> (u16, String, String) {
-    let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let kind = answer.header("x-amzn-errortype").unwrap_or_default().to_owned();
+    let told: Value = serde_json::from_slice(&answer.bytes).unwrap_or_default();
+    let kind = answer.optional_header("x-amzn-errortype").unwrap_or_default().to_owned();
     (answer.status, kind, told["message"].as_str().unwrap_or_default().to_owned())
 }
 

@@ -1,29 +1,23 @@
 //! The clients, and who talks to them.
 
+use futures_util::future;
 use futures_util::stream::{self, StreamExt};
-use futures_util::{SinkExt, future};
 use switchboard::local::{AccessKey, clients};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::function;
+use super::harness::Socket;
 
 /// Handshakes, questions or posts under way at once.
 const AT_ONCE: usize = 64;
-/// Thousands of the usual buffers would fill this process.
-const READ_BUFFER_BYTES: usize = 1024;
 
 pub struct Client {
     id: String,
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
 }
 
 impl Client {
     pub async fn open(url: &str) -> Self {
-        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
-        let (socket, _) = connect_async_with_config(url, Some(config), false).await.unwrap();
+        let (socket, _) = Socket::open(url, &[]).await.unwrap();
         Self { id: String::new(), socket }
     }
 
@@ -42,12 +36,12 @@ impl Client {
     }
 
     async fn asks(&mut self, what: &str) -> String {
-        self.socket.send(Message::text(what)).await.unwrap();
+        self.socket.send(what).await.unwrap();
         self.hears().await
     }
 
     async fn hears(&mut self) -> String {
-        let heard = self.socket.next().await.expect("the connection has ended").expect("the connection has broken");
+        let heard = self.socket.receive().await.expect("the connection has ended").expect("the connection has broken");
         heard.into_text().unwrap().as_str().to_owned()
     }
 }

@@ -9,6 +9,8 @@
 
 mod crowd;
 mod function;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod stack;
 
 use std::cell::Cell;

@@ -1,5 +1,7 @@
 //! The HTTP API as OpenAPI 3.1.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use switchboard::schema::{Operation, http_routes};
 
@@ -14,7 +16,8 @@ pub fn document() -> Value {
         item[method.to_lowercase()] = operation(&route, method, path);
     }
     let frames = schemas::frames();
-    let bodies: Map<_, _> = frames.iter().map(|(name, frame)| (name.clone(), schemas::body(frame))).collect();
+    let answers: BTreeSet<_> = http_routes().iter().flat_map(|route| route.answers).copied().chain(["error"]).collect();
+    let bodies: Map<_, _> = answers.iter().map(|name| ((*name).to_owned(), schemas::body(&frames[*name]))).collect();
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod client;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod terminal;
 
 use std::net::{Ipv4Addr, TcpListener};

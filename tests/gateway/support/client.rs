@@ -1,24 +1,22 @@
-//! Somebody with a socket.
+//! A client of the gateway, whatever the function behind it says.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::world::soon;
+use crate::harness::{Socket, soon};
 
 pub struct Client {
     /// The connection's id, where the test knows it.
     pub id: String,
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
 }
 
 impl Client {
-    pub fn new(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+    pub fn new(socket: Socket) -> Self {
         Self { id: String::new(), socket }
     }
 
@@ -27,7 +25,7 @@ impl Client {
     }
 
     pub async fn sends(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).await.unwrap();
+        self.socket.send(text).await.unwrap();
     }
 
     pub async fn asks_for(&mut self, action: &str) {
@@ -35,7 +33,7 @@ impl Client {
     }
 
     pub async fn sends_binary(&mut self) {
-        self.socket.send(Message::binary(vec![0])).await.unwrap();
+        self.socket.send_message(Message::binary(vec![0])).await.unwrap();
     }
 
     /// One message in frames of these sizes. When the gateway has enough of it, the rest may not get through.
@@ -43,7 +41,7 @@ impl Client {
         for (number, size) in sizes.iter().enumerate() {
             let kind = if number == 0 { Data::Text } else { Data::Continue };
             let frame = Frame::message(vec![b'x'; *size], OpCode::Data(kind), number + 1 == sizes.len());
-            let _ = self.socket.send(Message::Frame(frame)).await;
+            let _ = self.socket.send_message(Message::Frame(frame)).await;
         }
     }
 
@@ -66,7 +64,7 @@ impl Client {
 
     /// Asks of the protocol whether anybody is there, and is answered, unless the connection ends before that.
     pub async fn pings(&mut self) -> Option<(u16, String)> {
-        let _ = self.socket.send(Message::Ping(Vec::new().into())).await;
+        let _ = self.socket.send_message(Message::Ping(Vec::new().into())).await;
         match self.receives().await {
             Message::Pong(_) => None,
             Message::Close(frame) => Some(self.bids_farewell(frame).await),
@@ -86,7 +84,7 @@ impl Client {
     /// Sends a message and is told meanwhile, before all of it has gone, that the connection is closed; with which
     /// code.
     pub async fn hears_its_end_while_it_sends(self, text: &str) -> u16 {
-        let (mut sink, mut stream) = self.socket.split();
+        let (mut sink, mut stream) = self.socket.into_inner().split();
         let closed = async {
             tokio::select! {
                 biased;
@@ -104,18 +102,17 @@ impl Client {
     pub async fn closes(mut self, said: Option<(u16, &'static str)>) {
         let frame = said.map(|(code, reason)| CloseFrame { code: code.into(), reason: reason.into() });
         self.socket.close(frame).await.unwrap();
-        while let Some(Ok(_)) = self.socket.next().await {}
     }
 
     /// Lets the gateway have its answer to the close frame.
     async fn bids_farewell(&mut self, frame: Option<CloseFrame>) -> (u16, String) {
-        soon("the connection is not ended", async { while let Some(Ok(_)) = self.socket.next().await {} }).await;
+        soon("the connection is not ended", async { while let Some(Ok(_)) = self.socket.receive().await {} }).await;
         let frame = frame.expect("it is closed without a code");
         (frame.code.into(), frame.reason.as_str().to_owned())
     }
 
     async fn receives(&mut self) -> Message {
-        let message = soon("nothing is heard", self.socket.next()).await;
+        let message = soon("nothing is heard", self.socket.receive()).await;
         message.expect("the connection has ended").expect("the connection has broken")
     }
 }

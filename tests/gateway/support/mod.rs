@@ -7,9 +7,9 @@ mod raw;
 mod signing;
 mod world;
 
+pub use crate::harness::{Answer, request, soon};
 pub use client::Client;
-pub use http::{Answer, request};
 pub use probe::Invocation;
 pub use raw::Raw;
 pub use signing::Signing;
-pub use world::{BUCKET, Invocations, PROBE, PROBE_ASKS, World, accepted, nothing, open, said, soon};
+pub use world::{BUCKET, Invocations, PROBE, PROBE_ASKS, World, accepted, nothing, open, said};

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::world::soon;
+use crate::harness::soon;
 
 /// An event that a function process has been given. It works on it until it is told what to do; for ever, if this is
 /// dropped.

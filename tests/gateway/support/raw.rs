@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::world::soon;
+use crate::harness::soon;
 
 pub struct Raw(TcpStream);
 

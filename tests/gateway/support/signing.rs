@@ -10,8 +10,8 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use switchboard::local::AccessKey;
 
-use super::http::{Answer, request};
 use super::world::World;
+use crate::harness::{Answer, request};
 
 /// How a request is signed.
 #[derive(Clone)]

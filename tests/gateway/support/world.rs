@@ -10,15 +10,10 @@ use switchboard::local::{Options, Stack, Urls, clients};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName};
+use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 use super::{Client, Invocation, probe};
-
-/// Nothing in a test may take longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::harness::{Socket, soon};
 
 /// The function's program, and the variable that it finds the test by.
 pub const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/probe.py");
@@ -26,11 +21,6 @@ pub const PROBE_ASKS: &str = "PROBE_ASKS";
 
 /// Where files are kept.
 pub const BUCKET: &str = "switchboard-uploads";
-
-/// What must happen within a test's patience.
-pub async fn soon<T>(otherwise: &str, awaited: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, awaited).await.unwrap_or_else(|_| panic!("{otherwise}"))
-}
 
 /// The function's answer where nothing is to be said.
 pub fn accepted() -> Value {
@@ -76,16 +66,11 @@ pub type Handshake = JoinHandle<Result<(Client, HeaderMap), u16>>;
 
 /// Begins a handshake.
 pub fn open(url: &str, headers: &[(&str, &str)]) -> Handshake {
-    let mut request = url.into_client_request().unwrap();
-    for (name, value) in headers {
-        request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-    }
+    let url = url.to_owned();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     tokio::spawn(async move {
-        match soon("no answer to the handshake", connect_async(request)).await {
-            Ok((socket, response)) => Ok((Client::new(socket), response.headers().clone())),
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("the handshake went wrong: {error}"),
-        }
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Socket::open(&url, &headers).await.map(|(socket, headers)| (Client::new(socket), headers))
     })
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::support::{User, World};
+use crate::harness::{User, World};
 
 async fn resume(user: &mut User, rooms: Value) -> Value {
     let answer = user.ask(json!({ "action": "resume", "rooms": rooms })).await;
@@ -20,7 +20,7 @@ fn seqs(room: &Value) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn what_was_missed_comes_in_order_and_the_room_is_heard_again() {
+async fn resume_returns_missed_messages_in_order_and_resubscribes() {
     let world = World::start().await;
     let mut ben = world.connect("ben").await;
     let tea = ben.creates_room(&["ana"]).await;
@@ -42,7 +42,7 @@ async fn what_was_missed_comes_in_order_and_the_room_is_heard_again() {
 }
 
 #[tokio::test]
-async fn direct_conversations_and_the_lobby_resume_as_rooms_do() {
+async fn direct_conversations_and_the_lobby_can_be_resumed() {
     let world = World::start().await;
     let mut ben = world.connect("ben").await;
     let sent = ben.ask(json!({ "action": "sendMessage", "recipientId": "ana", "content": "psst" })).await;
@@ -59,7 +59,7 @@ async fn direct_conversations_and_the_lobby_resume_as_rooms_do() {
 }
 
 #[tokio::test]
-async fn rooms_one_may_not_hear_are_refused_one_by_one() {
+async fn resume_refuses_rooms_individually() {
     let world = World::start().await;
     let mut ben = world.connect("ben").await;
     let tea = ben.creates_room(&[]).await;
@@ -78,7 +78,7 @@ async fn rooms_one_may_not_hear_are_refused_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_long_absence_comes_in_frames_that_fit_shared_fairly_among_the_rooms() {
+async fn a_long_absence_is_paginated_fairly_among_rooms() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "one").await;
     let mut ana = {
@@ -122,7 +122,7 @@ async fn a_long_absence_comes_in_frames_that_fit_shared_fairly_among_the_rooms()
 }
 
 #[tokio::test]
-async fn a_cursor_from_before_what_is_kept_is_reset_to_the_oldest_there_is() {
+async fn a_cursor_before_the_oldest_message_is_reset() {
     let world = World::with(&[("MESSAGE_TTL_DAYS", "1")]).await;
     let mut ana = world.connect_to("ana", "tea").await;
     for _ in 0..3 {
@@ -152,7 +152,7 @@ async fn a_cursor_from_before_what_is_kept_is_reset_to_the_oldest_there_is() {
 }
 
 #[tokio::test]
-async fn what_is_said_while_somebody_resumes_is_in_the_answer_or_comes_after_it() {
+async fn messages_during_a_resume_are_answered_or_delivered() {
     let world = World::start().await;
     let mut ben = world.connect("ben").await;
     let tea = ben.creates_room(&["ana"]).await;
@@ -175,7 +175,7 @@ async fn what_is_said_while_somebody_resumes_is_in_the_answer_or_comes_after_it(
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_a_loss_when_something_is_said_while_they_resume() {
+async fn messages_during_a_resume_cause_no_false_reset() {
     let faults = Faults::default();
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let mut ben = world.connect_to("ben", "tea").await;

@@ -3,14 +3,14 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::harness::World;
 
 fn hello(id: &str) -> Value {
     json!({ "action": "sendMessage", "roomId": "tea", "content": "hello", "clientMessageId": id })
 }
 
 #[tokio::test]
-async fn a_repeated_send_gets_the_first_ones_place_and_is_told_again() {
+async fn a_retry_gets_the_first_position_and_is_delivered_again() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -30,7 +30,7 @@ async fn a_repeated_send_gets_the_first_ones_place_and_is_told_again() {
 }
 
 #[tokio::test]
-async fn the_same_id_for_another_content_is_refused() {
+async fn the_same_id_with_other_content_is_refused() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -51,7 +51,7 @@ async fn the_same_id_for_another_content_is_refused() {
 }
 
 #[tokio::test]
-async fn copies_that_race_each_other_become_one_message() {
+async fn concurrent_retries_become_one_message() {
     let world = World::start().await;
     let mut devices = join_all((0..8).map(|_| world.connect_to("ana", "tea"))).await;
 
@@ -64,7 +64,7 @@ async fn copies_that_race_each_other_become_one_message() {
 }
 
 #[tokio::test]
-async fn ones_other_devices_know_a_message_by_its_id_and_so_does_ones_history() {
+async fn client_message_ids_are_shown_to_the_senders_devices_only() {
     let world = World::start().await;
     let mut phone = world.connect_to("ana", "tea").await;
     let mut laptop = world.connect_to("ana", "tea").await;
@@ -79,7 +79,7 @@ async fn ones_other_devices_know_a_message_by_its_id_and_so_does_ones_history() 
 }
 
 #[tokio::test]
-async fn a_repeat_in_the_lobby_is_acked_as_one() {
+async fn a_retry_in_the_lobby_is_acked_as_a_duplicate() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let frame = json!({ "action": "sendMessage", "data": "hi", "clientMessageId": "m1" });
@@ -92,7 +92,7 @@ async fn a_repeat_in_the_lobby_is_acked_as_one() {
 }
 
 #[tokio::test]
-async fn an_id_is_forgotten_with_its_message() {
+async fn an_idempotency_key_expires_with_its_message() {
     let world = World::with(&[("MESSAGE_TTL_DAYS", "1")]).await;
     let mut ana = world.connect_to("ana", "tea").await;
     ana.ask(hello("m1")).await;
@@ -108,7 +108,7 @@ async fn an_id_is_forgotten_with_its_message() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_refused() {
+async fn an_invalid_client_message_id_is_refused() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     for id in [json!(""), json!(5.5), json!([]), json!("x".repeat(129)), json!("a\nb")] {

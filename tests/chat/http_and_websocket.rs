@@ -5,10 +5,10 @@ use serde_json::json;
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 
-use crate::support::World;
+use crate::harness::World;
 
 #[tokio::test]
-async fn who_joins_over_http_hears_the_room_on_every_live_connection_at_once() {
+async fn joining_over_http_subscribes_all_live_connections() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
@@ -34,7 +34,7 @@ async fn who_joins_over_http_hears_the_room_on_every_live_connection_at_once() {
 }
 
 #[tokio::test]
-async fn who_makes_a_room_over_http_talks_in_it_over_websocket() {
+async fn a_room_created_over_http_is_usable_over_websocket() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let id = world.posts_room("ana", 1.0, 2.0).await;
@@ -58,7 +58,7 @@ async fn who_makes_a_room_over_http_talks_in_it_over_websocket() {
 }
 
 #[tokio::test]
-async fn who_leaves_over_http_hears_nothing_any_more() {
+async fn leaving_over_http_unsubscribes_all_connections() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -78,7 +78,7 @@ async fn who_leaves_over_http_hears_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn a_room_that_is_closed_is_closed_at_both_doors_and_its_history_stays() {
+async fn a_closed_room_is_closed_over_http_and_websocket_and_keeps_its_history() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
@@ -159,7 +159,7 @@ async fn only_the_creator_or_an_admin_closes_a_room() {
 }
 
 #[tokio::test]
-async fn a_room_is_not_closed_under_a_message_nor_written_to_behind_it() {
+async fn no_message_is_written_after_a_room_is_closed() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut writers = join_all((0..8).map(|number| {
@@ -199,7 +199,7 @@ async fn a_room_is_not_closed_under_a_message_nor_written_to_behind_it() {
 }
 
 #[tokio::test]
-async fn a_hundred_who_join_a_room_for_fifteen_at_once_by_both_doors_leave_fifteen_in_it() {
+async fn capacity_holds_when_100_join_concurrently_over_http_and_websocket() {
     let faults = Faults::seeded(15);
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     // As on DynamoDB itself, where transactions get in each other's way.
@@ -250,7 +250,7 @@ async fn counts(world: &World, room: &str, expected: usize) {
 }
 
 #[tokio::test]
-async fn the_count_is_right_after_many_joined_and_left_at_once() {
+async fn participant_count_is_exact_after_concurrent_joins_and_leaves() {
     let world = World::start().await;
     let tea = world.posts_room("ana", 0.0, 0.0).await;
     join_all((0..10).flat_map(|user| (0..6).map(move |turn| (user, turn))).map(|(user, turn)| {

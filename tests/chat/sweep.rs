@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use switchboard::local::Options;
 
-use crate::support::World;
+use crate::harness::World;
 
 const IDLE_SECONDS: u64 = 1_800;
 
 #[tokio::test]
-async fn a_room_made_over_http_closes_when_nothing_was_said_for_half_an_hour_and_those_who_are_live_hear_it() {
+async fn idle_rooms_created_over_http_close_after_half_an_hour() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let idle = world.posts_room("ana", 1.0, 1.0).await;
@@ -46,7 +46,7 @@ async fn a_room_made_over_http_closes_when_nothing_was_said_for_half_an_hour_and
 }
 
 #[tokio::test]
-async fn how_long_a_room_may_be_idle_is_a_setting() {
+async fn the_idle_time_is_configurable() {
     let world = World::with(&[("ROOM_IDLE_SECONDS", "60")]).await;
     let mut ana = world.connect("ana").await;
     let room = world.posts_room("ana", 1.0, 1.0).await;
@@ -58,7 +58,7 @@ async fn how_long_a_room_may_be_idle_is_a_setting() {
 }
 
 #[tokio::test]
-async fn two_sweeps_at_once_do_no_harm() {
+async fn concurrent_sweeps_are_safe() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut rooms = Vec::new();
@@ -81,7 +81,7 @@ async fn two_sweeps_at_once_do_no_harm() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_has_little_time_stops_and_the_next_one_goes_on() {
+async fn a_sweep_out_of_time_is_continued_by_the_next() {
     let in_a_hurry = |options| Options { timeout: Duration::from_secs(5), ..options };
     let world = World::changed(&[], in_a_hurry).await;
     for number in 0..70 {
@@ -101,7 +101,7 @@ async fn a_sweep_that_has_little_time_stops_and_the_next_one_goes_on() {
 }
 
 #[tokio::test]
-async fn a_sweep_asks_an_index_and_scans_nothing() {
+async fn a_sweep_queries_an_index_and_never_scans() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     world.posts_room("ana", 1.0, 1.0).await;
@@ -117,7 +117,7 @@ async fn a_sweep_asks_an_index_and_scans_nothing() {
 }
 
 #[tokio::test]
-async fn a_sweep_forgets_dead_connections_in_the_rooms_that_it_visits() {
+async fn a_sweep_removes_stale_connections() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let room = world.posts_room("ana", 1.0, 1.0).await;
@@ -140,7 +140,7 @@ async fn a_sweep_forgets_dead_connections_in_the_rooms_that_it_visits() {
 }
 
 #[tokio::test]
-async fn a_room_that_is_closed_keeps_no_connection_dead_or_alive() {
+async fn closing_a_room_unsubscribes_all_connections() {
     let world = World::with(&[("ROOM_IDLE_SECONDS", "1")]).await;
     let mut ana = world.connect("ana").await;
     let room = world.posts_room("ana", 1.0, 1.0).await;
@@ -153,7 +153,7 @@ async fn a_room_that_is_closed_keeps_no_connection_dead_or_alive() {
 }
 
 #[tokio::test]
-async fn the_local_stack_keeps_the_schedule_by_itself() {
+async fn the_local_stack_runs_the_schedule() {
     let world = World::changed(&[], |options| Options { schedule: Some(Duration::from_millis(50)), ..options }).await;
     let mut ana = world.connect("ana").await;
     world.posts_room("ana", 1.0, 1.0).await;

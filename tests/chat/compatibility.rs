@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::harness::World;
 
 /// A frame as it stands in a document.
 fn verbatim(text: &str) -> String {
@@ -99,7 +99,7 @@ async fn a_client_that_speaks_to_groups_and_individuals_and_shows_typing() {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_of_itself_and_sends_to_everybody() {
+async fn a_client_without_identity_that_broadcasts() {
     let world = World::start().await;
     let mut ana = world.open("").await.unwrap();
     let mut ben = world.open("").await.unwrap();
@@ -120,11 +120,11 @@ async fn a_client_that_says_nothing_of_itself_and_sends_to_everybody() {
 
 /// What the generator in that backend's document signs: a subject, a name, roles, and the time by itself.
 #[tokio::test]
-async fn a_token_as_another_backends_generator_makes_it() {
+async fn a_token_from_another_backends_generator() {
     let world = World::with_tokens().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let claims: Value = json!({ "sub": "1234567890", "name": "Cristian Scherer", "roles": ["admin"], "iat": now });
-    let token = crate::support::token(&claims);
+    let token = crate::harness::token(&claims);
     let mut admin = world.open_with("", &[("authorization", &format!("Bearer {token}"))]).await.unwrap().0;
     let mut other = world.open(&format!("?token={token}")).await.unwrap();
 

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::harness::World;
 
 async fn private_room(world: &World) -> String {
     let room = json!({ "userId": "ana", "latitude": 1, "longitude": 1, "roomType": "private" });
@@ -22,7 +22,7 @@ async fn join(world: &World, room: &str, user: &str, invite: Option<&str>) -> (u
 }
 
 #[tokio::test]
-async fn a_private_room_is_joined_with_an_invite_at_either_door_and_without_one_not_at_all() {
+async fn a_private_room_requires_an_invite_over_http_and_websocket() {
     let world = World::start().await;
     let den = private_room(&world).await;
     let mut ben = world.connect("ben").await;
@@ -47,7 +47,7 @@ async fn a_private_room_is_joined_with_an_invite_at_either_door_and_without_one_
 }
 
 #[tokio::test]
-async fn an_invite_ends_with_its_time_and_when_it_is_revoked() {
+async fn an_invite_expires_and_can_be_revoked() {
     let world = World::start().await;
     let den = private_room(&world).await;
     let required = (403, "INVITE_REQUIRED".to_owned());
@@ -68,7 +68,7 @@ async fn an_invite_ends_with_its_time_and_when_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn who_made_a_private_room_is_not_locked_out_of_it() {
+async fn the_creator_of_a_private_room_can_rejoin() {
     let world = World::start().await;
     let den = private_room(&world).await;
     world.post("/rooms/leave", json!({ "roomId": den, "userId": "ana" })).await;
@@ -79,7 +79,7 @@ async fn who_made_a_private_room_is_not_locked_out_of_it() {
 }
 
 #[tokio::test]
-async fn one_use_admits_one_even_when_many_come_at_once() {
+async fn a_single_use_invite_admits_one_of_many_concurrent_joins() {
     let world = World::start().await;
     let den = private_room(&world).await;
     let ticket = invite(&world, &den, json!({ "userId": "ana" })).await;
@@ -93,7 +93,7 @@ async fn one_use_admits_one_even_when_many_come_at_once() {
 }
 
 #[tokio::test]
-async fn a_full_room_burns_no_invite() {
+async fn a_full_room_uses_no_invite() {
     let world = World::start().await;
     let room = json!({ "userId": "ana", "latitude": 1, "longitude": 1, "roomType": "private", "maxParticipants": 1 });
     let den = world.post("/rooms", room).await.body["id"].as_str().unwrap().to_owned();
@@ -105,7 +105,7 @@ async fn a_full_room_burns_no_invite() {
 }
 
 #[tokio::test]
-async fn invites_are_for_those_who_look_after_the_room() {
+async fn only_moderators_create_invites() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let den = private_room(&world).await;

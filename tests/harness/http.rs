@@ -1,4 +1,4 @@
-//! What a client of the HTTP API does.
+//! The HTTP client: what a test sends and hears, held against the published schemas.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request};
@@ -7,12 +7,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-use super::World;
-use super::world::PATIENCE;
+use super::{World, contract, soon};
 
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
+    pub bytes: Bytes,
     /// Nothing, where there is no JSON.
     pub body: Value,
 }
@@ -22,10 +22,32 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    pub fn optional_header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).unwrap()
+    }
+
     /// The status, the code and the field.
     pub fn refusal(&self) -> (u16, &str, &str) {
         (self.status, self.body["code"].as_str().unwrap_or(""), self.body["field"].as_str().unwrap_or(""))
     }
+}
+
+/// Sends a request of any kind.
+pub async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, value.as_bytes());
+    }
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let answer = client.request(request.body(Full::new(Bytes::copy_from_slice(body))).unwrap());
+    let (parts, body) = soon("no answer to a request", answer).await.unwrap().into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let body = serde_json::from_slice(&bytes).unwrap_or_default();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, bytes, body }
 }
 
 impl World {
@@ -41,25 +63,14 @@ impl World {
         self.request("DELETE", path, &[], Bytes::new()).await
     }
 
-    /// A request as one likes it. Every answer to it that has a body is JSON, and says so.
+    /// A request to the HTTP API. Every answer to it that has a body is JSON, and says so.
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.urls().http));
-        for (name, value) in headers {
-            request = request.header(*name, value.as_bytes());
-        }
-        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let answer = client.request(request.body(Full::new(body)).unwrap());
-        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no answer to a request").unwrap();
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let answer = Answer {
-            status: parts.status.as_u16(),
-            body: if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() },
-            headers: parts.headers,
-        };
-        if !body.is_empty() {
+        let answer = request(method, &format!("{}{path}", self.urls().http), headers, &body).await;
+        if !answer.bytes.is_empty() {
             assert_eq!(answer.header("content-type"), "application/json", "{method} {path}");
+            assert!(serde_json::from_slice::<Value>(&answer.bytes).is_ok(), "{method} {path}: {}", answer.text());
         }
+        contract::answered_request((method, path), &body, &answer);
         answer
     }
 

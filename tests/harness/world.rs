@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -13,16 +13,9 @@ use serde_json::Value;
 use switchboard::local::{AccessKey, AwsCall, Options, Stack, StoreCall, clients};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
-use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName};
+use tokio_tungstenite::tungstenite::http::HeaderMap;
 
-use super::User;
-
-/// Nothing in a test may take longer.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use super::{Logs, Socket, User};
 
 /// What tokens are signed with in worlds that want them.
 const SECRET: &str = "a secret for tests, long enough for HS256";
@@ -43,12 +36,6 @@ pub struct World {
     logs: Arc<Logs>,
     /// Which of its test's worlds it is.
     number: u32,
-}
-
-#[derive(Default)]
-struct Logs {
-    lines: Mutex<Vec<String>>,
-    more: Notify,
 }
 
 impl World {
@@ -75,12 +62,7 @@ impl World {
     /// As `with`, on a stack that differs from the usual one.
     pub async fn changed(environment: &[(&str, &str)], change: impl FnOnce(Options) -> Options) -> Self {
         let logs = Arc::new(Logs::default());
-        let sink = Arc::clone(&logs);
-        let logged = move |line: &str| {
-            sink.lines.lock().unwrap().push(line.to_owned());
-            sink.more.notify_waiters();
-        };
-        let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), Arc::new(logged));
+        let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), logs.sink());
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let options = Options { environment, ..options };
         let stack = Stack::start(change(options)).await.unwrap();
@@ -124,16 +106,8 @@ impl World {
 
     /// A handshake with this query and these headers, and the headers of the answer.
     pub async fn open_with(&self, query: &str, headers: &[(&str, &str)]) -> Result<(User, HeaderMap), u16> {
-        let mut request = format!("{}{query}", self.urls().websocket).into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        let opened = tokio::time::timeout(PATIENCE, connect_async(request)).await.expect("no answer to the handshake");
-        match opened {
-            Ok((socket, response)) => Ok((User::new(socket), response.headers().clone())),
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("the handshake went wrong: {error}"),
-        }
+        let opened = Socket::open(&format!("{}{query}", self.urls().websocket), headers).await;
+        opened.map(|(socket, headers)| (User::new(socket), headers))
     }
 
     /// A client that asks for a connection and is gone as soon as the function is at work on it.
@@ -182,8 +156,7 @@ impl World {
 
     /// The function's log so far.
     pub fn log(&self) -> Vec<Value> {
-        let lines = self.logs.lines.lock().unwrap();
-        lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
+        self.logs.all()
     }
 
     /// The first line of log of which `wanted` holds, when it comes.
@@ -198,18 +171,7 @@ impl World {
 
     /// The line of log of which `wanted` holds for the so-many-th time, when it comes.
     pub async fn has_logged(&self, times: usize, wanted: impl Fn(&Value) -> bool) -> Value {
-        let line = async {
-            loop {
-                let more = self.logs.more.notified();
-                tokio::pin!(more);
-                more.as_mut().enable();
-                if let Some(line) = self.log().into_iter().filter(|line| wanted(line)).nth(times - 1) {
-                    return line;
-                }
-                more.await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, line).await.expect("that was not logged so often")
+        self.logs.wait_for(times, wanted).await
     }
 
     /// As the function itself reaches the tables.

@@ -1,44 +1,18 @@
-//! What happens around the bucket.
+//! The bucket, as tests reach it.
 
 use aws_sdk_s3::Client;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Request};
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use switchboard::local::clients;
 
-use super::World;
-use super::world::PATIENCE;
-
-/// What came back, whatever it is.
-pub struct Fetched {
-    pub status: u16,
-    headers: HeaderMap,
-    pub body: Bytes,
-}
-
-impl Fetched {
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-}
+use super::{Answer, World, request};
 
 impl World {
     /// A plain request to any address.
-    pub async fn fetch(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Fetched {
-        let mut request = Request::builder().method(method).uri(url);
+    pub async fn fetch(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
         // Every client counts for itself how long its body is.
-        for (name, value) in headers.iter().filter(|(name, _)| *name != "content-length") {
-            request = request.header(*name, *value);
-        }
-        let client = HttpClient::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let answer = client.request(request.body(Full::new(body)).unwrap());
-        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no answer").unwrap();
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Fetched { status: parts.status.as_u16(), headers: parts.headers, body }
+        let headers: Vec<_> = headers.iter().copied().filter(|(name, _)| *name != "content-length").collect();
+        request(method, url, &headers, &body).await
     }
 
     /// As somebody reaches the bucket who is not the function.

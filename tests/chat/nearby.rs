@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::harness::World;
 
 const EARTH_RADIUS_METRES: f64 = 6_371_008.8;
 
@@ -40,7 +40,7 @@ fn ids(rooms: &[Value]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_room_is_made_and_found_with_its_distance() {
+async fn a_room_is_created_and_found_with_its_distance() {
     let world = World::start().await;
 
     let made = world
@@ -94,7 +94,7 @@ async fn a_room_is_made_and_found_with_its_distance() {
 }
 
 #[tokio::test]
-async fn what_is_near_depends_on_how_far_one_looks_and_how_far_a_room_reaches() {
+async fn nearness_depends_on_the_search_radius_and_the_rooms_radius() {
     let world = World::start().await;
     let metres_north = |metres: f64| 48.0 + (metres / EARTH_RADIUS_METRES).to_degrees();
     let post = |name: &'static str, metres: f64, radius: Option<f64>| {
@@ -131,7 +131,7 @@ async fn what_is_near_depends_on_how_far_one_looks_and_how_far_a_room_reaches() 
 }
 
 #[tokio::test]
-async fn only_active_rooms_are_found_and_private_ones_by_their_members_alone() {
+async fn only_active_rooms_are_found_and_private_ones_by_members() {
     let world = World::start().await;
     let open = world.posts_room("ana", 10.0, 20.0).await;
     let closed = world.posts_room("ana", 10.0, 20.0).await;
@@ -154,7 +154,7 @@ async fn only_active_rooms_are_found_and_private_ones_by_their_members_alone() {
 }
 
 #[tokio::test]
-async fn a_search_asks_for_few_cells_however_many_rooms_there_are() {
+async fn a_search_reads_few_cells_however_many_rooms_exist() {
     let world = World::start().await;
     for step in 0..30 {
         world.posts_room("ana", 50.0 + f64::from(step) / 100.0, 8.0).await;
@@ -177,7 +177,7 @@ async fn a_search_asks_for_few_cells_however_many_rooms_there_are() {
 
 /// Against all rooms, one by one.
 #[tokio::test]
-async fn a_search_finds_exactly_what_is_near_anywhere_on_earth_nearest_first() {
+async fn a_search_is_exact_anywhere_on_earth() {
     const ROOMS: usize = 2_000;
     const SEARCHES: usize = 500;
 

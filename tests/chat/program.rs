@@ -7,13 +7,12 @@ use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::primitives::ByteStream;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use tokio_tungstenite::connect_async;
 
-use crate::support::{User, World};
+use crate::harness::{Socket, User, World, request};
 use crate::uploads::{Upload, announcement};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,14 +21,8 @@ const FREE_PORTS: [&str; 10] =
 
 /// The status and the body of a GET.
 pub async fn get(url: &str) -> (u16, String) {
-    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let mut stream = TcpStream::connect(host).await.unwrap();
-    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut response = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
-    let (head, body) = response.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    let answer = request("GET", url, &[], b"").await;
+    (answer.status, answer.text().to_owned())
 }
 
 fn local(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -61,7 +54,7 @@ async fn running(arguments: &[&str]) -> Running {
 
 async fn connect(urls: &Value) -> User {
     let url = format!("{}?userId=ana", urls["websocket"].as_str().unwrap());
-    User::new(connect_async(url).await.unwrap().0)
+    User::new(Socket::open(&url, &[]).await.unwrap().0)
 }
 
 /// The processes that this one has started.
@@ -90,7 +83,7 @@ fn is_zombie(process: Pid) -> bool {
 }
 
 #[tokio::test]
-async fn it_tells_programs_where_it_is_in_one_line_and_chats() {
+async fn json_output_has_the_urls_and_the_stack_works() {
     let mut stack = running(&["--json", "--stage", "test"]).await;
 
     let port = |name: &str| stack.urls[name].as_str().unwrap().split(':').nth(2).unwrap().split('/').next().unwrap();
@@ -137,7 +130,7 @@ impl FromChild for Pid {
 }
 
 #[tokio::test]
-async fn its_children_end_with_it_however_it_ends() {
+async fn function_processes_end_with_the_stack() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let mut stack = running(&["--json"]).await;
         let _ana = connect(&stack.urls).await;
@@ -154,7 +147,7 @@ async fn its_children_end_with_it_however_it_ends() {
 }
 
 #[tokio::test]
-async fn it_tells_people_where_it_is_and_how_to_chat() {
+async fn the_banner_has_the_urls_and_commands_to_chat() {
     let mut process = local(&FREE_PORTS, &[]).spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let mut told = String::new();
@@ -168,7 +161,7 @@ async fn it_tells_people_where_it_is_and_how_to_chat() {
 }
 
 #[tokio::test]
-async fn every_port_that_is_taken_is_named_with_its_flag() {
+async fn ports_in_use_are_named_with_their_flags() {
     let taken = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
     let [http, s3] = taken.each_ref().map(|listener| listener.local_addr().unwrap().port().to_string());
     let free = ["--websocket-port", "0", "--dynamodb-port", "0", "--lambda-port", "0"];
@@ -186,7 +179,7 @@ async fn every_port_that_is_taken_is_named_with_its_flag() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_stack_and_function_at_once_with_one_line() {
+async fn an_invalid_configuration_stops_the_stack_with_one_line() {
     let wrong: &[(&str, &[(&str, &str)])] = &[
         ("AUTH_MODE", &[("AUTH_MODE", "sometimes")]),
         ("JWT_SECRET", &[("AUTH_MODE", "jwt")]),
@@ -214,7 +207,7 @@ async fn a_wrong_configuration_ends_stack_and_function_at_once_with_one_line() {
 }
 
 #[tokio::test]
-async fn what_was_said_is_kept_in_the_data_folder() {
+async fn messages_are_kept_in_the_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--json", "--data", folder.path().to_str().unwrap()];
     let stack = running(&data).await;
@@ -246,7 +239,7 @@ async fn a_function_process_that_crashes_is_replaced() {
 }
 
 #[tokio::test]
-async fn s3_keeps_files_for_those_who_sign() {
+async fn s3_requires_signatures() {
     let world = World::start().await;
     let signs = world.s3();
     let guessed = Credentials::new(&*world.access_key().id, "another secret", None, None, "test");
@@ -263,7 +256,7 @@ async fn s3_keeps_files_for_those_who_sign() {
 }
 
 #[tokio::test]
-async fn it_tells_which_calls_of_aws_the_function_made_and_of_no_others() {
+async fn only_the_functions_aws_calls_are_recorded() {
     let world = World::with(&[("MESSAGES_TABLE", "Said")]).await;
     assert!(world.aws_calls().is_empty(), "{:?}", world.aws_calls());
     let mut ana = world.connect_to("ana", "tea").await;

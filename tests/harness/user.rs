@@ -1,25 +1,23 @@
-//! Somebody with a socket.
+//! A user with a connection.
 
 use std::collections::VecDeque;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::world::PATIENCE;
+use super::socket::frame_of;
+use super::{PATIENCE, Socket, contract};
 
 pub struct User {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
     /// Heard, but not asked for yet.
     heard: VecDeque<Value>,
     asked: u32,
 }
 
 impl User {
-    pub fn new(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+    pub fn new(socket: Socket) -> Self {
         Self { socket, heard: VecDeque::new(), asked: 0 }
     }
 
@@ -28,11 +26,11 @@ impl User {
     }
 
     pub async fn send_text(&mut self, text: String) {
-        self.socket.send(Message::text(text)).await.unwrap();
+        self.socket.send(&text).await.unwrap();
     }
 
     pub async fn send_binary(&mut self, bytes: Vec<u8>) {
-        self.socket.send(Message::binary(bytes)).await.unwrap();
+        self.socket.send_message(Message::binary(bytes)).await.unwrap();
     }
 
     /// Sends a frame and waits for the answer to that very frame, which is given without its request id.
@@ -40,8 +38,9 @@ impl User {
         self.asked += 1;
         let id = json!(format!("question {}", self.asked));
         frame["requestId"] = id.clone();
-        self.send(frame).await;
+        self.send(frame.clone()).await;
         let mut answer = self.waits_for("an answer", |frame| frame["requestId"] == id).await;
+        contract::answered_frame(&frame, &answer);
         answer.as_object_mut().unwrap().remove("requestId");
         answer
     }
@@ -49,9 +48,9 @@ impl User {
     /// As `ask`, where the connection may end or nothing may come.
     pub async fn may_ask(&mut self, mut frame: Value) -> Option<Value> {
         frame["requestId"] = json!("question");
-        self.socket.send(Message::text(frame.to_string())).await.ok()?;
+        self.socket.send(&frame.to_string()).await.ok()?;
         let answer = async {
-            while let Some(Ok(message)) = self.socket.next().await {
+            while let Some(Ok(message)) = self.socket.receive_published().await {
                 let frame: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok())?;
                 if frame["requestId"] == "question" || frame["message"] == "Internal server error" {
                     return Some(frame);
@@ -122,7 +121,7 @@ impl User {
     pub async fn is_closed(&mut self) -> Option<u16> {
         let closed = async {
             loop {
-                match self.socket.next().await {
+                match self.socket.receive_published().await {
                     Some(Ok(Message::Close(frame))) => return frame.map(|frame: CloseFrame| frame.code.into()),
                     Some(Ok(Message::Text(text))) => {
                         self.heard.push_back(frame_of(&text));
@@ -138,18 +137,17 @@ impl User {
     /// Sends a close frame, and stays to hear the answer.
     pub async fn says_goodbye(&mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "bye".into() };
-        self.socket.send(Message::Close(Some(frame))).await.unwrap();
+        self.socket.send_message(Message::Close(Some(frame))).await.unwrap();
     }
 
     /// Leaves, saying goodbye.
     pub async fn closes(mut self) {
         self.socket.close(None).await.unwrap();
-        while let Some(Ok(_)) = self.socket.next().await {}
     }
 
     /// Leaves without waiting for an answer to its goodbye.
-    pub async fn goes(mut self) {
-        let _ = self.socket.close(None).await;
+    pub async fn goes(self) {
+        self.socket.leave().await;
     }
 
     async fn waits_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
@@ -158,7 +156,7 @@ impl User {
         }
         let frame = tokio::time::timeout(PATIENCE, async {
             loop {
-                match self.socket.next().await {
+                match self.socket.receive_published().await {
                     Some(Ok(Message::Text(text))) => {
                         let frame = frame_of(&text);
                         if wanted(&frame) {
@@ -174,9 +172,4 @@ impl User {
         .await;
         frame.unwrap_or_else(|_| panic!("waiting for {what}, heard only {:?}", self.heard))
     }
-}
-
-/// A frame as it was heard: JSON, or a bare text.
-fn frame_of(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }

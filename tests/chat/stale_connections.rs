@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 
-use crate::support::World;
+use crate::harness::World;
 
 #[tokio::test]
-async fn a_connection_that_answers_410_is_cleaned_up_everywhere_and_the_others_hear() {
+async fn a_stale_connection_is_removed_and_its_presence_announced() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
@@ -27,7 +27,7 @@ async fn a_connection_that_answers_410_is_cleaned_up_everywhere_and_the_others_h
 }
 
 #[tokio::test]
-async fn a_subscription_whose_connection_row_is_lost_goes_on_its_410() {
+async fn a_subscription_without_a_connection_row_is_removed_on_410() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     world.is_haunted_by("GONEGONEGONEGO0=", "tea").await;
@@ -41,7 +41,7 @@ async fn a_subscription_whose_connection_row_is_lost_goes_on_its_410() {
 }
 
 #[tokio::test]
-async fn a_connection_that_may_not_be_open_yet_is_left_alone() {
+async fn a_connection_that_may_still_be_opening_is_not_removed() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     world.is_haunted_by("YOUNGYOUNGYOUN0=", "tea").await;
@@ -55,7 +55,7 @@ async fn a_connection_that_may_not_be_open_yet_is_left_alone() {
 }
 
 #[tokio::test]
-async fn one_of_a_hundred_who_does_not_answer_keeps_nobody_waiting() {
+async fn one_unresponsive_connection_of_100_delays_nobody() {
     let faults = Faults::default();
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let mut crowd = world.crowd("tea", 100).await;
@@ -65,7 +65,7 @@ async fn one_of_a_hundred_who_does_not_answer_keeps_nobody_waiting() {
     let _hung = crowd.remove(number);
     let mut sender = crowd.remove(0);
     let is_given_up =
-        |line: &Value| line["message"] == "a frame was not delivered" && line["connection_id"] == hung.as_str();
+        |line: &Value| line["message"] == "failed to deliver a frame" && line["connection_id"] == hung.as_str();
     let before = world.log().into_iter().filter(is_given_up).count();
     let only_one = vec![hung.clone()];
     faults.follow(Plan { post_hanging: 1000, post_hanging_connections: only_one, ..Plan::default() });

@@ -1,0 +1,91 @@
+//! The WebSocket client: what a test sends and hears, held against the published schemas.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::{contract, soon};
+
+/// Thousands of sockets with the usual buffers would fill a process.
+const READ_BUFFER_BYTES: usize = 4096;
+
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Opens a connection. Returns the headers of the answer too, or the status of a refusal.
+    pub async fn open(url: &str, headers: &[(&str, &str)]) -> Result<(Self, HeaderMap), u16> {
+        let opened = soon("no answer to the handshake", Self::try_open(url, headers)).await;
+        match opened {
+            Ok(opened) => Ok(opened),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("the handshake failed: {error}"),
+        }
+    }
+
+    /// As `open`, where the network may fail too.
+    pub async fn try_open(url: &str, headers: &[(&str, &str)]) -> Result<(Self, HeaderMap), Error> {
+        let mut request = url.into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+        let (socket, response) = connect_async_with_config(request, Some(config), false).await?;
+        Ok((Self(socket), response.headers().clone()))
+    }
+
+    /// Sends a text as it is.
+    pub async fn send(&mut self, text: &str) -> Result<(), Error> {
+        self.send_message(Message::text(text)).await
+    }
+
+    /// Sends a message of any kind.
+    pub async fn send_message(&mut self, message: Message) -> Result<(), Error> {
+        self.0.send(message).await
+    }
+
+    /// The next message; `None` when the connection has ended.
+    pub async fn receive(&mut self) -> Option<Result<Message, Error>> {
+        self.0.next().await
+    }
+
+    /// As `receive`, from Switchboard's function: a text must be one of the published frames, or bare text.
+    pub async fn receive_published(&mut self) -> Option<Result<Message, Error>> {
+        let message = self.receive().await;
+        if let Some(Ok(Message::Text(text))) = &message {
+            contract::heard_frame(text);
+        }
+        message
+    }
+
+    /// Closes the connection, and waits until the server has too.
+    pub async fn close(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
+        self.0.close(frame).await?;
+        while let Some(Ok(_)) = self.0.next().await {}
+        Ok(())
+    }
+
+    /// Sends a close frame and does not wait.
+    pub async fn leave(mut self) {
+        let _ = self.0.close(None).await;
+    }
+
+    /// Sends what is buffered.
+    pub async fn flush(&mut self) {
+        let _ = self.0.flush().await;
+    }
+
+    /// The halves of the stream, for sending and receiving at once.
+    pub fn into_inner(self) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+        self.0
+    }
+}
+
+/// A frame as it was heard: JSON, or a bare text.
+pub fn frame_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
