@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn subprotocols_may_stand_on_one_line_or_on_several() {
+    fn subprotocols_are_accepted_on_one_line_or_several() {
         for lines in [&["switchboard.v1, a.b.c"][..], &["switchboard.v1", "a.b.c"], &["a.b.c", "switchboard.v1"]] {
             let mut headers = HeaderMap::new();
             for line in lines {

@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_an_event_that_cannot_be_read_is_logged() {
+    fn errors_of_unreadable_events_contain_none_of_their_content() {
         let event = r#"{"source":"switchboard.fan-out","requestId":"r1","at":0,"part":"a secret"}"#;
         let event = RawValue::from_string(event.to_owned()).unwrap();
         let unknown = Invocation::decode(&event).err().expect("it is understood");
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_cannot_be_read_tells_who_waits_for_an_answer() {
+    fn unreadable_events_name_the_waiting_client() {
         let http = r#""http":{"method":"GET","path":"/x","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}"#;
         for (context, client) in [
             (format!(r#"{http},"routeKey":"GET /nowhere""#), Some(WaitingClient::Http)),

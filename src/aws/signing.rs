@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_signed_as_aws_signs_them() {
+    fn signatures_equal_those_of_the_aws_library() {
         let key =
             |secret, token: Option<&str>| Credentials::new("AKID", secret, token.map(str::to_owned), None, "test");
         let everybody = [key("a secret", None), key("a secret", Some("a/token+of==mine")), key("another", None)];

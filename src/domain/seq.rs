@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_ids_sort_as_their_positions_do() {
+    fn message_ids_sort_like_their_positions() {
         assert!(Seq(9).message_id().as_str() < Seq(10).message_id().as_str());
         assert_eq!(Seq::of(&Seq(42).message_id()), Some(Seq(42)));
         assert_eq!(Seq::of(&MessageId("42".to_owned())), None);

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_nothing_visible_is_told_apart() {
+    fn invisible_texts_are_recognised() {
         for text in [
             "",
             " ",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_width_do_not_make_another_text() {
+    fn case_and_width_are_folded() {
         for text in ["lobby", "Lobby", "LOBBY", "\u{ff4c}\u{ff4f}\u{ff42}\u{ff42}\u{ff59}", "\u{ff2c}obby"] {
             assert_eq!(folded(text), "lobby");
         }

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_name_that_climbs_is_empty_or_too_long_is_none() {
+    fn invalid_file_names_are_refused() {
         let too_long = ["💬".repeat(300), "x".repeat(256)];
         let others = ["../../x", "..\\x", "a/../b", "..", ".", "", " ", "\n", "a/"];
         for text in others.into_iter().chain(too_long.iter().map(String::as_str)) {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_run_is_not_allowed_by_default_nor_by_a_star() {
+    fn active_content_is_not_allowed_by_default_or_by_wildcards() {
         let allows = |allowed: &AllowedTypes, kind: &str| {
             ContentType::try_from(kind.to_owned()).is_ok_and(|kind| allowed.allows(&kind))
         };
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_type_has_the_one_of_its_name() {
+    fn a_missing_content_type_is_derived_from_the_file_name() {
         for (name, content_type) in [
             ("notes.md", "text/markdown"),
             ("Photo.JPG", "image/jpeg"),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_its_file_and_no_room_can_break_out_of_it() {
+    fn object_keys_identify_the_file_and_escape_the_room() {
         let file = FileId::fresh();
         let key_in = |room: &str| {
             let room = RoomId::try_from(room.to_owned()).unwrap();

@@ -1,5 +1,5 @@
-//! Which calls the function makes of AWS: what its role has to permit. Whoever signed a request has made it, so what
-//! clients send to presigned addresses counts, and what the stack or a test asks by itself does not.
+//! Records the function's calls to AWS, which its role must permit. A call belongs to the function if its key signed it:
+//! so presigned requests of clients count, and requests of the stack or of a test do not.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::runtime::FUNCTION_NAME;
 use crate::tables;
 use crate::tables::TableNames;
 
-/// A call of AWS, and what it is about.
+/// An operation and its resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct AwsCall {
     /// `dynamodb`, `s3`, `execute-api` or `lambda`.
@@ -26,15 +26,15 @@ pub struct AwsCall {
     pub resource: String,
 }
 
-/// The calls so far, each once. Clones are the same.
+/// The distinct calls so far. Clones share them.
 #[derive(Clone)]
 pub struct AwsCalls(Arc<Inner>);
 
 struct Inner {
-    /// The variables of the tables by the names that these have here.
+    /// The variables of the tables, by table name.
     variables: HashMap<String, &'static str>,
     bucket: String,
-    /// By which the function's requests are known.
+    /// The access key id of the function.
     function_key_id: String,
     made: Mutex<BTreeSet<AwsCall>>,
 }
@@ -100,7 +100,7 @@ impl AwsCalls {
         Some(operation)
     }
 
-    /// That S3 has told the function of an object that it is not there. It tells so only those who may list the bucket.
+    /// Records that S3 answered 404 for an object, which requires permission to list the bucket.
     pub fn record_s3_absence(&self) {
         self.record("s3", "HeadObject of nothing", "");
     }
@@ -126,7 +126,7 @@ impl AwsCalls {
         }
     }
 
-    /// Whether a request is signed with the function's key, in its header or beforehand in its address.
+    /// Whether a request is signed with the function's key, in a header or in a presigned URL.
     fn is_the_functions(&self, headers: &HeaderMap, query: &str) -> bool {
         let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
         let in_header = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope.to_owned());
@@ -142,15 +142,15 @@ impl AwsCalls {
         self.0.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// By its own name, where it is none of the catalogue's.
+    /// The table's variable; its own name if the catalogue does not have it.
     fn table<'a>(&'a self, name: Option<&'a str>) -> &'a str {
         let name = name.unwrap_or_default();
         self.0.variables.get(name).copied().unwrap_or(name)
     }
 }
 
-/// What the SDK says that it asks for, where the method and the path leave that open. Whatever is unknown is called by
-/// its method, so that it is not taken for something else.
+/// The operation that the SDK names in the query, where method and path are ambiguous. Unknown operations are recorded
+/// by their method.
 fn s3_operation(method: &Method, key: &str, query: &str) -> String {
     if let Some(operation) = parameter(query, "x-id") {
         return operation;

@@ -1,4 +1,4 @@
-//! Clients of the stores and the gateway for whoever is not the function: the stack itself, and who looks into it.
+//! AWS clients for the stack itself, for tests and for tools.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn s3(url: &str, key: &AccessKey) -> Result<aws_sdk_s3::Client, rustls::Erro
     Ok(aws_sdk_s3::Client::new(&settings(url, key)?))
 }
 
-/// A client of the `@connections` of the stage at this URL, which asks once: what it is refused is its caller's to see.
+/// A client of `@connections` at this URL, without retries: callers see refusals.
 ///
 /// # Errors
 /// As [`transport::client`].

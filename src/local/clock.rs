@@ -1,4 +1,4 @@
-//! The time that events tell.
+//! The clock of the stack, from which events take their time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::Timestamp;
 
-/// The machine's clock, which can be put forward.
+/// The machine's clock plus an offset.
 #[derive(Clone, Default)]
 pub struct Clock {
     ahead_ms: Arc<AtomicI64>,
@@ -20,7 +20,7 @@ impl Clock {
         Timestamp::from_millis(real.saturating_add(self.ahead_ms.load(Ordering::Relaxed)))
     }
 
-    /// Lets events come from later on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.ahead_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }

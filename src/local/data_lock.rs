@@ -1,4 +1,4 @@
-//! A stack's hold on its `--data` directory: two stacks on the same one would take each other's connections for dead.
+//! The lock on the `--data` folder: two stacks on one folder would remove each other's connections.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use crate::log;
 
-/// The lock is the operating system's (`flock`), so it ends with the process, however that ends. What stands in the
-/// file only says who has it.
+/// An operating system lock (`flock`), which ends with the process in any case. The content of the file only names the
+/// owner.
 pub struct DataLock(File);
 
-/// Why a directory cannot be used.
+/// The folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataLockError {
     #[error("{directory} is in use by {holder}; stop that one, or choose another directory with --data")]
@@ -21,7 +21,7 @@ pub enum DataLockError {
 
 impl DataLock {
     /// # Errors
-    /// Another stack has it, or the directory cannot be written to.
+    /// Another stack owns the folder, or it is not writable.
     pub fn acquire(directory: &Path) -> Result<Self, DataLockError> {
         let name = || directory.display().to_string();
         let failed = |error| DataLockError::Io { directory: name(), error };
@@ -42,10 +42,10 @@ impl DataLock {
         }
     }
 
-    /// Says who has it, for whoever comes second.
+    /// Writes the owner into the file.
     ///
     /// # Errors
-    /// The file cannot be written to.
+    /// The file is not writable.
     pub fn sign(&mut self, url: &str) -> io::Result<()> {
         self.0.set_len(0)?;
         self.0.rewind()?;

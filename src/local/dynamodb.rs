@@ -1,4 +1,4 @@
-//! DynamoDB: an embedded one on a thread of its own, and in front of it the wire, where every request is metered.
+//! The embedded DynamoDB on its own thread, behind a proxy that verifies signatures, injects faults and meters requests.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -40,13 +40,13 @@ use super::sigv4::{Refusal, Signed, Verifier};
 use crate::tables::TableNames;
 use crate::tables::{self, Table};
 
-/// How many of the latest requests are remembered.
+/// The number of recorded requests.
 const CALLS_KEPT: usize = 10_000;
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// DynamoDB's own limit for a request.
 const REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
-/// One request that the function made, and what it would be charged for.
+/// A request of the function, and the capacity that it consumed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreCall {
     /// As in the API: `PutItem`, `Query`, ...
@@ -55,7 +55,7 @@ pub struct StoreCall {
     pub write_units: f64,
 }
 
-/// How the engine and its wire are to be.
+/// The settings.
 pub struct Setup<'a> {
     /// Where tables are kept; in memory without it.
     pub data: Option<&'a Path>,
@@ -67,9 +67,9 @@ pub struct Setup<'a> {
 pub struct DynamoDb {
     calls: Arc<Mutex<VecDeque<StoreCall>>>,
     wire: JoinHandle<()>,
-    /// Set before the engine is ended: a request that is under way then fails, and nothing is wrong.
+    /// Set before shutdown: requests that fail then are not errors.
     is_stopping: Arc<AtomicBool>,
-    /// Ends the engine when it is dropped.
+    /// Stops the engine when dropped.
     _stop: oneshot::Sender<()>,
 }
 
@@ -81,7 +81,7 @@ impl Drop for DynamoDb {
 }
 
 impl DynamoDb {
-    /// Serves on `listener`, with every table of the catalogue made.
+    /// Serves on `listener`, after creating the tables of the catalogue.
     pub async fn start(
         listener: TcpListener,
         setup: Setup<'_>,
@@ -131,8 +131,8 @@ impl DynamoDb {
     }
 }
 
-/// The engine takes requests from anybody who finds it, so it listens where a web page cannot look: at one of the
-/// sixteen million loopback addresses, if this machine has more than one.
+/// The engine accepts unsigned requests, so it listens on a random loopback address (127.0.0.0/8) that a web page cannot
+/// guess, if the machine has more than one.
 async fn bind_engine() -> std::io::Result<TcpListener> {
     let [_, a, b, c, ..] = Uuid::new_v4().into_bytes();
     match TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await {
@@ -148,7 +148,7 @@ fn open(data: Option<&Path>) -> Result<Database, String> {
     Database::new(&file.to_string_lossy()).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// The engine blocks while it works, so it does that where nobody else is.
+/// The engine blocks its thread, so it gets its own.
 fn run_engine(listener: std::net::TcpListener, database: Database, stopped: oneshot::Receiver<()>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -171,7 +171,7 @@ fn run_engine(listener: std::net::TcpListener, database: Database, stopped: ones
     });
 }
 
-/// Deletes what has expired, late, as DynamoDB does.
+/// Deletes expired rows late, as DynamoDB's TTL does.
 async fn sweep(database: Database) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
@@ -192,7 +192,7 @@ struct Wire {
 }
 
 async fn forward(State(wire): State<Arc<Wire>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    // Whatever else is asked for is answered without the tables.
+    // Other paths do not concern tables.
     if method == Method::POST
         && let Err(refusal) =
             wire.verifier.verify(&Signed { method: &method, uri: &uri, headers: &headers, body: &body })
@@ -211,7 +211,7 @@ async fn forward(State(wire): State<Arc<Wire>>, method: Method, uri: Uri, header
 }
 
 impl Wire {
-    /// Notes every request, and asks for the capacity that it consumes.
+    /// Records every request, and requests its consumed capacity.
     async fn pass_on(&self, method: Method, mut headers: HeaderMap, body: Bytes) -> Result<Response, String> {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         let operation = target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation.to_owned());
@@ -254,7 +254,7 @@ impl Wire {
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let body = match left {
             Some((member, left)) => {
-                // They are those of another body.
+                // The headers of the original body.
                 parts.headers.remove(header::CONTENT_LENGTH);
                 parts.headers.remove("x-amz-crc32");
                 answered_in_part(&body, member, left)
@@ -277,8 +277,8 @@ impl Wire {
     }
 }
 
-/// A batch without the last row of one of its tables, if that is not its only one; and what is left of it, under the
-/// name that it has in the answer.
+/// A batch without the last row of one of its tables, if it has more than one; and the removed row, as the answer's
+/// unprocessed items.
 fn parted(body: Bytes) -> (Bytes, Option<(&'static str, Value)>) {
     let Ok(mut batch) = serde_json::from_slice::<Value>(&body) else { return (body, None) };
     let Some(tables) = batch.get_mut("RequestItems").and_then(Value::as_object_mut) else { return (body, None) };
@@ -309,13 +309,13 @@ fn refused(refusal: &Refusal) -> Response {
     (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
-/// An answer of DynamoDB's that something went wrong.
+/// An error response of DynamoDB.
 fn failure(status: StatusCode, kind: &str) -> Response {
     let body = serde_json::json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": kind });
     (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
-/// What DynamoDB answers to a transaction that another one is in the way of.
+/// DynamoDB's response to a transaction conflict.
 fn conflict(transaction: &[u8]) -> Response {
     let transaction: Value = serde_json::from_slice(transaction).unwrap_or_default();
     let items = transaction["TransactItems"].as_array().map_or(0, Vec::len);
@@ -331,7 +331,7 @@ fn conflict(transaction: &[u8]) -> Response {
     (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
 }
 
-/// Those that read or write rows.
+/// The operations that read or write rows.
 pub(super) const DATA_OPERATIONS: &[&str] = &[
     "BatchGetItem",
     "BatchWriteItem",
@@ -355,20 +355,20 @@ fn asking_for_capacity(body: Bytes) -> Bytes {
     }
 }
 
-/// Of an answer, which can have a megabyte of rows besides.
+/// The capacity part of a response, which may be a megabyte.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Charged {
     consumed_capacity: Value,
     #[serde(rename = "__type")]
     error: String,
-    /// One for each part of a transaction.
+    /// One per part of a transaction.
     cancellation_reasons: Vec<serde::de::IgnoredAny>,
 }
 
 impl Charged {
-    /// A write whose condition fails is not free, nor is a transaction for that. What the answer does not tell is how
-    /// large the rows are: they are taken for the smallest.
+    /// A write whose condition fails is charged, in a transaction too. The response does not contain the row sizes: the
+    /// minimum is assumed.
     fn units(&self) -> f64 {
         match self.error.rsplit('#').next() {
             Some("ConditionalCheckFailedException") => 1.0,
@@ -389,7 +389,7 @@ fn metered(operation: String, answer: &[u8]) -> StoreCall {
     StoreCall { operation, read_units, write_units }
 }
 
-/// Makes the tables that are not there yet, over the wire as anybody would.
+/// Creates missing tables, through the API.
 async fn make_tables(endpoint: &str, key: &AccessKey, names: &TableNames) -> Result<(), String> {
     let client = clients::dynamodb(endpoint, key).map_err(|error| error.to_string())?;
     for table in tables::ALL {

@@ -1,4 +1,4 @@
-//! What goes wrong on the wires, when somebody asks for it: seeded, so that it can be asked for again.
+//! Fault injection on the wire: seeded, so that a run can be repeated.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,12 +10,11 @@ use serde_json::{Map, Value};
 use super::dynamodb::DATA_OPERATIONS;
 use crate::domain::Timestamp;
 
-/// How often each thing goes wrong, of a thousand times that it could, and how long things take. By default never, and
-/// no longer than it takes here.
+/// The probability of each fault, per mille, and latencies. No faults and no added latency by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Plan {
-    /// Where the dice begin anew; they go on without it.
+    /// Restarts the random numbers; without it they continue.
     pub seed: Option<u64>,
     /// DynamoDB throttles a request, and does nothing.
     #[serde(deserialize_with = "of_a_thousand")]
@@ -23,25 +22,25 @@ pub struct Plan {
     /// Which operations are throttled, as the API calls them; all when empty.
     #[serde(deserialize_with = "operations")]
     pub store_throttled_operations: Vec<String>,
-    /// DynamoDB leaves a part of a batch for later.
+    /// DynamoDB returns unprocessed items of a batch.
     #[serde(deserialize_with = "of_a_thousand")]
     pub store_unprocessed: u32,
-    /// DynamoDB cancels a transaction, or refuses a put, since another transaction is at the same rows.
+    /// DynamoDB cancels a transaction, or refuses a put, because of a transaction conflict.
     #[serde(deserialize_with = "of_a_thousand")]
     pub transaction_conflict: u32,
-    /// DynamoDB does what is asked, and its answer is lost.
+    /// DynamoDB executes the request and its response is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub store_answer_lost: u32,
-    /// How long DynamoDB takes, on top of what it takes here.
+    /// Added latency of DynamoDB.
     pub store_latency: Latency,
-    /// How long S3 takes.
+    /// Added latency of S3.
     pub file_latency: Latency,
-    /// How long a post takes.
+    /// Added latency of a post.
     pub post_latency: Latency,
     /// A post is answered 410 although the connection is open.
     #[serde(deserialize_with = "of_a_thousand")]
     pub post_gone: u32,
-    /// A post is answered 410, and delivered all the same.
+    /// A post is answered 410 but delivered.
     #[serde(deserialize_with = "of_a_thousand")]
     pub post_gone_but_delivered: u32,
     /// A post is answered 429.
@@ -50,39 +49,39 @@ pub struct Plan {
     /// A post is answered 500.
     #[serde(deserialize_with = "of_a_thousand")]
     pub post_failed: u32,
-    /// A post is not answered at all.
+    /// A post is never answered.
     #[serde(deserialize_with = "of_a_thousand")]
     pub post_hanging: u32,
     /// The connections to which posts hang, by their ids; all when empty.
     pub post_hanging_connections: Vec<String>,
-    /// A function process is killed before it has its event.
+    /// A function process is killed before it gets its event.
     #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed_before: u32,
     /// A function process is killed while it works.
     #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed: u32,
-    /// A function process is killed when it has done its work, and its answer is lost.
+    /// A function process is killed after its work, and its response is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed_after: u32,
-    /// How long the function may take for an event, in milliseconds; as long as it is set up for when 0.
+    /// Timeout of the function in milliseconds; 0 is the configured one.
     pub function_timeout_ms: u32,
-    /// An event is given to the function twice, at once.
+    /// An event is delivered twice, concurrently.
     #[serde(deserialize_with = "of_a_thousand")]
     pub event_repeated: u32,
-    /// An event that nobody waits for comes up to two seconds later, and behind others.
+    /// An asynchronous event is delayed by up to two seconds, and reordered.
     #[serde(deserialize_with = "of_a_thousand")]
     pub event_late: u32,
-    /// Nobody is told that a connection has closed.
+    /// The `$disconnect` event is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub disconnect_lost: u32,
-    /// A socket breaks when its client says something.
+    /// A socket breaks when its client sends a frame.
     #[serde(deserialize_with = "of_a_thousand")]
     pub socket_dropped: u32,
-    /// By how many milliseconds the times that events tell are wrong at most, to either side.
+    /// Maximum clock skew of event times in milliseconds, in both directions.
     pub clock_skew_ms: u32,
 }
 
-/// How long something takes: lognormal around a median, and always the same with a `sigma` of 0.
+/// A latency: lognormal around a median; constant with a `sigma` of 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Latency {
@@ -111,15 +110,15 @@ fn operations<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<String>, D::Err
 }
 
 impl Latency {
-    /// Nothing takes longer than the longest invocation.
+    /// The longest latency: that of the longest invocation.
     const MOST: Duration = Duration::from_secs(900);
 }
 
 impl Plan {
     /// # Errors
-    /// It is no object of JSON, or has a member or a value that means nothing.
+    /// It is not a JSON object, or has an unknown member or an invalid value.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
-        // An array would be taken for the members in their order.
+        // Serde would accept an array of members.
         let members: Map<String, Value> = serde_json::from_slice(json)?;
         serde_json::from_value(members.into())
     }
@@ -133,21 +132,23 @@ impl Plan {
     }
 }
 
-/// A chance for what is named, and for everything where nothing is.
+/// The probability if `name` is listed, or if the list is empty.
 fn for_those(named: &[String], name: &str, chance: u32) -> u32 {
     if named.is_empty() || named.iter().any(|known| known == name) { chance } else { 0 }
 }
 
-/// By how much tokio's timer is late on average: it counts milliseconds, and so does the wait for the next event.
+/// The average lateness of tokio's timer, which has a resolution of milliseconds.
 const TIMER_LATE: Duration = Duration::from_millis(1);
 
-/// The dice, and how they are loaded.
+/// The current plan and its random numbers. Clones share them.
 #[derive(Clone)]
 pub struct Faults(Arc<Mutex<State>>);
 
 struct State {
     plan: Plan,
     dice: fastrand::Rng,
+    /// How often a fault has struck since the plan is followed.
+    strikes: u64,
 }
 
 impl Default for Faults {
@@ -157,41 +158,53 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Nothing goes wrong yet; what will is chosen by `seed`.
+    /// No faults yet; random numbers start from `seed`.
     pub fn seeded(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State { plan: Plan::default(), dice: fastrand::Rng::with_seed(seed) })))
+        Self(Arc::new(Mutex::new(State { plan: Plan::default(), dice: fastrand::Rng::with_seed(seed), strikes: 0 })))
     }
 
-    /// From now on things go wrong as `plan` has it.
+    /// Injects faults according to `plan` from now on.
     pub fn follow(&self, plan: Plan) {
         let mut state = self.state();
         if let Some(seed) = plan.seed {
             state.dice = fastrand::Rng::with_seed(seed);
         }
         state.plan = plan;
+        state.strikes = 0;
     }
 
-    /// What is followed.
+    /// How often a fault has struck since the current plan is followed.
+    pub fn strike_count(&self) -> u64 {
+        self.state().strikes
+    }
+
+    /// The current plan.
     pub fn plan(&self) -> Plan {
         self.state().plan.clone()
     }
 
-    /// Whether it goes wrong this time.
+    /// Whether a fault strikes this time.
     pub(super) fn strikes(&self, chance: impl Fn(&Plan) -> u32) -> bool {
         let mut state = self.state();
         let chance = chance(&state.plan);
-        chance > 0 && state.dice.u32(..1000) < chance
+        let strikes = chance > 0 && state.dice.u32(..1000) < chance;
+        state.strikes += u64::from(strikes);
+        strikes
     }
 
-    /// How long the function may take now, which usually is `as_set_up`.
+    /// The timeout of the function, which is `as_set_up` without a fault.
     pub(super) fn function_timeout(&self, as_set_up: Duration) -> Duration {
-        match self.state().plan.function_timeout_ms {
+        let mut state = self.state();
+        match state.plan.function_timeout_ms {
             0 => as_set_up,
-            most => Duration::from_millis(most.into()),
+            most => {
+                state.strikes += 1;
+                Duration::from_millis(most.into())
+            }
         }
     }
 
-    /// Returns when so much time has passed as something takes this time.
+    /// Waits for a random latency.
     pub(super) async fn linger(&self, latency: impl Fn(&Plan) -> Latency) {
         let delay = {
             let mut state = self.state();
@@ -199,7 +212,8 @@ impl Faults {
             if median_ms <= 0.0 {
                 return;
             }
-            // Two even numbers make a normal one (Box and Muller, 1958).
+            state.strikes += 1;
+            // Two uniform numbers make a normal one (Box and Muller, 1958).
             let (radius, angle) = (state.dice.f64(), state.dice.f64());
             let normal = (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
             Duration::try_from_secs_f64(median_ms / 1000.0 * (sigma * normal).exp()).unwrap_or(Latency::MOST)
@@ -207,7 +221,7 @@ impl Faults {
         tokio::time::sleep(delay.min(Latency::MOST).saturating_sub(TIMER_LATE)).await;
     }
 
-    /// How late an event is that nobody waits for.
+    /// The delay of an asynchronous event.
     pub(super) fn lateness(&self) -> Duration {
         if self.strikes(|plan| plan.event_late) {
             Duration::from_millis(self.state().dice.u64(..2_000))
@@ -216,14 +230,18 @@ impl Faults {
         }
     }
 
-    /// A time as an event tells it.
+    /// The time of an event, with clock skew.
     pub(super) fn skewed(&self, time: Timestamp) -> Timestamp {
         let mut state = self.state();
         let most = i64::from(state.plan.clock_skew_ms);
-        if most == 0 { time } else { Timestamp::from_millis(time.as_millis() + state.dice.i64(-most..=most)) }
+        if most == 0 {
+            return time;
+        }
+        state.strikes += 1;
+        Timestamp::from_millis(time.as_millis() + state.dice.i64(-most..=most))
     }
 
-    /// Some moment while an invocation is at work.
+    /// A random moment during an invocation.
     pub(super) fn moment(&self) -> Duration {
         Duration::from_micros(self.state().dice.u64(..30_000))
     }

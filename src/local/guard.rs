@@ -1,6 +1,5 @@
-//! Closes the local ports to web pages: a page runs in a browser on this machine and reaches what listens there,
-//! although it comes from anywhere. What it fetches from another origin has an `Origin` or a `Sec-Fetch-Site`; a page
-//! that gets around that by DNS rebinding has a `Host` that is a name of its own.
+//! Protects the local ports from web pages: a page from anywhere runs in a browser on this machine and can reach its
+//! ports. Cross-origin requests have an `Origin` or a `Sec-Fetch-Site`; DNS rebinding has a foreign `Host`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// Which hosts a port answers to, and whether to web pages.
+/// The hosts that a port accepts, and what web pages may do there.
 #[derive(Clone)]
 pub struct Guard {
     listening: SocketAddr,
@@ -24,21 +23,21 @@ pub struct Guard {
 /// What a web page may do at a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pages {
-    /// Whatever anybody may. What the page can read of it is up to CORS.
+    /// Everything. CORS decides what the page can read.
     Allowed,
     Refused,
-    /// Use what the function has signed for it: presigned URLs of S3, preflights for them included.
+    /// Use presigned URLs of S3, including preflights.
     OnlyPresigned,
 }
 
 impl Guard {
     /// # Errors
-    /// A listener that does not know its address.
+    /// The listener has no address.
     pub fn new(listener: &TcpListener, allowed_hosts: &Arc<[String]>, pages: Pages) -> std::io::Result<Self> {
         Ok(Self { listening: listener.local_addr()?, allowed_hosts: Arc::clone(allowed_hosts), pages })
     }
 
-    /// What is answered to a request that may not be here.
+    /// The response to a refused request.
     fn refusal(&self, request: &Request) -> Option<Response> {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let host = hosts.next().filter(|_| hosts.next().is_none()).map(|host| String::from_utf8_lossy(host.as_bytes()));
@@ -56,13 +55,12 @@ impl Guard {
         }
     }
 
-    /// Whether a `Host` means this port: by an address that it listens on, by a name of this machine's loopback, or by
-    /// one that is allowed. Only a name can be rebound to another address, so where every address is listened on, every
-    /// address will do.
+    /// Whether a `Host` is accepted: an address of this port, a loopback name, or an allowed name. Only names can be
+    /// rebound, so a port that listens on every address accepts every address.
     fn answers_to(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host();
-        // Browsers send no user, and what is before it is no host.
+        // Browsers send no user info.
         if host.contains('@') {
             return false;
         }
@@ -84,11 +82,11 @@ impl Guard {
     }
 }
 
-/// Lets through what may be here.
+/// Passes accepted requests on.
 pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.refusal(&request) {
         Some(refusal) => {
-            // Whoever serves a page under another name sees nothing of the answer but that the connection fails.
+            // A page under a foreign name must not see anything of the response.
             let [host, origin] = [header::HOST, header::ORIGIN].map(|name| request.headers().get(name));
             let port = guard.listening.port();
             tracing::warn!(port, ?host, ?origin, "a request was refused for its host or origin (--allow-host, --help)");
@@ -98,7 +96,7 @@ pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> 
     }
 }
 
-/// What is answered to a web page. Its browser says that it is one; `none` is a person who enters the address.
+/// The refusal of a web page's request. `Sec-Fetch-Site: none` is a person who entered the address.
 pub fn refuse_page(headers: &HeaderMap) -> Option<Response> {
     let site = || headers.get("sec-fetch-site").filter(|site| site.as_bytes() != b"none");
     headers.get(header::ORIGIN).or_else(site)?;
@@ -114,7 +112,7 @@ fn refuse(message: &str) -> Response {
     (StatusCode::FORBIDDEN, axum::Json(json!({ "message": message }))).into_response()
 }
 
-/// Whether there is a signature in the address. Whether it matches is for S3 to say.
+/// Whether the URL is presigned. S3 verifies the signature.
 fn is_presigned(request: &Request) -> bool {
     let query = request.uri().query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "X-Amz-Signature")
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_answers_to_its_address_to_the_loopback_and_to_allowed_names() {
+    fn hosts_are_accepted_by_address_loopback_and_allowed_names() {
         let local = listening_on("127.0.0.1:7070");
         for host in [
             "127.0.0.1:7070",
@@ -151,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_answers_to_no_other_name_address_or_port() {
+    fn other_hosts_are_refused() {
         let local = listening_on("127.0.0.1:7070");
         for host in [
             "",

@@ -1,4 +1,4 @@
-//! Lambda's own API, as far as a function needs it to call itself: Invoke.
+//! Lambda's `Invoke` API, by which the function invokes itself.
 //!
 //! Source: the Lambda API reference, "Invoke".
 
@@ -21,7 +21,7 @@ use super::keys::Keys;
 use super::runtime::{FUNCTION_NAME, Failure, PAYLOAD_BYTES, Pool, READ_BYTES};
 use super::sigv4::{Refusal, Signed, Verifier};
 
-/// The largest event that is taken when nobody waits for the answer.
+/// Maximum size of an asynchronous event.
 const EVENT_BYTES: usize = 1024 * 1024;
 
 struct Lambda {

@@ -1,4 +1,4 @@
-//! The access keys that the local AWS accepts: one of the function and one for everybody else who looks in.
+//! The access keys that the local AWS accepts: the function's, and the operator's for people and tools.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 const LONGEST_ID_CHARS: usize = 128;
 const ID_LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// What requests to AWS are signed with.
+/// An access key id and its secret.
 #[derive(Clone)]
 pub struct AccessKey {
     pub id: String,
@@ -28,14 +28,14 @@ impl AccessKey {
     }
 }
 
-/// Without the secret: what is debugged is logged.
+/// Without the secret: debug output is logged.
 impl fmt::Debug for AccessKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-/// Why a text is no access key.
+/// A text is not an access key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessKeyError {
     #[error("an access key has the form ID:SECRET")]
@@ -63,12 +63,12 @@ impl FromStr for AccessKey {
     }
 }
 
-/// The two keys of a stack. Nobody else's requests are accepted.
+/// The two accepted keys of a stack.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// The function's own, new for each stack.
+    /// The function's key, new for each stack.
     pub function: AccessKey,
-    /// For the stack itself and for people and tools that look into tables and bucket.
+    /// The operator's key: for the stack itself, people and tools.
     pub operator: AccessKey,
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_random_key_looks_like_one_of_aws_and_can_be_given_as_an_argument() {
+    fn a_random_access_key_has_the_form_of_aws_keys() {
         let key = AccessKey::random();
 
         assert!(key.id.starts_with("AKIA") && key.id.len() == 20 && key.secret.len() == 40, "{key:?}");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_access_key_says_why() {
+    fn an_invalid_access_key_is_explained() {
         for (text, error) in [
             ("", AccessKeyError::NoSecret),
             ("id", AccessKeyError::NoSecret),

@@ -1,8 +1,7 @@
-//! AWS's side of every wire, on a laptop: API Gateway, the Lambda Runtime API, DynamoDB and S3 in one process.
+//! AWS on a laptop: API Gateway, the Lambda Runtime API, DynamoDB and S3 in one process.
 //!
-//! The function runs as child processes, as it runs on Lambda, and reaches the rest through the AWS SDK over sockets:
-//! nothing in it knows that this is no cloud. See [`Stack`], and README.md beside this for how true all of it is to
-//! AWS.
+//! The function runs in child processes, as on Lambda, and reaches the services through the AWS SDK over sockets: nothing
+//! in it knows that it runs locally. See [`Stack`], and README.md in this folder for how faithful it is to AWS.
 
 mod calls;
 pub mod clients;
@@ -51,23 +50,23 @@ use network::{Network, Port};
 use runtime::Pool;
 pub use s3::PAGE_HEADERS;
 
-/// Takes each line that the function logs.
+/// Receives each line that the function logs.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 const REGION: &str = "us-east-1";
-/// Where files are kept, if no other bucket is named.
+/// The default bucket.
 const BUCKET: &str = "switchboard-uploads";
 
-/// How long the end may take: clients are told, the function hears of it, and invocations that are running finish.
+/// Grace period of a shutdown: connections are closed, the function gets `$disconnect` events, and invocations finish.
 const SHUTDOWN: Duration = Duration::from_secs(1);
-/// How long the last lines of the function's log are waited for.
+/// How long a shutdown waits for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// How a stack is to be.
+/// The settings of a stack.
 pub struct Options {
     /// Where the HTTP API, the WebSocket API and S3 listen. DynamoDB and Lambda are on 127.0.0.1: clients need neither.
     pub host: IpAddr,
-    /// What clients call this machine; chosen by `host` without it.
+    /// The host in URLs for clients; derived from `host` by default.
     pub public_host: Option<String>,
     /// 0 takes any free port, for each of the five.
     pub http_port: u16,
@@ -76,44 +75,42 @@ pub struct Options {
     pub s3_port: u16,
     pub lambda_port: u16,
     pub stage: String,
-    /// Whether frames that name no route go to `$default`. Without it their sender is told that it is forbidden.
+    /// Whether there is a `$default` route. Without it frames without a route are answered `Forbidden`.
     pub has_default_route: bool,
     /// Where tables and files are kept; in memory and in a temporary folder without it.
     pub data: Option<PathBuf>,
-    /// Most function processes at once.
+    /// Maximum number of concurrent function processes.
     pub concurrency: usize,
-    /// Whether events beyond that are refused, as Lambda refuses them beyond a function's concurrency. They wait
-    /// otherwise, since the processes here are far fewer.
+    /// Whether events above that are throttled, as on Lambda. By default they wait, since there are far fewer processes.
     pub throttles: bool,
-    /// How long the function may take for an event.
+    /// The timeout of the function.
     pub timeout: Duration,
-    /// How many times sooner the gateway's own limits are reached: a connection's idle time and lifetime, and the time
-    /// that it waits for the function. 1 as on AWS.
+    /// The factor by which the gateway's limits are shortened: idle time and lifetime of connections, and the
+    /// integration timeout. 1 as on AWS.
     pub time_scale: NonZeroU32,
-    /// How often the schedule calls the function; never without it.
+    /// The interval of the schedule; `None` disables it.
     pub schedule: Option<Duration>,
-    /// Web pages that may ask the HTTP API, by their origins; `*` for all.
+    /// CORS origins of the HTTP API; `*` for all.
     pub cors_origins: Vec<String>,
-    /// What a person or a tool signs with that looks into tables and bucket. The function has a key of its own.
+    /// The access key for people and tools. The function has its own.
     pub access_key: AccessKey,
-    /// Names besides those that it listens on by which clients may address it, with any port: of a container, for
-    /// example.
+    /// Further accepted host names with any port, for example of a container.
     pub allowed_hosts: Vec<String>,
     /// The function: a program and its arguments.
     pub function: Vec<OsString>,
-    /// Whether the function is ours, so that its configuration can be checked before it starts.
+    /// Whether the function is Switchboard's, so that its configuration can be validated at start.
     pub function_is_ours: bool,
-    /// Set for the function on top of this process's own environment.
+    /// Environment variables of the function besides those of this process.
     pub environment: Vec<(String, String)>,
     pub logs: LogSink,
-    /// What goes wrong.
+    /// Injected faults.
     pub faults: Faults,
-    /// Whether anybody on this machine may say what goes wrong, by `POST /_faults` on the HTTP port.
+    /// Whether faults can be controlled by `POST /_faults` on the HTTP port, from this machine only.
     pub fault_control: bool,
 }
 
 impl Options {
-    /// A stack of one's own for a function: on free ports, with nothing kept and nothing going wrong.
+    /// A stack for a function on free ports, in memory and without faults.
     pub fn on_free_ports(function: OsString, logs: LogSink) -> Self {
         Self {
             host: Ipv4Addr::LOCALHOST.into(),
@@ -144,7 +141,7 @@ impl Options {
     }
 }
 
-/// Where a stack is reached.
+/// The URLs of a stack.
 #[derive(Clone, Debug, Serialize)]
 pub struct Urls {
     pub websocket: String,
@@ -155,10 +152,10 @@ pub struct Urls {
     pub lambda: String,
 }
 
-/// Why a stack did not start: a line for the person who started it.
+/// A stack did not start: the message is for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A line each.
+    /// One line each.
     #[error("{}", problems.join("\n"))]
     Ports { problems: Vec<String> },
     #[error("{0} is no address of this machine; choose another with --host")]
@@ -179,7 +176,7 @@ pub enum StartError {
     Io(#[from] std::io::Error),
 }
 
-/// A running stack. It ends, with every function process, when it is dropped.
+/// A running stack. Dropping it stops everything, including the function processes.
 pub struct Stack {
     urls: Urls,
     access_key: AccessKey,
@@ -192,16 +189,16 @@ pub struct Stack {
     objects: s3::Objects,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     _s3: s3::Folder,
-    /// Last: others may have the directory when nothing here writes to it any more.
+    /// Dropped last: the folder is released when nothing writes to it any more.
     _data: Option<DataLock>,
 }
 
 impl Stack {
-    /// Starts everything; when it returns, everything answers.
+    /// Starts everything, and returns when all ports answer.
     ///
     /// # Errors
-    /// Names every port that is taken with its flag, every variable that is wrong, and who has the data directory.
-    /// Nothing is left running then.
+    /// Names every port in use with its flag, every invalid variable, and the owner of the data folder. Nothing is left
+    /// running.
     pub async fn start(mut options: Options) -> Result<Self, StartError> {
         let stage_letters = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
         if !(1..=128).contains(&options.stage.len()) || !options.stage.bytes().all(stage_letters) {
@@ -312,14 +309,14 @@ impl Stack {
         })
     }
 
-    /// Ends as a server should: clients hear 1001, the function hears that they have gone, and what it is doing is
-    /// finished, all within about a second.
+    /// Shuts down gracefully within about a second: connections are closed with 1001, the function gets `$disconnect`
+    /// events, and running invocations finish.
     pub async fn stop(self) {
         let drained = async {
             self.gateway.close_connections().await;
             self.pool.drain().await;
         };
-        // Whoever takes longer is cut off, as by a crash.
+        // Whatever takes longer is aborted, as in a crash.
         let _ = timeout(SHUTDOWN, drained).await;
         self.pool.stop();
         let _ = timeout(LAST_LINES, self.pool.log_is_written()).await;
@@ -330,37 +327,37 @@ impl Stack {
         &self.urls
     }
 
-    /// What is accepted on every port of its AWS, besides the function's own key.
+    /// The access key for people and tools.
     pub fn access_key(&self) -> &AccessKey {
         &self.access_key
     }
 
-    /// The time that events tell.
+    /// The clock of the stack.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Gives the function an event as AWS would that waits for no answer, and returns when it is done.
+    /// Sends the function an asynchronous event, and returns when it is handled.
     pub async fn send_event(&self, event: serde_json::Value) {
         self.pool.invoke_in_background(event).await;
     }
 
-    /// Removes the files that have had their time, as it is done every so often.
+    /// Deletes expired files, as the bucket's lifecycle does.
     pub async fn end_old_objects(&self) {
         self.objects.end_old_ones().await;
     }
 
-    /// Calls the function as the schedule does, and returns when it is done.
+    /// Sends the function a schedule event, and returns when it is handled.
     pub async fn call_by_schedule(&self) {
         schedule::fire(&self.clock, &self.faults, &self.pool).await;
     }
 
-    /// Every call of AWS that the function has made so far.
+    /// The distinct AWS calls of the function so far.
     pub fn aws_calls(&self) -> BTreeSet<AwsCall> {
         self.calls.all()
     }
 
-    /// What the function asked of DynamoDB since this was last called.
+    /// The function's requests to DynamoDB since the last call.
     pub fn take_store_calls(&self) -> Vec<StoreCall> {
         self.dynamodb.take_calls()
     }
@@ -370,12 +367,12 @@ impl Stack {
         self.gateway.open_connections()
     }
 
-    /// Process ids of the function processes there are.
+    /// Process ids of the running function processes.
     pub fn function_processes(&self) -> Vec<u32> {
         self.pool.processes()
     }
 
-    /// How many function processes there have been, those that ended and were replaced among them.
+    /// The number of function processes started so far.
     pub fn function_processes_ever(&self) -> usize {
         self.pool.started()
     }
@@ -390,7 +387,7 @@ impl Drop for Stack {
     }
 }
 
-/// What the function finds in its environment here, besides what Lambda itself sets.
+/// The function's environment variables, besides Lambda's own.
 fn environment(options: &Options, urls: &Urls, network: &Network, key: &AccessKey) -> Vec<(String, String)> {
     let given = |name: &str| {
         options.environment.iter().any(|(known, _)| known == name)
@@ -412,12 +409,12 @@ fn environment(options: &Options, urls: &Urls, network: &Network, key: &AccessKe
         ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),
         ("AWS_ENDPOINT_URL_LAMBDA", &urls.lambda),
         ("AWS_LAMBDA_FUNCTION_NAME", runtime::FUNCTION_NAME),
-        // The local AWS is one region, and no other one is signed for.
+        // The local AWS has one region.
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", &key.id),
         ("AWS_SECRET_ACCESS_KEY", &key.secret),
-        // What is on this machine is not behind anybody's proxy.
+        // Local addresses bypass proxies.
         ("NO_PROXY", &without_proxy),
         ("no_proxy", &without_proxy),
     ];

@@ -1,4 +1,4 @@
-//! Where the stack listens, and by which addresses clients and the function reach it.
+//! Listening addresses, and the URLs for clients and for the function.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -8,27 +8,27 @@ use tokio::net::TcpListener;
 
 use super::StartError;
 
-/// A port to listen on.
+/// A port of the stack.
 pub struct Port {
     pub flag: &'static str,
     /// 0 takes any free one.
     pub number: u16,
-    /// Whether clients need it, and not the function alone. The others are on 127.0.0.1 whatever the host is.
+    /// Whether clients need it. Other ports listen on 127.0.0.1 whatever the host is.
     pub is_for_clients: bool,
 }
 
-/// The host that listens, as it is written in URLs.
+/// The host in URLs.
 pub struct Network {
     host: IpAddr,
-    /// For clients, also in the URLs of files that browsers follow.
+    /// For clients and in file URLs.
     pub public: String,
     /// For the function.
     pub internal: String,
 }
 
 impl Network {
-    /// Listens on `host`. Clients know the machine as `public`: by default as the host itself, and where that stands
-    /// for all of the machine's addresses as the one that it reaches the network from.
+    /// Listens on `host`. URLs for clients have `public`: by default the host itself, or for a wildcard address the
+    /// machine's own address in its network.
     pub fn new(host: IpAddr, public: Option<&str>) -> Self {
         let internal = match host {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -43,19 +43,19 @@ impl Network {
         Self { host, public, internal: in_url(internal) }
     }
 
-    /// The name or address that clients use, where it is not the one that is listened on.
+    /// The host for clients, if it differs from the listening one.
     pub fn other_name(&self) -> Option<String> {
         Some(self.public.clone()).filter(|public| *public != in_url(self.host))
     }
 
-    /// What is not behind a proxy, in the form of `NO_PROXY`.
+    /// Hosts that bypass proxies, in the form of `NO_PROXY`.
     pub fn without_proxy(&self) -> String {
         let hosts = ["127.0.0.1", "localhost", &self.internal, &self.public];
         hosts.map(|host| host.trim_matches(['[', ']'])).join(",")
     }
 
     /// # Errors
-    /// Names each port that cannot be used with its flag.
+    /// Names each port that is in use with its flag.
     pub async fn bind<const N: usize>(&self, ports: [Port; N]) -> Result<[TcpListener; N], StartError> {
         let mut bound = Vec::new();
         let mut problems = Vec::new();

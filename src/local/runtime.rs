@@ -1,4 +1,4 @@
-//! The Lambda service: a pool of function processes, each behind a Runtime API of its own.
+//! The Lambda service: a pool of function processes, each with its own Runtime API.
 //!
 //! Source: the Lambda developer guide, "Using the Lambda runtime API". One event at a time for each process; past the
 //! deadline a process is killed; one that has ended is replaced when the next event comes.
@@ -37,9 +37,9 @@ use super::guard::{self, Guard, Pages};
 pub const FUNCTION_NAME: &str = "switchboard";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
 const MEMORY_MB: &str = "256";
-/// The largest event or answer that Lambda takes in one piece.
+/// Lambda's limit for events and responses.
 pub const PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
-/// What is read of one that is larger: whoever still sends does not hear that it is.
+/// How much of a larger one is read: a client that still sends does not read the refusal.
 pub const READ_BYTES: usize = 32 * 1024 * 1024;
 
 /// A program that speaks the Runtime API.
@@ -50,8 +50,7 @@ pub struct Function {
 }
 
 /// # Errors
-/// Says why the operating system could not start the command's program, which it looks for in `PATH`, if its name has
-/// no slash.
+/// The operating system cannot start the program, which is looked up in `PATH` if its name has no slash.
 pub fn require_program(command: &[OsString], environment: &[(String, String)]) -> Result<(), String> {
     let program = command.first().ok_or("the command is empty")?;
     let is_executable = |file: &path::Path| file.is_file() && access(file, Access::EXEC_OK).is_ok();
@@ -71,7 +70,7 @@ pub fn require_program(command: &[OsString], environment: &[(String, String)]) -
     }
 }
 
-/// Why an event got no answer.
+/// An event got no response.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("the function answered with an error: {0}")]
@@ -94,32 +93,32 @@ pub enum Failure {
     NotStarted(#[from] io::Error),
 }
 
-/// As many processes as there are events at once, up to a limit; beyond it events wait, or are refused.
+/// One process per concurrent event, up to a limit; above it events wait or are throttled.
 pub struct Pool {
     function: Function,
     logs: LogSink,
     throttles: bool,
     places: Semaphore,
-    /// The most recently used one is last, and is used first.
+    /// The most recently used one is last and is used first.
     idle: Mutex<Vec<Environment>>,
     processes: Arc<Mutex<Vec<u32>>>,
     started: AtomicUsize,
-    /// Whether it was logged that the function does not start, and it has not started since.
+    /// Whether a failure to start was logged since the last successful start.
     does_not_start: AtomicBool,
-    /// What forwards the function's lines.
+    /// The tasks that forward log lines.
     forwards: TaskTracker,
     concurrency: usize,
     faults: Faults,
 }
 
 impl Failure {
-    /// Whether the pool has logged it, or there is nothing to log.
+    /// Whether it needs no further log line.
     pub fn is_logged(&self) -> bool {
         matches!(self, Self::Exited(_) | Self::EndedAtStart(_) | Self::NotStarted(_) | Self::TimedOut | Self::Stopped)
     }
 }
 
-/// What a process may need to start, before an event's own time begins: Lambda's Init phase.
+/// Timeout of Lambda's Init phase, which does not count as event time.
 const START: Duration = Duration::from_secs(10);
 const PAUSES_BETWEEN_TRIES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 
@@ -141,10 +140,10 @@ impl Pool {
         }
     }
 
-    /// Gives the function an event and waits for its answer.
+    /// Sends the function an event and waits for the response.
     ///
     /// # Errors
-    /// The function failed, for this event, or has too many of them.
+    /// The function failed, or is throttled.
     pub async fn invoke(&self, event: String) -> Result<Bytes, Failure> {
         if event.len() > PAYLOAD_BYTES {
             return Err(Failure::TooLarge);
@@ -167,9 +166,9 @@ impl Pool {
     async fn run(&self, event: String, _place: SemaphorePermit<'_>) -> Result<Bytes, Failure> {
         let answer = self.run_once(event).await;
         match &answer {
-            // The stack itself has ended it.
+            // The stack has stopped it.
             Err(_) if self.places.is_closed() => return Err(Failure::Stopped),
-            // Once: every further event would say the same.
+            // Once: every further event would log the same.
             Err(failure @ (Failure::NotStarted(_) | Failure::EndedAtStart(_)))
                 if !self.does_not_start.swap(true, Ordering::Relaxed) =>
             {
@@ -198,7 +197,7 @@ impl Pool {
         let killing = is_killed.then(|| environment.dies_after(self.faults.moment()));
         let answer = environment.run(event, self.faults.function_timeout(self.function.timeout)).await;
         if let Some(killing) = killing {
-            // It ends in any case, and never with the event of another.
+            // It ends in any case, and not during another event.
             killing.abort();
             return answer;
         }
@@ -212,9 +211,8 @@ impl Pool {
         answer
     }
 
-    /// Gives the function an event that nobody waits for: it is tried again, twice, when the function fails. As Lambda
-    /// does with asynchronous invocations, but that the pauses are shorter. It waits for its turn even where others are
-    /// refused.
+    /// Sends the function an asynchronous event, with two retries, as Lambda does with longer pauses. It waits where
+    /// synchronous events are throttled.
     pub async fn invoke_in_background(&self, event: serde_json::Value) {
         let event = event.to_string();
         tokio::time::sleep(self.faults.lateness()).await;
@@ -251,20 +249,20 @@ impl Pool {
         lock(&self.processes).clone()
     }
 
-    /// Returns when no invocation is running and none waits any more.
+    /// Returns when no invocation is running or waiting.
     pub async fn drain(&self) {
         let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
         // They are free again at once, for whoever comes later.
         drop(self.places.acquire_many(all).await);
     }
 
-    /// Returns when the log has all lines of the processes, which must have ended.
+    /// Returns when all lines of the ended processes are logged.
     pub async fn log_is_written(&self) {
         self.forwards.close();
         self.forwards.wait().await;
     }
 
-    /// Ends every process, also those that are at work.
+    /// Kills every process, including busy ones.
     pub fn stop(&self) {
         self.places.close();
         lock(&self.idle).clear();
@@ -280,32 +278,32 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn kill_group(process: u32) {
     if let Some(group) = i32::try_from(process).ok().and_then(Pid::from_raw) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
-/// Where the answer to an event goes, or the error that the function reports.
+/// Receives the response or the error of an event.
 type Reply = oneshot::Sender<Result<Bytes, String>>;
 
 struct Invocation {
     id: String,
     event: String,
     timeout: Duration,
-    /// Told when the process has the event.
+    /// Notified when the process has the event.
     taken: oneshot::Sender<()>,
     answer: Reply,
 }
 
-/// What the Runtime API of one process knows.
+/// The state of the Runtime API of one process.
 struct Mailbox {
     next: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
     current: Mutex<Option<(String, Reply)>>,
-    /// What the function reported when it could not start.
+    /// The initialisation error that the function reported.
     init_error: Mutex<Option<String>>,
 }
 
-/// One process and its Runtime API. Dropping it ends both.
+/// One process and its Runtime API. Dropping it stops both.
 struct Environment {
     child: Child,
     id: u32,
@@ -337,7 +335,7 @@ impl Environment {
             function.command.split_first().ok_or_else(|| io::Error::other("the function's command is empty"))?;
         let mut child = Command::new(program)
             .args(arguments)
-            // The keys that are set below are no session's.
+            // The keys below are not those of a session.
             .env_remove("AWS_SESSION_TOKEN")
             .envs(function.environment.iter().map(|(name, value)| (name, value)))
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -362,7 +360,7 @@ impl Environment {
         let mailbox = Arc::new(Mailbox { next: next.into(), current: Mutex::default(), init_error: Mutex::default() });
         let router = runtime_api(Arc::clone(&mailbox)).layer(middleware::from_fn_with_state(guard, guard::check));
         let api = tokio::spawn(async move {
-            // It serves until it is aborted; there is nobody to tell of an error but the process, which sees it.
+            // It serves until it is aborted; the process itself sees errors.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self { child, id, events, mailbox, api, processes: Arc::clone(processes) })
@@ -389,7 +387,7 @@ impl Environment {
             was_taken = matches!(tokio::time::timeout(START, is_taken).await, Ok(Ok(())));
             tokio::time::sleep(timeout).await;
         };
-        // There is always a place: the event before was taken before it was answered.
+        // There is always capacity: the event before was taken before it was answered.
         let _ = self.events.try_send(invocation);
         let outcome = tokio::select! {
             biased;
@@ -438,7 +436,7 @@ async fn next(State(mailbox): State<Arc<Mailbox>>) -> Response {
         return StatusCode::GONE.into_response();
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Whoever waited may have given up.
+    // The caller may have timed out.
     let _ = invocation.taken.send(());
     let headers = [
         ("Content-Type", "application/json".to_owned()),
@@ -473,7 +471,7 @@ fn settle(mailbox: &Mailbox, id: &str, answer: Result<Bytes, String>) -> Respons
     let current = lock(&mailbox.current).take_if(|(current, _)| current == id);
     match current {
         Some((_, waiting)) => {
-            // Whoever waited may have given up.
+            // The caller may have timed out.
             let _ = waiting.send(answer);
             (StatusCode::ACCEPTED, r#"{"status":"OK"}"#).into_response()
         }

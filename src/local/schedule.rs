@@ -1,4 +1,4 @@
-//! EventBridge's schedule: the event by which the function is called every so often.
+//! EventBridge's schedule: sends the function an event at an interval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::faults::Faults;
 use super::runtime::Pool;
 
-/// Calls the function for the first time when `every` has passed, and so on until the stack ends.
+/// Sends an event every `every`, first after that time, until the stack stops.
 pub fn serve(every: Duration, clock: Clock, faults: Faults, pool: Arc<Pool>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut ticks = interval_at(Instant::now() + every, every);
@@ -27,7 +27,7 @@ pub fn serve(every: Duration, clock: Clock, faults: Faults, pool: Arc<Pool>) -> 
     })
 }
 
-/// Calls the function once, and returns when it is done.
+/// Sends one event, and returns when it is handled.
 pub async fn fire(clock: &Clock, faults: &Faults, pool: &Pool) {
     pool.invoke_in_background(event(clock, faults)).await;
 }

@@ -24,12 +24,12 @@ const TERMINATOR: &str = "aws4_request";
 /// `20261121T113307Z`, as signatures have it.
 pub const SIGNED_AT: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 const DATE: &str = "x-amz-date";
-/// How far the clock of whoever signs may be off.
+/// Allowed clock skew of signatures.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 /// The library cannot sign a URL that grows beyond 64 KB when it is encoded, which can triple it.
 const LONGEST_URL_BYTES: usize = 16 * 1024;
 
-/// Why a request is refused: the error's type and what AWS says of it.
+/// A refused request: the error's type and AWS's message.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub kind: &'static str,
@@ -62,7 +62,7 @@ impl Refusal {
     }
 }
 
-/// A request as it came.
+/// A request.
 pub struct Signed<'a> {
     pub method: &'a Method,
     pub uri: &'a Uri,
@@ -70,11 +70,11 @@ pub struct Signed<'a> {
     pub body: &'a [u8],
 }
 
-/// Verifies what is signed for one service.
+/// Verifies the signatures for one service.
 #[derive(Clone)]
 pub struct Verifier {
     service: &'static str,
-    /// What the service says of a request without a signature.
+    /// The service's error for an unsigned request.
     unsigned: &'static str,
     keys: Arc<Keys>,
 }
@@ -86,8 +86,8 @@ impl Verifier {
     }
 
     /// # Errors
-    /// Whatever is not signed with one of the keys, for this service, in the last or next five minutes of this
-    /// machine's time: the clock of the stack can be ahead, and the SDK does not know of it.
+    /// A request that is not signed with one of the keys, for this service, within five minutes of the machine's clock:
+    /// the stack's clock can be ahead, which the SDK does not know.
     pub fn verify(&self, request: &Signed<'_>) -> Result<(), Refusal> {
         self.verify_at(request, SystemTime::now())
     }
@@ -103,7 +103,7 @@ impl Verifier {
     }
 
     /// # Errors
-    /// A request that does not even claim to be signed.
+    /// An unsigned request.
     pub fn require_signature(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match text(headers, header::AUTHORIZATION.as_str()) {
             Some(authorization) if authorization.starts_with("AWS4-") => Ok(()),
@@ -146,7 +146,7 @@ impl Verifier {
         self.keys.find(id).ok_or_else(Refusal::unknown_key)
     }
 
-    /// The signature that the request should have. None for what nobody can sign.
+    /// The expected signature; `None` for a request that cannot be signed.
     fn signature(
         &self,
         request: &Signed<'_>,
@@ -168,7 +168,7 @@ impl Verifier {
         headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(header::HOST.as_str()))?;
 
         let mut settings = SigningSettings::default();
-        // It signs the date of its own accord, and else what it is given.
+        // It signs the date by itself, and the given headers.
         let signs_date = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(DATE));
         settings.excluded_headers = (!signs_date).then(|| vec![DATE.into()]);
         let identity = Credentials::new(&*key.id, &*key.secret, None, None, "local").into();
@@ -187,12 +187,12 @@ impl Verifier {
     }
 }
 
-/// What a signed request says of its signature.
+/// The signature in a request.
 struct Authorization<'a> {
     credential: &'a str,
     signed_headers: &'a str,
     signature: &'a str,
-    /// When it was signed, as the request says it.
+    /// The time of the signature, as the request has it.
     date: &'a str,
 }
 
@@ -240,7 +240,7 @@ pub fn parameter<'a>(parameters: &'a str, wanted: &str) -> Option<&'a str> {
 }
 
 /// # Errors
-/// What is no time, and what is too far from this machine's.
+/// An invalid time, and one too far from the machine's clock.
 fn signing_time(date: &str, now: SystemTime) -> Result<SystemTime, Refusal> {
     let Ok(signed_at) = PrimitiveDateTime::parse(date, SIGNED_AT) else {
         return Err(Refusal::incomplete(format!(
@@ -262,7 +262,7 @@ fn signing_time(date: &str, now: SystemTime) -> Result<SystemTime, Refusal> {
     Ok(signed_at.into())
 }
 
-/// The value of a header that stands there once.
+/// The value of a header that occurs once.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_requests_are_refused_and_nothing_panics() {
+    fn malformed_requests_are_refused_without_a_panic() {
         let known: AccessKey = "known:secret".parse().unwrap();
         let keys = Keys { function: known, operator: AccessKey::random() };
         let verifier = Verifier::new("lambda", "Missing Authentication Token", Arc::new(keys));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_none_is_refused() {
+    fn an_invalid_time_is_refused() {
         let mut headers = headers(b"localhost");
         headers.insert(DATE, HeaderValue::from_static("99991332T256161Z"));
         let keys = Keys { function: AccessKey::random(), operator: AccessKey::random() };

@@ -17,10 +17,10 @@ struct Claims<'a> {
     exp: i64,
 }
 
-/// A token for `sub`, from now on for `lifetime_seconds`.
+/// A token for `sub`, valid for `lifetime_seconds` from now.
 ///
 /// # Errors
-/// A subject or a name with which the token would not be accepted.
+/// An invalid subject or name.
 pub fn mint(
     secret: &str,
     sub: &str,

@@ -1,4 +1,4 @@
-//! What is left when something went wrong for a while: nothing.
+//! After a fault of a while the chat works as before, and nothing that was acknowledged is lost.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use switchboard::local::faults::{Faults, Latency, Plan};
 
 use crate::harness::{User, World};
 
-/// A hundred operations go wrong, in all: so many users at once, and how often each of them tries.
+/// A hundred operations under faults in all: concurrent users, and how often each of them tries.
 const USERS: usize = 20;
 const TRIES: usize = 5;
-/// Small rooms: what goes wrong is the same, and there is less of what does not count.
+/// Small rooms: the faults are the same, and the tests are faster.
 const ROOMS: [&str; 4] = ["tea", "coffee", "cocoa", "water"];
 
 async fn world_with(faults: &Faults) -> World {
@@ -21,14 +21,14 @@ async fn world_with(faults: &Faults) -> World {
         faults: faults.clone(),
         fault_control: true,
         concurrency: USERS,
-        // What is tried until there is no more time is given up sooner.
+        // Retries until the deadline end sooner.
         timeout: Duration::from_secs(8),
         ..options
     };
     World::changed(&[], change).await
 }
 
-/// Says something, goes, comes back, and so on; the answers that there were to what was said.
+/// Sends, disconnects, reconnects, and so on. Returns the answers to what was sent.
 async fn tries_to_chat(world: &World, number: usize, mut user: Option<User>) -> Vec<Value> {
     let room = ROOMS[number % ROOMS.len()];
     let mut answers = Vec::new();
@@ -47,7 +47,7 @@ async fn tries_to_chat(world: &World, number: usize, mut user: Option<User>) -> 
     answers
 }
 
-/// The rooms and ids of all messages, as their readers have them.
+/// The rooms and ids of all messages, as readers see them.
 async fn logs(world: &World) -> BTreeSet<(String, String)> {
     let mut ids = BTreeSet::new();
     for room in ROOMS {
@@ -66,7 +66,7 @@ fn place(message: &Value) -> (String, String) {
     ["roomId", "messageId"].map(|name| message[name].as_str().unwrap().to_owned()).into()
 }
 
-/// For a while nothing but `plan`, and then: the chat works as it did, with what was acknowledged.
+/// The chat under `plan`, and then without faults: it works, and has everything that was acknowledged.
 async fn survives(what: &str, plan: Plan) {
     let faults = Faults::seeded(1);
     let world = &world_with(&faults).await;
@@ -80,6 +80,7 @@ async fn survives(what: &str, plan: Plan) {
     faults.follow(plan);
     let tries = crowd.into_iter().enumerate().map(|(number, user)| tries_to_chat(world, number, Some(user)));
     let answers = future::join_all(tries).await.concat();
+    assert!(faults.strike_count() > 0, "{what}: the fault never struck");
     faults.follow(Plan::default());
 
     let mut ben = world.connect_to("ben", "tea").await;
@@ -136,6 +137,7 @@ async fn throttled_tables_are_retried_without_an_error() {
     for number in 1..=40 {
         assert_eq!(ana.says("tea", "hello").await["seq"], number);
     }
+    assert!(faults.strike_count() > 0, "nothing was throttled");
 }
 
 #[tokio::test]

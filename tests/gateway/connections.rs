@@ -49,7 +49,7 @@ impl World {
 
 /// API Gateway developer guide, "Use @connections commands in your backend service". An SDK percent-encodes the id.
 #[tokio::test]
-async fn what_is_posted_is_heard_as_it_is() {
+async fn a_post_is_delivered_unchanged() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     let mut other = world.connect().await;
@@ -96,7 +96,7 @@ async fn a_post_of_128_kb_is_delivered_and_a_longer_one_is_answered_413() {
 
 /// API Gateway Management API reference, "GetConnection".
 #[tokio::test]
-async fn a_connection_tells_who_it_is_and_since_when_and_when_it_was_active() {
+async fn get_connection_returns_identity_connected_at_and_last_active_at() {
     let mut world = World::start().await;
     let handshake = world.opens("", &[("user-agent", "probe/1")]);
     let connect = world.invoked().await;
@@ -123,7 +123,7 @@ async fn a_connection_tells_who_it_is_and_since_when_and_when_it_was_active() {
 
 /// API Gateway Management API reference, "DeleteConnection"; the event: boto/boto3#3789 on GitHub.
 #[tokio::test]
-async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_function_hears() {
+async fn a_delete_is_answered_204_and_causes_a_disconnect_event() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
@@ -149,7 +149,7 @@ async fn a_delete_is_answered_204_and_closes_the_connection_of_which_the_functio
 /// AWS Knowledge Center, on "410 GoneException" of a WebSocket API: "terminated, or the connection doesn't exist
 /// anymore".
 #[tokio::test]
-async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
+async fn a_closed_or_unknown_connection_is_answered_410() {
     let mut world = World::start().await;
     let client = world.connect().await;
     let left = client.id.clone();
@@ -169,7 +169,7 @@ async fn a_connection_that_is_gone_or_was_never_there_is_answered_410() {
 /// dherault/serverless-offline#749, localstack/localstack#4694 on GitHub: "the connection ID must still be of a valid
 /// format".
 #[tokio::test]
-async fn an_id_that_no_connection_can_have_is_answered_400() {
+async fn an_invalid_connection_id_is_answered_400() {
     let world = World::start().await;
     let signing = world.signs("execute-api");
 
@@ -219,7 +219,7 @@ async fn another_stage_is_answered_403() {
 
 /// API Gateway developer guide, "Use @connections commands in your backend service": signed.
 #[tokio::test]
-async fn a_request_that_nobody_has_signed_is_answered_403() {
+async fn an_unsigned_request_is_answered_403() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     let url = format!("{}/@connections/{}", world.urls().connections, client.id.replace('=', "%3D"));
@@ -263,7 +263,7 @@ async fn a_post_can_hang_and_delays_nothing_else() {
 
 /// Our notes.
 #[tokio::test]
-async fn a_410_can_be_wrong() {
+async fn a_410_can_be_injected_for_a_live_connection() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
@@ -278,7 +278,7 @@ async fn a_410_can_be_wrong() {
 
 /// Our notes.
 #[tokio::test]
-async fn what_is_answered_410_can_be_delivered_all_the_same() {
+async fn a_post_can_be_answered_410_and_delivered() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 

@@ -16,7 +16,7 @@ fn milliseconds(time: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn every_event_tells_a_wrong_time_when_clocks_are_wrong() {
+async fn events_have_a_skewed_time_under_clock_skew() {
     let (faults, mut world) = World::with_faults().await;
     let hour = 3_600_000;
     let client = world.connect().await;
@@ -49,7 +49,7 @@ async fn every_event_tells_a_wrong_time_when_clocks_are_wrong() {
 }
 
 #[tokio::test]
-async fn a_socket_breaks_when_its_client_says_something() {
+async fn a_socket_can_break_on_a_frame() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
@@ -62,7 +62,7 @@ async fn a_socket_breaks_when_its_client_says_something() {
 }
 
 #[tokio::test]
-async fn a_function_is_killed_before_it_has_its_event() {
+async fn a_function_can_be_killed_before_its_event() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
@@ -74,7 +74,7 @@ async fn a_function_is_killed_before_it_has_its_event() {
 }
 
 #[tokio::test]
-async fn a_function_is_killed_at_its_work() {
+async fn a_function_can_be_killed_during_its_event() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
@@ -87,7 +87,7 @@ async fn a_function_is_killed_at_its_work() {
 }
 
 #[tokio::test]
-async fn a_function_is_killed_when_its_work_is_done() {
+async fn a_function_can_be_killed_after_its_event() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
@@ -100,7 +100,7 @@ async fn a_function_is_killed_when_its_work_is_done() {
 }
 
 #[tokio::test]
-async fn a_function_may_take_no_longer_than_it_is_told() {
+async fn the_function_timeout_can_be_shortened() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
@@ -112,7 +112,7 @@ async fn a_function_may_take_no_longer_than_it_is_told() {
 }
 
 #[tokio::test]
-async fn posts_fail_and_are_too_many() {
+async fn posts_can_fail_and_be_throttled() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
     let post = || world.connections().post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send();
@@ -129,7 +129,7 @@ async fn posts_fail_and_are_too_many() {
 }
 
 #[tokio::test]
-async fn the_answer_of_a_table_is_lost_and_what_was_asked_is_done() {
+async fn an_answer_of_dynamodb_can_be_lost_after_the_write() {
     use aws_sdk_dynamodb::types::AttributeValue;
     let (faults, world) = World::with_faults().await;
     let id = || AttributeValue::S("a connection".to_owned());
@@ -144,7 +144,7 @@ async fn the_answer_of_a_table_is_lost_and_what_was_asked_is_done() {
 }
 
 #[tokio::test]
-async fn stores_and_posts_take_as_long_as_they_are_told() {
+async fn latency_can_be_injected_for_stores_and_posts() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
     let long = Latency { median_ms: 300.0, sigma: 0.0 };
@@ -169,7 +169,7 @@ async fn stores_and_posts_take_as_long_as_they_are_told() {
 }
 
 #[tokio::test]
-async fn the_same_seed_lets_the_same_requests_go_wrong() {
+async fn the_same_seed_injects_the_same_faults() {
     let (faults, mut world) = World::with_faults().await;
     let client = world.connect().await;
     let mut rounds = Vec::new();
@@ -188,7 +188,7 @@ async fn the_same_seed_lets_the_same_requests_go_wrong() {
 }
 
 #[tokio::test]
-async fn an_odd_batch_is_refused_also_when_batches_are_left_undone() {
+async fn an_invalid_batch_is_refused_also_under_faults() {
     let (faults, world) = World::with_faults().await;
     faults.follow(Plan { store_unprocessed: 1000, ..Plan::default() });
     for body in [json!([]), json!(7), json!({ "RequestItems": { "Connections": 5 } }), json!({ "RequestItems": {} })] {

@@ -35,7 +35,7 @@ fn context_and(more: &[&'static str]) -> Vec<&'static str> {
 
 /// API Gateway developer guide, "WebSocket API mapping template reference for API Gateway"; our notes.
 #[tokio::test]
-async fn every_event_tells_of_its_connection_in_the_request_context() {
+async fn every_event_has_its_connection_in_the_request_context() {
     let mut world = World::start().await;
     let before = world.stack().clock().now().as_millis();
     let handshake = world.opens("", &[("user-agent", "probe/1")]);
@@ -79,7 +79,7 @@ async fn the_time_of_a_request_is_in_the_common_log_format() {
 
 /// API Gateway developer guide, "Use @connections commands in your backend service": `R0oXAdfD0kwCH6w=`.
 #[tokio::test]
-async fn a_connection_id_is_16_characters_of_base64_that_end_in_an_equals_sign() {
+async fn a_connection_id_is_16_characters_of_base64_ending_in_an_equals_sign() {
     let mut world = World::start().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -95,7 +95,7 @@ async fn a_connection_id_is_16_characters_of_base64_that_end_in_an_equals_sign()
 /// `$context.requestId` and `$context.extendedRequestId` of events in aws/aws-lambda-runtime-interface-emulator#25 on
 /// GitHub: `JKJaXmPLvHcESHA=`.
 #[tokio::test]
-async fn a_request_id_looks_as_a_connection_id_does() {
+async fn a_request_id_has_the_form_of_a_connection_id() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     client.sends("hello").await;
@@ -121,7 +121,7 @@ async fn a_client_without_a_user_agent_has_none_in_its_events() {
 /// Events in aws/aws-lambda-runtime-interface-emulator#25 and rails-lambda/lamby#74 on GitHub. The port and the
 /// protocol are those of the local gateway.
 #[tokio::test]
-async fn a_connect_event_tells_which_way_it_came_and_not_that_it_upgrades() {
+async fn a_connect_event_has_forwarding_headers_but_no_upgrade_headers() {
     let mut world = World::start().await;
     let _handshake = world.opens("", &[("x-forwarded-for", "203.0.113.7")]);
 
@@ -224,7 +224,7 @@ async fn a_message_event_has_a_body_and_neither_headers_nor_query() {
 
 /// Events as captured, of which aws/aws-lambda-runtime-interface-emulator#25 on GitHub is one; our notes.
 #[tokio::test]
-async fn a_disconnect_event_has_a_few_headers_of_which_all_but_the_host_are_empty() {
+async fn a_disconnect_event_has_few_headers_and_only_the_host_is_set() {
     let mut world = World::start().await;
     world.connect().await.closes(None).await;
 
@@ -239,7 +239,7 @@ async fn a_disconnect_event_has_a_few_headers_of_which_all_but_the_host_are_empt
 
 /// The fields: aws/aws-lambda-go#548 on GitHub. Codes and reasons: boto/boto3#3789 on GitHub for 1000; our notes.
 #[tokio::test]
-async fn a_disconnect_event_tells_why() {
+async fn a_disconnect_event_has_code_and_reason() {
     let mut world = World::start().await;
     for (said, code, reason) in [
         (None, 1005, "Client-side close frame status not set"),
@@ -269,7 +269,7 @@ async fn a_disconnect_event_tells_why() {
 
 /// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes": best effort.
 #[tokio::test]
-async fn a_disconnect_event_may_never_come() {
+async fn a_disconnect_event_can_be_lost() {
     let (faults, mut world) = World::with_faults().await;
     let client = world.connect().await;
 
@@ -282,7 +282,7 @@ async fn a_disconnect_event_may_never_come() {
 
 /// Our notes.
 #[tokio::test]
-async fn frames_of_a_connection_are_handled_at_once_and_answered_in_any_order() {
+async fn frames_of_a_connection_are_handled_concurrently() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
@@ -300,7 +300,7 @@ async fn frames_of_a_connection_are_handled_at_once_and_answered_in_any_order() 
 /// API Gateway developer guide, "Invoke your backend integration with the $default Route and custom routes in API
 /// Gateway".
 #[tokio::test]
-async fn a_frame_takes_the_route_that_its_action_names() {
+async fn a_frame_is_routed_by_its_action() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     for action in ["sendMessage", "joinRoom"] {
@@ -314,7 +314,7 @@ async fn a_frame_takes_the_route_that_its_action_names() {
 /// API Gateway developer guide, "Invoke your backend integration with the $default Route and custom routes in API
 /// Gateway".
 #[tokio::test]
-async fn what_names_no_route_takes_the_default_one() {
+async fn other_frames_take_the_default_route() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     for frame in [
@@ -337,7 +337,7 @@ async fn what_names_no_route_takes_the_default_one() {
 
 /// aws-samples/simple-websockets-chat-app#24 on GitHub; our notes.
 #[tokio::test]
-async fn what_names_no_route_is_forbidden_where_there_is_no_default_one_and_the_connection_stays() {
+async fn without_a_default_route_other_frames_are_forbidden() {
     let mut world = World::with(|options| Options { has_default_route: false, ..options }).await;
     let mut client = world.connect().await;
     for frame in ["no JSON", "{}", r#"{"action":"unheardOf"}"#, r#"{"action":"$default"}"#] {
@@ -352,7 +352,7 @@ async fn what_names_no_route_is_forbidden_where_there_is_no_default_one_and_the_
 
 /// Our notes.
 #[tokio::test]
-async fn a_client_can_name_connect_and_disconnect_and_it_is_a_message() {
+async fn actions_named_connect_and_disconnect_are_messages() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     for action in ["$connect", "$disconnect"] {
@@ -368,7 +368,7 @@ async fn a_client_can_name_connect_and_disconnect_and_it_is_a_message() {
 
 /// API Gateway developer guide, "Set up route responses for WebSocket APIs in API Gateway".
 #[tokio::test]
-async fn the_body_of_an_answer_goes_to_the_sender_of_a_route_that_has_a_response() {
+async fn a_response_body_is_sent_on_routes_with_a_response() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     let mut other = world.connect().await;
@@ -386,7 +386,7 @@ async fn the_body_of_an_answer_goes_to_the_sender_of_a_route_that_has_a_response
 
 /// serverless/serverless#6816 on GitHub. That 204 means no frame is our own: what AWS does then is not known.
 #[tokio::test]
-async fn an_answer_without_a_body_is_heard_as_an_empty_frame_unless_its_status_is_204() {
+async fn a_response_without_a_body_is_an_empty_frame_unless_its_status_is_204() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
@@ -404,7 +404,7 @@ async fn an_answer_without_a_body_is_heard_as_an_empty_frame_unless_its_status_i
 
 /// Our notes.
 #[tokio::test]
-async fn a_function_that_fails_on_a_message_is_told_of_and_the_connection_stays() {
+async fn a_failing_function_is_reported_and_the_connection_stays_open() {
     let told = r#"{"message": "Internal server error", "connectionId":"...", "requestId":"..."}"#;
     let mut world = World::start().await;
     let mut client = world.connect().await;
@@ -428,7 +428,7 @@ async fn a_function_that_fails_on_a_message_is_told_of_and_the_connection_stays(
 
 /// Our notes.
 #[tokio::test]
-async fn a_message_beyond_the_functions_concurrency_is_told_of_and_the_connection_stays() {
+async fn a_throttled_message_is_reported_and_the_connection_stays_open() {
     let mut world = World::with(|options| Options { concurrency: 1, throttles: true, ..options }).await;
     let mut client = world.connect().await;
 

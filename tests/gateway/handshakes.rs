@@ -6,7 +6,7 @@ use crate::support::{Raw, World, accepted, request};
 
 /// API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes".
 #[tokio::test]
-async fn a_handshake_waits_until_connect_is_answered() {
+async fn a_handshake_waits_for_connect() {
     let mut world = World::start().await;
     let handshake = world.opens("", &[]);
 
@@ -34,7 +34,7 @@ async fn every_status_from_200_to_299_accepts_a_connection() {
 
 /// dherault/serverless-offline#1301 on GitHub, which compares; our notes.
 #[tokio::test]
-async fn every_other_status_is_the_handshakes() {
+async fn handshake_fails_with_the_status_that_connect_returned() {
     let mut world = World::start().await;
     for status in [302, 400, 401, 403, 429, 500, 503] {
         let handshake = world.opens("", &[]);
@@ -46,7 +46,7 @@ async fn every_other_status_is_the_handshakes() {
 
 /// serverless/serverless-websockets-plugin#13 on GitHub; our notes.
 #[tokio::test]
-async fn a_handshake_on_which_the_function_fails_ends_with_502() {
+async fn handshake_fails_with_502_when_the_function_fails() {
     let mut world = World::start().await;
 
     let handshake = world.opens("", &[]);
@@ -70,7 +70,7 @@ async fn a_handshake_on_which_the_function_fails_ends_with_502() {
 
 /// Our notes.
 #[tokio::test]
-async fn a_get_that_is_no_upgrade_is_answered_426() {
+async fn a_get_without_upgrade_is_answered_426() {
     let mut world = World::start().await;
     let url = world.urls().websocket.replace("ws://", "http://");
 
@@ -121,7 +121,7 @@ async fn subprotocols_may_be_offered_on_several_lines() {
 
 /// RFC 6455, 1.3, and captures of handshakes: `Sec-WebSocket-Protocol`.
 #[tokio::test]
-async fn the_answer_to_a_handshake_spells_its_headers_as_usual() {
+async fn handshake_headers_have_their_usual_case() {
     let mut world = World::start().await;
     let mut raw = Raw::connect(&world.urls().websocket).await;
 

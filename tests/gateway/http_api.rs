@@ -87,7 +87,7 @@ async fn a_route_is_selected_by_the_decoded_path_which_is_cut_at_an_encoded_ques
 /// An event in the HTTP API part of the API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP
 /// APIs in API Gateway"; our notes.
 #[tokio::test]
-async fn a_request_tells_which_way_it_came() {
+async fn a_request_has_forwarding_headers() {
     let mut world = World::start().await;
 
     let (event, _) = world.serves(ROOM, &[("x-forwarded-for", "203.0.113.7")], b"", accepted()).await;
@@ -116,7 +116,7 @@ async fn header_names_are_in_lower_case_and_repeated_values_are_joined_by_commas
 
 /// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 #[tokio::test]
-async fn cookies_have_a_place_of_their_own() {
+async fn cookies_are_a_list_of_their_own() {
     let mut world = World::start().await;
 
     let (event, _) = world.serves(ROOM, &[("cookie", "a=1; b=2")], b"", accepted()).await;
@@ -136,7 +136,7 @@ async fn repeated_query_parameters_are_joined_by_commas() {
 
 /// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway".
 #[tokio::test]
-async fn what_a_request_does_not_have_is_not_in_its_event() {
+async fn absent_parts_of_a_request_are_absent_in_its_event() {
     let mut world = World::start().await;
 
     let (event, _) = world.serves(("GET", "/rooms"), &[], b"", accepted()).await;
@@ -149,7 +149,7 @@ async fn what_a_request_does_not_have_is_not_in_its_event() {
 
 /// Measured on AWS in ministackorg/ministack#766 on GitHub; our notes.
 #[tokio::test]
-async fn a_body_that_is_no_text_by_its_content_type_is_in_base64() {
+async fn a_body_with_a_binary_content_type_is_base64_encoded() {
     let mut world = World::start().await;
     let kinds: [(&'static [(&str, &str)], bool); 10] = [
         (&[], true),
@@ -172,7 +172,7 @@ async fn a_body_that_is_no_text_by_its_content_type_is_in_base64() {
 
 /// RFC 9112, "Chunked Transfer Coding". What AWS says of it is not known.
 #[tokio::test]
-async fn a_body_that_is_not_chunked_as_it_says_is_answered_400() {
+async fn a_malformed_chunked_body_is_answered_400() {
     let mut world = World::start().await;
     let mut raw = Raw::connect(&world.urls().http).await;
 
@@ -184,7 +184,7 @@ async fn a_body_that_is_not_chunked_as_it_says_is_answered_400() {
 
 /// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway": response format.
 #[tokio::test]
-async fn an_answer_becomes_the_response() {
+async fn a_response_object_becomes_the_response() {
     let mut world = World::start().await;
 
     let answer = json!({
@@ -208,7 +208,7 @@ async fn an_answer_becomes_the_response() {
 
 /// API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs in API Gateway": response format.
 #[tokio::test]
-async fn an_answer_without_a_status_is_the_body_itself() {
+async fn a_response_without_a_status_is_the_body() {
     let mut world = World::start().await;
 
     let (_, response) = world.serves(ROOM, &[], b"", json!({ "tea": "hot" })).await;
@@ -219,7 +219,7 @@ async fn an_answer_without_a_status_is_the_body_itself() {
 
 /// Our notes.
 #[tokio::test]
-async fn a_request_that_has_no_route_is_answered_404_by_the_gateway() {
+async fn a_request_without_a_route_is_answered_404() {
     let mut world = World::start().await;
     for (method, path) in
         [("GET", "/"), ("GET", "/nowhere"), ("PUT", "/rooms"), ("GET", "/rooms/"), ("GET", "/rooms/a/b")]
@@ -235,7 +235,7 @@ async fn a_request_that_has_no_route_is_answered_404_by_the_gateway() {
 /// timeout.
 /// The answer as seen in cortexlabs/cortex#1225 and compiler-explorer/explain#19 on GitHub.
 #[tokio::test]
-async fn a_request_that_takes_30_seconds_is_answered_503() {
+async fn a_request_is_answered_503_after_30_seconds() {
     let mut world = World::with(|options| Options { time_scale: NonZeroU32::new(30).unwrap(), ..options }).await;
     let url = format!("{}/health", world.urls().http);
     let begun = Instant::now();
@@ -250,7 +250,7 @@ async fn a_request_that_takes_30_seconds_is_answered_503() {
 
 /// Our notes.
 #[tokio::test]
-async fn a_request_on_which_the_function_fails_is_answered_500() {
+async fn a_request_is_answered_500_when_the_function_fails() {
     let mut world = World::start().await;
     let ends: [fn(crate::support::Invocation); 5] = [
         |invocation| invocation.fails(),
@@ -289,7 +289,7 @@ async fn preflights_are_answered_by_the_gateway() {
 
 /// API Gateway developer guide, "Configure CORS for HTTP APIs in API Gateway".
 #[tokio::test]
-async fn cors_headers_are_the_gateways_and_not_the_functions() {
+async fn cors_headers_of_the_function_are_replaced() {
     let origins = vec!["https://a.example".to_owned()];
     let mut world = World::with(|options| Options { cors_origins: origins, ..options }).await;
     let mut answer = said("tea");

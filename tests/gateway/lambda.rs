@@ -31,7 +31,7 @@ async fn an_event_comes_with_its_id_deadline_function_and_trace() {
 
 /// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": invocation response, invocation error.
 #[tokio::test]
-async fn answers_and_errors_are_taken_with_202() {
+async fn responses_and_errors_are_accepted_with_202() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
@@ -47,7 +47,7 @@ async fn answers_and_errors_are_taken_with_202() {
 
 /// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": 400.
 #[tokio::test]
-async fn an_answer_to_an_event_that_there_is_not_is_refused() {
+async fn a_response_to_an_unknown_event_is_refused() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
@@ -88,7 +88,7 @@ async fn a_process_has_one_event_at_a_time_and_is_used_again() {
 /// Lambda developer guide, "Configure Lambda function timeout", "Understanding the Lambda execution environment
 /// lifecycle".
 #[tokio::test]
-async fn a_process_is_killed_past_the_deadline_of_its_event() {
+async fn a_process_is_killed_after_the_deadline_of_its_event() {
     let mut world = World::with(|options| Options { timeout: Duration::from_secs(1), ..options }).await;
     let mut client = world.connect().await;
 
@@ -107,7 +107,7 @@ async fn a_process_is_killed_past_the_deadline_of_its_event() {
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle": the Init phase.
 #[tokio::test]
-async fn what_a_process_needs_to_start_is_not_its_events_time() {
+async fn initialisation_does_not_count_as_event_time() {
     let slow = ["sh", "-c", r#"sleep 3; exec python3 "$0""#, PROBE].map(Into::into);
     let change = |options| Options { timeout: Duration::from_secs(2), function: slow.into(), ..options };
     let mut world = World::with(change).await;
@@ -166,7 +166,7 @@ async fn panics_when_told_to() {
 
 /// Lambda developer guide, "Lambda quotas": invocation payload.
 #[tokio::test]
-async fn an_event_or_an_answer_of_more_than_6_mb_is_an_error() {
+async fn payloads_above_6_mb_are_errors() {
     let mut world = World::start().await;
     let body = vec![b'x'; 7_000_000];
     let mut client = world.connect().await;
@@ -186,7 +186,7 @@ async fn an_event_or_an_answer_of_more_than_6_mb_is_an_error() {
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle".
 #[tokio::test]
-async fn a_function_that_dies_of_every_event_is_in_nobody_elses_way() {
+async fn a_function_that_crashes_on_an_event_does_not_block_others() {
     let mut world = World::start().await;
     let mut other = world.connect().await;
     let mut culprit = world.connect().await;
@@ -221,7 +221,7 @@ async fn a_function_that_dies_of_every_event_is_in_nobody_elses_way() {
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle": failures during the Init phase.
 #[tokio::test]
-async fn a_function_that_does_not_start_is_started_no_oftener_than_it_is_called() {
+async fn a_function_that_fails_to_start_is_started_once_per_call() {
     let broken = tempfile::tempdir().unwrap();
     let command = r#"[ ! -e "$BROKEN" ] || exit 1; exec python3 "$0""#;
     let mut world = World::with(|mut options| {
@@ -255,7 +255,7 @@ async fn a_function_that_does_not_start_is_started_no_oftener_than_it_is_called(
 
 /// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation".
 #[tokio::test]
-async fn an_event_that_nobody_waits_for_is_tried_twice_again_and_then_given_up() {
+async fn an_asynchronous_event_is_retried_twice() {
     let mut world = World::start().await;
     let event = json!({ "detail-type": "probe" });
 
@@ -273,7 +273,7 @@ async fn an_event_that_nobody_waits_for_is_tried_twice_again_and_then_given_up()
 
 /// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation": at least once.
 #[tokio::test]
-async fn an_event_that_nobody_waits_for_may_come_twice() {
+async fn an_asynchronous_event_may_be_delivered_twice() {
     let (faults, mut world) = World::with_faults().await;
     let event = json!({ "detail-type": "probe" });
 
@@ -292,7 +292,7 @@ async fn an_event_that_nobody_waits_for_may_come_twice() {
 
 /// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation": throttled events wait.
 #[tokio::test]
-async fn an_event_that_nobody_waits_for_waits_where_others_are_refused() {
+async fn an_asynchronous_event_waits_when_the_function_is_throttled() {
     let mut world = World::with(|options| Options { concurrency: 1, throttles: true, ..options }).await;
     let mut client = world.connect().await;
     client.asks_for("ping").await;
@@ -320,7 +320,7 @@ fn invocations(world: &World) -> String {
 
 /// Lambda API reference, "Invoke": `RequestResponse`, `FunctionError`.
 #[tokio::test]
-async fn an_invocation_is_answered_with_what_the_function_answers() {
+async fn a_synchronous_invocation_returns_the_response() {
     let mut world = World::start().await;
     let url = invocations(&world);
     for fails in [false, true] {
@@ -342,7 +342,7 @@ async fn an_invocation_is_answered_with_what_the_function_answers() {
 
 /// Lambda API reference, "Invoke": `Event`.
 #[tokio::test]
-async fn an_invocation_that_nobody_waits_for_is_taken_with_202() {
+async fn an_asynchronous_invocation_is_accepted_with_202() {
     let mut world = World::start().await;
 
     let asynchronous = [("x-amz-invocation-type", "Event")];
@@ -356,7 +356,7 @@ async fn an_invocation_that_nobody_waits_for_is_taken_with_202() {
 
 /// Lambda API reference, "Invoke": `ResourceNotFoundException`, `InvalidRequestContentException`.
 #[tokio::test]
-async fn an_invocation_of_nothing_or_with_nothing_is_refused() {
+async fn an_invalid_invocation_is_refused() {
     let world = World::start().await;
     let url = invocations(&world);
 

@@ -25,7 +25,7 @@ fn ending(disconnect: &Invocation) -> (&str, u64, &str) {
 
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": frame size.
 #[tokio::test]
-async fn a_frame_of_32_kb_is_taken_and_a_longer_one_closes_the_connection_with_1009() {
+async fn a_frame_above_32_kb_closes_the_connection_with_1009() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
@@ -47,7 +47,7 @@ async fn a_frame_of_32_kb_is_taken_and_a_longer_one_closes_the_connection_with_1
 
 /// RFC 6455, 7.1.1: the server closes the connection first, and a client waits for that.
 #[tokio::test]
-async fn a_client_sees_the_end_at_once_when_the_gateway_closes_on_what_it_does_not_understand() {
+async fn a_client_is_told_of_a_protocol_error_while_it_still_sends() {
     let mut world = World::start().await;
     let continued = [0x80, 0x80, 0, 0, 0, 0].as_slice();
     let no_utf8 = [0x81, 0x81, 0, 0, 0, 0, 0xff].as_slice();
@@ -73,7 +73,7 @@ async fn a_client_sees_the_end_at_once_when_the_gateway_closes_on_what_it_does_n
 
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": message payload size.
 #[tokio::test]
-async fn a_message_of_128_kb_is_taken_in_frames_and_a_longer_one_closes_the_connection_with_1009() {
+async fn a_message_above_128_kb_in_fragments_closes_the_connection_with_1009() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
@@ -102,7 +102,7 @@ async fn a_binary_frame_closes_the_connection_with_1003() {
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
 /// timeout.
 #[tokio::test]
-async fn ten_minutes_without_data_close_the_connection_with_1001_however_often_it_pings() {
+async fn ten_minutes_without_data_frames_close_with_1001_despite_pings() {
     let mut world = in_a_hurry(600).await;
     let mut client = accepted_in_a_hurry(&mut world).await;
     let begun = Instant::now();
@@ -122,7 +122,7 @@ async fn ten_minutes_without_data_close_the_connection_with_1001_however_often_i
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
 /// timeout.
 #[tokio::test]
-async fn ten_minutes_in_which_a_client_reads_nothing_close_its_connection_as_well() {
+async fn ten_minutes_without_reading_close_the_connection() {
     let mut world = in_a_hurry(200).await;
     let slow = accepted_in_a_hurry(&mut world).await;
     let id = world.stack().open_connections().remove(0);
@@ -139,7 +139,7 @@ async fn ten_minutes_in_which_a_client_reads_nothing_close_its_connection_as_wel
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
 /// timeout.
 #[tokio::test]
-async fn what_a_client_says_keeps_its_connection_open() {
+async fn data_frames_keep_a_connection_open() {
     let mut world = in_a_hurry(200).await;
     let mut client = accepted_in_a_hurry(&mut world).await;
 
@@ -156,7 +156,7 @@ async fn what_a_client_says_keeps_its_connection_open() {
 
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": connection duration.
 #[tokio::test]
-async fn two_hours_close_a_connection_with_1001_however_much_is_said() {
+async fn two_hours_close_a_connection_with_1001_despite_traffic() {
     let mut world = in_a_hurry(1200).await;
     let mut client = accepted_in_a_hurry(&mut world).await;
     let id = world.stack().open_connections().remove(0);
@@ -196,7 +196,7 @@ async fn accepted_in_a_hurry(world: &mut World) -> Client {
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": integration timeout.
 /// Our notes.
 #[tokio::test]
-async fn a_message_that_takes_29_seconds_is_told_of_and_the_connection_stays() {
+async fn a_message_times_out_after_29_seconds_and_the_connection_stays_open() {
     let mut world = in_a_hurry(29).await;
     let mut client = accepted_in_a_hurry(&mut world).await;
 

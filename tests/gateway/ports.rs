@@ -23,7 +23,7 @@ fn ports(urls: &Urls) -> [(&'static str, String); 5] {
 }
 
 #[tokio::test]
-async fn no_port_answers_to_a_host_that_is_not_its_own() {
+async fn requests_with_a_foreign_host_are_refused_on_every_port() {
     let mut world = World::with(|options| Options { fault_control: true, ..options }).await;
     let faults = ("faults", format!("{}/_faults", world.urls().http));
     for (port, url) in ports(world.urls()).into_iter().chain([faults]) {
@@ -39,7 +39,7 @@ async fn no_port_answers_to_a_host_that_is_not_its_own() {
 }
 
 #[tokio::test]
-async fn every_port_answers_to_its_address_to_localhost_and_to_allowed_names_with_any_port() {
+async fn requests_to_the_address_localhost_and_allowed_hosts_are_accepted() {
     let allowed_hosts = vec!["chat.test".to_owned()];
     let mut world = World::with(|options| Options { allowed_hosts, ..options }).await;
     let ports = ports(world.urls());
@@ -63,7 +63,7 @@ async fn every_port_answers_to_its_address_to_localhost_and_to_allowed_names_wit
 }
 
 #[tokio::test]
-async fn web_pages_get_nothing_from_dynamodb_lambda_and_connections_even_if_they_sign() {
+async fn web_pages_cannot_use_dynamodb_lambda_and_connections_even_signed() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     let urls = world.urls();
@@ -99,7 +99,7 @@ async fn web_pages_get_nothing_from_dynamodb_lambda_and_connections_even_if_they
 }
 
 #[tokio::test]
-async fn web_pages_take_no_events_from_the_runtime_api_of_the_function() {
+async fn web_pages_cannot_use_the_runtime_api() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("address");
     let command = format!("printf $AWS_LAMBDA_RUNTIME_API >'{}'; exec python3 \"$0\"", file.display());
@@ -115,7 +115,7 @@ async fn web_pages_take_no_events_from_the_runtime_api_of_the_function() {
 }
 
 #[tokio::test]
-async fn web_pages_use_presigned_urls_of_s3_and_nothing_else_there() {
+async fn web_pages_can_use_only_presigned_urls_of_s3() {
     let world = World::start().await;
     let bucket = format!("{}/{BUCKET}", world.urls().s3);
     let key = format!("{bucket}/leaf");
@@ -147,7 +147,7 @@ async fn web_pages_use_presigned_urls_of_s3_and_nothing_else_there() {
 }
 
 #[tokio::test]
-async fn web_pages_may_chat() {
+async fn web_pages_can_chat() {
     let mut world = World::start().await;
 
     let handshake = world.opens("", &[PAGE]);
@@ -159,7 +159,7 @@ async fn web_pages_may_chat() {
 }
 
 #[tokio::test]
-async fn web_pages_have_no_say_in_what_goes_wrong() {
+async fn web_pages_cannot_control_faults() {
     let world = World::with(|options| Options { fault_control: true, ..options }).await;
     let url = format!("{}/_faults", world.urls().http);
     let plan = json!({ "storeThrottled": 1000 }).to_string();

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::support::{Invocations, PROBE, PROBE_ASKS, accepted, open, said, soon};
 
 #[tokio::test]
-async fn any_function_runs_behind_the_gateway_and_time_passes_sooner() {
+async fn any_function_runs_behind_the_gateway_with_scaled_time() {
     let (mut invocations, asks) = Invocations::begin().await;
     let mut program = Command::new(env!("CARGO_BIN_EXE_local"))
         .args(["--json", "--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"])

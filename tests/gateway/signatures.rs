@@ -41,7 +41,7 @@ fn told(status: u16, kind: &str, message: &str) -> (u16, String, String) {
 
 /// DynamoDB developer guide, "Error handling with DynamoDB"; the messages are captured in mhart/dynalite on GitHub.
 #[tokio::test]
-async fn dynamodb_answers_who_signs_with_a_known_key_and_nobody_else() {
+async fn dynamodb_accepts_only_signatures_of_known_keys() {
     let world = World::start().await;
     let url = format!("{}/", world.urls().dynamodb);
     let good = world.signs("dynamodb");
@@ -81,7 +81,7 @@ async fn dynamodb_answers_who_signs_with_a_known_key_and_nobody_else() {
 
 /// IAM user guide, "Create a signed AWS API request": what is signed cannot be changed.
 #[tokio::test]
-async fn a_signature_holds_for_the_request_that_was_signed_and_for_no_other() {
+async fn a_signature_is_valid_for_its_request_only() {
     let world = World::start().await;
     let url = format!("{}/?a=1&b=%20x", world.urls().dynamodb);
     let headers = world.signs("dynamodb").headers("POST", &url, &LIST, b"{}");
@@ -106,7 +106,7 @@ async fn a_signature_holds_for_the_request_that_was_signed_and_for_no_other() {
 
 /// hassy/artillery-dino#2 on GitHub: "Signature expired", 5 minutes; the other way round as much.
 #[tokio::test]
-async fn a_signature_is_good_for_five_minutes_of_the_machines_time_whatever_the_stacks_clock_says() {
+async fn a_signature_is_valid_for_five_minutes_of_the_machines_clock() {
     let world = World::start().await;
     let url = format!("{}/", world.urls().dynamodb);
     let good = world.signs("dynamodb");
@@ -126,7 +126,7 @@ async fn a_signature_is_good_for_five_minutes_of_the_machines_time_whatever_the_
 /// API Gateway developer guide, "Use @connections commands in your backend service"; Lambda API reference, "Common
 /// errors".
 #[tokio::test]
-async fn connections_and_lambda_answer_who_signs_with_a_known_key_and_nobody_else() {
+async fn connections_and_lambda_accept_only_signatures_of_known_keys() {
     let world = World::start().await;
     let connection = format!("{}/%40connections/L0SM9cOFvHcCIhw%3D", world.urls().connections);
     let function = format!("{}/2015-03-31/functions/another/invocations", world.urls().lambda);
@@ -159,7 +159,7 @@ async fn connections_and_lambda_answer_who_signs_with_a_known_key_and_nobody_els
 
 /// S3 API reference, "Error responses": `InvalidAccessKeyId`, `SignatureDoesNotMatch`, `AuthorizationHeaderMalformed`.
 #[tokio::test]
-async fn s3_answers_who_signs_with_a_known_key_and_nobody_else() {
+async fn s3_accepts_only_signatures_of_known_keys() {
     let world = World::start().await;
     let url = format!("{}/{BUCKET}?list-type=2", world.urls().s3);
     let good = world.signs("s3");
@@ -186,7 +186,7 @@ async fn s3_answers_who_signs_with_a_known_key_and_nobody_else() {
 
 /// S3 API reference, "Error responses": `RequestTimeTooSkewed`; an answer in aws/aws-sdk-php#612 on GitHub: 15 minutes.
 #[tokio::test]
-async fn a_signature_for_s3_is_good_for_15_minutes_of_the_machines_time() {
+async fn an_s3_signature_is_valid_for_15_minutes_of_the_machines_clock() {
     let world = World::start().await;
     let url = format!("{}/{BUCKET}?list-type=2", world.urls().s3);
     let good = world.signs("s3");
@@ -234,7 +234,7 @@ async fn a_presigned_url_with_an_authorization_header_is_answered_400() {
 /// S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)": `X-Amz-Expires`; the
 /// answer in bryanjos/aws_auth#31 on GitHub.
 #[tokio::test]
-async fn a_presigned_url_holds_for_a_week_at_most_and_for_its_own_region() {
+async fn a_presigned_url_is_valid_for_a_week_at_most_in_its_region() {
     let world = World::start().await;
     world.s3().put_object().bucket(BUCKET).key("leaf").send().await.unwrap();
     let week = Duration::from_secs(604_800);

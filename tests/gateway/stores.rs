@@ -71,7 +71,7 @@ async fn taken_by(query: QueryFluentBuilder) -> f64 {
 
 /// DynamoDB developer guide, "DynamoDB read and write operations": `Query`.
 #[tokio::test]
-async fn a_query_is_charged_for_its_rows_together_by_4_kb_and_for_half_of_that_unless_it_is_consistent() {
+async fn a_query_is_charged_per_4_kb_and_half_of_that_if_eventually_consistent() {
     let world = World::start().await;
     let client = table(&world, 5, 1000).await;
 
@@ -81,7 +81,7 @@ async fn a_query_is_charged_for_its_rows_together_by_4_kb_and_for_half_of_that_u
 
 /// DynamoDB developer guide, "DynamoDB read and write operations": `BatchGetItem`.
 #[tokio::test]
-async fn a_batch_is_charged_for_each_row_by_itself() {
+async fn a_batch_is_charged_per_row() {
     let world = World::start().await;
     let client = table(&world, 5, 1000).await;
 
@@ -95,7 +95,7 @@ async fn a_batch_is_charged_for_each_row_by_itself() {
 
 /// DynamoDB developer guide, "DynamoDB read and write operations": filters and projections change nothing.
 #[tokio::test]
-async fn what_a_filter_or_a_projection_leaves_out_is_charged_all_the_same() {
+async fn filtered_and_unprojected_data_is_charged() {
     let world = World::start().await;
     let client = table(&world, 5, 1000).await;
 
@@ -112,7 +112,7 @@ async fn what_a_filter_or_a_projection_leaves_out_is_charged_all_the_same() {
 /// DynamoDB developer guide, "DynamoDB read and write operations": a condition that is false. No answer tells of it;
 /// what the stack counts does.
 #[tokio::test]
-async fn a_write_is_charged_also_when_its_condition_fails() {
+async fn a_write_is_charged_when_its_condition_fails() {
     let world = World::start().await;
     let client = table(&world, 1, 10).await;
     let put = |number: usize| {
@@ -169,7 +169,7 @@ async fn a_page_ends_at_a_megabyte() {
 
 /// DynamoDB developer guide, "Working with expired items".
 #[tokio::test]
-async fn a_row_whose_time_is_over_is_there_until_it_is_deleted() {
+async fn an_expired_row_is_returned_until_ttl_deletes_it() {
     let world = World::start().await;
     let client = world.dynamodb();
     let expired = HashMap::from([
@@ -185,7 +185,7 @@ async fn a_row_whose_time_is_over_is_there_until_it_is_deleted() {
 
 /// DynamoDB API reference, "BatchWriteItem": `UnprocessedItems`.
 #[tokio::test]
-async fn a_batch_may_leave_rows_unwritten() {
+async fn a_batch_can_return_unprocessed_rows() {
     let (faults, world) = World::with_faults().await;
     let client = table(&world, 0, 0).await;
     let write = |number| {
@@ -203,7 +203,7 @@ async fn a_batch_may_leave_rows_unwritten() {
 
 /// S3 user guide, "Event message structure": the key is encoded as in a form.
 #[tokio::test]
-async fn the_key_in_an_event_is_encoded_as_a_form() {
+async fn object_keys_in_events_are_form_encoded() {
     let mut world = World::start().await;
 
     world.uploads("shelf/green tea+mint ü.txt").await;
@@ -217,7 +217,7 @@ async fn the_key_in_an_event_is_encoded_as_a_form() {
 
 /// S3 user guide, "Amazon S3 Event Notifications": at least once; "Event message structure": in any order.
 #[tokio::test]
-async fn an_object_may_be_told_of_twice_and_behind_later_ones() {
+async fn bucket_events_can_be_repeated_and_out_of_order() {
     let (faults, mut world) = World::with_faults().await;
 
     faults.follow(Plan { event_repeated: 1000, ..Plan::default() });
@@ -250,7 +250,7 @@ fn key_in(event: &Value) -> &str {
 /// S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)": signed headers; S3
 /// user guide, "How to prevent object overwrites with conditional writes".
 #[tokio::test]
-async fn a_signed_upload_is_held_to_its_length_its_type_and_to_being_the_first() {
+async fn a_presigned_upload_enforces_length_type_and_if_none_match() {
     let world = World::start().await;
     let signed = world.s3().put_object().bucket(BUCKET).key("leaf").content_length(3).content_type("text/plain");
     let an_hour = PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap();
@@ -267,7 +267,7 @@ async fn a_signed_upload_is_held_to_its_length_its_type_and_to_being_the_first()
 
 /// S3 API reference, "Error responses": the elements of an error; `NoSuchBucket`, `NoSuchKey`.
 #[tokio::test]
-async fn an_error_of_s3_has_a_code_a_message_and_a_request_id() {
+async fn s3_errors_have_code_message_and_request_id() {
     let world = World::start().await;
     let signing = world.signs("s3");
     for (method, path, code, message) in [
@@ -295,7 +295,7 @@ async fn an_error_of_s3_has_a_code_a_message_and_a_request_id() {
 /// S3 user guide, "Using cross-origin resource sharing (CORS)", "Troubleshooting CORS": 403; our notes: 400 without an
 /// origin.
 #[tokio::test]
-async fn s3_lets_pages_of_allowed_origins_download_and_upload_and_nothing_else() {
+async fn s3_cors_allows_downloads_and_uploads_from_allowed_origins() {
     let origins = vec!["https://a.example".to_owned()];
     let world = World::with(|options| Options { cors_origins: origins, ..options }).await;
     let url = world.presigns_download("leaf", Duration::from_secs(60)).await;

@@ -74,19 +74,19 @@ async fn chats_until_ctrl_c(mut terminal: Terminal) -> Terminal {
 }
 
 #[tokio::test]
-async fn a_person_starts_it_in_a_terminal_chats_and_ends_it_with_ctrl_c() {
+async fn a_person_starts_the_stack_chats_and_stops_it_with_ctrl_c() {
     let terminal = chats_until_ctrl_c(Terminal::with_stack(&[], &[])).await;
 
     assert!(terminal.shown.contains("\x1b["), "there are no colours:\n{}", terminal.shown);
 }
 
 #[tokio::test]
-async fn cargo_run_does_the_same() {
+async fn cargo_run_works_in_a_terminal() {
     chats_until_ctrl_c(Terminal::with_cargo_run()).await;
 }
 
 #[tokio::test]
-async fn nothing_is_wrong_when_tables_are_there_from_an_earlier_run() {
+async fn existing_tables_are_reused_without_errors() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         chats_until_ctrl_c(Terminal::with_stack(&["--data", folder.path().to_str().unwrap()], &[])).await;
@@ -94,7 +94,7 @@ async fn nothing_is_wrong_when_tables_are_there_from_an_earlier_run() {
 }
 
 #[tokio::test]
-async fn who_wants_no_colours_gets_no_escape_sequences() {
+async fn no_color_disables_escape_sequences() {
     for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let terminal = chats_until_ctrl_c(Terminal::with_stack(&[], &[variable])).await;
 
@@ -103,7 +103,7 @@ async fn who_wants_no_colours_gets_no_escape_sequences() {
 }
 
 #[tokio::test]
-async fn who_wants_errors_alone_sees_nothing_of_what_goes_well() {
+async fn log_level_error_shows_failures_only() {
     let mut terminal = Terminal::with_stack(&[], &[("LOG_LEVEL", "error")]);
     terminal.shows(BANNER_ENDS).await;
     let mut ana = Client::connect(&terminal.wscat_url("ana")).await;
@@ -118,7 +118,7 @@ async fn who_wants_errors_alone_sees_nothing_of_what_goes_well() {
 }
 
 #[tokio::test]
-async fn a_failure_stands_out_in_one_line_and_the_function_that_does_not_start_is_named_once() {
+async fn failures_are_one_red_line_and_a_function_that_cannot_start_is_reported_once() {
     let mut terminal = Terminal::with_stack(&["--function", "sh -c 'echo no such luck >&2; exit 3'"], &[]);
     terminal.shows(BANNER_ENDS).await;
 
@@ -134,7 +134,7 @@ async fn a_failure_stands_out_in_one_line_and_the_function_that_does_not_start_i
 }
 
 #[tokio::test]
-async fn json_logs_can_be_asked_for_in_a_terminal() {
+async fn json_logs_can_be_enabled_in_a_terminal() {
     let mut terminal = Terminal::with_stack(&["--json", "--json-logs"], &[]);
     terminal.shows("\n").await;
     let started: Value = serde_json::from_str(terminal.shown.lines().next().unwrap()).unwrap();
@@ -169,7 +169,7 @@ async fn running(arguments: &[&str]) -> (Child, Value) {
 }
 
 #[tokio::test]
-async fn a_pipe_gets_json_lines_whatever_the_function_prints() {
+async fn a_pipe_gets_json_lines_only() {
     let (stack, started) = running(&["--function", "sh -c 'echo tea; echo {}; echo 1 2 >&2; exit 3'"]).await;
     let http = started["http"].as_str().unwrap();
     assert_eq!(get(&format!("{http}/health")).await.0, 500);
@@ -188,7 +188,7 @@ async fn a_pipe_gets_json_lines_whatever_the_function_prints() {
 }
 
 #[tokio::test]
-async fn clients_hear_1001_when_it_is_terminated_as_well() {
+async fn sigterm_closes_connections_with_1001() {
     let (mut stack, started) = running(&[]).await;
     let mut ana = Client::connect(&format!("{}?userId=ana", started["websocket"].as_str().unwrap())).await;
 
@@ -200,7 +200,7 @@ async fn clients_hear_1001_when_it_is_terminated_as_well() {
 }
 
 #[tokio::test]
-async fn a_second_ctrl_c_ends_it_at_once() {
+async fn a_second_ctrl_c_stops_at_once() {
     let mut terminal = Terminal::with_stack(&[], &[]);
     terminal.shows(BANNER_ENDS).await;
     let mut ana = Client::connect(&terminal.wscat_url("ana")).await;
@@ -216,7 +216,7 @@ async fn a_second_ctrl_c_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn the_function_hears_that_clients_have_gone_before_it_ends() {
+async fn the_function_gets_disconnect_events_before_the_stack_stops() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", folder.path().to_str().unwrap()];
     let mut terminal = Terminal::with_stack(&data, &[]);
@@ -237,7 +237,7 @@ async fn the_function_hears_that_clients_have_gone_before_it_ends() {
 }
 
 #[tokio::test]
-async fn a_data_directory_is_one_stacks_at_a_time_however_that_ends() {
+async fn a_data_folder_is_locked_by_one_stack_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", folder.path().to_str().unwrap()];
     for signal in [Signal::KILL, Signal::TERM] {
@@ -259,7 +259,7 @@ async fn a_data_directory_is_one_stacks_at_a_time_however_that_ends() {
 }
 
 #[tokio::test]
-async fn five_ports_in_a_row_follow_from_one_and_single_flags_go_first() {
+async fn port_base_sets_five_ports_and_single_flags_take_precedence() {
     // Those that are taken are named, and so which ones would be used.
     let (_taken, base) = loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -287,7 +287,7 @@ async fn five_ports_in_a_row_follow_from_one_and_single_flags_go_first() {
 }
 
 #[tokio::test]
-async fn a_function_that_does_not_exist_is_named_before_anything_starts() {
+async fn a_missing_function_program_is_reported_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     for (command, problem) in [
@@ -307,7 +307,7 @@ async fn a_function_that_does_not_exist_is_named_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn every_address_can_be_listened_on_and_the_banner_says_what_that_opens() {
+async fn host_opens_the_stack_to_the_network_and_the_banner_warns() {
     for host in ["0.0.0.0", "::"] {
         if TcpListener::bind((host, 0)).is_err() {
             eprintln!("not run: this machine has no IPv6");
@@ -327,7 +327,7 @@ async fn every_address_can_be_listened_on_and_the_banner_says_what_that_opens() 
 }
 
 #[tokio::test]
-async fn an_address_of_ipv6_stands_in_brackets_in_urls() {
+async fn ipv6_addresses_are_bracketed_in_urls() {
     if TcpListener::bind("[::1]:0").is_err() {
         eprintln!("not run: this machine has no IPv6");
         return;
@@ -348,7 +348,7 @@ async fn an_address_of_ipv6_stands_in_brackets_in_urls() {
 }
 
 #[tokio::test]
-async fn clients_in_the_network_are_told_its_address_of_the_machine_and_have_no_say_in_faults() {
+async fn network_clients_get_the_machines_address_and_cannot_control_faults() {
     let mut terminal = Terminal::with_stack(&["--host", "0.0.0.0", "--faults"], &[]);
     terminal.shows(BANNER_ENDS).await;
 

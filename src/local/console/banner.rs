@@ -1,4 +1,4 @@
-//! What is said when the stack runs: to people a few lines to copy, to programs one line of JSON.
+//! The banner at start: lines to copy for people, one line of JSON for programs.
 
 use std::env;
 use std::fmt::Write as _;
@@ -9,11 +9,11 @@ use crate::config::{self, ConfigError};
 use crate::local::{AccessKey, BUCKET, REGION, Urls};
 use crate::tables;
 
-/// What there is to say.
+/// The content of the banner.
 pub struct Banner<'a> {
     pub urls: &'a Urls,
     pub access_key: &'a AccessKey,
-    /// Whether anybody but this machine's own users gets in.
+    /// Whether the stack is reachable over the network.
     pub is_open_to_network: bool,
 }
 
@@ -43,7 +43,7 @@ impl Banner<'_> {
         let has_tokens = variable("AUTH_MODE").is_some_and(|mode| mode == "jwt");
         let Urls { websocket, http, connections, dynamodb, s3, lambda } = self.urls;
         let mut banner = "Switchboard is running. Ctrl-C stops it.\n\n".to_owned();
-        // A page to open in a browser will stand first.
+        // The URL to open in a browser comes first.
         let urls = [
             ("WebSocket API", websocket),
             ("HTTP API", http),

@@ -1,5 +1,5 @@
-//! What a person sees in a terminal: a banner, a short line for each event, and how it ends. Whoever reads standard
-//! error through a pipe, or asks for it, gets JSON lines as CloudWatch does.
+//! Terminal output: the banner, a short line per event, and the end. A pipe, or `--json-logs`, gets JSON lines as
+//! CloudWatch does.
 
 mod banner;
 
@@ -28,12 +28,12 @@ use crate::log;
 pub use banner::Banner;
 
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
-/// Longer ids are cut, so that a line stays one. A UUID fits.
+/// Longer ids are cut to keep lines short. A UUID fits.
 const LONGEST_ID_CHARS: usize = 36;
-/// Members of a JSON line that are no news in a terminal.
+/// Members of a JSON line that a terminal does not show.
 const NOT_SHOWN: [&str; 5] = ["timestamp", "level", "message", "request_id", "target"];
 
-/// How lines on standard error look.
+/// The form of lines on standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Format {
     /// One JSON object per line.
@@ -89,7 +89,7 @@ impl Console {
         }
     }
 
-    /// Takes each line that the function logs.
+    /// Receives each line that the function logs.
     pub fn log_sink(self) -> LogSink {
         Arc::new(move |line| self.show(line))
     }
@@ -146,7 +146,7 @@ impl Console {
         shown
     }
 
-    /// `WARN  not everybody was told  error=...`
+    /// `WARN  fan-out incomplete  error=...`
     fn message(&self, level: &str, fields: &Map<String, Value>) -> String {
         let text = |value: &Value| plain(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let mut shown = self.paint(Style::of_level(level), level);

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_accepted_handshake_is_spelled_as_usual_and_nothing_behind_it_changes() {
+    fn accepted_handshakes_have_usual_header_case() {
         let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nsec-websocket-protocol: a-b: c\r\n\r\n\
                       sec-websocket-key: x\r\n";
 

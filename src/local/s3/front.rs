@@ -24,7 +24,7 @@ use crate::local::faults::Faults;
 use crate::local::keys::Keys;
 use crate::local::sigv4::{self, ALGORITHM, SIGNED_AT};
 
-/// How far the clock of whoever signs may be off.
+/// Allowed clock skew of signatures.
 const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 /// A presigned URL holds for a week at most.
 const MAX_LIFETIME_SECS: i64 = 604_800;
