@@ -1,10 +1,10 @@
 //! Switchboard: real-time chat in one Lambda.
 //!
-//! The path of a request: API Gateway sends an event to the function ([`serve`]); [`event`] decodes it; [`router`] finds
-//! its row in the catalogue ([`actions`]), resolves who may call it (`access`) and calls the handler. Handlers use
-//! [`store`] (DynamoDB), [`files`] (S3) and [`delivery`] (`@connections`). The router writes the response and one log
-//! line, which carries the [`metrics`]. [`wire`] holds requests and frames, [`domain`] what depends on neither protocol
-//! nor storage. `local` is AWS on a laptop. `src/README.md` says more.
+//! The path of a request: API Gateway sends an event to the function ([`serve`]); [`event`] decodes it; [`router`]
+//! finds its row in the catalogue ([`actions`]), resolves who may call it (`access`) and calls the handler. Handlers
+//! use [`store`] (DynamoDB), [`files`] (S3) and [`delivery`] (`@connections`). The router writes the response and one
+//! log line, which carries the [`metrics`]. [`wire`] holds requests and frames, [`domain`] what depends on neither
+//! protocol nor storage. `local` is AWS on a laptop. `src/README.md` says more.
 
 mod access;
 pub mod actions;

@@ -1,4 +1,5 @@
-# What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or nothing.
+# What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or
+# nothing.
 
 checks=(formatting lints tests promises load lambda scripts docs schemas workflows smoke seeds terraform privileges)
 

@@ -23,4 +23,6 @@ entry.external_attr = 0o100755 << 16
 entry.compress_type = zipfile.ZIP_DEFLATED
 with zipfile.ZipFile(target, "w") as package:
     package.writestr(entry, program.read_bytes(), compresslevel=9)
-print(f"{program.stat().st_size} bytes, {target.stat().st_size} in the zip; asks for glibc {'.'.join(map(str, newest))}")
+print(
+    f"{program.stat().st_size} bytes, {target.stat().st_size} in the zip; asks for glibc {'.'.join(map(str, newest))}"
+)

@@ -1,5 +1,5 @@
-//! Records the function's calls to AWS, which its role must permit. A call belongs to the function if its key signed it:
-//! so presigned requests of clients count, and requests of the stack or of a test do not.
+//! Records the function's calls to AWS, which its role must permit. A call belongs to the function if its key signed
+//! it: so presigned requests of clients count, and requests of the stack or of a test do not.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

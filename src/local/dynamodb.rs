@@ -1,4 +1,5 @@
-//! The embedded DynamoDB on its own thread, behind a proxy that verifies signatures, injects faults and meters requests.
+//! The embedded DynamoDB on its own thread, behind a proxy that verifies signatures, injects faults and meters
+//! requests.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -131,8 +132,8 @@ impl DynamoDb {
     }
 }
 
-/// The engine accepts unsigned requests, so it listens on a random loopback address (127.0.0.0/8) that a web page cannot
-/// guess, if the machine has more than one.
+/// The engine accepts unsigned requests, so it listens on a random loopback address (127.0.0.0/8) that a web page
+/// cannot guess, if the machine has more than one.
 async fn bind_engine() -> std::io::Result<TcpListener> {
     let [_, a, b, c, ..] = Uuid::new_v4().into_bytes();
     match TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await {

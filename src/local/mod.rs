@@ -1,7 +1,7 @@
 //! AWS on a laptop: API Gateway, the Lambda Runtime API, DynamoDB and S3 in one process.
 //!
-//! The function runs in child processes, as on Lambda, and reaches the services through the AWS SDK over sockets: nothing
-//! in it knows that it runs locally. See [`Stack`], and README.md in this folder for how faithful it is to AWS.
+//! The function runs in child processes, as on Lambda, and reaches the services through the AWS SDK over sockets:
+//! nothing in it knows that it runs locally. See [`Stack`], and README.md in this folder for how faithful it is to AWS.
 
 mod calls;
 pub mod clients;
@@ -81,7 +81,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Maximum number of concurrent function processes.
     pub concurrency: usize,
-    /// Whether events above that are throttled, as on Lambda. By default they wait, since there are far fewer processes.
+    /// Whether events above that are throttled, as on Lambda. By default they wait, since there are far fewer
+    /// processes.
     pub throttles: bool,
     /// The timeout of the function.
     pub timeout: Duration,

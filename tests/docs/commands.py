@@ -83,7 +83,11 @@ def values_in(text):
 
 def errors_in(text):
     """The errors of ours and of API Gateway in what was answered."""
-    return [value for value in values_in(text) if "code" in value or set(value) == {"message"} or "connectionId" in value and "type" not in value]
+    return [
+        value
+        for value in values_in(text)
+        if "code" in value or set(value) == {"message"} or "connectionId" in value and "type" not in value
+    ]
 
 
 # ---- How single blocks are run. Each takes the world and the block.
@@ -131,7 +135,9 @@ class Terminal:
         self.heard, self.lines = [], queue.Queue()
         command = ["bash", "-c", line]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, bufsize=1, start_new_session=True, **pipes)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, bufsize=1, start_new_session=True, **pipes
+        )
         threading.Thread(target=lambda: [self.lines.put(line) for line in self.process.stdout], daemon=True).start()
 
     def is_connected(self):
@@ -180,7 +186,16 @@ def install_wscat():
         installed.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(smoke / name, installed)
-        install = ["npm", "ci", "--prefix", installed, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        install = [
+            "npm",
+            "ci",
+            "--prefix",
+            installed,
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ]
         if subprocess.run(install, stdout=subprocess.DEVNULL).returncode != 0:
             raise Skipped("npm cannot install wscat")
         (installed / "installed").write_text(lock)
@@ -227,7 +242,9 @@ def commands_of_readme():
         "export JWT_SECRET=$(head -c 32 /dev/urandom | base64)": stack_of,
         'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token=$(scripts/token --sub ana --name Ana --roles admin)"': wscat,
         "scripts/test": NotRun("this check is a part of it"),
-        "export STATE_BUCKET=my-team-terraform-state   # where Terraform keeps its state": NotRun("it deploys to AWS; tests/scripts has its tests"),
+        "export STATE_BUCKET=my-team-terraform-state   # where Terraform keeps its state": NotRun(
+            "it deploys to AWS; tests/scripts has its tests"
+        ),
     }
 
 
@@ -237,11 +254,15 @@ COMMANDS = {
     "README.md": commands_of_readme(),
     "tests/README.md": {
         "scripts/test": NotRun("this check is a part of it"),
-        "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun("it takes hours; the check `promises` runs one seed"),
+        "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun(
+            "it takes hours; the check `promises` runs one seed"
+        ),
         "cargo test --release --test load": NotRun("it takes long; the check `load` runs it with fewer sockets"),
         "scripts/bench": NotRun("it takes half an hour, and a quiet machine"),
     },
-    "src/local/README.md": {"export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET AWS_DEFAULT_REGION=us-east-1": aws},
+    "src/local/README.md": {
+        "export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET AWS_DEFAULT_REGION=us-east-1": aws
+    },
     "terraform/README.md": {
         "export AWS_REGION=eu-west-1 STATE_BUCKET=my-team-terraform-state": TO_AWS,
         "head -c 32 /dev/urandom | base64": NotRun("it installs a Rust target"),
@@ -299,7 +320,13 @@ def run_all(document):
 def put_a_file(world):
     """So that there is something to see in the bucket."""
     client = Client(world.stack["websocket"], "switchboard.v1", userId="fay", roomId="tea")
-    frame = {"action": "handleFileUpload", "roomId": "tea", "fileName": "tea.txt", "contentType": "text/plain", "size": 3}
+    frame = {
+        "action": "handleFileUpload",
+        "roomId": "tea",
+        "fileName": "tea.txt",
+        "contentType": "text/plain",
+        "size": 3,
+    }
     upload = client.ask(frame)
     status, _ = request(upload["method"], upload["uploadUrl"], b"tea", upload["headers"])
     assert status == 200, status

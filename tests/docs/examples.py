@@ -48,21 +48,28 @@ class Examples:
 
     def __init__(self, document):
         blocks = [block for block in document.blocks if block.language == "json"]
-        self.left = [(block.info.removeprefix("json").strip(), frame) for block in blocks for frame in objects_in(block)]
+        self.left = [
+            (block.info.removeprefix("json").strip(), frame) for block in blocks for frame in objects_in(block)
+        ]
 
     def request(self, action, **replaced):
         """The next example of an action, as a client sends it."""
-        frame = self._take(lambda label, frame: frame.get("action") == action and "type" not in frame, f"request {action}")
+        frame = self._take(
+            lambda label, frame: frame.get("action") == action and "type" not in frame, f"request {action}"
+        )
         return frame | {name: value for name, value in replaced.items() if name in frame}
 
     def is_sent(self, frame, label=""):
         """What the server has sent is the next example of its kind."""
         kind = frame.get("type")
         example = self._take(
-            lambda other, known: other == label and known.get("type") == kind and (kind or label), f"frame {kind or label}"
+            lambda other, known: other == label and known.get("type") == kind and (kind or label),
+            f"frame {kind or label}",
         )
         expected, found = comparable(example), comparable(frame)
-        assert found == expected, f"the example of {kind or label} is\n  {json.dumps(expected)}, and sent is\n  {json.dumps(found)}\n  {json.dumps(frame)}"
+        assert found == expected, (
+            f"the example of {kind or label} is\n  {json.dumps(expected)}, and sent is\n  {json.dumps(found)}\n  {json.dumps(frame)}"
+        )
 
     def _take(self, wanted, what):
         for at, (label, frame) in enumerate(self.left):
@@ -145,7 +152,13 @@ def examples_are_sent(document):
         is_ok(ana.ask(examples.request("closeRoom")))
         examples.is_sent(dee.hear("room-closed"))
 
-        place = {"userId": "ana", "latitude": 37.7749, "longitude": -122.4194, "roadName": "Main Street", "maxParticipants": 15}
+        place = {
+            "userId": "ana",
+            "latitude": 37.7749,
+            "longitude": -122.4194,
+            "roadName": "Main Street",
+            "maxParticipants": 15,
+        }
         status, body = request("POST", f"{http}/rooms", place)
         assert status == 201, body
         status, body = request("GET", f"{http}/rooms?latitude=37.77&longitude=-122.42")
@@ -209,7 +222,12 @@ def node_with_websocket():
     if not shutil.which("node"):
         raise AssertionError("Node.js 20 or later is needed: https://nodejs.org")
     for node in (["node"], ["node", "--experimental-websocket", "--no-warnings"]):
-        if subprocess.run([*node, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"], capture_output=True).returncode == 0:
+        if (
+            subprocess.run(
+                [*node, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"], capture_output=True
+            ).returncode
+            == 0
+        ):
             return node
     raise AssertionError("this Node.js has no WebSocket: 22 has it, 20.10 with a flag")
 
@@ -221,7 +239,9 @@ class Program:
         self.shown, self.lines = [], queue.Queue()
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.process = subprocess.Popen(command, text=True, bufsize=1, **pipes)
-        threading.Thread(target=lambda: [self.lines.put(line.rstrip("\n")) for line in self.process.stdout], daemon=True).start()
+        threading.Thread(
+            target=lambda: [self.lines.put(line.rstrip("\n")) for line in self.process.stdout], daemon=True
+        ).start()
 
     def types(self, line):
         self.process.stdin.write(line + "\n")
@@ -245,7 +265,11 @@ def flags(document):
     table = re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)
     named = set(table + re.findall(r"`(--[a-z-]+)[ `]", section))
     known = subprocess.run([PROGRAM, "--help"], check=True, capture_output=True, text=True).stdout
-    return [f"README.md: `cargo run` has no flag {flag}" for flag in sorted(named) if not re.search(rf"{flag}\b(?!-)", known)]
+    return [
+        f"README.md: `cargo run` has no flag {flag}"
+        for flag in sorted(named)
+        if not re.search(rf"{flag}\b(?!-)", known)
+    ]
 
 
 def ten_lines_chat(document):

@@ -45,7 +45,11 @@ def beside(path, link):
 
 def is_there(path, names):
     path = path.rstrip("/")
-    return path in names or any(fnmatch.fnmatch(path, made) for made in MADE_BY_OTHERS) or bool(fnmatch.filter(names, path))
+    return (
+        path in names
+        or any(fnmatch.fnmatch(path, made) for made in MADE_BY_OTHERS)
+        or bool(fnmatch.filter(names, path))
+    )
 
 
 def parents(name):

@@ -31,11 +31,17 @@ def running(command=None, *arguments, lines_before=0):
     ports = [word for name in PORTS for word in (f"--{name}-port", "0")]
     log = TARGET / "docs.log"
     # What the shell of a developer has set is not what is tested.
-    environment = {name: value for name, value in os.environ.items() if name not in ("AUTH_MODE", "JWT_SECRET", "LOBBY")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("AUTH_MODE", "JWT_SECRET", "LOBBY")
+    }
     with log.open("w") as stderr:
         stack = subprocess.Popen(
             command or [PROGRAM, "--json", *ports, *arguments],
-            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
         )
     try:
         before = [stack.stdout.readline().strip() for _ in range(lines_before)]
@@ -113,13 +119,17 @@ class Client:
     def _send(self, opcode, payload):
         mask = os.urandom(4)
         length = bytes([0x80 | len(payload)]) if len(payload) < 126 else struct.pack("!BH", 0x80 | 126, len(payload))
-        self.socket.sendall(bytes([0x80 | opcode]) + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload)))
+        self.socket.sendall(
+            bytes([0x80 | opcode]) + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+        )
 
     def _read(self):
         ready, _, _ = select.select([self.socket], [], [], LIMIT_SECONDS)
         received = self.socket.recv(65536) if ready else b""
         if not received:
-            raise RuntimeError(f"the connection has ended, or nothing came for {LIMIT_SECONDS} seconds; there are {self.frames}")
+            raise RuntimeError(
+                f"the connection has ended, or nothing came for {LIMIT_SECONDS} seconds; there are {self.frames}"
+            )
         self.buffer += received
 
     def _bytes(self, count):

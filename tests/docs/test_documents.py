@@ -17,7 +17,7 @@ def problems(text, path="README.md"):
 class Links(unittest.TestCase):
     def test_links_to_what_is_there_are_right(self):
         for text in (
-            "[main](src/main.rs), [a folder](src), [a folder](src/), [a title](docs/more.md \"More\")",
+            '[main](src/main.rs), [a folder](src), [a folder](src/), [a title](docs/more.md "More")',
             "# Top\n[up](#top) [more](docs/more.md#what-a_b-is-and-why) [second](docs/more.md#twice-1)",
             "[out](https://example.com/a?b#c), [mail](mailto:ana@example.com)",
             "`[no](link.md)` and\n```\n[no](link.md)\n# no heading\n```\n",
@@ -59,7 +59,11 @@ class Commands(unittest.TestCase):
 
     def test_an_error_in_an_answer_is_found(self):
         self.assertEqual(commands.errors_in('{"rooms":[]}{"type":"message"}\nConnected\n'), [])
-        for answer in ('{"code":"ROOM_NOT_FOUND"}', 'x\n{"type":"pong"}{"type":"error","code":"X"}', '{"message":"Not Found"}'):
+        for answer in (
+            '{"code":"ROOM_NOT_FOUND"}',
+            'x\n{"type":"pong"}{"type":"error","code":"X"}',
+            '{"message":"Not Found"}',
+        ):
             self.assertEqual(len(commands.errors_in(answer)), 1, answer)
 
 

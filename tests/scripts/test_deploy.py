@@ -29,7 +29,9 @@ class Deployments(unittest.TestCase):
     def runs(self, script, *arguments, **variables):
         path = f"{self.folder}:{os.environ['PATH']}"
         environment = {"PATH": path, "ASKED": str(self.folder / "asked"), "STATE_BUCKET": "states"} | variables
-        done = subprocess.run([SCRIPTS / script, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [SCRIPTS / script, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True
+        )
         asked = self.folder / "asked"
         return done, asked.read_text().splitlines() if asked.exists() else []
 
@@ -86,12 +88,14 @@ class Deployments(unittest.TestCase):
         found = [
             self.runs(*plan, TF_VAR_chat='{allowed_origins=["https://chat.example.com"]}'),
             self.runs(*plan, "-var", 'chat={allowed_origins=["https://chat.example.com"]}'),
-            self.runs(*plan, "-var=chat={allowed_origins=[\"https://chat.example.com\"]}"),
+            self.runs(*plan, '-var=chat={allowed_origins=["https://chat.example.com"]}'),
             self.runs(*plan, f"-var-file={self.folder}/own.tfvars"),
             self.runs(*plan, "-var-file", f"{self.folder}/own.tfvars"),
             self.in_copy({"terraform.tfvars": setting}, *plan),
             self.in_copy({"terraform.tfvars": "chat = {}", "production.auto.tfvars": setting}, *plan),
-            self.in_copy({"terraform.tfvars.json": '{"chat": {"allowed_origins": ["https://chat.example.com"]}}'}, *plan),
+            self.in_copy(
+                {"terraform.tfvars.json": '{"chat": {"allowed_origins": ["https://chat.example.com"]}}'}, *plan
+            ),
         ]
         for done, _ in found:
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -101,7 +105,9 @@ class Deployments(unittest.TestCase):
         setting = 'chat = { allowed_origins = ["https://chat.example.com"] }'
         plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
         replaced = [
-            self.runs(*plan, "-var", 'chat={auth_mode="open"}', TF_VAR_chat='{allowed_origins=["https://chat.example.com"]}'),
+            self.runs(
+                *plan, "-var", 'chat={auth_mode="open"}', TF_VAR_chat='{allowed_origins=["https://chat.example.com"]}'
+            ),
             self.in_copy({"terraform.tfvars": setting, "production.auto.tfvars": "chat = { lobby = false }"}, *plan),
             self.in_copy({"terraform.tfvars": f"# {setting}"}, *plan),
         ]

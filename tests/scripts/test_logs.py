@@ -75,7 +75,13 @@ class Logs(unittest.TestCase):
         self.assertIn("Install version 2 of the AWS CLI", self.refuses())
 
     def test_what_it_does_not_know_is_answered_with_its_usage(self):
-        for arguments in [["--user", "ana"], ["--room"], ["--room", ""], ["--room", "tea", "--request", "1"], ["--since"]]:
+        for arguments in [
+            ["--user", "ana"],
+            ["--room"],
+            ["--room", ""],
+            ["--room", "tea", "--request", "1"],
+            ["--since"],
+        ]:
             self.assertIn("Usage: scripts/logs", self.refuses(*arguments), arguments)
 
 

@@ -73,7 +73,9 @@ def terraform_environment():
 
 
 def provider_version():
-    pinned = [line.split('"')[1] for line in (SOURCE / "terraform.tf").read_text().splitlines() if " version = " in line]
+    pinned = [
+        line.split('"')[1] for line in (SOURCE / "terraform.tf").read_text().splitlines() if " version = " in line
+    ]
     return pinned[0]
 
 
@@ -96,7 +98,9 @@ def implied_directories():
     """Where Terraform itself looks for a mirror. Source: its CLI configuration, "Implied Local Mirror Directories"."""
     data = [os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"]
     data += (os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
-    return [COPY / "terraform.d/plugins", Path.home() / ".terraform.d/plugins"] + [Path(d) / "terraform/plugins" for d in data]
+    return [COPY / "terraform.d/plugins", Path.home() / ".terraform.d/plugins"] + [
+        Path(d) / "terraform/plugins" for d in data
+    ]
 
 
 def searched_directories():
@@ -113,7 +117,9 @@ def init_arguments(environment):
     named = os.environ.get("TERRAFORM_PROVIDERS")
     if named:
         if not has_provider(named):
-            raise Failed(f"TERRAFORM_PROVIDERS is {named}, and there is no {REGISTRY}/hashicorp/aws {provider_version()} in it")
+            raise Failed(
+                f"TERRAFORM_PROVIDERS is {named}, and there is no {REGISTRY}/hashicorp/aws {provider_version()} in it"
+            )
         return [f"-plugin-dir={named}"]
     if "TF_CLI_CONFIG_FILE" in environment or registry_answers():
         return []
@@ -138,7 +144,9 @@ def emulated_aws():
     url = f"http://127.0.0.1:{port}"
     environment = os.environ | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
     with (WORK / "emulator.log").open("w") as log:
-        server = subprocess.Popen(["moto_server", "-H", "127.0.0.1", "-p", str(port)], env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            ["moto_server", "-H", "127.0.0.1", "-p", str(port)], env=environment, stdout=log, stderr=log
+        )
     try:
         until = time.monotonic() + 60
         while True:
@@ -157,7 +165,9 @@ def emulated_aws():
 
 def prepare():
     shutil.rmtree(WORK, ignore_errors=True)
-    shutil.copytree(SOURCE, COPY, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", ".terraform.lock.hcl", *OWN_SETTINGS))
+    shutil.copytree(
+        SOURCE, COPY, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", ".terraform.lock.hcl", *OWN_SETTINGS)
+    )
     (COPY / BACKEND[0]).write_text(BACKEND[1])
     # Nobody runs it: the emulator only keeps it.
     with zipfile.ZipFile(WORK / "function.zip", "w") as package:
@@ -173,7 +183,16 @@ def static_checks(environment):
     step("validity")
     run("terraform", "validate", environment=environment)
     step("checkov")
-    looked = run("checkov", "--config-file", str(SOURCE / ".checkov.yaml"), "--directory", str(COPY), "--output", "json", environment=environment)
+    looked = run(
+        "checkov",
+        "--config-file",
+        str(SOURCE / ".checkov.yaml"),
+        "--directory",
+        str(COPY),
+        "--output",
+        "json",
+        environment=environment,
+    )
     passed = json.loads(looked)["summary"]["passed"]
     if passed < 60:
         raise Failed(f"checkov has checked {passed} things only: it did not see the configuration")

@@ -51,7 +51,9 @@ class WhatWasMade(unittest.TestCase):
         for route in gateway.get_routes(ApiId=api["ApiId"])["Items"]:
             self.assertEqual(route["Target"], f"integrations/{integration['IntegrationId']}", route["RouteKey"])
             responses = [
-                gateway.get_route_response(ApiId=api["ApiId"], RouteId=route["RouteId"], RouteResponseId=id)["RouteResponseKey"]
+                gateway.get_route_response(ApiId=api["ApiId"], RouteId=route["RouteId"], RouteResponseId=id)[
+                    "RouteResponseKey"
+                ]
                 for id in route_responses.get(route["RouteId"], [])
             ]
             selected = route.get("RouteResponseSelectionExpression")
@@ -65,7 +67,9 @@ class WhatWasMade(unittest.TestCase):
         self.is_for_the_function(integration)
         self.assertEqual(integration["PayloadFormatVersion"], "2.0")
         routes = by_name(gateway.get_routes(ApiId=api["ApiId"])["Items"], "RouteKey", "Target")
-        self.assertEqual(routes, {key: f"integrations/{integration['IntegrationId']}" for key in contract["http_routes"]})
+        self.assertEqual(
+            routes, {key: f"integrations/{integration['IntegrationId']}" for key in contract["http_routes"]}
+        )
         cors = api["CorsConfiguration"]
         self.assertEqual(cors["AllowOrigins"], settings["chat"]["allowed_origins"])
         self.assertEqual(sorted(cors["AllowHeaders"]), ["authorization", "content-type"])
@@ -85,7 +89,11 @@ class WhatWasMade(unittest.TestCase):
 
     def test_every_log_group_ends(self):
         groups = by_name(client("logs").describe_log_groups()["logGroups"], "logGroupName", "retentionInDays")
-        expected = {f"/aws/lambda/{NAME}": 30, f"/aws/apigateway/{NAME}-websocket": 7, f"/aws/apigateway/{NAME}-http": 7}
+        expected = {
+            f"/aws/lambda/{NAME}": 30,
+            f"/aws/apigateway/{NAME}-websocket": 7,
+            f"/aws/apigateway/{NAME}-http": 7,
+        }
         self.assertEqual(groups, expected)
         self.assertIn(outputs["log_group"], groups)
 
@@ -127,7 +135,9 @@ class WhatWasMade(unittest.TestCase):
         self.assertEqual(statement["Condition"], {"Bool": {"aws:SecureTransport": "false"}})
         self.assertEqual(statement["Resource"], [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"])
         [rule] = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-        self.assertEqual((rule["Status"], rule["Expiration"]["Days"]), ("Enabled", settings["chat"]["message_ttl_days"]))
+        self.assertEqual(
+            (rule["Status"], rule["Expiration"]["Days"]), ("Enabled", settings["chat"]["message_ttl_days"])
+        )
         self.assertEqual(rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"], 1)
         [cors] = s3.get_bucket_cors(Bucket=bucket)["CORSRules"]
         self.assertEqual(cors["AllowedOrigins"], settings["chat"]["allowed_origins"])
@@ -221,7 +231,8 @@ class WhatWasMade(unittest.TestCase):
             "ApproximateNumberOfMessagesVisible": ("AWS/SQS", {"QueueName": f"{NAME}-failures"}),
         }
         found = {
-            metric: (alarm["Namespace"], by_name(alarm["Dimensions"], "Name", "Value")) for metric, alarm in alarms.items()
+            metric: (alarm["Namespace"], by_name(alarm["Dimensions"], "Name", "Value"))
+            for metric, alarm in alarms.items()
         }
         self.assertEqual(found, expected)
         self.assertIn("Failures", contract["metrics"])

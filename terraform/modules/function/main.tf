@@ -32,7 +32,8 @@ resource "aws_cloudwatch_log_group" "router" {
   retention_in_days = var.log_retention_days
 }
 
-# Events of the bucket, of the schedule and of the function itself: nobody waits for them, so what fails thrice is kept here.
+# Events of the bucket, of the schedule and of the function itself: nobody waits for them, so what fails thrice is kept
+# here.
 resource "aws_sqs_queue" "failures" {
   name                      = "${var.name}-failures"
   message_retention_seconds = 14 * 24 * 3600

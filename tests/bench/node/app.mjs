@@ -1,5 +1,5 @@
-// A chat as the public samples have it: a table of connections, which is scanned for every message. Rooms are a filter on
-// the scan, so that strangers are read but not posted to.
+// A chat as the public samples have it: a table of connections, which is scanned for every message. Rooms are a filter
+// on the scan, so that strangers are read but not posted to.
 
 import { ApiGatewayManagementApiClient, PostToConnectionCommand } from '@aws-sdk/client-apigatewaymanagementapi';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
