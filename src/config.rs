@@ -371,7 +371,7 @@ impl<'a> Reader<'a> {
         if current.is_none() && mode == Some("jwt") {
             self.wrong(format!(
                 "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes \
-                 (AUTH_MODE=open believes everybody, for trying out)"
+                 (AUTH_MODE=open requires no token: use it for trials only)"
             ));
         }
         let previous = self.secret("JWT_SECRET_PREVIOUS");

@@ -1,5 +1,5 @@
 locals {
-  # What is not set is left to the function's own defaults.
+  # Unset values fall back to the function's defaults.
   environment = { for name, value in merge(
     { for variable, table in module.tables.tables : variable => table.name },
     {

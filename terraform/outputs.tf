@@ -1,44 +1,44 @@
 output "websocket_url" {
-  description = "Where clients open their WebSocket."
+  description = "URL of the WebSocket API."
   value       = module.websocket_api.url
 }
 
 output "websocket_endpoint" {
-  description = "The WebSocket API's host and stage without a scheme: the function's WEBSOCKET_ENDPOINT."
+  description = "Host and stage of the WebSocket API, without a scheme: the function's WEBSOCKET_ENDPOINT."
   value       = module.websocket_api.endpoint
 }
 
 output "http_url" {
-  description = "Where clients ask the HTTP API."
+  description = "URL of the HTTP API."
   value       = module.http_api.url
 }
 
 output "uploads_bucket" {
-  description = "The bucket that files are uploaded to."
+  description = "Name of the uploads bucket."
   value       = module.uploads.bucket.name
 }
 
 output "table_names" {
-  description = "What each table is called, by the function's variable for it."
+  description = "Name of each table, by the environment variable that names it."
   value       = { for variable, table in module.tables.tables : variable => table.name }
 }
 
 output "log_group" {
-  description = "The function's log group; scripts/logs reads it."
+  description = "Log group of the function, which scripts/logs reads."
   value       = module.function.log_group.name
 }
 
 output "dashboard_url" {
-  description = "The dashboard in the AWS console."
+  description = "URL of the dashboard in the AWS console."
   value       = module.observability.dashboard_url
 }
 
 output "dns_targets" {
-  description = "With custom domains: what each name has to be an alias or a CNAME of."
+  description = "With custom domains: the target of each name's DNS alias or CNAME record."
   value       = merge(module.websocket_api.dns_target, module.http_api.dns_target)
 }
 
 output "protected" {
-  description = "Whether tables refuse to be deleted; scripts/destroy asks."
+  description = "Whether tables have deletion protection; scripts/destroy reads it."
   value       = var.protect
 }

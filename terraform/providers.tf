@@ -1,4 +1,4 @@
-# The region and the credentials come from the environment, as with the AWS CLI.
+# Region and credentials come from the environment, as for the AWS CLI.
 provider "aws" {
   default_tags {
     tags = {

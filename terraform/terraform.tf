@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # The bucket, and the key, which is the name of the deployment: scripts/terraform-init passes them on.
+  # scripts/terraform-init sets the bucket and the key, which is the name of the deployment.
   backend "s3" {
     encrypt      = true
     use_lockfile = true

@@ -1,5 +1,5 @@
 variable "contract" {
-  description = "Routes, tables and metrics as the code declares them. contract.auto.tfvars.json sets it; nobody else does."
+  description = "Routes, tables and metrics, generated from the code into contract.auto.tfvars.json. Do not set it by hand."
   type = object({
     websocket_routes = map(object({ answers = bool }))
     http_routes      = set(string)
@@ -22,18 +22,18 @@ variable "contract" {
 }
 
 variable "name" {
-  description = "What the deployment is called. Everything that it makes begins with it, so that several fit into one account."
+  description = "Name of the deployment and prefix of every resource, so that one account can hold several deployments."
   type        = string
   default     = "switchboard"
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.name))
-    error_message = "name must have 3 to 24 small letters, digits or '-', begin with a letter and not end with '-'."
+    error_message = "name must have 3 to 24 lowercase letters, digits or '-', start with a letter and not end with '-'."
   }
 }
 
 variable "package" {
-  description = "The zip that scripts/package made, and what it was built for: arm64 or x86_64. scripts/deploy sets it."
+  description = "Path of the zip that scripts/package built, and its architecture: arm64 or x86_64. scripts/deploy sets it."
   type = object({
     zip          = string
     architecture = optional(string, "arm64")
@@ -41,19 +41,19 @@ variable "package" {
 
   validation {
     condition     = fileexists(var.package.zip)
-    error_message = "There is no zip at package.zip; scripts/package makes one and prints where it is."
+    error_message = "The file package.zip does not exist. Run scripts/package, which builds it and prints its path."
   }
 
   validation {
     condition     = contains(["arm64", "x86_64"], var.package.architecture)
-    error_message = "package.architecture must be arm64 or x86_64: what the zip was built for."
+    error_message = "package.architecture must be arm64 or x86_64, as the zip was built."
   }
 }
 
 variable "function" {
   description = <<-EOT
-    The Lambda: its memory in MB, its most concurrent invocations (-1: as many as the account has left), its level of
-    logging, and for how many days its log is kept.
+    Settings of the Lambda function: memory in MB, reserved concurrency (-1 reserves none), log level, and log
+    retention in days.
   EOT
   type = object({
     memory_mb          = optional(number, 256)
@@ -70,7 +70,7 @@ variable "function" {
 
   validation {
     condition     = var.function.concurrency == -1 || var.function.concurrency >= 1
-    error_message = "function.concurrency must be at least 1, or -1 for no limit of its own: with 0 nothing runs."
+    error_message = "function.concurrency must be at least 1, or -1 to reserve none. 0 would stop the function."
   }
 
   validation {
@@ -80,48 +80,49 @@ variable "function" {
 }
 
 variable "jwt_secret" {
-  description = "The HS256 secret that tokens are signed with, at least 32 bytes. It stands in the state in plain text."
+  description = "HS256 secret that signs tokens, at least 32 bytes. The Terraform state stores it in plain text."
   type        = string
   default     = null
   sensitive   = true
 
-  # An empty one is none: a pipeline passes that when it has no secret, as with auth_mode open.
+  # An empty string counts as unset: a pipeline passes one when it has no secret, as with auth_mode open.
   validation {
     condition     = var.jwt_secret == null ? true : var.jwt_secret == "" || length(var.jwt_secret) >= 32
-    error_message = "jwt_secret must have at least 32 bytes: head -c 32 /dev/urandom | base64 makes one."
+    error_message = "jwt_secret must have at least 32 bytes. Generate one with: head -c 32 /dev/urandom | base64"
   }
 
   validation {
     condition     = var.jwt_secret != "test-websocket-chat-nodejs-secret-key-20251216201822"
-    error_message = "jwt_secret is one that stands in public documentation; make one of your own."
+    error_message = "jwt_secret is published in public documentation. Generate your own."
   }
 }
 
 variable "jwt_secret_previous" {
-  description = "A second secret that holds as well, while the first is being rotated. It stands in the state in plain text."
+  description = "Previous HS256 secret, accepted during a rotation. The Terraform state stores it in plain text."
   type        = string
   default     = null
   sensitive   = true
 
-  # An empty one is none: that is what a pipeline passes that has not got it.
+  # An empty string counts as unset: a pipeline without the secret passes one.
   validation {
     condition     = var.jwt_secret_previous == null ? true : var.jwt_secret_previous == "" || length(var.jwt_secret_previous) >= 32
-    error_message = "jwt_secret_previous must have at least 32 bytes; leave it out when no secret is being rotated."
+    error_message = "jwt_secret_previous must have at least 32 bytes. Omit it when no rotation is in progress."
   }
 
   validation {
     condition     = var.jwt_secret_previous != "test-websocket-chat-nodejs-secret-key-20251216201822"
-    error_message = "jwt_secret_previous is one that stands in public documentation; whoever reads that could sign in as anybody."
+    error_message = "jwt_secret_previous is published in public documentation. Anyone could sign tokens with it."
   }
 }
 
 variable "chat" {
   description = <<-EOT
-    What the chat is like. auth_mode jwt believes a token that is signed with jwt_secret (jwt_issuer and jwt_audience are
-    what its iss must be and its aud contain, when set; jwt_max_age_seconds is for how long a token without exp holds); open
-    believes everybody, for trying out. Then: for how long messages and files are kept, after how long a silent room on the
-    map closes, whether there is a lobby, how large a file may be and of which content types, and which web pages may ask
-    the HTTP API and the bucket, by their exact origins.
+    Settings of the chat. auth_mode "jwt" requires a token signed with jwt_secret; if set, jwt_issuer must equal its iss
+    and jwt_audience must be in its aud; jwt_max_age_seconds limits the age of a token without exp. auth_mode "open"
+    accepts any user id without a token: use it for trials only. message_ttl_days: retention of messages and files.
+    room_idle_seconds: a room with a location closes after this time without a message. lobby: whether the lobby exists.
+    max_file_bytes and allowed_content_types limit uploads. allowed_origins: exact origins for CORS, for the HTTP API
+    and the bucket.
   EOT
   type = object({
     auth_mode             = optional(string, "jwt")
@@ -144,7 +145,7 @@ variable "chat" {
 
   validation {
     condition     = var.chat.auth_mode == "open" || (var.jwt_secret == null ? false : var.jwt_secret != "")
-    error_message = "chat.auth_mode is jwt, and there is no key: set TF_VAR_jwt_secret to a secret of at least 32 bytes, or ask for chat = { auth_mode = \"open\" }, which believes everybody."
+    error_message = "chat.auth_mode is jwt, but no secret is set: set TF_VAR_jwt_secret to at least 32 bytes, or set chat = { auth_mode = \"open\" }, which requires no token."
   }
 
   validation {
@@ -154,32 +155,33 @@ variable "chat" {
 
   validation {
     condition     = alltrue([for seconds in [var.chat.room_idle_seconds, var.chat.jwt_max_age_seconds] : seconds >= 1 && seconds <= 31536000 && floor(seconds) == seconds])
-    error_message = "chat.room_idle_seconds and chat.jwt_max_age_seconds must be whole numbers from 1 to 31536000, which is a year."
+    error_message = "chat.room_idle_seconds and chat.jwt_max_age_seconds must be whole numbers from 1 to 31536000 (one year)."
   }
 
   validation {
     condition     = var.chat.max_file_bytes == null ? true : var.chat.max_file_bytes >= 1 && var.chat.max_file_bytes <= 5368709120 && floor(var.chat.max_file_bytes) == var.chat.max_file_bytes
-    error_message = "chat.max_file_bytes must be a whole number from 1 to 5368709120: S3 takes no more in one request."
+    error_message = "chat.max_file_bytes must be a whole number from 1 to 5368709120 (5 GiB), the limit of one S3 PUT."
   }
 
   validation {
     condition     = alltrue([for type in var.chat.allowed_content_types : can(regex("^[a-z]+/([a-z0-9.+-]+|[*])$", type))])
-    error_message = "Each of chat.allowed_content_types must be a content type such as image/png, or a kind of them such as audio/*."
+    error_message = "Each of chat.allowed_content_types must be a content type such as image/png, or a wildcard such as audio/*."
   }
 
   validation {
     condition     = alltrue([for origin in var.chat.allowed_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]+)?$", origin))])
-    error_message = "Each of chat.allowed_origins must be an exact origin such as https://chat.example.com: a scheme and a host, no path, no '/' at the end, no '*'."
+    error_message = "Each of chat.allowed_origins must be an exact origin such as https://chat.example.com: scheme and host, without a path, a trailing '/' or '*'."
   }
 }
 
 variable "gateway" {
   description = <<-EOT
-    The two APIs: the WebSocket API's stage, requests per second and at once that the routes of each API take, for how long access logs
-    are kept, whether to set the account's role for API Gateway's logs, and custom domains. account_log_role: API Gateway
-    writes the access logs of WebSocket APIs with one role for the whole account and region. Without it the stage cannot be
-    made. Set it to false where the account has one already, since it would be replaced, and taken away by a destroy.
-    domains: one name for each API (they cannot share one) and a certificate in this region that holds for both.
+    Settings of both APIs: the WebSocket API's stage, the rate limit (requests_per_second) and burst limit
+    (requests_at_once) of each API's routes, and the retention of access logs. account_log_role: API Gateway writes the
+    access logs of WebSocket APIs with one IAM role for the whole account and region, and the stage cannot be created
+    without it. Set it to false if the account has such a role: otherwise it is replaced, and removed by a destroy.
+    domains: one custom domain name for each API (they cannot share one) and an ACM certificate of this region that
+    covers both.
   EOT
   type = object({
     stage                     = optional(string, "prod")
@@ -202,22 +204,22 @@ variable "gateway" {
 
   validation {
     condition     = var.gateway.requests_per_second >= 1 && var.gateway.requests_at_once >= 1
-    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1: with 0 nobody gets in."
+    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1. 0 would reject every request."
   }
 
   validation {
     condition     = var.gateway.domains == null ? true : can(regex("^arn:[a-z-]+:acm:", var.gateway.domains.certificate_arn))
-    error_message = "gateway.domains.certificate_arn must be the ARN of a certificate in ACM, of the region that is deployed to."
+    error_message = "gateway.domains.certificate_arn must be the ARN of an ACM certificate in the region of the deployment."
   }
 
   validation {
     condition     = var.gateway.domains == null ? true : var.gateway.domains.websocket != var.gateway.domains.http
-    error_message = "gateway.domains must be two names: API Gateway cannot serve a WebSocket API and an HTTP API under one."
+    error_message = "gateway.domains must be two different names: API Gateway cannot serve a WebSocket API and an HTTP API under one."
   }
 }
 
 variable "alarm_topic_arns" {
-  description = "SNS topics that hear when an alarm goes off, and when it is over."
+  description = "ARNs of SNS topics that are notified when an alarm starts and ends."
   type        = list(string)
   default     = []
 
@@ -228,7 +230,7 @@ variable "alarm_topic_arns" {
 }
 
 variable "protect" {
-  description = "Whether tables refuse to be deleted and the bucket to be emptied. To destroy what is in production, apply protect=false first."
+  description = "Whether tables and the bucket are protected from deletion. Apply protect=false before a destroy."
   type        = bool
   default     = true
 }

@@ -1,5 +1,5 @@
 locals {
-  # API Gateway waits no longer for an answer.
+  # The integration timeout of API Gateway.
   timeout_seconds = 29
 }
 
@@ -23,7 +23,7 @@ resource "aws_lambda_function" "router" {
     mode = "Active"
   }
 
-  # Lambda would make the group by itself, to be kept for ever; and the first call must find the policy.
+  # Lambda would create a log group without retention, and the first invocation needs the policy.
   depends_on = [aws_cloudwatch_log_group.router, aws_iam_role_policy.router]
 }
 
@@ -32,8 +32,7 @@ resource "aws_cloudwatch_log_group" "router" {
   retention_in_days = var.log_retention_days
 }
 
-# Events of the bucket, of the schedule and of the function itself: nobody waits for them, so what fails thrice is kept
-# here.
+# Dead-letter queue of asynchronous invocations: S3 events, the schedule and the function's own, after two retries.
 resource "aws_sqs_queue" "failures" {
   name                      = "${var.name}-failures"
   message_retention_seconds = 14 * 24 * 3600

@@ -1,5 +1,5 @@
 output "function" {
-  description = "The function: its name, ARN, the ARN that API Gateway invokes it by, and its timeout in seconds."
+  description = "Name, ARN, invocation ARN for API Gateway, and timeout in seconds."
   value = {
     name            = aws_lambda_function.router.function_name
     arn             = aws_lambda_function.router.arn
@@ -9,7 +9,7 @@ output "function" {
 }
 
 output "log_group" {
-  description = "Name and ARN of the function's log group."
+  description = "Name and ARN of the log group."
   value = {
     name = aws_cloudwatch_log_group.router.name
     arn  = aws_cloudwatch_log_group.router.arn
@@ -17,7 +17,7 @@ output "log_group" {
 }
 
 output "failure_queue" {
-  description = "Name and ARN of the queue for events that failed for good."
+  description = "Name and ARN of the dead-letter queue."
   value = {
     name = aws_sqs_queue.failures.name
     arn  = aws_sqs_queue.failures.arn

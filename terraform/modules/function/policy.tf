@@ -1,5 +1,5 @@
 locals {
-  # Which tables each action is for. Nothing here scans.
+  # The tables that each DynamoDB action needs. No action scans.
   table_actions = {
     "dynamodb:GetItem"        = ["CHAT_ROOMS_TABLE", "CONNECTIONS_TABLE", "FILES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
     "dynamodb:BatchGetItem"   = ["CHAT_ROOMS_TABLE"]
@@ -27,13 +27,13 @@ locals {
       Resource = flatten([for table, indexes in local.queried_indexes : [for index in indexes : "${var.resources.tables[table]}/index/${index}"]])
     },
     {
-      # Uploads and downloads are signed by the function, and are made in its name.
+      # The function presigns uploads and downloads, so they run with its permissions.
       Effect   = "Allow"
       Action   = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
       Resource = "${var.resources.bucket}/rooms/*"
     },
     {
-      # Without it S3 answers 403 instead of 404 to who asks for an object that is not there.
+      # Without it S3 responds with 403 instead of 404 for an object that does not exist.
       Effect   = "Allow"
       Action   = "s3:ListBucket"
       Resource = var.resources.bucket
@@ -44,7 +44,7 @@ locals {
       Resource = [for method in ["POST", "GET", "DELETE"] : "${var.resources.connections}/${method}/@connections/*"]
     },
     {
-      # The rest of a large room is told by invocations of its own. Spelt out, since the function waits for this policy.
+      # Fan-out to a large room continues in further invocations. The ARN is spelled out to avoid a dependency cycle.
       Effect   = "Allow"
       Action   = "lambda:InvokeFunction"
       Resource = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.name}"
@@ -55,7 +55,7 @@ locals {
       Resource = "${aws_cloudwatch_log_group.router.arn}:*"
     },
     {
-      # X-Ray knows no resources.
+      # X-Ray has no resource-level permissions.
       Effect   = "Allow"
       Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
       Resource = "*"

@@ -17,7 +17,7 @@ resource "aws_apigatewayv2_api" "http" {
 resource "aws_apigatewayv2_integration" "function" {
   api_id           = aws_apigatewayv2_api.http.id
   integration_type = "AWS_PROXY"
-  # How API Gateway calls Lambda, whatever the client does.
+  # API Gateway always invokes Lambda with POST.
   integration_method     = "POST"
   integration_uri        = var.function.invoke_arn
   payload_format_version = "2.0"
@@ -55,7 +55,7 @@ resource "aws_apigatewayv2_stage" "clients" {
     })
   }
 
-  # A stage that deploys by itself deploys for each route that comes later.
+  # Automatic deployment would deploy once per added route.
   depends_on = [aws_apigatewayv2_route.all]
 }
 

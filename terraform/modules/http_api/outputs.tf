@@ -1,15 +1,15 @@
 output "id" {
-  description = "The API's id."
+  description = "Id of the API."
   value       = aws_apigatewayv2_api.http.id
 }
 
-# Of the API and not of the stage, which waits for the function, which waits for this.
+# Taken from the API, since the stage depends on the function, which depends on this.
 output "url" {
-  description = "Where clients ask, without a '/' at the end."
+  description = "URL of the HTTP API, without a trailing '/'."
   value       = var.domain == null ? aws_apigatewayv2_api.http.api_endpoint : "https://${var.domain.name}"
 }
 
 output "dns_target" {
-  description = "With a custom domain: what its name has to be an alias or a CNAME of."
+  description = "With a custom domain: the target of its DNS alias or CNAME record."
   value       = { for domain in aws_apigatewayv2_domain_name.custom : domain.domain_name => domain.domain_name_configuration[0].target_domain_name }
 }

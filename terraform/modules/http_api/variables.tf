@@ -1,15 +1,15 @@
 variable "name" {
-  description = "What the API is called."
+  description = "Name of the API."
   type        = string
 }
 
 variable "routes" {
-  description = "The routes by their keys: a method and a path."
+  description = "Routes by route key: a method and a path."
   type        = set(string)
 }
 
 variable "function" {
-  description = "The function behind every route."
+  description = "The function that every route invokes."
   type = object({
     name       = string
     invoke_arn = string
@@ -17,12 +17,12 @@ variable "function" {
 }
 
 variable "allowed_origins" {
-  description = "Web pages that may ask, by their exact origins."
+  description = "Exact origins that may send requests (CORS)."
   type        = list(string)
 }
 
 variable "throttling" {
-  description = "Requests per second and at once that the routes take, from all clients together."
+  description = "Rate limit and burst limit of the routes, for all clients together."
   type = object({
     requests_per_second = number
     requests_at_once    = number
@@ -30,12 +30,12 @@ variable "throttling" {
 }
 
 variable "log_retention_days" {
-  description = "For how many days access logs are kept."
+  description = "Retention of access logs, in days."
   type        = number
 }
 
 variable "domain" {
-  description = "A custom domain for this API, and a certificate of this region for it."
+  description = "Custom domain name of this API, and an ACM certificate of this region for it."
   type = object({
     name            = string
     certificate_arn = string

@@ -4,10 +4,10 @@ locals {
   http_dimensions      = { ApiId = var.http_api.id, Stage = "$default" }
   queue_dimensions     = { QueueName = var.failure_queue }
 
-  # What goes off at more than `above` in five minutes.
+  # Each alarm starts when its metric exceeds `above` within five minutes.
   alarms = {
     function-errors = {
-      about      = "The function fails: see its log for panics, timeouts and wrong configuration."
+      about      = "Invocations fail. Look in the log for panics, timeouts and invalid configuration."
       namespace  = "AWS/Lambda"
       metric     = "Errors"
       dimensions = local.function_dimensions
@@ -15,7 +15,7 @@ locals {
       above      = 0
     }
     function-throttles = {
-      about      = "Invocations are turned away: raise the function's or the account's concurrency."
+      about      = "Invocations are throttled. Raise the concurrency of the function or of the account."
       namespace  = "AWS/Lambda"
       metric     = "Throttles"
       dimensions = local.function_dimensions
@@ -23,7 +23,7 @@ locals {
       above      = 0
     }
     function-duration = {
-      about      = "Invocations come near the timeout: see which routes are slow in the saved query for it."
+      about      = "Invocations approach the timeout. Run the saved query slow-routes."
       namespace  = "AWS/Lambda"
       metric     = "Duration"
       dimensions = local.function_dimensions
@@ -31,16 +31,16 @@ locals {
       above      = var.function.timeout_seconds * 1000 * 0.8
     }
     answers-failed = {
-      about      = "Clients are answered that something is wrong on our side: see the saved query for failures."
+      about      = "Clients receive internal errors. Run the saved query failures."
       namespace  = var.metrics_namespace
       metric     = local.failures
       dimensions = {}
       statistic  = "Sum"
       above      = 0
     }
-    # Not IntegrationError: that counts the handshakes too which the function refuses, as it should.
+    # Not IntegrationError, which also counts handshakes that the function rejects on purpose.
     websocket-integration-errors = {
-      about      = "API Gateway cannot call the function on the WebSocket side."
+      about      = "API Gateway cannot invoke the function for the WebSocket API."
       namespace  = "AWS/ApiGateway"
       metric     = "ExecutionError"
       dimensions = local.websocket_dimensions
@@ -48,7 +48,7 @@ locals {
       above      = 0
     }
     http-integration-errors = {
-      about      = "API Gateway answers requests of the HTTP API with a 5xx status."
+      about      = "The HTTP API responds with 5xx."
       namespace  = "AWS/ApiGateway"
       metric     = "5xx"
       dimensions = local.http_dimensions
@@ -56,7 +56,7 @@ locals {
       above      = 0
     }
     dead-letters = {
-      about      = "Events of the bucket or the schedule failed for good: they are in the queue for fourteen days."
+      about      = "Events of the bucket or the schedule failed after all retries. The dead-letter queue keeps them for 14 days."
       namespace  = "AWS/SQS"
       metric     = "ApproximateNumberOfMessagesVisible"
       dimensions = local.queue_dimensions
@@ -65,7 +65,7 @@ locals {
     }
   }
 
-  # One of ours that an alarm is for: looked up, so that another name in the code fails the plan.
+  # Looked up, so that renaming the metric in the code fails the plan instead of silencing the alarm.
   failures = one([for name in keys(var.metrics) : name if name == "Failures"])
 }
 

@@ -1,5 +1,5 @@
 locals {
-  # What is asked at night. Ids are put in by hand where it says so.
+  # Queries for an incident. Replace the placeholders with ids by hand.
   queries = {
     failures         = "filter status >= 500 | fields @timestamp, request_id, route, room_id, code, error | sort @timestamp desc | limit 100"
     one-request      = "filter request_id = \"PUT THE ID HERE\" | fields @timestamp, @message | sort @timestamp asc"

@@ -1,10 +1,10 @@
 variable "name" {
-  description = "What the dashboard, the alarms and the queries are called or begin with."
+  description = "Name of the dashboard and prefix of the alarms and queries."
   type        = string
 }
 
 variable "metrics" {
-  description = "The metrics that the function's log lines carry, by their names."
+  description = "Metrics in the function's log lines, by name."
   type = map(object({
     unit       = string
     dimensions = list(string)
@@ -12,12 +12,12 @@ variable "metrics" {
 }
 
 variable "metrics_namespace" {
-  description = "The namespace of those metrics."
+  description = "CloudWatch namespace of the metrics."
   type        = string
 }
 
 variable "function" {
-  description = "The function's name, and its timeout in seconds."
+  description = "Name of the function, and its timeout in seconds."
   type = object({
     name            = string
     timeout_seconds = number
@@ -25,17 +25,17 @@ variable "function" {
 }
 
 variable "log_group" {
-  description = "The function's log group."
+  description = "Log group of the function."
   type        = string
 }
 
 variable "failure_queue" {
-  description = "Name of the queue for events that failed for good."
+  description = "Name of the dead-letter queue."
   type        = string
 }
 
 variable "websocket_api" {
-  description = "The WebSocket API's id and stage."
+  description = "Id and stage of the WebSocket API."
   type = object({
     id    = string
     stage = string
@@ -43,13 +43,13 @@ variable "websocket_api" {
 }
 
 variable "http_api" {
-  description = "The HTTP API's id."
+  description = "Id of the HTTP API."
   type = object({
     id = string
   })
 }
 
 variable "alarm_topic_arns" {
-  description = "SNS topics that hear when an alarm goes off, and when it is over."
+  description = "ARNs of SNS topics that are notified when an alarm starts and ends."
   type        = list(string)
 }

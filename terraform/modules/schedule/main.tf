@@ -1,6 +1,6 @@
 resource "aws_cloudwatch_event_rule" "sweep" {
   name                = "${var.name}-sweep"
-  description         = "Close idle rooms and forget dead connections."
+  description         = "Close idle rooms and delete stale connections."
   schedule_expression = "rate(10 minutes)"
 }
 

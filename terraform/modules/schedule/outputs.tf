@@ -1,4 +1,4 @@
 output "rule_arn" {
-  description = "ARN of the rule that calls the function."
+  description = "ARN of the rule that invokes the function."
   value       = aws_cloudwatch_event_rule.sweep.arn
 }

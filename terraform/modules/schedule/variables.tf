@@ -1,10 +1,10 @@
 variable "name" {
-  description = "What the rule's name begins with."
+  description = "Prefix of the rule's name."
   type        = string
 }
 
 variable "function" {
-  description = "The function that is called."
+  description = "The function that the rule invokes."
   type = object({
     name = string
     arn  = string

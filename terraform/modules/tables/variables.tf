@@ -1,10 +1,10 @@
 variable "name" {
-  description = "What the names of the tables begin with."
+  description = "Prefix of the tables' names."
   type        = string
 }
 
 variable "tables" {
-  description = "The tables by the function's variable for each: name, keys (all of them strings), TTL attribute and indexes."
+  description = "Tables by the environment variable that names each: name, string keys, TTL attribute and indexes."
   type = map(object({
     name          = string
     partition_key = string
@@ -19,6 +19,6 @@ variable "tables" {
 }
 
 variable "protect" {
-  description = "Whether the tables refuse to be deleted."
+  description = "Whether the tables have deletion protection."
   type        = bool
 }

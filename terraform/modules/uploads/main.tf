@@ -44,7 +44,7 @@ resource "aws_s3_bucket_policy" "uploads" {
     }]
   })
 
-  # S3 takes one change of a bucket's access at a time.
+  # S3 rejects concurrent changes of a bucket's access settings.
   depends_on = [aws_s3_bucket_public_access_block.uploads]
 }
 
@@ -55,7 +55,7 @@ resource "aws_s3_bucket_cors_configuration" "uploads" {
   cors_rule {
     allowed_origins = var.allowed_origins
     allowed_methods = ["GET", "PUT", "HEAD"]
-    # What an upload's signed headers can be.
+    # The signed headers of a presigned upload.
     allowed_headers = ["content-type", "if-none-match", "x-amz-checksum-sha256"]
     expose_headers  = ["ETag"]
     max_age_seconds = 300
@@ -89,7 +89,7 @@ resource "aws_s3_bucket_notification" "uploads" {
     events              = ["s3:ObjectCreated:*"]
   }
 
-  # S3 tries the function before it takes the notification.
+  # S3 checks its permission to invoke the function when the notification is created.
   depends_on = [aws_lambda_permission.bucket]
 }
 
@@ -102,5 +102,5 @@ resource "aws_lambda_permission" "bucket" {
   source_account = data.aws_caller_identity.current.account_id
 }
 
-# A bucket's ARN does not say whose it is: the name could be somebody else's one day.
+# A bucket's ARN holds no account id, and a deleted bucket's name can be taken by another account.
 data "aws_caller_identity" "current" {}

@@ -1,10 +1,10 @@
 variable "name" {
-  description = "What the bucket's name begins with."
+  description = "Prefix of the bucket's name."
   type        = string
 }
 
 variable "function" {
-  description = "The function that is told of new objects."
+  description = "The function that S3 notifies of new objects."
   type = object({
     name = string
     arn  = string
@@ -12,16 +12,16 @@ variable "function" {
 }
 
 variable "allowed_origins" {
-  description = "Web pages that may upload and fetch, by their exact origins."
+  description = "Exact origins that may upload and download (CORS)."
   type        = list(string)
 }
 
 variable "expiry_days" {
-  description = "After so many days a file is removed: as long as its message is kept."
+  description = "Retention of files in days, equal to that of messages."
   type        = number
 }
 
 variable "protect" {
-  description = "Whether the bucket refuses to be destroyed with files in it."
+  description = "Whether a destroy of a bucket that holds files fails."
   type        = bool
 }

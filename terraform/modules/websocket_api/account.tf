@@ -1,8 +1,8 @@
-# One for the account and the region: API Gateway writes the logs of REST and WebSocket APIs with it.
+# API Gateway has one IAM role per account and region for the logs of REST and WebSocket APIs.
 resource "aws_api_gateway_account" "logs" {
   count               = var.account_log_role ? 1 : 0
   cloudwatch_role_arn = aws_iam_role.logs[0].arn
-  # A role that is gone must not stay behind in the account's settings.
+  # Otherwise a deleted role would remain in the account's settings.
   reset_on_delete = true
 
   depends_on = [aws_iam_role_policy_attachment.logs]

@@ -7,7 +7,7 @@ resource "aws_apigatewayv2_api" "websocket" {
 resource "aws_apigatewayv2_integration" "function" {
   api_id           = aws_apigatewayv2_api.websocket.id
   integration_type = "AWS_PROXY"
-  # How API Gateway calls Lambda, whatever the client does.
+  # API Gateway always invokes Lambda with POST.
   integration_method = "POST"
   integration_uri    = var.function.invoke_arn
 }
@@ -55,7 +55,7 @@ resource "aws_apigatewayv2_stage" "clients" {
     })
   }
 
-  # A stage that deploys by itself fails without routes, and where they come one by one, it deploys each time.
+  # Automatic deployment fails without routes, and would deploy once per added route.
   depends_on = [aws_apigatewayv2_route.all, aws_apigatewayv2_route_response.answer, aws_api_gateway_account.logs]
 }
 

@@ -1,20 +1,20 @@
 variable "name" {
-  description = "What the API is called."
+  description = "Name of the API."
   type        = string
 }
 
 variable "stage" {
-  description = "The stage, which is the last part of the URL."
+  description = "Name of the stage, which is the last segment of the URL."
   type        = string
 }
 
 variable "routes" {
-  description = "The routes by their keys, and whether the function's answer goes back to the sender."
+  description = "Routes by route key, and whether the function's response is sent to the client."
   type        = map(object({ answers = bool }))
 }
 
 variable "function" {
-  description = "The function behind every route."
+  description = "The function that every route invokes."
   type = object({
     name       = string
     invoke_arn = string
@@ -22,7 +22,7 @@ variable "function" {
 }
 
 variable "throttling" {
-  description = "Requests per second and at once that the routes take, from all clients together."
+  description = "Rate limit and burst limit of the routes, for all clients together."
   type = object({
     requests_per_second = number
     requests_at_once    = number
@@ -30,17 +30,17 @@ variable "throttling" {
 }
 
 variable "log_retention_days" {
-  description = "For how many days access logs are kept."
+  description = "Retention of access logs, in days."
   type        = number
 }
 
 variable "account_log_role" {
-  description = "Whether to set the role that API Gateway writes logs with, in the whole account and region. Without any the stage cannot be made."
+  description = "Whether to set the account's IAM role for API Gateway's logs. Without one the stage cannot be created."
   type        = bool
 }
 
 variable "domain" {
-  description = "A custom domain for this API, and a certificate of this region for it."
+  description = "Custom domain name of this API, and an ACM certificate of this region for it."
   type = object({
     name            = string
     certificate_arn = string
