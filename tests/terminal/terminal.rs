@@ -37,9 +37,7 @@ impl Terminal {
         for name in ["NO_COLOR", "LOG_LEVEL", "AUTH_MODE", "JWT_SECRET", "UPLOADS_BUCKET"] {
             command = command.env_remove(name);
         }
-        // Cargo has set them for this test. Build scripts that look at them would run again.
-        let of_cargo = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix));
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_cargo)) {
+        for name in package_variables() {
             command = command.env_remove(name);
         }
         command = command.envs(environment.iter().copied()).current_dir(env!("CARGO_MANIFEST_DIR")).kill_on_drop(true);
@@ -53,11 +51,12 @@ impl Terminal {
         let release: &[_] = if profile.ends_with("release") { &["--release"] } else { &[] };
         let arguments = [&["run", "--locked", "--offline"], release, &["--", "--port-base", "0"]].concat();
         // Built before: dependencies of the tests give shared crates more features, so `cargo run` has to build again.
-        let built = std::process::Command::new(env!("CARGO"))
-            .args([&["build", "--locked", "--offline"], release].concat())
-            .env("CARGO_TARGET_DIR", target)
-            .status();
-        assert!(built.unwrap().success());
+        let mut build = std::process::Command::new(env!("CARGO"));
+        build.args([&["build", "--locked", "--offline"], release].concat()).env("CARGO_TARGET_DIR", target);
+        for name in package_variables() {
+            build.env_remove(name);
+        }
+        assert!(build.status().unwrap().success());
         Self::with(env!("CARGO").as_ref(), &arguments, &[("CARGO_TARGET_DIR", target)])
     }
 
@@ -120,4 +119,10 @@ impl Terminal {
         self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
         count > 0
     }
+}
+
+/// What Cargo has set for this test: build scripts that look at it would run again in another Cargo.
+fn package_variables() -> impl Iterator<Item = std::ffi::OsString> {
+    let of_cargo = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix));
+    env::vars_os().map(|(name, _)| name).filter(move |name| name.to_str().is_some_and(of_cargo))
 }
