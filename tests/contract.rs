@@ -43,9 +43,17 @@ fn the_protocol_names_every_action_alias_and_route() {
 
 #[test]
 fn the_protocol_names_every_action_once_in_its_table() {
-    let rows = section(PROTOCOL, "Actions").lines().filter_map(|line| line.strip_prefix("| `"));
-    let listed = rows.filter_map(|row| row.split('`').next()).filter(|name| Action::named(name).is_some());
+    let listed = rows_of("action | also").map(|row| row[0].trim_matches('`'));
     assert_eq!(sorted(listed), sorted(Action::ALL.iter().map(|action| action.key())));
+}
+
+#[test]
+fn the_protocol_has_notes_of_existing_actions_only() {
+    let noted = sorted(rows_of("action | notes").map(|row| row[0].trim_matches('`')));
+    assert!(!noted.is_empty() && noted.windows(2).all(|pair| pair[0] != pair[1]), "{noted:?}");
+    for name in noted {
+        assert!(Action::ALL.iter().any(|action| action.key() == name), "{name}");
+    }
 }
 
 #[test]
