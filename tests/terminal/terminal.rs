@@ -52,6 +52,12 @@ impl Terminal {
         let target = profile.parent().unwrap().to_str().unwrap();
         let release: &[_] = if profile.ends_with("release") { &["--release"] } else { &[] };
         let arguments = [&["run", "--locked", "--offline"], release, &["--", "--port-base", "0"]].concat();
+        // Built before: dependencies of the tests give shared crates more features, so `cargo run` has to build again.
+        let built = std::process::Command::new(env!("CARGO"))
+            .args([&["build", "--locked", "--offline"], release].concat())
+            .env("CARGO_TARGET_DIR", target)
+            .status();
+        assert!(built.unwrap().success());
         Self::with(env!("CARGO").as_ref(), &arguments, &[("CARGO_TARGET_DIR", target)])
     }
 
