@@ -13,12 +13,12 @@ use switchboard::schema;
 use switchboard::tables::{self, Table};
 
 const README: &str = include_str!("../README.md");
-/// The protocol, for those who write clients.
+/// The protocol reference, for authors of clients.
 const PROTOCOL: &str = include_str!("../src/wire/README.md");
-/// For those who deploy and operate.
+/// Deployment, operations and configuration.
 const OPERATION: &str = include_str!("../terraform/README.md");
 
-/// What stands below a heading of a document, down to the next one.
+/// The text of a section of a document, up to the next heading of the same level.
 fn section(document: &'static str, heading: &str) -> &'static str {
     let below = document.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_default();
     below.split("\n## ").next().unwrap_or_default()
@@ -43,9 +43,17 @@ fn the_protocol_names_every_action_alias_and_route() {
 
 #[test]
 fn the_protocol_names_every_action_once_in_its_table() {
-    let rows = section(PROTOCOL, "Actions").lines().filter_map(|line| line.strip_prefix("| `"));
-    let listed = rows.filter_map(|row| row.split('`').next()).filter(|name| Action::named(name).is_some());
+    let listed = rows_of("action | also").map(|row| row[0].trim_matches('`'));
     assert_eq!(sorted(listed), sorted(Action::ALL.iter().map(|action| action.key())));
+}
+
+#[test]
+fn the_protocol_has_notes_of_existing_actions_only() {
+    let noted = sorted(rows_of("action | notes").map(|row| row[0].trim_matches('`')));
+    assert!(!noted.is_empty() && noted.windows(2).all(|pair| pair[0] != pair[1]), "{noted:?}");
+    for name in noted {
+        assert!(Action::ALL.iter().any(|action| action.key() == name), "{name}");
+    }
 }
 
 #[test]
@@ -56,7 +64,7 @@ fn the_protocol_has_an_example_of_every_action() {
         assert!(actions.contains(action.key()), "no example of the action {}", action.key());
     }
     for action in actions {
-        assert!(Action::named(action).is_some(), "an example of {action}, which is no action");
+        assert!(Action::named(action).is_some(), "an example of {action}, which is not an action");
     }
 }
 
@@ -67,7 +75,7 @@ fn the_protocol_has_an_example_and_a_row_of_every_frame() {
     let rows = rows_of("frame").map(|row| row[0].trim_matches('`'));
     assert_eq!(sorted(rows), sorted(frames.keys().map(String::as_str)));
     for (name, is_http_only) in &frames {
-        // A body has no `type`: its example is labelled.
+        // An HTTP body has no `type`: its example has a label.
         let is_meant =
             |example: &&Example| if *is_http_only { example.label == *name } else { example.frame["type"] == **name };
         let found: Vec<_> = examples.iter().filter(is_meant).collect();
@@ -75,12 +83,15 @@ fn the_protocol_has_an_example_and_a_row_of_every_frame() {
     }
     for Example { frame, .. } in &examples {
         let is_known = |name: &str| frames.contains_key(name);
-        assert!(frame["type"].as_str().is_none_or(is_known), "an example of what the code does not send: {frame}");
+        assert!(
+            frame["type"].as_str().is_none_or(is_known),
+            "an example of a frame that the code does not send: {frame}"
+        );
     }
 }
 
 #[test]
-fn the_protocol_says_of_every_error_what_to_do() {
+fn the_protocol_documents_every_error_with_status_advice_and_retry() {
     let rows: Vec<_> = rows_of("code").filter(|row| row[1].parse::<u16>().is_ok()).collect();
     let documented = rows.iter().map(|row| format!("{} {}", row[1], row[0].trim_matches('`')));
     let declared: BTreeSet<_> = Error::KINDS.iter().map(|(status, code)| format!("{status} {code}")).collect();
@@ -90,20 +101,20 @@ fn the_protocol_says_of_every_error_what_to_do() {
     }
 }
 
-/// A JSON object in a block of the protocol.
+/// A JSON object in a code block of the protocol.
 struct Example {
-    /// What stands behind `json` where the block begins.
+    /// The word after `json` at the start of the block, if any.
     label: String,
     frame: Value,
 }
 
-/// All examples for those who write clients. A block holds one object or several.
+/// All examples of the protocol. A block has one object or several.
 fn examples() -> Vec<Example> {
     let blocks = PROTOCOL.split("\n```json").skip(1).filter_map(|block| block.split("\n```").next());
     let examples = blocks.flat_map(|block| {
         let (label, text) = block.split_once('\n').unwrap_or_default();
         serde_json::Deserializer::from_str(text).into_iter().map(move |frame| {
-            assert!(frame.is_ok(), "an example is no JSON: {text}");
+            assert!(frame.is_ok(), "an example is not JSON: {text}");
             Example { label: label.trim().to_owned(), frame: frame.unwrap_or_default() }
         })
     });
@@ -124,7 +135,7 @@ fn sorted<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
     all
 }
 
-/// The type of every frame, and whether it is the body of HTTP answers only, as its doc comment says.
+/// The type of every frame, and whether it is only the body of HTTP responses, according to its doc comment.
 fn frames_of_the_code() -> BTreeMap<String, bool> {
     let frames = schema::frames();
     let alternatives = frames.as_value()["oneOf"].as_array().unwrap();
@@ -155,6 +166,17 @@ fn the_operations_name_every_metric_and_its_unit() {
 }
 
 #[test]
+fn the_operations_name_every_alarm_once() {
+    let alarms = include_str!("../terraform/modules/observability/alarms.tf");
+    let alarms = alarms.lines().filter_map(|line| line.strip_prefix("    ")?.strip_suffix(" = {"));
+    let declared = sorted(alarms.filter(|name| !name.starts_with(' ')));
+    let rows = section(OPERATION, "Operations").split("\n| alarm |").nth(1).unwrap_or_default().lines().skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('`').nth(1));
+    assert!(declared.len() >= 7, "the alarms are not found: {declared:?}");
+    assert_eq!(sorted(rows), declared);
+}
+
+#[test]
 fn the_wscat_version_is_the_same_everywhere() {
     let program = include_str!("../src/local/console/banner.rs");
     let version = "npx -y wscat@6.1.0";
@@ -168,11 +190,11 @@ fn terraform_sets_every_variable_that_the_configuration_names_and_no_other() {
     let rows = section(OPERATION, "Configuration").lines();
     let cells = rows.filter_map(|line| line.strip_prefix('|')?.split('|').next());
     let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|name| is_variable(name));
-    // Lambda sets some by itself.
+    // Lambda sets these itself.
     let mut named: Vec<_> = named.filter(|name| !["AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME"].contains(name)).collect();
     let terraform = include_str!("../terraform/main.tf").lines().filter_map(|line| line.split_once(" = "));
     let mut set: Vec<_> = terraform.map(|(name, _)| name.trim()).filter(|name| is_variable(name)).collect();
-    // Those of the tables come from the contract.
+    // The variables of the tables come from the contract.
     set.extend(tables::ALL.iter().map(|table| table.variable));
     named.sort_unstable();
     set.sort_unstable();
@@ -223,7 +245,7 @@ fn the_local_bucket_allows_the_same_cors_headers_as_a_deployed_one() {
     assert!(include_str!("../terraform/modules/uploads/main.tf").contains(&allowed), "{allowed}");
 }
 
-/// What Terraform reads. `UPDATE=1 cargo test --test contract` rewrites it.
+/// The declarations that Terraform reads. `UPDATE=1 cargo test --test contract` rewrites the file.
 const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/terraform/contract.auto.tfvars.json");
 
 #[test]
@@ -246,13 +268,13 @@ fn a_changed_key_is_reported_as_data_loss() {
         json!({ "LOGS_TABLE": { "name": "Logs", "partition_key": key, "sort_key": "seq", "ttl": "ttl",
             "indexes": { "byDay": { "partition_key": index_key, "sort_key": "seq", "includes": [] } } } })
     };
-    let told = losses(&table("roomId", "day"), &table("room", "day"));
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains("LOGS_TABLE") && told[0].contains("everything in it"), "{told:?}");
-    let told = losses(&table("roomId", "day"), &table("roomId", "week"));
-    assert!(told.len() == 1 && told[0].contains("byDay") && told[0].contains("finds nothing"), "{told:?}");
-    let told = losses(&table("roomId", "day"), &json!({}));
-    assert!(told.len() == 1 && told[0].contains("everything in it"), "{told:?}");
+    let found = losses(&table("roomId", "day"), &table("room", "day"));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("LOGS_TABLE") && found[0].contains("everything in it"), "{found:?}");
+    let found = losses(&table("roomId", "day"), &table("roomId", "week"));
+    assert!(found.len() == 1 && found[0].contains("byDay") && found[0].contains("finds nothing"), "{found:?}");
+    let found = losses(&table("roomId", "day"), &json!({}));
+    assert!(found.len() == 1 && found[0].contains("everything in it"), "{found:?}");
     assert!(losses(&json!({}), &table("roomId", "day")).is_empty());
     assert!(losses(&table("roomId", "day"), &table("roomId", "day")).is_empty());
 }
@@ -287,7 +309,7 @@ fn table_of(table: &Table) -> Value {
         "ttl": table.ttl, "indexes": indexes })
 }
 
-/// What becomes of the data of a deployment when its tables are made as `after` says: a key cannot be changed in place.
+/// The data that a deployment loses when its tables change from `before` to `after`: a key cannot change in place.
 fn losses(before: &Value, after: &Value) -> Vec<String> {
     let mut losses = Vec::new();
     for (variable, old) in before.as_object().into_iter().flatten() {
@@ -295,9 +317,9 @@ fn losses(before: &Value, after: &Value) -> Vec<String> {
         for part in ["name", "partition_key", "sort_key"] {
             if old[part] != new[part] {
                 losses.push(format!(
-                    "{variable}: its {part} was {} and is {}. Terraform deletes the table with everything in \
-                     it and makes an empty one, as soon as protect=false lets it. Add a table under a new variable \
-                     and move the rows, then take the old one away by editing {CONTRACT} by hand.",
+                    "{variable}: {part} changed from {} to {}. Terraform would delete the table with everything in it \
+                     and create an empty one once protect=false. Add a table under a new variable, migrate the rows, \
+                     then remove the old one by editing {CONTRACT} by hand.",
                     old[part], new[part]
                 ));
                 break;
@@ -307,9 +329,9 @@ fn losses(before: &Value, after: &Value) -> Vec<String> {
             let new = &new["indexes"][name];
             if !new.is_null() && old != new {
                 losses.push(format!(
-                    "{variable}: its index {name} was {old} and is {new}. Terraform deletes the index and fills \
-                     another: until then whoever asks it finds nothing. Add an index under a new name, and take the \
-                     old one away when nothing asks it any more."
+                    "{variable}: index {name} changed from {old} to {new}. Terraform would delete the index and \
+                     backfill another: until then a query finds nothing. Add an index under a new name, and remove \
+                     the old one when nothing queries it any more."
                 ));
             }
         }

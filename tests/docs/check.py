@@ -1,4 +1,4 @@
-"""Holds the documents to the repository and to a stack that runs: links, commands, flags, the client and the examples.
+"""Checks the documents against the repository and a running stack: links, commands, flags and examples.
 
 Usage: python3 tests/docs/check.py
 """

@@ -1,4 +1,4 @@
-"""Runs the commands of the documents against a real stack, or says why one is not run."""
+"""Runs the commands of the documents against a real stack, or reports why one is not run."""
 
 import json
 import os
@@ -22,27 +22,27 @@ FOLDER = TARGET / "docs"
 
 @dataclass
 class NotRun:
-    """A block that is not run, and why: it is shown."""
+    """A block that is not run, and the reason, which is printed."""
 
     reason: str
 
 
 class Skipped(Exception):
-    """This machine lacks what a block needs."""
+    """A requirement of a block is not installed on this machine."""
 
 
 class World:
-    """What the blocks share: the stack that runs, and what earlier blocks have answered."""
+    """The state that blocks share: the running stack, and results of earlier blocks."""
 
     def __init__(self, sample):
-        # What the document says that a user sends.
+        # The frame that a user sends according to the document.
         self.sample = sample
         self.stack = {}
         self.secret = None
         self.room = None
 
     def text_of(self, block):
-        """The block, with the ports and values of the stack that runs."""
+        """The block, with the ports and values of the running stack."""
         text = block.text
         for name, port in DEFAULT_PORTS.items():
             text = text.replace(f"127.0.0.1:{port}", urlsplit(self.stack[name]).netloc)
@@ -60,18 +60,18 @@ class World:
         return os.environ | {"PATH": path} | ({"JWT_SECRET": self.secret} if self.secret else {})
 
     def run(self, block):
-        """What a block prints. It must succeed, and answer no error."""
+        """The output of a block. It must succeed and contain no error response."""
         shell = ["bash", "-euo", "pipefail", "-c", self.text_of(block)]
         done = subprocess.run(shell, cwd=ROOT, env=self.environment(), capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
-            raise AssertionError(f"it ended with {done.returncode}: {done.stdout}{done.stderr}")
+            raise AssertionError(f"exit status {done.returncode}: {done.stdout}{done.stderr}")
         if errors := errors_in(done.stdout):
-            raise AssertionError(f"it was answered {errors[0]}")
+            raise AssertionError(f"error response: {errors[0]}")
         return done.stdout
 
 
 def values_in(text):
-    """The JSON objects in a text, whatever is around them."""
+    """The JSON objects in a text, ignoring the text around them."""
     decoder, at = json.JSONDecoder(), 0
     while (at := text.find("{", at)) >= 0:
         try:
@@ -82,7 +82,7 @@ def values_in(text):
 
 
 def errors_in(text):
-    """The errors of ours and of API Gateway in what was answered."""
+    """The error responses of Switchboard and of API Gateway in a text."""
     return [
         value
         for value in values_in(text)
@@ -90,12 +90,12 @@ def errors_in(text):
     ]
 
 
-# ---- How single blocks are run. Each takes the world and the block.
+# Runners of single blocks. Each takes the world and the block.
 
 
 def curl(world, block):
     answers = list(values_in(world.run(block)))
-    assert answers, "nothing was answered"
+    assert answers, "no response"
     world.room = world.room or answers[0].get("roomId")
 
 
@@ -110,7 +110,7 @@ def aws(world, block):
 
 
 def wscat(world, block):
-    """Every line is a user of its own. The first one sends what the document says next, and all others hear it."""
+    """Each line is a user. The first one sends the document's frame, and all users receive it."""
     install_wscat()
     lines = world.text_of(block).splitlines()
     users = [Terminal(line, world.environment()) for line in lines]
@@ -129,7 +129,7 @@ def wscat(world, block):
 
 
 class Terminal:
-    """A command of wscat, as it is typed into a terminal."""
+    """A wscat command, run as in a terminal."""
 
     def __init__(self, line, environment):
         self.heard, self.lines = [], queue.Queue()
@@ -141,16 +141,16 @@ class Terminal:
         threading.Thread(target=lambda: [self.lines.put(line) for line in self.process.stdout], daemon=True).start()
 
     def is_connected(self):
-        """wscat drops what it reads before, so it is asked again."""
+        """Pings until the answer arrives: wscat drops input until it is connected."""
         until = time.monotonic() + 2 * LIMIT_SECONDS
         while time.monotonic() < until and self.process.poll() is None:
             self.send('{"action":"ping"}')
             if self.next(0.3, lambda frame: frame.get("type") == "pong"):
                 return
-        raise AssertionError(f"it does not connect: {self.heard}")
+        raise AssertionError(f"it did not connect: {self.heard}")
 
     def hears(self, wanted):
-        assert self.next(LIMIT_SECONDS, wanted), f"it did not come; there are {self.heard}"
+        assert self.next(LIMIT_SECONDS, wanted), f"the frame did not arrive; received: {self.heard}"
 
     def next(self, seconds, wanted):
         until = time.monotonic() + seconds
@@ -168,7 +168,7 @@ class Terminal:
         try:
             self.process.stdin.write(frame + "\n")
         except BrokenPipeError:
-            raise AssertionError(f"it has ended: {self.heard}") from None
+            raise AssertionError(f"wscat exited: {self.heard}") from None
 
     def end(self):
         os.killpg(self.process.pid, 15)
@@ -176,7 +176,7 @@ class Terminal:
 
 
 def install_wscat():
-    """Puts an `npx` in front that runs the wscat of tests/smoke, of the same version: nothing is fetched for each run."""
+    """Puts an `npx` first in PATH that runs the wscat of tests/smoke, so that no run downloads it."""
     if not shutil.which("npm"):
         raise Skipped("Node.js with npm is not installed")
     smoke, installed = ROOT / "tests" / "smoke", TARGET / "smoke"
@@ -204,25 +204,26 @@ def install_wscat():
     npx.parent.mkdir(parents=True, exist_ok=True)
     npx.write_text(
         "#!/usr/bin/env bash\n"
-        f'[[ "$1 $2" == "-y wscat@{version}" ]] || {{ echo "npx $1 $2 is not what tests/smoke has installed" >&2; exit 1; }}\n'
+        f'[[ "$1 $2" == "-y wscat@{version}" ]] || '
+        '{ echo "npx $1 $2 is not the version that tests/smoke installs" >&2; exit 1; }\n'
         f'exec node "{installed}/node_modules/wscat/bin/wscat" "${{@:3}}"\n'
     )
     npx.chmod(0o755)
 
 
-# ---- The stacks. Each block that starts one is run by `stack_of`, and the blocks behind it on that stack.
+# Stacks. `stack_of` runs each block that starts one; the following blocks use that stack.
 
 PRINTS_SECRET = 'printf "%s\\n" "${JWT_SECRET:-}"\n'
 
 
 @contextmanager
 def stack_of(world, block):
-    """Runs a block that starts a stack, on free ports and with a line of JSON to read the URLs from."""
+    """Runs a block that starts a stack, on free ports and with `--json`, which prints the URLs."""
     *before, last = block.text.strip().splitlines()
-    assert last.endswith("cargo run"), f"the last line starts no stack: {last}"
+    assert last.endswith("cargo run"), f"the last line does not start a stack: {last}"
     ports = " ".join(f"--{name}-port 0" for name in PORTS)
     start = last.replace("cargo run", f"exec cargo run --quiet --locked -- --json {ports}")
-    # `VARIABLE=value exec` is no command of the shell.
+    # The shell does not accept `VARIABLE=value exec`.
     start = re.sub(r"^((?:\w+=\S+ )+)exec ", r"exec env \1", start)
     script = "\n".join([*before, PRINTS_SECRET + start])
     command = ["bash", "-euo", "pipefail", "-c", script]
@@ -232,7 +233,7 @@ def stack_of(world, block):
 
 
 def commands_of_readme():
-    """How each block of README.md is run, in the order in which it stands there."""
+    """The runner of each block of README.md, in the order of the document."""
     return {
         "cargo run": stack_of,
         "npx -y wscat@6.1.0 -c 'ws://127.0.0.1:7071/dev?userId=ana&roomId=tea'": wscat,
@@ -243,7 +244,7 @@ def commands_of_readme():
         'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token=$(scripts/token --sub ana --name Ana --roles admin)"': wscat,
         "scripts/test": NotRun("this check is a part of it"),
         "export STATE_BUCKET=my-team-terraform-state   # where Terraform keeps its state": NotRun(
-            "it deploys to AWS; tests/scripts has its tests"
+            "it deploys to AWS; tests/scripts tests it"
         ),
     }
 
@@ -257,8 +258,8 @@ COMMANDS = {
         "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun(
             "it takes hours; the check `promises` runs one seed"
         ),
-        "cargo test --release --test load": NotRun("it takes long; the check `load` runs it with fewer sockets"),
-        "scripts/bench": NotRun("it takes half an hour, and a quiet machine"),
+        "cargo test --release --test load": NotRun("it takes too long; the check `load` runs it with fewer sockets"),
+        "scripts/bench": NotRun("it takes half an hour and needs an idle machine"),
     },
     "src/local/README.md": {
         "export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET AWS_DEFAULT_REGION=us-east-1": aws
@@ -277,7 +278,7 @@ COMMANDS = {
 
 
 def unlisted(documents, known):
-    """Blocks that are neither run nor said why not, and such that are no longer there."""
+    """Blocks without a runner or a reason, and listed blocks that no longer exist."""
     for document in documents:
         names = [block.name for block in document.blocks if block.language in SHELL_LANGUAGES]
         listed = known.get(document.path, {})
@@ -286,11 +287,11 @@ def unlisted(documents, known):
                 yield f"{document.path}: a block is neither run nor has a reason in tests/docs/commands.py: {name}"
         for name in listed:
             if name not in names:
-                yield f"{document.path}: tests/docs/commands.py lists a block that is not there: {name}"
+                yield f"{document.path}: tests/docs/commands.py lists a block that does not exist: {name}"
 
 
 def run_all(document):
-    """Runs the blocks of a document from the first to the last. Yields each with what went wrong, or nothing."""
+    """Runs the blocks of a document in order. Yields each with its outcome, and the problem if it failed."""
     samples = [block.text.strip() for block in document.blocks if block.language == "json"]
     world = World(sample=samples[0] if samples else None)
     with ExitStack() as stacks:
@@ -318,7 +319,7 @@ def run_all(document):
 
 
 def put_a_file(world):
-    """So that there is something to see in the bucket."""
+    """Uploads a file, so that the bucket is not empty."""
     client = Client(world.stack["websocket"], "switchboard.v1", userId="fay", roomId="tea")
     frame = {
         "action": "handleFileUpload",

@@ -1,4 +1,4 @@
-"""Holds the examples of the documents to what a stack really answers: every frame is sent, and what comes back is compared."""
+"""Compares the examples of the documents with a running stack: every request is sent, every frame is received."""
 
 import json
 import queue
@@ -11,7 +11,7 @@ import time
 from commands import FOLDER
 from stack import LIMIT_SECONDS, PROGRAM, Client, request, running
 
-# What differs each time. A signed URL ends with a signature, the documents cut it.
+# Values that differ in each run. The documents shorten signed URLs.
 VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "TIME"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
@@ -44,7 +44,7 @@ def objects_in(block):
 
 
 class Examples:
-    """The examples of a document: what a client sends, and what it receives."""
+    """The examples of a document that no check has used yet: requests and frames."""
 
     def __init__(self, document):
         blocks = [block for block in document.blocks if block.language == "json"]
@@ -53,14 +53,14 @@ class Examples:
         ]
 
     def request(self, action, **replaced):
-        """The next example of an action, as a client sends it."""
+        """Takes the next example of an action, with some fields replaced."""
         frame = self._take(
             lambda label, frame: frame.get("action") == action and "type" not in frame, f"request {action}"
         )
         return frame | {name: value for name, value in replaced.items() if name in frame}
 
     def is_sent(self, frame, label=""):
-        """What the server has sent is the next example of its kind."""
+        """Asserts that a received frame equals the next example of its kind."""
         kind = frame.get("type")
         example = self._take(
             lambda other, known: other == label and known.get("type") == kind and (kind or label),
@@ -68,14 +68,15 @@ class Examples:
         )
         expected, found = comparable(example), comparable(frame)
         assert found == expected, (
-            f"the example of {kind or label} is\n  {json.dumps(expected)}, and sent is\n  {json.dumps(found)}\n  {json.dumps(frame)}"
+            f"the example of {kind or label} is\n  {json.dumps(expected)}, "
+            f"but the stack sent\n  {json.dumps(found)}\n  {json.dumps(frame)}"
         )
 
     def _take(self, wanted, what):
         for at, (label, frame) in enumerate(self.left):
             if wanted(label, frame):
                 return self.left.pop(at)[1]
-        raise AssertionError(f"there is no (further) example of a {what}")
+        raise AssertionError(f"no further example of a {what}")
 
 
 def is_ok(answer):
@@ -84,7 +85,7 @@ def is_ok(answer):
 
 
 def examples_are_sent(document):
-    """A conversation that has every example in it."""
+    """Has a conversation that uses every example of the document."""
     examples = Examples(document)
     with running() as urls:
         websocket, http = urls["websocket"], urls["http"]
@@ -165,11 +166,11 @@ def examples_are_sent(document):
         examples.is_sent(json.loads(body), "near")
         status, body = request("GET", f"{http}/health")
         examples.is_sent(json.loads(body), "health")
-        # The answer to the message in the lobby has been compared with the second example of an `ack`.
-        assert not examples.left, f"examples that nobody sends: {examples.left}"
+        # The second example of an `ack` is the answer to the message in the lobby.
+        assert not examples.left, f"examples that were neither sent nor received: {examples.left}"
 
 
-# Each line on standard input becomes a message.
+# Sends each line of standard input as a message.
 SENDS_LINES = """
 import { createInterface } from 'node:readline';
 createInterface({ input: process.stdin }).on('line', (content) => send({ action: 'sendMessage', roomId: 'tea', content }));
@@ -177,14 +178,14 @@ createInterface({ input: process.stdin }).on('line', (content) => send({ action:
 
 
 def client_chats(document):
-    """The short client in JavaScript: it sends, receives, and catches up when its connection was lost."""
+    """Runs the client of the protocol: it sends, receives, and resumes after a lost connection."""
     node = node_with_websocket()
     (block,) = [block for block in document.blocks if block.language == "js"]
     with running(None, "--faults") as urls:
         FOLDER.mkdir(parents=True, exist_ok=True)
         program = FOLDER / "client.mjs"
         program.write_text(block.text.replace("ws://127.0.0.1:7071/dev", urls["websocket"]) + SENDS_LINES)
-        # A hundred and more: its history is longer than an answer to `resume`.
+        # More than 100, the most messages of a room in one answer to `resume`.
         ben = Client(urls["websocket"], "switchboard.v1", userId="ben", username="Ben", roomId="tea")
         for number in range(120):
             is_ok(ben.ask({"action": "sendMessage", "roomId": "tea", "content": f"old {number}"}))
@@ -196,7 +197,7 @@ def client_chats(document):
             client.shows("ana: hello from the client")
             is_ok(ben.ask({"action": "sendMessage", "roomId": "tea", "content": "hello Ana"}))
             client.shows("Ben: hello Ana")
-            # Its socket breaks when it sends the next frame. What is said meanwhile comes by `resume`.
+            # The client's socket breaks when it sends the next frame. Messages sent meanwhile arrive through `resume`.
             request("POST", f"{urls['http']}/_faults", {"socketDropped": 1000})
             client.types("lost")
             time.sleep(0.2)
@@ -204,7 +205,7 @@ def client_chats(document):
             cho = Client(urls["websocket"], "switchboard.v1", userId="cho", roomId="tea")
             is_ok(cho.ask({"action": "sendMessage", "roomId": "tea", "content": "while you were away"}))
             client.shows("cho: while you were away")
-            # An event that is repeated is delivered twice.
+            # A repeated event is delivered twice.
             request("POST", f"{urls['http']}/_faults", {"eventRepeated": 1000})
             ben.send({"action": "sendMessage", "roomId": "tea", "content": "once", "clientMessageId": "1"})
             for _ in range(2):
@@ -212,13 +213,13 @@ def client_chats(document):
             request("POST", f"{urls['http']}/_faults", {})
             is_ok(cho.ask({"action": "sendMessage", "roomId": "tea", "content": "the end"}))
             client.shows("cho: the end")
-            assert len(client.shown) == len(set(client.shown)), f"something was shown twice: {client.shown[-5:]}"
+            assert len(client.shown) == len(set(client.shown)), f"a message was shown twice: {client.shown[-5:]}"
         finally:
             client.end()
 
 
 def node_with_websocket():
-    """How Node.js is started so that it has the browser's WebSocket: by itself from version 22 on."""
+    """The command of Node.js with the browser's WebSocket: version 22 has it, version 20.10 with a flag."""
     if not shutil.which("node"):
         raise AssertionError("Node.js 20 or later is needed: https://nodejs.org")
     for node in (["node"], ["node", "--experimental-websocket", "--no-warnings"]):
@@ -233,7 +234,7 @@ def node_with_websocket():
 
 
 class Program:
-    """A program that reads lines and shows lines."""
+    """A program that reads lines from standard input and prints lines."""
 
     def __init__(self, command):
         self.shown, self.lines = [], queue.Queue()
@@ -252,7 +253,7 @@ class Program:
             try:
                 self.shown.append(self.lines.get(timeout=max(0.01, until - time.monotonic())))
             except queue.Empty:
-                raise AssertionError(f"it does not show {missing[0]!r}, only {self.shown[-5:]}") from None
+                raise AssertionError(f"it did not show {missing[0]!r}; last lines: {self.shown[-5:]}") from None
 
     def end(self):
         self.process.kill()
@@ -260,7 +261,7 @@ class Program:
 
 
 def flags(document):
-    """Flags of `cargo run` that the section names and the program does not have."""
+    """Flags of `cargo run` that the document names but the program does not have."""
     section = document.text.split("\n## Run it\n")[1].split("\n## ")[0]
     table = re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)
     named = set(table + re.findall(r"`(--[a-z-]+)[ `]", section))
@@ -273,13 +274,13 @@ def flags(document):
 
 
 def ten_lines_chat(document):
-    """The ten lines in JavaScript: a message is sent, and heard by the others and by its sender."""
+    """Runs the ten lines of JavaScript: the other users and the sender receive the message."""
     node = node_with_websocket()
     (block,) = [block for block in document.blocks if block.language == "js"]
     with running() as urls:
         FOLDER.mkdir(parents=True, exist_ok=True)
         program = FOLDER / "ten-lines.mjs"
-        # Node.js 20 has the browser's `crypto` in a module only.
+        # Node.js 20 has the browser's `crypto` only in a module.
         program.write_text(
             "import { webcrypto } from 'node:crypto';\nglobalThis.crypto ??= webcrypto;\n"
             + block.text.replace("ws://127.0.0.1:7071/dev", urls["websocket"])
@@ -296,7 +297,7 @@ def ten_lines_chat(document):
 
 
 def run_all(readme, protocol):
-    """Each check with its document and what went wrong, or nothing."""
+    """Yields each check with its document and outcome, and the problem if it failed."""
     for name, document, check in (
         ("the ten lines of JavaScript", readme, ten_lines_chat),
         ("the client in JavaScript", protocol, client_chats),

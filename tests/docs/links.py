@@ -1,18 +1,18 @@
-"""Where the links of the documents lead. Other sites are not visited: a check must not fail with somebody else's server."""
+"""Checks the links of the documents. Other sites are not visited: the check must not depend on their availability."""
 
 import fnmatch
 import posixpath
 import re
 from urllib.parse import unquote, urlsplit
 
-# Begins the path of a file of this repository.
+# The path of a file of this repository.
 OWN_PATH = re.compile(r"(src|tests|scripts|terraform|\.github)/[\w.*/-]+")
-# Nobody commits these: whoever deploys makes them.
+# Files that a deployment creates, which are never committed.
 MADE_BY_OTHERS = ("*.tfvars", "*.tfvars.json", "terraform/tests/mocks")
 
 
 def problems(documents, files):
-    """What is wrong with the links of all documents, a sentence each."""
+    """The problems of the links of all documents, a sentence each."""
     folders = {parent for name in files for parent in parents(name)}
     anchors = {document.path: document.anchors for document in documents}
     for document in documents:
@@ -22,14 +22,14 @@ def problems(documents, files):
                 yield f"{document.path}: ({link}): {problem}"
         for span in filter(OWN_PATH.fullmatch, document.code_spans):
             if not any(is_there(path, files | folders) for path in (span, beside(document.path, span))):
-                yield f"{document.path}: `{span}` is not there"
+                yield f"{document.path}: `{span}` does not exist"
 
 
 def problem_of(link, path, names, anchors):
     url = urlsplit(link)
     if url.scheme or url.netloc:
         is_web = url.scheme in ("http", "https") and re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?", url.netloc)
-        return None if is_web or (url.scheme == "mailto" and "@" in url.path) else "it is no URL of a web page"
+        return None if is_web or (url.scheme == "mailto" and "@" in url.path) else "not the URL of a web page"
     target = beside(path, unquote(url.path)) if url.path else path
     if target not in names:
         return "there is no such file in the repository"

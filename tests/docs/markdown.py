@@ -15,7 +15,7 @@ LINK = re.compile(
 
 @dataclass
 class Block:
-    # What stands behind the fence: the language, and a label perhaps.
+    # The text after the fence: the language, and optionally a label.
     info: str
     text: str
 
@@ -25,7 +25,7 @@ class Block:
 
     @property
     def name(self):
-        """The first line, by which the checks know a block."""
+        """The first line, which identifies the block for the checks."""
         return self.text.splitlines()[0]
 
 
@@ -55,7 +55,7 @@ class Document:
 
     @property
     def anchors(self):
-        """What GitHub makes of the headings."""
+        """The anchors that GitHub generates for the headings."""
         anchors, seen = set(), {}
         for heading in re.findall(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", self.prose, re.MULTILINE):
             anchor = anchor_of(heading)
@@ -71,7 +71,7 @@ def anchor_of(heading):
 
 
 def tracked():
-    """Every file that git knows of or would add, relative to the root."""
+    """All files that git tracks or would add, relative to the root."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     return {name for name in names if name and (ROOT / name).exists()}

@@ -1,4 +1,4 @@
-"""The local stack on ports of its own, and a WebSocket client for it, with nothing but Python's standard library."""
+"""The local stack on free ports, and a WebSocket client for it, with Python's standard library only."""
 
 import base64
 import json
@@ -27,10 +27,10 @@ def build():
 
 @contextmanager
 def running(command=None, *arguments, lines_before=0):
-    """What a stack prints when it has started, by name: `http`, `websocket`, `dynamodb`, `s3` and others."""
+    """Starts a stack and yields the JSON that it prints: `http`, `websocket`, `dynamodb`, `s3` and others, by name."""
     ports = [word for name in PORTS for word in (f"--{name}-port", "0")]
     log = TARGET / "docs.log"
-    # What the shell of a developer has set is not what is tested.
+    # Settings in the developer's shell must not affect the test.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("AUTH_MODE", "JWT_SECRET", "LOBBY")
     }
@@ -47,7 +47,7 @@ def running(command=None, *arguments, lines_before=0):
         before = [stack.stdout.readline().strip() for _ in range(lines_before)]
         line = stack.stdout.readline()
         if not line:
-            raise RuntimeError(f"the local stack does not start: {log.read_text()}")
+            raise RuntimeError(f"the local stack did not start: {log.read_text()}")
         yield (before, json.loads(line)) if lines_before else json.loads(line)
     finally:
         stack.terminate()
@@ -55,7 +55,7 @@ def running(command=None, *arguments, lines_before=0):
 
 
 def request(method, url, body=None, headers=None):
-    """The status and the body, whatever the status is."""
+    """The status and the body of a response, also of an error."""
     body = json.dumps(body).encode() if isinstance(body, dict) else body
     asked = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
     try:
@@ -66,7 +66,7 @@ def request(method, url, body=None, headers=None):
 
 
 class Client:
-    """A user with a WebSocket. RFC 6455 without fragments, which API Gateway does not send."""
+    """A user with a WebSocket. It implements RFC 6455 without fragments, which API Gateway does not send."""
 
     def __init__(self, url, *subprotocols, **query):
         self.frames = []
@@ -87,21 +87,21 @@ class Client:
             self._read()
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 101"):
-            raise RuntimeError(f"the handshake is refused: {head.splitlines()[0].decode()} {self.buffer.decode()}")
+            raise RuntimeError(f"the handshake was refused: {head.splitlines()[0].decode()} {self.buffer.decode()}")
 
     def send(self, frame):
         payload = (frame if isinstance(frame, str) else json.dumps(frame)).encode()
         self._send(TEXT, payload)
 
     def ask(self, frame):
-        """The answer to a frame, known by its `requestId`, without that."""
+        """The answer to a frame, matched by `requestId`, without that field."""
         request_id = os.urandom(8).hex()
         self.send(frame | {"requestId": request_id})
         answer = self.hear(lambda heard: heard.get("requestId") == request_id)
         return {name: value for name, value in answer.items() if name != "requestId"}
 
     def hear(self, wanted):
-        """The first frame that is `wanted`, a type or a test, of those that nobody has taken yet."""
+        """Takes the first received frame that matches `wanted`, a type or a predicate."""
         test = wanted if callable(wanted) else lambda frame: frame.get("type") == wanted
         until = time.monotonic() + LIMIT_SECONDS
         while True:
@@ -109,7 +109,7 @@ class Client:
                 if test(frame):
                     return self.frames.pop(place)
             if time.monotonic() > until:
-                raise RuntimeError(f"{wanted} was to come, and came not; there are {self.frames}")
+                raise RuntimeError(f"{wanted} did not arrive; received: {self.frames}")
             self._take_frame()
 
     def close(self):
@@ -128,7 +128,7 @@ class Client:
         received = self.socket.recv(65536) if ready else b""
         if not received:
             raise RuntimeError(
-                f"the connection has ended, or nothing came for {LIMIT_SECONDS} seconds; there are {self.frames}"
+                f"the connection was closed, or received nothing for {LIMIT_SECONDS} seconds; received: {self.frames}"
             )
         self.buffer += received
 
@@ -149,6 +149,6 @@ class Client:
         if opcode == PING:
             self._send(PONG, payload)
         elif opcode == CLOSE:
-            raise RuntimeError(f"the server has closed the connection: {struct.unpack('!H', payload[:2])}")
+            raise RuntimeError(f"the server closed the connection: {struct.unpack('!H', payload[:2])}")
         elif opcode == TEXT:
             self.frames.append(json.loads(payload) if payload[:1] in b"{[" else {"text": payload.decode()})

@@ -1,4 +1,4 @@
-"""The checks of the documents find what is wrong."""
+"""The checks of the documents report problems."""
 
 import unittest
 
@@ -15,7 +15,7 @@ def problems(text, path="README.md"):
 
 
 class Links(unittest.TestCase):
-    def test_links_to_what_is_there_are_right(self):
+    def test_valid_links_are_accepted(self):
         for text in (
             '[main](src/main.rs), [a folder](src), [a folder](src/), [a title](docs/more.md "More")',
             "# Top\n[up](#top) [more](docs/more.md#what-a_b-is-and-why) [second](docs/more.md#twice-1)",
@@ -27,7 +27,7 @@ class Links(unittest.TestCase):
             self.assertEqual(problems(text), [], text)
         self.assertEqual(problems("[up](../README.md) `more.md`", "docs/again.md"), [])
 
-    def test_links_to_nowhere_are_found(self):
+    def test_broken_links_are_reported(self):
         for text, part in (
             ("[gone](src/delivery.rs)", "no such file"),
             ("[out of it](../README.md)", "no such file"),
@@ -36,10 +36,10 @@ class Links(unittest.TestCase):
             ("[gone](docs/more.md#twice-2)", "no heading"),
             ("```\n# In code\n```\n[gone](#in-code)", "no heading"),
             ("[named]: src/gone.rs", "no such file"),
-            ("[odd](htps://example.com)", "no URL"),
-            ("[odd](https://example)", "no URL"),
-            ("`src/delivery.rs`", "not there"),
-            ("`tests/chat/*.rs`", "not there"),
+            ("[odd](htps://example.com)", "not the URL"),
+            ("[odd](https://example)", "not the URL"),
+            ("`src/delivery.rs`", "does not exist"),
+            ("`tests/chat/*.rs`", "does not exist"),
         ):
             found = problems(text)
             self.assertEqual(len(found), 1, text)
@@ -47,7 +47,7 @@ class Links(unittest.TestCase):
 
 
 class Commands(unittest.TestCase):
-    def test_every_block_is_run_or_has_a_reason(self):
+    def test_a_block_without_a_runner_or_a_reason_is_reported(self):
         known = {"README.md": {"cargo run": commands.NotRun("it is only an example")}}
         listed = Document("README.md", "```sh\ncargo run\n```\n")
         self.assertEqual(list(commands.unlisted([listed], known)), [])
@@ -57,7 +57,7 @@ class Commands(unittest.TestCase):
         self.assertIn("rm -rf target", found[0])
         self.assertIn("cargo run", found[1])
 
-    def test_an_error_in_an_answer_is_found(self):
+    def test_error_responses_are_reported(self):
         self.assertEqual(commands.errors_in('{"rooms":[]}{"type":"message"}\nConnected\n'), [])
         for answer in (
             '{"code":"ROOM_NOT_FOUND"}',
