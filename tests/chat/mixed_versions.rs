@@ -89,3 +89,27 @@ async fn every_append_copies_carry_unchanged() {
         assert_eq!(entry.get("carry"), Some(&carry()), "{:?}", entry["messageId"]);
     }
 }
+
+#[tokio::test]
+async fn entries_of_unknown_kinds_are_read_whatever_their_rows_lack() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    ana.says("tea", "hi").await;
+    let known = world.rows("Messages").await.into_iter().find(|row| row["messageId"] == text("0000000000000001"));
+    let bare = HashMap::from([
+        ("roomId".to_owned(), text("tea")),
+        ("messageId".to_owned(), text("0000000000000002")),
+        ("kind".to_owned(), text("pinned")),
+        ("text".to_owned(), AttributeValue::Bool(true)),
+        ("file".to_owned(), text("not a map")),
+        ("ttl".to_owned(), known.unwrap()["ttl"].clone()),
+    ]);
+    world.dynamodb().put_item().table_name("Messages").set_item(Some(bare)).send().await.unwrap();
+
+    let said = ana.says("tea", "hello").await;
+    let page = ana.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
+
+    assert_eq!(said["seq"], 3);
+    assert_eq!(page["items"][1]["system"], json!({ "what": "pinned" }));
+    assert_eq!(page["items"][2]["content"], "hello");
+}

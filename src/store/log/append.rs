@@ -221,7 +221,7 @@ impl Store {
         let row = EntryRow {
             room_id: room.clone(),
             message_id: seq.message_id(),
-            id: seq.message_id(),
+            id: Some(seq.message_id()),
             kind: kind.to_owned(),
             created_at: created_at.to_iso(),
             attempt: format!("{:016x}", fastrand::u64(..)),

@@ -22,18 +22,24 @@ const TEXT: &str = "text";
 /// The attribute that every entry takes over from the one before it, whatever later versions keep there.
 const CARRY: &str = "carry";
 
-/// What a row of the log has besides the message.
+/// What a row of the log has besides the message. Only the key is required: a later version may write less or more.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EntryRow {
     room_id: RoomId,
     message_id: MessageId,
     /// `messageId` once more, for readers of the table.
-    id: MessageId,
+    #[serde(default)]
+    id: Option<MessageId>,
+    #[serde(default)]
     kind: String,
+    #[serde(default)]
     created_at: String,
     /// Which attempt to write this entry succeeded.
+    #[serde(default)]
     attempt: String,
+    /// Absent: the entry counts as expired, and the log restarts above it.
+    #[serde(default)]
     ttl: i64,
 }
 
@@ -79,8 +85,13 @@ impl EntryRow {
     }
 
     fn created_at(&self) -> Result<Timestamp, Error> {
-        let moment = Timestamp::from_iso(&self.created_at);
-        moment.ok_or_else(|| Error::internal("the time of an entry is not ISO 8601"))
+        match Timestamp::from_iso(&self.created_at) {
+            Some(moment) => Ok(moment),
+            None if [MESSAGE, CLOSED].contains(&&*self.kind) => {
+                Err(Error::internal("the time of an entry is not ISO 8601"))
+            }
+            None => Ok(Timestamp::from_millis(0)),
+        }
     }
 
     /// The item of the row and the message. Where a file is found is never stored: the deployment's address may change.
