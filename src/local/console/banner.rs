@@ -9,7 +9,7 @@ use crate::config::{self, ConfigError};
 use crate::local::{AccessKey, BUCKET, REGION, Urls};
 use crate::tables;
 
-/// The content of the banner.
+/// What the banner shows.
 pub struct Banner<'a> {
     pub urls: &'a Urls,
     pub access_key: &'a AccessKey,
@@ -17,10 +17,10 @@ pub struct Banner<'a> {
     pub is_open_to_network: bool,
 }
 
-/// The one line for programs.
+/// The JSON line for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Started<'a> {
+struct StartedLine<'a> {
     #[serde(flatten)]
     urls: &'a Urls,
     region: &'a str,
@@ -32,7 +32,7 @@ impl Banner<'_> {
     /// The URLs and the access key as one line of JSON.
     pub fn for_programs(&self) -> String {
         let AccessKey { id, secret } = self.access_key;
-        let started = Started { urls: self.urls, region: REGION, access_key_id: id, secret_access_key: secret };
+        let started = StartedLine { urls: self.urls, region: REGION, access_key_id: id, secret_access_key: secret };
         serde_json::to_string(&started).map(|line| line + "\n").unwrap_or_default()
     }
 
