@@ -26,8 +26,8 @@ const INTERRUPTED: u8 = 130;
 /// Switchboard on this machine: a WebSocket API, an HTTP API, DynamoDB and S3, and the function behind them.
 ///
 /// It listens on 127.0.0.1 unless --host names another address. The function inherits this program's environment
-/// variables. A terminal shows a short line for each event. NO_COLOR or TERM=dumb disable colours. LOG_LEVEL=error shows
-/// errors only.
+/// variables. A terminal shows a short line for each event. NO_COLOR or TERM=dumb disable colours. LOG_LEVEL=error
+/// shows errors only.
 #[derive(Parser)]
 #[command(name = "local", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -81,10 +81,10 @@ struct Arguments {
     /// Timeout of the function for one event, after which its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
-    /// Divide the gateway's time limits by this factor: 10 min idle timeout, 2 h lifetime, 29 or 30 s integration timeout
+    /// Divide the gateway's time limits by this factor: 10 min idle, 2 h lifetime, 29 or 30 s integration timeout
     #[arg(long, default_value = "1", value_name = "FACTOR")]
     time_scale: NonZeroU32,
-    /// Inject faults by a plan in JSON (see src/local/README.md), and enable POST /_faults on the HTTP port to replace it
+    /// Inject faults by a JSON plan (see src/local/README.md); enables POST /_faults on the HTTP port to replace it
     #[arg(long, value_name = "PLAN", num_args = 0..=1, default_missing_value = "{}")]
     faults: Option<String>,
     /// Interval of the schedule event, with which the function closes idle rooms

@@ -5,7 +5,7 @@ use super::lambda::FUNCTION_NAME;
 use super::network::Network;
 use super::{BUCKET, Options, REGION, Urls};
 
-/// The function's environment variables, besides those that each process gets from Lambda. They override inherited ones.
+/// The function's environment variables, besides those that Lambda sets. They override inherited ones.
 pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &AccessKey) -> Vec<(String, String)> {
     let is_set = |name: &str| {
         options.environment.iter().any(|(known, _)| known == name)

@@ -69,7 +69,8 @@ impl Banner<'_> {
                 if has_tokens { format!("token=$(scripts/token --sub {user})") } else { format!("userId={user}") };
             let _ = writeln!(banner, "  npx -y wscat@6.1.0 -c \"{websocket}?{identity}&roomId=tea\"");
         }
-        banner.push_str("\nSend a message in one; it appears in the other:\n\n  {\"action\":\"sendMessage\",\"content\":\"hello\"}\n");
+        banner.push_str("\nSend a message in one; it appears in the other:\n\n");
+        banner.push_str("  {\"action\":\"sendMessage\",\"content\":\"hello\"}\n");
 
         let AccessKey { id, secret } = self.access_key;
         let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);

@@ -52,8 +52,8 @@ impl CloseStatus {
     }
 }
 
-/// The client's headers with `X-Forwarded-For`, `-Port` and `-Proto`, and a trace id, as AWS adds them. The port and the
-/// protocol are those of this gateway.
+/// The client's headers with `X-Forwarded-For`, `-Port` and `-Proto`, and a trace id, as AWS adds them. The port and
+/// the protocol are those of this gateway.
 fn with_forwarding_headers(headers: &HeaderMap, source_ip: &str, port: u16, now: Timestamp) -> HeaderMap {
     let mut headers = headers.clone();
     let previous = headers.get("x-forwarded-for").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());

@@ -1,4 +1,5 @@
-//! Handshakes: `$connect` decides whether a connection opens. Every accepted connection ends with a `$disconnect` event.
+//! Handshakes: `$connect` decides whether a connection opens. Every accepted connection ends with a `$disconnect`
+//! event.
 
 use std::sync::Arc;
 

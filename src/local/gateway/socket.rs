@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn handshake_responses_have_header_names_in_usual_case() {
-        let response = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nsec-websocket-protocol: a-b: c\r\n\r\n\
+        let response = "HTTP/1.1 101 Switching Protocols\r\n\
+                        connection: upgrade\r\nsec-websocket-protocol: a-b: c\r\n\r\n\
                       sec-websocket-key: x\r\n";
 
         assert_eq!(
