@@ -241,7 +241,7 @@ fn every_terraform_module_is_described_and_has_at_most_ten_variables() {
 
 #[test]
 fn the_local_bucket_allows_the_same_cors_headers_as_a_deployed_one() {
-    let allowed = format!("allowed_headers = {:?}", switchboard::local::PAGE_HEADERS);
+    let allowed = format!("allowed_headers = {:?}", switchboard::local::S3_CORS_HEADERS);
     assert!(include_str!("../terraform/modules/uploads/main.tf").contains(&allowed), "{allowed}");
 }
 

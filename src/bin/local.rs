@@ -1,5 +1,7 @@
-//! What `cargo run` starts: the whole stack on this machine. As a child of itself it is the function.
+//! The program that `cargo run` starts: the whole stack on this machine. Its child processes, with another argument,
+//! are the function.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -14,43 +16,42 @@ use switchboard::local::faults::{Faults, Plan};
 use switchboard::local::{AccessKey, Options, Stack, open_files, token};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The argument by which this program becomes the function.
+/// The argument with which this program runs as the function.
 const AS_FUNCTION: &str = "--as-function";
-/// With fewer open files than this a crowd does not get in.
-const FEW_OPEN_FILES: u64 = 4096;
-/// As shells have it of a program that Ctrl-C has ended.
+/// A lower limit for open files causes a warning: it limits the number of connections.
+const MIN_OPEN_FILES: u64 = 4096;
+/// The exit code that shells report for a program that was stopped with Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 /// Switchboard on this machine: a WebSocket API, an HTTP API, DynamoDB and S3, and the function behind them.
 ///
-/// It listens on 127.0.0.1 unless --host names another address. The function inherits this program's environment.
-/// A terminal gets a short line for each event; NO_COLOR or TERM=dumb take its colours, LOG_LEVEL=error leaves errors
-/// only.
+/// It listens on 127.0.0.1 unless --host names another address. The function inherits this program's environment
+/// variables. A terminal shows a short line for each event. NO_COLOR or TERM=dumb disable colours. LOG_LEVEL=error
+/// shows errors only.
 #[derive(Parser)]
 #[command(name = "local", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     task: Option<Task>,
-    /// Address to listen on, IPv4 or IPv6: 0.0.0.0 or :: for phones, containers and everybody else in the network
+    /// Address to listen on, IPv4 or IPv6; 0.0.0.0 or :: for phones, containers and other machines in the network
     ///
-    /// The HTTP API, the WebSocket API and S3 listen there: clients need S3 for uploads and downloads by signed URLs.
-    /// DynamoDB and Lambda stay on 127.0.0.1. With 0.0.0.0 or :: the URLs that are printed and handed to clients have
-    /// the address that this machine reaches the network from.
+    /// The HTTP API, the WebSocket API and S3 listen there: clients use S3 through presigned URLs. DynamoDB and Lambda
+    /// stay on 127.0.0.1. With 0.0.0.0 or ::, URLs contain this machine's address in its network.
     #[arg(long, value_name = "ADDR", default_value_t = Ipv4Addr::LOCALHOST.into())]
     host: IpAddr,
-    /// Name or address that clients reach this machine by, for the URLs that they are given [default: by --host]
+    /// Host name or address in the URLs that clients get [default: derived from --host]
     ///
-    /// For a container or a forwarded port, such as `--host 0.0.0.0 --public-host localhost`. Requests may name it as
-    /// well.
+    /// For a container or a forwarded port, such as `--host 0.0.0.0 --public-host localhost`. Requests with this Host
+    /// are accepted too.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     public_host: Option<String>,
-    /// Host that requests may name, besides the addresses that are listened on; can be given more than once
+    /// Accept requests with this Host header too; can be repeated
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     allow_host: Vec<String>,
-    /// First of five ports in a row: HTTP N, WebSocket N+1, DynamoDB N+2, S3 N+3, Lambda N+4; 0 takes any free ones
+    /// First of five consecutive ports: HTTP N, WebSocket N+1, DynamoDB N+2, S3 N+3, Lambda N+4; 0 uses any free ports
     #[arg(long, value_name = "N", default_value_t = 7070, value_parser = clap::value_parser!(u16).range(0..=65_531))]
     port_base: u16,
-    /// Port of the HTTP API instead; 0 takes any free one, here and below
+    /// Port of the HTTP API, overrides --port-base; 0 uses any free port, also for the flags below
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
     /// Port of the WebSocket API and of @connections
@@ -68,51 +69,50 @@ struct Arguments {
     /// Stage of the WebSocket API: the path of its URL
     #[arg(long, default_value = "dev")]
     stage: String,
-    /// Folder to keep tables and files in, for one stack at a time [default: in memory, gone at the end]
+    /// Folder for tables and files, for one stack at a time [default: in memory, lost when the stack stops]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Most function processes at once, each with one event at a time
+    /// Maximum number of concurrent function processes; each handles one event at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
-    /// Refuse events beyond that, as Lambda does, instead of letting them wait
+    /// Throttle events above --concurrency, as Lambda does, instead of queueing them
     #[arg(long)]
     throttle: bool,
-    /// Time that the function has for an event; then its process is killed
+    /// Timeout of the function for one event, after which its process is killed
     #[arg(long, default_value_t = 29, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
-    /// How many times sooner the gateway's limits are reached: 10 idle minutes, 2 hours in all, 29 or 30 s for an
-    /// answer
+    /// Divide the gateway's time limits by this factor: 10 min idle, 2 h lifetime, 29 or 30 s integration timeout
     #[arg(long, default_value = "1", value_name = "FACTOR")]
     time_scale: NonZeroU32,
-    /// What goes wrong, in JSON (src/local/README.md says what can), and lets POST /_faults on the HTTP port change it
+    /// Inject faults by a JSON plan (see src/local/README.md); enables POST /_faults on the HTTP port to replace it
     #[arg(long, value_name = "PLAN", num_args = 0..=1, default_missing_value = "{}")]
     faults: Option<String>,
-    /// How often the schedule calls the function, which closes idle rooms then
+    /// Interval of the schedule event, with which the function closes idle rooms
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     schedule_seconds: u64,
-    /// Origin of web pages that may ask the HTTP API; can be given more than once
+    /// CORS origin that may use the HTTP API and upload files; can be repeated
     #[arg(long, default_value = "*", value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<String>,
-    /// Access key to look into tables and bucket with [default: a new one at each start, which is printed]
+    /// Access key for the tables and the bucket [default: a new key at each start, printed in the banner]
     #[arg(long, value_name = "ID:SECRET")]
     access_key: Option<AccessKey>,
-    /// Another program that speaks the Lambda Runtime API, with its arguments [default: this one]
+    /// Run another program as the function: a command that speaks the Lambda Runtime API [default: Switchboard]
     ///
-    /// It finds in its environment what Lambda sets, and the AWS_ENDPOINT_URL_* that the AWS SDKs follow.
+    /// Its environment contains Lambda's variables, and AWS_ENDPOINT_URL_* for the AWS SDKs.
     #[arg(long, value_name = "CMD")]
     function: Option<String>,
-    /// Print one line of JSON with the URLs and the access key on standard output, and nothing else
+    /// Print only one JSON line on standard output, with the URLs and the access key
     #[arg(long)]
     json: bool,
-    /// Log in JSON lines, also in a terminal; elsewhere it is done anyway
+    /// Log JSON lines in a terminal too; without a terminal, logs are always JSON lines
     #[arg(long)]
     json_logs: bool,
 }
 
 #[derive(Subcommand)]
 enum Task {
-    /// Print a token for trying out AUTH_MODE=jwt, signed with JWT_SECRET
+    /// Print a token for AUTH_MODE=jwt, signed with JWT_SECRET
     Token {
         /// The user id
         #[arg(long)]
@@ -120,10 +120,10 @@ enum Task {
         /// The display name
         #[arg(long)]
         name: Option<String>,
-        /// Roles, with commas between them; `admin` counts
+        /// Roles, separated by commas; Switchboard uses `admin`
         #[arg(long, value_delimiter = ',')]
         roles: Vec<String>,
-        /// How long the token is to hold
+        /// Lifetime of the token
         #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         lifetime: u32,
@@ -145,17 +145,17 @@ fn main() -> ExitCode {
             Err(problem) => failed(&problem),
         };
     }
-    // First of all, as long as there is no other thread.
+    // Before any other thread starts: it reads the time zone.
     let console = Console::new(Format::detect(arguments.json_logs));
     console.start_tracing();
     let limit = open_files::raise_limit();
-    if limit < FEW_OPEN_FILES {
-        tracing::warn!("this process may have only {limit} files open (ulimit -Hn), and each connection takes one");
+    if limit < MIN_OPEN_FILES {
+        tracing::warn!("the limit for open files is {limit} (ulimit -Hn); each connection uses one");
     }
     let in_json = arguments.json || arguments.json_logs;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the asynchronous runtime did not start: {error}")),
+        Err(error) => return failed(&format!("the async runtime failed to start: {error}")),
     };
     let code = runtime.block_on(run(arguments, console)).unwrap_or_else(|problems| {
         for problem in problems.lines() {
@@ -167,19 +167,19 @@ fn main() -> ExitCode {
         }
         ExitCode::FAILURE
     });
-    // What is still at work has nobody to work for.
+    // Abandons tasks that are still running.
     runtime.shutdown_timeout(Duration::from_millis(200));
     code
 }
 
 /// # Errors
-/// Why it does not start, a line each.
+/// Why it does not start, one problem per line.
 async fn run(arguments: Arguments, console: Console) -> Result<ExitCode, String> {
-    let told = |error: std::io::Error| format!("signals cannot be handled here: {error}");
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(told)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(told)?;
-    // Of a terminal that is closed.
-    let mut hangup = signal(SignalKind::hangup()).map_err(told)?;
+    let failed = |error: std::io::Error| format!("failed to install a signal handler: {error}");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    // Sent when the terminal is closed.
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let json = arguments.json;
     let is_open_to_network = !arguments.host.is_loopback();
     let stack = tokio::select! {
@@ -188,29 +188,29 @@ async fn run(arguments: Arguments, console: Console) -> Result<ExitCode, String>
         _ = terminate.recv() => return Ok(ExitCode::FAILURE),
     };
     let banner = Banner { urls: stack.urls(), access_key: stack.access_key(), is_open_to_network };
-    say(&if json { banner.for_programs() } else { banner.for_people().map_err(|error| error.to_string())? });
+    print(&if json { banner.for_programs() } else { banner.for_people().map_err(|error| error.to_string())? });
 
-    let by_keyboard = tokio::select! {
+    let by_ctrl_c = tokio::select! {
         _ = interrupt.recv() => true,
         _ = terminate.recv() => false,
         _ = hangup.recv() => false,
     };
-    if by_keyboard && !json && std::io::stdout().is_terminal() {
-        // Behind the `^C` that the terminal shows.
-        say("\n");
+    if by_ctrl_c && !json && std::io::stdout().is_terminal() {
+        // Ends the line on which the terminal shows `^C`.
+        print("\n");
     }
     tokio::select! {
         () = stack.stop() => {}
         _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
     }
     if !json {
-        say("stopped\n");
+        print("stopped\n");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A closed standard output does not stop the stack.
-fn say(text: &str) {
+/// Ignores errors: a closed standard output does not stop the stack.
+fn print(text: &str) {
     let mut stdout = std::io::stdout();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
@@ -220,7 +220,7 @@ fn failed(problem: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A name or an address as it stands in a URL, without a port.
+/// A CORS origin, or `*`.
 fn origin(text: &str) -> Result<String, String> {
     let is_origin = text == "*"
         || text.split_once("://").is_some_and(|(scheme, host)| {
@@ -229,10 +229,11 @@ fn origin(text: &str) -> Result<String, String> {
     if is_origin {
         Ok(text.to_owned())
     } else {
-        Err("it must be * or scheme, host and port of a page, such as https://chat.example:8080".to_owned())
+        Err("must be * or the scheme, host and port of a web page, such as https://chat.example:8080".to_owned())
     }
 }
 
+/// A host name or an address, in the form of URLs, without a port.
 fn host_name(name: &str) -> Result<String, String> {
     let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter);
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -241,31 +242,18 @@ fn host_name(name: &str) -> Result<String, String> {
     } else if !name.is_empty() && name.bytes().all(is_letter) {
         Ok(name.to_owned())
     } else {
-        Err("it must be a host's name or address, without a port".to_owned())
+        Err("must be a host name or an address, without a port".to_owned())
     }
 }
 
 fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
-    let function = match &arguments.function {
-        Some(command) => shlex::split(command)
-            .filter(|words| !words.is_empty())
-            .ok_or("--function is not a command: check the quotes")?
-            .into_iter()
-            .map(Into::into)
-            .collect(),
-        None => {
-            let this = std::env::current_exe().map_err(|error| format!("this program is not found: {error}"))?;
-            vec![this.into_os_string(), AS_FUNCTION.into()]
-        }
-    };
+    let function = function_command(arguments.function.as_deref())?;
     let faults = Faults::default();
     if let Some(plan) = &arguments.faults {
-        faults.follow(
-            Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is not a plan of faults: {error}"))?,
-        );
+        faults.follow(Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is not a valid plan: {error}"))?);
     }
-    let port = |given: Option<u16>, offset| {
-        given.unwrap_or(if arguments.port_base == 0 { 0 } else { arguments.port_base + offset })
+    let port = |number: Option<u16>, offset| {
+        number.unwrap_or(if arguments.port_base == 0 { 0 } else { arguments.port_base + offset })
     };
     Ok(Options {
         host: arguments.host,
@@ -286,11 +274,22 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
         access_key: arguments.access_key.unwrap_or_else(AccessKey::random),
         allowed_hosts: arguments.allow_host,
         public_host: arguments.public_host,
-        function_is_ours: arguments.function.is_none(),
+        is_own_function: arguments.function.is_none(),
         function,
         environment: Vec::new(),
         logs: console.log_sink(),
         fault_control: arguments.faults.is_some(),
         faults,
     })
+}
+
+/// The program and its arguments; by default this program.
+fn function_command(command: Option<&str>) -> Result<Vec<OsString>, String> {
+    let Some(command) = command else {
+        let this = std::env::current_exe().map_err(|error| format!("failed to find this program: {error}"))?;
+        return Ok(vec![this.into_os_string(), AS_FUNCTION.into()]);
+    };
+    let words = shlex::split(command).filter(|words| !words.is_empty());
+    let words = words.ok_or("--function is not a valid command: check the quotes")?;
+    Ok(words.into_iter().map(Into::into).collect())
 }

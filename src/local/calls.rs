@@ -1,5 +1,5 @@
 //! Records the function's calls to AWS, which its role must permit. A call belongs to the function if its key signed
-//! it: so presigned requests of clients count, and requests of the stack or of a test do not.
+//! it: presigned requests from clients count, requests of the stack itself or of a test do not.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::keys::AccessKey;
-use super::runtime::FUNCTION_NAME;
+use super::lambda::FUNCTION_NAME;
 use crate::tables;
 use crate::tables::TableNames;
 
@@ -18,15 +18,15 @@ use crate::tables::TableNames;
 pub struct AwsCall {
     /// `dynamodb`, `s3`, `execute-api` or `lambda`.
     pub service: &'static str,
-    /// As in the API: `Query`, `GetObject`. Parts of a transaction are calls of their own: `TransactWriteItems.Put`.
+    /// The operation's name in the API: `Query`, `GetObject`. Each item of a transaction is a separate call, such as
+    /// `TransactWriteItems.Put`.
     pub call: String,
-    /// A table by its variable, `MEMBERS_TABLE`, and an index as `MEMBERS_TABLE/byRoom`; objects by the first segment
-    /// of their keys, `rooms/*`, and the bucket itself as nothing; `@connections/*`; the function itself as
-    /// `function`.
+    /// For a table its variable, `MEMBERS_TABLE`; for an index `MEMBERS_TABLE/byRoom`; for objects the first segment of
+    /// the key, `rooms/*`; for the bucket itself an empty string; otherwise `@connections/*` or `function`.
     pub resource: String,
 }
 
-/// The distinct calls so far. Clones share them.
+/// The distinct calls so far. Clones share the record.
 #[derive(Clone)]
 pub struct AwsCalls(Arc<Inner>);
 
@@ -58,7 +58,7 @@ impl AwsCalls {
 
     /// Records a request to DynamoDB, if the function sent it.
     pub fn record_dynamodb(&self, headers: &HeaderMap, operation: &str, request: &[u8]) {
-        if !self.is_the_functions(headers, "") {
+        if !self.is_from_function(headers, "") {
             return;
         }
         let request: Value = serde_json::from_slice(request).unwrap_or_default();
@@ -66,8 +66,8 @@ impl AwsCalls {
         match operation {
             "TransactGetItems" | "TransactWriteItems" => {
                 let items = request["TransactItems"].as_array().into_iter().flatten();
-                for (part, asked) in items.filter_map(Value::as_object).flatten() {
-                    record(&format!("{operation}.{part}"), self.table(asked["TableName"].as_str()));
+                for (action, item) in items.filter_map(Value::as_object).flatten() {
+                    record(&format!("{operation}.{action}"), self.table(item["TableName"].as_str()));
                 }
             }
             "BatchGetItem" | "BatchWriteItem" => {
@@ -85,10 +85,10 @@ impl AwsCalls {
         }
     }
 
-    /// The operation, if it is one of the function's.
+    /// Records a request to S3, if the function sent it, and returns its operation.
     pub fn record_s3(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<String> {
         let query = uri.query().unwrap_or_default();
-        if !self.is_the_functions(headers, query) {
+        if !self.is_from_function(headers, query) {
             return None;
         }
         let path = uri.path().trim_start_matches('/');
@@ -107,7 +107,7 @@ impl AwsCalls {
 
     /// Records a request to `@connections`, if the function sent it.
     pub fn record_connections(&self, method: &Method, headers: &HeaderMap) {
-        if !self.is_the_functions(headers, "") {
+        if !self.is_from_function(headers, "") {
             return;
         }
         let call = match *method {
@@ -121,13 +121,13 @@ impl AwsCalls {
 
     /// Records a request to Lambda, if the function sent it.
     pub fn record_lambda(&self, headers: &HeaderMap, function: &str) {
-        if self.is_the_functions(headers, "") {
+        if self.is_from_function(headers, "") {
             self.record("lambda", "Invoke", if function == FUNCTION_NAME { "function" } else { function });
         }
     }
 
     /// Whether a request is signed with the function's key, in a header or in a presigned URL.
-    fn is_the_functions(&self, headers: &HeaderMap, query: &str) -> bool {
+    fn is_from_function(&self, headers: &HeaderMap, query: &str) -> bool {
         let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
         let in_header = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope.to_owned());
         let scope = in_header.or_else(|| parameter(query, "X-Amz-Credential"));
@@ -142,15 +142,15 @@ impl AwsCalls {
         self.0.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The table's variable; its own name if the catalogue does not have it.
+    /// The table's variable, or its name if it is not one of the stack's tables.
     fn table<'a>(&'a self, name: Option<&'a str>) -> &'a str {
         let name = name.unwrap_or_default();
         self.0.variables.get(name).copied().unwrap_or(name)
     }
 }
 
-/// The operation that the SDK names in the query, where method and path are ambiguous. Unknown operations are recorded
-/// by their method.
+/// The SDK names the operation in the query where method and path are ambiguous. Unknown operations are recorded by
+/// their method.
 fn s3_operation(method: &Method, key: &str, query: &str) -> String {
     if let Some(operation) = parameter(query, "x-id") {
         return operation;

@@ -26,7 +26,7 @@ pub fn s3(url: &str, key: &AccessKey) -> Result<aws_sdk_s3::Client, rustls::Erro
     Ok(aws_sdk_s3::Client::new(&settings(url, key)?))
 }
 
-/// A client of `@connections` at this URL, without retries: callers see refusals.
+/// A client of `@connections` at this URL, without retries: callers see every error.
 ///
 /// # Errors
 /// As [`transport::client`].

@@ -1,4 +1,4 @@
-//! The clock of the stack, from which events take their time.
+//! The clock of the stack: the source of the times in events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,8 +15,8 @@ pub struct Clock {
 impl Clock {
     /// The time of the stack.
     pub fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let real = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let real = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(real.saturating_add(self.ahead_ms.load(Ordering::Relaxed)))
     }
 

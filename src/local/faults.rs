@@ -14,12 +14,12 @@ use crate::domain::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Plan {
-    /// Restarts the random numbers; without it they continue.
+    /// Reseeds the random numbers; without it the sequence continues.
     pub seed: Option<u64>,
     /// DynamoDB throttles a request, and does nothing.
     #[serde(deserialize_with = "of_a_thousand")]
     pub store_throttled: u32,
-    /// Which operations are throttled, as the API calls them; all when empty.
+    /// The throttled operations, by their names in the API; all if empty.
     #[serde(deserialize_with = "operations")]
     pub store_throttled_operations: Vec<String>,
     /// DynamoDB returns unprocessed items of a batch.
@@ -52,15 +52,15 @@ pub struct Plan {
     /// A post is never answered.
     #[serde(deserialize_with = "of_a_thousand")]
     pub post_hanging: u32,
-    /// The connections to which posts hang, by their ids; all when empty.
+    /// The ids of the connections to which posts hang; all if empty.
     pub post_hanging_connections: Vec<String>,
     /// A function process is killed before it gets its event.
     #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed_before: u32,
-    /// A function process is killed while it works.
+    /// A function process is killed while it handles an event.
     #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed: u32,
-    /// A function process is killed after its work, and its response is lost.
+    /// A function process is killed after it has responded, and its response is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed_after: u32,
     /// Timeout of the function in milliseconds; 0 is the configured one.
@@ -91,20 +91,23 @@ pub struct Latency {
     pub sigma: f64,
 }
 
-fn of_a_thousand<'de, D: Deserializer<'de>>(given: D) -> Result<u32, D::Error> {
-    let chance = u32::deserialize(given)?;
-    if chance <= 1000 { Ok(chance) } else { Err(D::Error::custom(format!("{chance} is no chance of a thousand"))) }
+fn of_a_thousand<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+    let chance = u32::deserialize(value)?;
+    if chance <= 1000 { Ok(chance) } else { Err(D::Error::custom(format!("{chance} is above 1000 (per mille)"))) }
 }
 
-fn not_negative<'de, D: Deserializer<'de>>(given: D) -> Result<f64, D::Error> {
-    let number = f64::deserialize(given)?;
-    if number >= 0.0 { Ok(number) } else { Err(D::Error::custom(format!("{number} is less than nothing"))) }
+fn not_negative<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(value)?;
+    if number >= 0.0 { Ok(number) } else { Err(D::Error::custom(format!("{number} is negative"))) }
 }
 
-fn operations<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<String>, D::Error> {
-    let names: Vec<String> = Deserialize::deserialize(given)?;
+fn operations<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    let names: Vec<String> = Deserialize::deserialize(value)?;
     match names.iter().find(|name| !DATA_OPERATIONS.contains(&name.as_str())) {
-        Some(unknown) => Err(D::Error::custom(format!("{unknown} is none of {}", DATA_OPERATIONS.join(", ")))),
+        Some(unknown) => Err(D::Error::custom(format!(
+            "unknown operation {unknown}: the operations are {}",
+            DATA_OPERATIONS.join(", ")
+        ))),
         None => Ok(names),
     }
 }
@@ -124,21 +127,21 @@ impl Plan {
     }
 
     pub(super) fn store_throttled(&self, operation: &str) -> u32 {
-        for_those(&self.store_throttled_operations, operation, self.store_throttled)
+        chance_for(&self.store_throttled_operations, operation, self.store_throttled)
     }
 
     pub(super) fn post_hanging(&self, connection: &str) -> u32 {
-        for_those(&self.post_hanging_connections, connection, self.post_hanging)
+        chance_for(&self.post_hanging_connections, connection, self.post_hanging)
     }
 }
 
 /// The probability if `name` is listed, or if the list is empty.
-fn for_those(named: &[String], name: &str, chance: u32) -> u32 {
+fn chance_for(named: &[String], name: &str, chance: u32) -> u32 {
     if named.is_empty() || named.iter().any(|known| known == name) { chance } else { 0 }
 }
 
 /// The average lateness of tokio's timer, which has a resolution of milliseconds.
-const TIMER_LATE: Duration = Duration::from_millis(1);
+const TIMER_LATENESS: Duration = Duration::from_millis(1);
 
 /// The current plan and its random numbers. Clones share them.
 #[derive(Clone)]
@@ -147,7 +150,7 @@ pub struct Faults(Arc<Mutex<State>>);
 struct State {
     plan: Plan,
     dice: fastrand::Rng,
-    /// How often a fault has struck since the plan is followed.
+    /// How often a fault has struck under the current plan.
     strikes: u64,
 }
 
@@ -173,7 +176,7 @@ impl Faults {
         state.strikes = 0;
     }
 
-    /// How often a fault has struck since the current plan is followed.
+    /// How often a fault has struck under the current plan.
     pub fn strike_count(&self) -> u64 {
         self.state().strikes
     }
@@ -192,11 +195,11 @@ impl Faults {
         strikes
     }
 
-    /// The timeout of the function, which is `as_set_up` without a fault.
-    pub(super) fn function_timeout(&self, as_set_up: Duration) -> Duration {
+    /// The timeout of the function, which is `configured` without a fault.
+    pub(super) fn function_timeout(&self, configured: Duration) -> Duration {
         let mut state = self.state();
         match state.plan.function_timeout_ms {
-            0 => as_set_up,
+            0 => configured,
             most => {
                 state.strikes += 1;
                 Duration::from_millis(most.into())
@@ -205,7 +208,7 @@ impl Faults {
     }
 
     /// Waits for a random latency.
-    pub(super) async fn linger(&self, latency: impl Fn(&Plan) -> Latency) {
+    pub(super) async fn add_latency(&self, latency: impl Fn(&Plan) -> Latency) {
         let delay = {
             let mut state = self.state();
             let Latency { median_ms, sigma } = latency(&state.plan);
@@ -213,16 +216,16 @@ impl Faults {
                 return;
             }
             state.strikes += 1;
-            // Two uniform numbers make a normal one (Box and Muller, 1958).
+            // The Box-Muller transform: two uniform numbers yield a normally distributed one.
             let (radius, angle) = (state.dice.f64(), state.dice.f64());
             let normal = (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
             Duration::try_from_secs_f64(median_ms / 1000.0 * (sigma * normal).exp()).unwrap_or(Latency::MOST)
         };
-        tokio::time::sleep(delay.min(Latency::MOST).saturating_sub(TIMER_LATE)).await;
+        tokio::time::sleep(delay.min(Latency::MOST).saturating_sub(TIMER_LATENESS)).await;
     }
 
     /// The delay of an asynchronous event.
-    pub(super) fn lateness(&self) -> Duration {
+    pub(super) fn event_delay(&self) -> Duration {
         if self.strikes(|plan| plan.event_late) {
             Duration::from_millis(self.state().dice.u64(..2_000))
         } else {

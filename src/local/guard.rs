@@ -1,5 +1,5 @@
-//! Protects the local ports from web pages: a page from anywhere runs in a browser on this machine and can reach its
-//! ports. Cross-origin requests have an `Origin` or a `Sec-Fetch-Site`; DNS rebinding has a foreign `Host`.
+//! Protects the local ports from web pages: any page in a browser on this machine can reach its ports. Cross-origin
+//! requests have an `Origin` or a `Sec-Fetch-Site` header; DNS rebinding has a foreign `Host`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Guard {
 /// What a web page may do at a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pages {
-    /// Everything. CORS decides what the page can read.
+    /// Send any request. CORS decides which responses the page can read.
     Allowed,
     Refused,
     /// Use presigned URLs of S3, including preflights.
@@ -42,9 +42,9 @@ impl Guard {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let host = hosts.next().filter(|_| hosts.next().is_none()).map(|host| String::from_utf8_lossy(host.as_bytes()));
         let host = host.unwrap_or_default();
-        // A URL with a host of its own counts as well as the header.
-        let is_known = self.answers_to(&host)
-            && request.uri().authority().is_none_or(|authority| self.answers_to(authority.as_str()));
+        // An absolute URL must have an accepted host too.
+        let is_known = self.accepts_host(&host)
+            && request.uri().authority().is_none_or(|authority| self.accepts_host(authority.as_str()));
         if !is_known {
             return Some(unknown_host(&host));
         }
@@ -57,7 +57,7 @@ impl Guard {
 
     /// Whether a `Host` is accepted: an address of this port, a loopback name, or an allowed name. Only names can be
     /// rebound, so a port that listens on every address accepts every address.
-    fn answers_to(&self, host: &str) -> bool {
+    fn accepts_host(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host();
         // Browsers send no user info.
@@ -82,30 +82,35 @@ impl Guard {
     }
 }
 
-/// Passes accepted requests on.
+/// Passes accepted requests on, and refuses others with 403.
 pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.refusal(&request) {
         Some(refusal) => {
-            // A page under a foreign name must not see anything of the response.
+            // The refusal has no CORS headers, so a web page cannot read it. The log says how to accept the host.
             let [host, origin] = [header::HOST, header::ORIGIN].map(|name| request.headers().get(name));
             let port = guard.listening.port();
-            tracing::warn!(port, ?host, ?origin, "a request was refused for its host or origin (--allow-host, --help)");
+            tracing::warn!(
+                port,
+                ?host,
+                ?origin,
+                "request refused because of its host or origin (see --allow-host in --help)"
+            );
             refusal
         }
         None => next.run(request).await,
     }
 }
 
-/// The refusal of a web page's request. `Sec-Fetch-Site: none` is a person who entered the address.
+/// The refusal, if the request comes from a web page. `Sec-Fetch-Site: none` means that a person entered the address.
 pub fn refuse_page(headers: &HeaderMap) -> Option<Response> {
     let site = || headers.get("sec-fetch-site").filter(|site| site.as_bytes() != b"none");
     headers.get(header::ORIGIN).or_else(site)?;
-    Some(refuse("web pages may not use this port; they use the HTTP API, the WebSocket API and presigned URLs"))
+    Some(refuse("web pages may not use this port; they may use the HTTP API, the WebSocket API and presigned URLs"))
 }
 
 fn unknown_host(host: &str) -> Response {
     let name = host.parse::<Authority>().map_or_else(|_| host.to_owned(), |authority| authority.host().to_owned());
-    refuse(&format!("this port does not answer to the host '{host}'; if it is yours, start with --allow-host {name}"))
+    refuse(&format!("this port does not accept the host '{host}'; if it is yours, start with --allow-host {name}"))
 }
 
 fn refuse(message: &str) -> Response {
@@ -140,12 +145,12 @@ mod tests {
             "chat.test",
             "Chat.Test:443",
         ] {
-            assert!(local.answers_to(host), "{host}");
+            assert!(local.accepts_host(host), "{host}");
         }
         let on_the_network = listening_on("192.168.1.5:7070");
-        assert!(on_the_network.answers_to("192.168.1.5:7070"));
+        assert!(on_the_network.accepts_host("192.168.1.5:7070"));
         let everywhere = listening_on("0.0.0.0:7070");
-        assert!(everywhere.answers_to("192.168.1.5:7070") && everywhere.answers_to("[fe80::1]:7070"));
+        assert!(everywhere.accepts_host("192.168.1.5:7070") && everywhere.accepts_host("[fe80::1]:7070"));
     }
 
     #[test]
@@ -167,8 +172,8 @@ mod tests {
             "[::1",
             "a b",
         ] {
-            assert!(!local.answers_to(host), "{host}");
+            assert!(!local.accepts_host(host), "{host}");
         }
-        assert!(!listening_on("0.0.0.0:7070").answers_to("evil.example:7070"));
+        assert!(!listening_on("0.0.0.0:7070").accepts_host("evil.example:7070"));
     }
 }

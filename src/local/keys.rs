@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use uuid::Uuid;
 
-/// AWS's own limit for the length of an id.
-const LONGEST_ID_CHARS: usize = 128;
+/// AWS's limit for the length of an id.
+const MAX_ID_CHARS: usize = 128;
 const ID_LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// An access key id and its secret.
@@ -35,14 +35,14 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// A text is not an access key.
+/// An invalid access key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessKeyError {
-    #[error("an access key has the form ID:SECRET")]
+    #[error("an access key must have the form ID:SECRET")]
     NoSecret,
-    #[error("the id of an access key has 1 to 128 letters, digits, '-' or '_'")]
+    #[error("the id of an access key must have 1 to 128 letters, digits, '-' or '_'")]
     Id,
-    #[error("the secret of an access key must not be empty or contain spaces or characters that are not ASCII")]
+    #[error("the secret of an access key must not be empty, and must not contain spaces or non-ASCII characters")]
     Secret,
 }
 
@@ -53,7 +53,7 @@ impl FromStr for AccessKey {
     fn from_str(text: &str) -> Result<Self, AccessKeyError> {
         let (id, secret) = text.split_once(':').ok_or(AccessKeyError::NoSecret)?;
         let is_id_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
-        if !(1..=LONGEST_ID_CHARS).contains(&id.len()) || !id.bytes().all(is_id_letter) {
+        if !(1..=MAX_ID_CHARS).contains(&id.len()) || !id.bytes().all(is_id_letter) {
             return Err(AccessKeyError::Id);
         }
         if secret.is_empty() || !secret.bytes().all(|letter| letter.is_ascii_graphic()) {
@@ -103,7 +103,7 @@ mod tests {
             ("id/1:secret", AccessKeyError::Id),
             ("id:", AccessKeyError::Secret),
             ("id:sec ret", AccessKeyError::Secret),
-            ("id:geheimnißvoll", AccessKeyError::Secret),
+            ("id:sécret", AccessKeyError::Secret),
         ] {
             assert_eq!(text.parse::<AccessKey>().unwrap_err(), error, "{text}");
         }

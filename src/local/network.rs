@@ -11,9 +11,9 @@ use super::StartError;
 /// A port of the stack.
 pub struct Port {
     pub flag: &'static str,
-    /// 0 takes any free one.
+    /// 0 uses any free port.
     pub number: u16,
-    /// Whether clients need it. Other ports listen on 127.0.0.1 whatever the host is.
+    /// Whether clients need it. The others always listen on 127.0.0.1.
     pub is_for_clients: bool,
 }
 
@@ -48,8 +48,8 @@ impl Network {
         Some(self.public.clone()).filter(|public| *public != in_url(self.host))
     }
 
-    /// Hosts that bypass proxies, in the form of `NO_PROXY`.
-    pub fn without_proxy(&self) -> String {
+    /// The value of `NO_PROXY`: local hosts bypass proxies.
+    pub fn no_proxy(&self) -> String {
         let hosts = ["127.0.0.1", "localhost", &self.internal, &self.public];
         hosts.map(|host| host.trim_matches(['[', ']'])).join(",")
     }
@@ -62,7 +62,7 @@ impl Network {
         for (index, Port { flag, number, is_for_clients }) in ports.iter().enumerate() {
             let same = ports[..index].iter().find(|other| *number > 0 && other.number == *number);
             if let Some(Port { flag: other, .. }) = same {
-                problems.push(format!("port {number} is given twice; choose another with {flag} or {other}"));
+                problems.push(format!("port {number} is used twice; choose another with {flag} or {other}"));
                 continue;
             }
             let host = if *is_for_clients { self.host } else { Ipv4Addr::LOCALHOST.into() };
@@ -70,13 +70,13 @@ impl Network {
                 Ok(listener) => bound.push(listener),
                 Err(error) if error.kind() == ErrorKind::AddrNotAvailable => return Err(StartError::Host(host)),
                 Err(error) => {
-                    let what = match error.kind() {
-                        ErrorKind::AddrInUse => "is taken".to_owned(),
-                        ErrorKind::PermissionDenied => "needs more rights than this program has".to_owned(),
+                    let problem = match error.kind() {
+                        ErrorKind::AddrInUse => "is in use".to_owned(),
+                        ErrorKind::PermissionDenied => "needs permissions that this program does not have".to_owned(),
                         _ => format!("cannot be used ({error})"),
                     };
                     problems.push(format!(
-                        "port {number} {what}; choose another with {flag}, or five others with --port-base N"
+                        "port {number} {problem}; choose another with {flag}, or five others with --port-base N"
                     ));
                 }
             }

@@ -1,4 +1,4 @@
-//! EventBridge's schedule: sends the function an event at an interval.
+//! The EventBridge schedule: sends the function an event at an interval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use uuid::Uuid;
 use super::REGION;
 use super::clock::Clock;
 use super::faults::Faults;
-use super::runtime::Pool;
+use super::lambda::Pool;
 
-/// Sends an event every `every`, first after that time, until the stack stops.
-pub fn serve(every: Duration, clock: Clock, faults: Faults, pool: Arc<Pool>) -> JoinHandle<()> {
+/// Sends an event at each interval, the first after one interval, until the stack stops.
+pub fn serve(interval: Duration, clock: Clock, faults: Faults, pool: Arc<Pool>) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut ticks = interval_at(Instant::now() + every, every);
+        let mut ticks = interval_at(Instant::now() + interval, interval);
         loop {
             ticks.tick().await;
             let (event, pool) = (event(&clock, &faults), Arc::clone(&pool));
-            tokio::spawn(async move { pool.invoke_in_background(event).await });
+            tokio::spawn(async move { pool.invoke_async(event).await });
         }
     })
 }
 
 /// Sends one event, and returns when it is handled.
 pub async fn fire(clock: &Clock, faults: &Faults, pool: &Pool) {
-    pool.invoke_in_background(event(clock, faults)).await;
+    pool.invoke_async(event(clock, faults)).await;
 }
 
 fn event(clock: &Clock, faults: &Faults) -> Value {

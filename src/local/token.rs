@@ -1,4 +1,4 @@
-//! Tokens for trying out.
+//! Tokens for trying out `AUTH_MODE=jwt`.
 
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
@@ -20,7 +20,7 @@ struct Claims<'a> {
 /// A token for `sub`, valid for `lifetime_seconds` from now.
 ///
 /// # Errors
-/// An invalid subject or name.
+/// The subject or the name is invalid.
 pub fn mint(
     secret: &str,
     sub: &str,

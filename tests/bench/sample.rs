@@ -55,7 +55,7 @@ fn install() -> Vec<OsString> {
 }
 
 async fn world(command: &[OsString]) -> World {
-    let options = |options| Options { function: command.to_vec(), function_is_ours: false, concurrency: 1, ..options };
+    let options = |options| Options { function: command.to_vec(), is_own_function: false, concurrency: 1, ..options };
     World::changed(Path::new(&command[0]), options).await
 }
 

@@ -153,9 +153,9 @@ async fn fault_control_is_local_and_opt_in() {
 
     for (plan, why) in [
         (json!({ "storeTrottled": 1 }), "storeTrottled"),
-        (json!({ "postGone": 1001 }), "1001 is no chance of a thousand"),
-        (json!({ "postLatency": { "medianMs": -1.0 } }), "-1 is less than nothing"),
-        (json!({ "storeThrottledOperations": ["putItem"] }), "putItem is none of"),
+        (json!({ "postGone": 1001 }), "1001 is above 1000"),
+        (json!({ "postLatency": { "medianMs": -1.0 } }), "-1 is negative"),
+        (json!({ "storeThrottledOperations": ["putItem"] }), "unknown operation putItem"),
         (json!([1000]), "expected a map"),
     ] {
         let told = world.post("/_faults", plan).await;

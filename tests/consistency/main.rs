@@ -151,7 +151,7 @@ async fn run(seed: u64, clients: usize, operations: usize) -> Outcome {
     let summary = format!(
         "{acked} of {sent} messages acknowledged, {} in the logs, {} function processes",
         logs.values().map(std::collections::BTreeMap::len).sum::<usize>(),
-        stack.function_processes_ever()
+        stack.function_processes_started()
     );
     Outcome { operations: records.iter().map(|record| record.operations).sum(), summary, violations }
 }

@@ -34,7 +34,7 @@ async fn events_have_a_skewed_time_under_clock_skew() {
         invocation.answers(accepted());
         event
     };
-    let ((), scheduled) = tokio::join!(stack.call_by_schedule(), scheduled);
+    let ((), scheduled) = tokio::join!(stack.fire_schedule(), scheduled);
 
     let now = stack.clock().now().as_millis();
     for (what, time) in [

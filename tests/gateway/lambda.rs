@@ -82,7 +82,7 @@ async fn a_process_has_one_event_at_a_time_and_is_used_again() {
     client.asks_for("ping").await;
 
     assert!(processes.contains(&world.invoked().await.process));
-    assert_eq!(world.stack().function_processes_ever(), 3);
+    assert_eq!(world.stack().function_processes_started(), 3);
 }
 
 /// Lambda developer guide, "Configure Lambda function timeout", "Understanding the Lambda execution environment
@@ -216,7 +216,7 @@ async fn a_function_that_crashes_on_an_event_does_not_block_others() {
     other.asks_for("ping").await;
     world.invoked().await.answers(said("as before"));
     assert_eq!(other.hears().await, "as before");
-    assert_eq!(world.stack().function_processes_ever(), 4 * 3 + 1);
+    assert_eq!(world.stack().function_processes_started(), 4 * 3 + 1);
 }
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle": failures during the Init phase.
@@ -245,7 +245,7 @@ async fn a_function_that_fails_to_start_is_started_once_per_call() {
     let post = world.connections().post_to_connection().connection_id(&client.id).data(b"posted".to_vec().into());
     post.send().await.unwrap();
     assert_eq!(client.hears().await, "posted");
-    assert_eq!(world.stack().function_processes_ever(), 1 + 3 + 3);
+    assert_eq!(world.stack().function_processes_started(), 1 + 3 + 3);
 
     std::fs::remove_file(broken.path().join("broken")).unwrap();
     client.asks_for("ping").await;

@@ -47,7 +47,7 @@ impl World {
 
     /// Applies the rules of the bucket's lifecycle, as S3 does once a day.
     pub async fn ends_old_objects(&self) {
-        self.stack().end_old_objects().await;
+        self.stack().expire_objects().await;
     }
 
     pub async fn forgets_that_a_file_was_told(&self, file: &str) {

@@ -132,7 +132,7 @@ impl World {
 
     /// Calls the function by its schedule, and returns when it is done.
     pub async fn is_swept(&self) {
-        self.stack.call_by_schedule().await;
+        self.stack.fire_schedule().await;
     }
 
     /// What the function asked of DynamoDB since this was last called.
@@ -151,7 +151,7 @@ impl World {
 
     /// How many function processes there have been.
     pub fn processes_ever(&self) -> usize {
-        self.stack.function_processes_ever()
+        self.stack.function_processes_started()
     }
 
     /// The function's log so far.

@@ -126,7 +126,7 @@ async fn failures_are_one_red_line_and_a_function_that_cannot_start_is_reported_
         assert_eq!(get(&format!("{}/health", terminal.url("HTTP API"))).await.0, 500);
     }
 
-    terminal.shows_line(&["ERROR", "the function does not start", "exit status: 3"]).await;
+    terminal.shows_line(&["ERROR", "the function failed to start", "exit status: 3"]).await;
     terminal.presses_ctrl_c().await;
     terminal.ends().await;
     assert_eq!(terminal.shown.matches("ERROR").count(), 1, "{}", terminal.shown);
@@ -181,7 +181,7 @@ async fn a_pipe_gets_json_lines_only() {
     let logged = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<Value> =
         logged.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
-    for message in ["tea", "1 2", "the function does not start"] {
+    for message in ["tea", "1 2", "the function failed to start"] {
         assert!(lines.iter().any(|line| line["message"] == message), "{message}: {logged}");
     }
     assert!(lines.contains(&json!({})), "{logged}");
@@ -280,7 +280,7 @@ async fn port_base_sets_five_ports_and_single_flags_take_precedence() {
     let wanted = [("--http-port", 0), ("--websocket-port", 1), ("--dynamodb-port", 2), ("--s3-port", 4)].map(
         |(flag, offset)| {
             let port = base + offset;
-            format!("port {port} is taken; choose another with {flag}, or five others with --port-base N")
+            format!("port {port} is in use; choose another with {flag}, or five others with --port-base N")
         },
     );
     assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
@@ -291,7 +291,7 @@ async fn a_missing_function_program_is_reported_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     for (command, problem) in [
-        ("nosuchprogram --flag", "nosuchprogram is not found in PATH"),
+        ("nosuchprogram --flag", "nosuchprogram was not found in PATH"),
         ("./no/such/program", "./no/such/program does not exist"),
         ("./Cargo.toml", "./Cargo.toml is not executable"),
         ("./src", "./src is not executable"),
@@ -315,7 +315,7 @@ async fn host_opens_the_stack_to_the_network_and_the_banner_warns() {
         }
         let mut terminal = Terminal::with_stack(&["--host", host, "--public-host", "127.0.0.1"], &[]);
         terminal.shows(BANNER_ENDS).await;
-        assert!(terminal.shown.contains("Warning: everybody who reaches this machine"), "{}", terminal.shown);
+        assert!(terminal.shown.contains("Warning: everybody who can reach this machine"), "{}", terminal.shown);
 
         let mut ana = Client::connect(&terminal.wscat_url("ana")).await;
         ana.uploads("tea").await;

@@ -9,7 +9,7 @@ use crate::config::{self, ConfigError};
 use crate::local::{AccessKey, BUCKET, REGION, Urls};
 use crate::tables;
 
-/// The content of the banner.
+/// What the banner shows.
 pub struct Banner<'a> {
     pub urls: &'a Urls,
     pub access_key: &'a AccessKey,
@@ -17,10 +17,10 @@ pub struct Banner<'a> {
     pub is_open_to_network: bool,
 }
 
-/// The one line for programs.
+/// The JSON line for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Started<'a> {
+struct StartedLine<'a> {
     #[serde(flatten)]
     urls: &'a Urls,
     region: &'a str,
@@ -32,7 +32,7 @@ impl Banner<'_> {
     /// The URLs and the access key as one line of JSON.
     pub fn for_programs(&self) -> String {
         let AccessKey { id, secret } = self.access_key;
-        let started = Started { urls: self.urls, region: REGION, access_key_id: id, secret_access_key: secret };
+        let started = StartedLine { urls: self.urls, region: REGION, access_key_id: id, secret_access_key: secret };
         serde_json::to_string(&started).map(|line| line + "\n").unwrap_or_default()
     }
 
@@ -56,21 +56,21 @@ impl Banner<'_> {
             let _ = writeln!(banner, "  {name:<13}  {url}");
         }
         if self.is_open_to_network {
-            let who = if has_tokens { "with a token" } else { "as any user they like (AUTH_MODE=open)" };
+            let who = if has_tokens { "with a token" } else { "as any user (AUTH_MODE=open)" };
             let _ = write!(
                 banner,
-                "\nWarning: everybody who reaches this machine over the network can chat {who}, on the ports of the \
-                 WebSocket \
-                 API, the HTTP API and S3. DynamoDB and Lambda are open to this machine alone.\n"
+                "\nWarning: everybody who can reach this machine over the network can chat {who}, through the ports of \
+                 the WebSocket API, the HTTP API and S3. Only this machine can reach DynamoDB and Lambda.\n"
             );
         }
-        banner.push_str("\nChat with yourself, in two terminals:\n\n");
+        banner.push_str("\nOpen a chat client in each of two terminals:\n\n");
         for user in ["ana", "ben"] {
             let identity =
                 if has_tokens { format!("token=$(scripts/token --sub {user})") } else { format!("userId={user}") };
             let _ = writeln!(banner, "  npx -y wscat@6.1.0 -c \"{websocket}?{identity}&roomId=tea\"");
         }
-        banner.push_str("\nand send in one of them:\n\n  {\"action\":\"sendMessage\",\"content\":\"hello\"}\n");
+        banner.push_str("\nSend a message in one; it appears in the other:\n\n");
+        banner.push_str("  {\"action\":\"sendMessage\",\"content\":\"hello\"}\n");
 
         let AccessKey { id, secret } = self.access_key;
         let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);
@@ -81,7 +81,7 @@ impl Banner<'_> {
         let bucket = variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned());
         let _ = write!(
             banner,
-            "\nLook into the tables and the bucket, with the AWS CLI:\n\n\
+            "\nInspect the tables and the bucket with the AWS CLI:\n\n\
              \x20 {key} aws dynamodb scan --region {REGION} --endpoint-url {dynamodb} --table-name {table}\n\
              \x20 {key} aws s3 ls --recursive --region {REGION} --endpoint-url {s3} s3://{bucket}\n\n"
         );

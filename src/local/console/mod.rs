@@ -1,5 +1,5 @@
-//! Terminal output: the banner, a short line per event, and the end. A pipe, or `--json-logs`, gets JSON lines as
-//! CloudWatch does.
+//! Terminal output: the banner, and a short line per event. A pipe, or `--json-logs`, gets JSON lines, as CloudWatch
+//! does.
 
 mod banner;
 
@@ -28,19 +28,19 @@ use crate::log;
 pub use banner::Banner;
 
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
-/// Longer ids are cut to keep lines short. A UUID fits.
-const LONGEST_ID_CHARS: usize = 36;
-/// Members of a JSON line that a terminal does not show.
-const NOT_SHOWN: [&str; 5] = ["timestamp", "level", "message", "request_id", "target"];
+/// Longer ids are truncated. A UUID fits.
+const MAX_ID_CHARS: usize = 36;
+/// Fields of a log line that a terminal does not show.
+const HIDDEN_FIELDS: [&str; 5] = ["timestamp", "level", "message", "request_id", "target"];
 
-/// The form of lines on standard error.
+/// The format of log lines on standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Format {
     /// One JSON object per line.
     Json,
-    /// A short line to read.
+    /// Short lines.
     Plain,
-    /// The same with colours.
+    /// Short lines with colours.
     Coloured,
 }
 
@@ -58,33 +58,32 @@ impl Format {
     }
 }
 
-/// Writes to standard error what happens.
+/// Writes the log to standard error.
 #[derive(Clone, Copy, Debug)]
 pub struct Console {
     format: Format,
-    /// `LOG_LEVEL`. In JSON the line of an invocation is written whatever the level: CloudWatch counts by it.
+    /// `LOG_LEVEL`. The JSON line of an invocation is written at every level: CloudWatch metrics need it.
     level: LevelFilter,
-    /// Of the machine's own time, which is the one on a person's clock.
+    /// The machine's time zone.
     offset: UtcOffset,
 }
 
 impl Console {
-    /// Must be called before the first thread is started: the machine's time zone cannot be read safely later.
+    /// Must be called before the first thread starts: the time zone cannot be read safely later.
     pub fn new(format: Format) -> Self {
         let level = env::var("LOG_LEVEL").ok().and_then(|name| config::log_level(&name)).unwrap_or(LevelFilter::INFO);
         Self { format, level, offset: UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC) }
     }
 
-    /// From now on what the stack itself logs appears here. The embedded DynamoDB and S3 log every request that they
-    /// refuse, such as one whose condition fails, as if something were wrong. Only their 5xx are: those of DynamoDB are
-    /// logged on its wire.
+    /// Installs it as the log of the stack itself. The embedded DynamoDB and S3 log every refused request as an error,
+    /// for example a failed condition. Only their 5xx responses are logged here: DynamoDB's by the proxy.
     pub fn start_tracing(self) {
         let level = self.level.min(LevelFilter::WARN);
         let quiet = ["dynoxide", "s3s", "s3s_fs"].map(|library| (library, LevelFilter::OFF));
         let targets = Targets::new().with_default(level).with_targets(quiet).with_target("s3s::service", level);
         tracing_subscriber::registry().with(self).with(targets).init();
         if self.format == Format::Json {
-            // The usual message has several lines, none of them JSON.
+            // The default message of a panic has several lines that are not JSON.
             panic::set_hook(Box::new(|panic| tracing::error!(%panic, "the stack panicked")));
         }
     }
@@ -94,7 +93,7 @@ impl Console {
         Arc::new(move |line| self.show(line))
     }
 
-    /// Shows a line of log, which is JSON or whatever a function may print.
+    /// Shows a log line: JSON, or any other output of a function.
     fn show(&self, line: &str) {
         let shown = match self.format {
             Format::Json => Some(as_json(line)),
@@ -102,12 +101,12 @@ impl Console {
         };
         if let Some(mut shown) = shown {
             shown.push('\n');
-            // Where nobody takes the log, there is nobody to tell so.
+            // If standard error is closed, the error cannot be reported anywhere.
             let _ = io::stderr().write_all(shown.as_bytes());
         }
     }
 
-    /// `None` for what `LOG_LEVEL` leaves out.
+    /// A short line; `None` if `LOG_LEVEL` excludes it.
     fn readable(&self, line: &str) -> Option<String> {
         let Ok(Value::Object(fields)) = serde_json::from_str(line) else { return Some(line.to_owned()) };
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
@@ -127,7 +126,7 @@ impl Console {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         let count = |name: &str| fields.get(name).and_then(Value::as_u64).unwrap_or_default();
         let [user, route, room] = ["user_id", "route", "room_id"].map(|name| short(text(name).unwrap_or("-")));
-        let (status, code) = (count("status"), plain(text("code").unwrap_or_default()));
+        let (status, code) = (count("status"), sanitize(text("code").unwrap_or_default()));
         let mut outcome = if code == "OK" { status.to_string() } else { format!("{status} {code}") };
         if let Some(field) = text("field") {
             let _ = write!(outcome, " {field}");
@@ -140,7 +139,7 @@ impl Console {
         }
         let _ = write!(shown, "  {} ms", count("duration_ms"));
         if status >= 500 {
-            let cause = text("error").map(|cause| format!(": {}", plain(cause))).unwrap_or_default();
+            let cause = text("error").map(|cause| format!(": {}", sanitize(cause))).unwrap_or_default();
             let _ = write!(shown, "  {}", self.paint(Style::Bad, &format!("ERROR{cause}")));
         }
         shown
@@ -148,12 +147,12 @@ impl Console {
 
     /// `WARN  fan-out incomplete  error=...`
     fn message(&self, level: &str, fields: &Map<String, Value>) -> String {
-        let text = |value: &Value| plain(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let text = |value: &Value| sanitize(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let mut shown = self.paint(Style::of_level(level), level);
         if let Some(message) = fields.get("message") {
             let _ = write!(shown, "  {}", text(message));
         }
-        for (name, value) in fields.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str())) {
+        for (name, value) in fields.iter().filter(|(name, _)| !HIDDEN_FIELDS.contains(&name.as_str())) {
             let _ = write!(shown, "  {name}={}", text(value));
         }
         shown
@@ -174,20 +173,20 @@ impl Console {
     }
 }
 
-/// How text is emphasised, by the number that a terminal knows it by.
+/// The style of text, with its SGR code.
 #[derive(Clone, Copy)]
 enum Style {
     Faint = 2,
     Bad = 31,
     Good = 32,
-    Doubtful = 33,
+    Warning = 33,
 }
 
 impl Style {
     fn of_level(level: &str) -> Self {
         match level {
             "ERROR" => Self::Bad,
-            "WARN" => Self::Doubtful,
+            "WARN" => Self::Warning,
             _ => Self::Faint,
         }
     }
@@ -195,7 +194,7 @@ impl Style {
     fn of_status(status: u64) -> Self {
         match status {
             ..400 => Self::Good,
-            400..500 => Self::Doubtful,
+            400..500 => Self::Warning,
             _ => Self::Bad,
         }
     }
@@ -209,7 +208,7 @@ impl<S: Subscriber> Layer<S> for Console {
     }
 }
 
-/// A line as it is, if it is JSON, and as the message of one otherwise.
+/// The line itself if it is JSON, and otherwise a JSON line with it as the message.
 fn as_json(line: &str) -> String {
     if serde_json::from_str::<IgnoredAny>(line).is_ok() {
         return line.to_owned();
@@ -217,19 +216,20 @@ fn as_json(line: &str) -> String {
     json!({ "timestamp": log::now().to_iso(), "level": "INFO", "message": line, "target": "function" }).to_string()
 }
 
-/// Without what would steer the terminal, or turn the direction of the line.
-fn plain(text: &str) -> String {
-    let steers = |letter: char| {
-        let turns =
+/// Replaces control characters and characters that change the direction of text.
+fn sanitize(text: &str) -> String {
+    let is_control = |letter: char| {
+        let changes_direction =
             matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        letter.is_control() || turns
+        letter.is_control() || changes_direction
     };
-    text.replace(steers, "\u{fffd}")
+    text.replace(is_control, "\u{fffd}")
 }
 
+/// A sanitized and truncated id.
 fn short(id: &str) -> String {
-    let id = plain(id);
-    match id.char_indices().nth(LONGEST_ID_CHARS) {
+    let id = sanitize(id);
+    match id.char_indices().nth(MAX_ID_CHARS) {
         Some((end, _)) => format!("{}…", &id[..end]),
         None => id,
     }

@@ -1,4 +1,4 @@
-//! Cross-origin requests, as an HTTP API answers them by its own configuration, whatever the function says of them.
+//! CORS of the HTTP API: the gateway's configuration replaces the CORS headers of the function.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::actions::HttpRoute;
 
 const ANY: &str = "*";
-/// What a page may send besides the simple headers.
+/// The allowed request headers besides the CORS-safelisted ones.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization,content-type");
-/// For so many seconds a browser need not ask again.
+/// How long a browser may cache a preflight response, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("300");
 
-/// Which pages may ask.
+/// The CORS configuration.
 pub struct Cors {
     origins: Vec<String>,
     methods: HeaderValue,
 }
 
 impl Cors {
-    /// Allows pages of these origins; `*` is every page.
+    /// Allows these origins; `*` allows all.
     pub fn new(origins: Vec<String>) -> Self {
         let methods: BTreeSet<_> = HttpRoute::ALL.iter().filter_map(|route| route.key().split_once(' ')).collect();
         let methods: BTreeSet<_> = methods.into_iter().map(|(method, _)| method).chain(["OPTIONS"]).collect();
@@ -27,9 +27,9 @@ impl Cors {
         Self { origins, methods: HeaderValue::from_str(&methods).unwrap_or(HeaderValue::from_static(ANY)) }
     }
 
-    /// The headers of an answer to a preflight.
-    pub fn of_preflight(&self, request: &HeaderMap) -> HeaderMap {
-        let mut headers = self.of_answer(request);
+    /// The headers of the response to a preflight.
+    pub fn preflight_headers(&self, request: &HeaderMap) -> HeaderMap {
+        let mut headers = self.response_headers(request);
         if !headers.is_empty() && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
@@ -38,8 +38,8 @@ impl Cors {
         headers
     }
 
-    /// The headers of any other answer: none to a page that may not ask, and to what is no page.
-    pub fn of_answer(&self, request: &HeaderMap) -> HeaderMap {
+    /// The headers of any other response: none if the request has no origin, or one that is not allowed.
+    pub fn response_headers(&self, request: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let Some(origin) = request.get(header::ORIGIN) else { return headers };
         if self.origins.iter().any(|allowed| allowed == ANY) {
@@ -52,7 +52,7 @@ impl Cors {
     }
 }
 
-/// Whether a header speaks of cross-origin requests: the function's own such are ignored.
-pub fn is_cors(name: &HeaderName) -> bool {
+/// Whether it is a CORS header, which is ignored in the function's response.
+pub fn is_cors_header(name: &HeaderName) -> bool {
     name.as_str().starts_with("access-control-")
 }

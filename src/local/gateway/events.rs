@@ -1,4 +1,4 @@
-//! The events that API Gateway makes of what clients do.
+//! The events that API Gateway sends to the function.
 
 use std::collections::BTreeMap;
 
@@ -11,58 +11,60 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use uuid::Uuid;
 
-use super::connections::Live;
+use super::connections::Connection;
 use super::{Gateway, domain_name, new_id};
 use crate::domain::Timestamp;
 
-/// "19/Feb/2024:07:11:42 +0000"
+/// `19/Feb/2024:07:11:42 +0000`
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 const API_ID: &str = "local";
-/// What API Gateway keeps for itself of a handshake.
-const OF_THE_HANDSHAKE: [HeaderName; 2] = [header::CONNECTION, header::UPGRADE];
-const ACCOUNT: &str = "000000000000";
+/// The headers of a handshake that events do not contain.
+const UPGRADE_HEADERS: [HeaderName; 2] = [header::CONNECTION, header::UPGRADE];
+const ACCOUNT_ID: &str = "000000000000";
 
-/// How a connection came to its end.
+/// The status code and reason with which a connection closes.
 #[derive(Clone, Debug)]
-pub struct Ending {
+pub struct CloseStatus {
     pub code: u16,
     pub reason: String,
 }
 
-impl Ending {
-    /// Without a word from the client.
+impl CloseStatus {
+    /// The connection was lost without a close frame.
     pub fn abnormal() -> Self {
         Self::new(1006, "Connection closed abnormally")
     }
 
-    /// By the gateway, since it has been open, or idle, for so long.
+    /// The gateway closes the connection after the idle timeout or the maximum lifetime, or because it stops.
     pub fn going_away() -> Self {
         Self::new(1001, "Going away")
     }
 
-    /// On the server's behalf.
-    pub fn closed() -> Self {
+    /// The server closes the connection.
+    pub fn normal() -> Self {
         Self::new(1000, "Connection Closed Normally")
     }
 
-    /// A close with this code and reason.
+    /// A status with this code and reason.
     pub fn new(code: u16, reason: &str) -> Self {
         Self { code, reason: reason.to_owned() }
     }
 }
 
-/// `X-Forwarded-For`, `-Port` and `-Proto`, and a trace id, as AWS adds them to what a client sends. The port and the
-/// protocol are those of this gateway.
-fn forwarded(headers: &HeaderMap, source_ip: &str, port: u16, now: Timestamp) -> HeaderMap {
+/// The client's headers with `X-Forwarded-For`, `-Port` and `-Proto`, and a trace id, as AWS adds them. The port and
+/// the protocol are those of this gateway.
+fn with_forwarding_headers(headers: &HeaderMap, source_ip: &str, port: u16, now: Timestamp) -> HeaderMap {
     let mut headers = headers.clone();
-    let before = headers.get("x-forwarded-for").map(|before| String::from_utf8_lossy(before.as_bytes()).into_owned());
-    let path = before.map_or_else(|| source_ip.to_owned(), |before| format!("{before}, {source_ip}"));
+    let previous = headers.get("x-forwarded-for").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let addresses = previous.map_or_else(|| source_ip.to_owned(), |list| format!("{list}, {source_ip}"));
     let id = Uuid::new_v4().simple().to_string();
     let trace = format!("Root=1-{:08x}-{}", now.as_secs(), &id[..24]);
-    for (name, value) in
-        [("x-forwarded-for", path), ("x-forwarded-port", port.to_string()), ("x-forwarded-proto", "http".to_owned())]
-    {
+    for (name, value) in [
+        ("x-forwarded-for", addresses),
+        ("x-forwarded-port", port.to_string()),
+        ("x-forwarded-proto", "http".to_owned()),
+    ] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }
@@ -73,14 +75,14 @@ fn forwarded(headers: &HeaderMap, source_ip: &str, port: u16, now: Timestamp) ->
     headers
 }
 
-/// The event of a handshake.
-pub fn connect(gateway: &Gateway, live: &Live, headers: &HeaderMap, query: Option<&str>) -> Value {
-    let mut event = websocket(gateway, live, "$connect", "CONNECT");
+/// The `$connect` event of a handshake.
+pub fn connect(gateway: &Gateway, connection: &Connection, headers: &HeaderMap, query: Option<&str>) -> Value {
+    let mut event = websocket_event(gateway, connection, "$connect", "CONNECT");
     let mut single = Map::new();
     let mut multi: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let port = gateway.setup.websocket.port();
-    let headers = forwarded(headers, &live.identity.source_ip, port, gateway.clock.now());
-    for (name, value) in headers.iter().filter(|(name, _)| !OF_THE_HANDSHAKE.contains(name)) {
+    let headers = with_forwarding_headers(headers, &connection.identity.source_ip, port, gateway.clock.now());
+    for (name, value) in headers.iter().filter(|(name, _)| !UPGRADE_HEADERS.contains(name)) {
         let name = usual_case(name.as_str());
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         single.insert(name.clone(), value.clone().into());
@@ -102,21 +104,21 @@ pub fn connect(gateway: &Gateway, live: &Live, headers: &HeaderMap, query: Optio
     event
 }
 
-/// The event of a text frame.
-pub fn message(gateway: &Gateway, live: &Live, route_key: &str, body: &str) -> Value {
-    let mut event = websocket(gateway, live, route_key, "MESSAGE");
+/// The `MESSAGE` event of a text frame.
+pub fn message(gateway: &Gateway, connection: &Connection, route_key: &str, body: &str) -> Value {
+    let mut event = websocket_event(gateway, connection, route_key, "MESSAGE");
     event["requestContext"]["messageId"] = new_id().into();
     event["body"] = body.into();
     event
 }
 
-/// The event of a closed connection.
-pub fn disconnect(gateway: &Gateway, live: &Live, ending: &Ending) -> Value {
-    let mut event = websocket(gateway, live, "$disconnect", "DISCONNECT");
-    event["requestContext"]["disconnectStatusCode"] = ending.code.into();
-    event["requestContext"]["disconnectReason"] = ending.reason.as_str().into();
-    // These, and all but the host empty, as captured.
-    let headers = [("Host", live.host.as_str()), ("X-Forwarded-For", ""), ("x-api-key", ""), ("x-restapi", "")];
+/// The `$disconnect` event of a closed connection.
+pub fn disconnect(gateway: &Gateway, connection: &Connection, status: &CloseStatus) -> Value {
+    let mut event = websocket_event(gateway, connection, "$disconnect", "DISCONNECT");
+    event["requestContext"]["disconnectStatusCode"] = status.code.into();
+    event["requestContext"]["disconnectReason"] = status.reason.as_str().into();
+    // Captured events have exactly these headers, all empty but the host.
+    let headers = [("Host", connection.host.as_str()), ("X-Forwarded-For", ""), ("x-api-key", ""), ("x-restapi", "")];
     event["headers"] =
         headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>().into();
     event["multiValueHeaders"] =
@@ -124,7 +126,7 @@ pub fn disconnect(gateway: &Gateway, live: &Live, ending: &Ending) -> Value {
     event
 }
 
-fn websocket(gateway: &Gateway, live: &Live, route_key: &str, event_type: &str) -> Value {
+fn websocket_event(gateway: &Gateway, connection: &Connection, route_key: &str, event_type: &str) -> Value {
     let now = gateway.faults.skewed(gateway.clock.now());
     let request_id = new_id();
     json!({
@@ -135,23 +137,23 @@ fn websocket(gateway: &Gateway, live: &Live, route_key: &str, event_type: &str) 
             "requestTime": request_time(now),
             "messageDirection": "IN",
             "stage": gateway.setup.stage,
-            "connectedAt": live.connected_at.as_millis(),
+            "connectedAt": connection.connected_at.as_millis(),
             "requestTimeEpoch": now.as_millis(),
-            "identity": live.identity,
+            "identity": connection.identity,
             "requestId": request_id,
             "domainName": domain_name(gateway.setup.websocket),
-            "connectionId": live.id,
+            "connectionId": connection.id,
             "apiId": API_ID,
         },
         "isBase64Encoded": false,
     })
 }
 
-/// A request to the HTTP API, as its parts came.
+/// The parts of a request to the HTTP API.
 pub struct HttpRequest<'a> {
     pub route_key: &'a str,
     pub method: &'a str,
-    /// Decoded.
+    /// Percent-decoded.
     pub path: &'a str,
     pub query: &'a str,
     pub path_parameters: BTreeMap<String, String>,
@@ -160,13 +162,13 @@ pub struct HttpRequest<'a> {
     pub source_ip: String,
 }
 
-/// Payload format 2.0.
+/// The event of an HTTP request, in payload format 2.0.
 pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
     let now = gateway.faults.skewed(gateway.clock.now());
     let mut headers: BTreeMap<&str, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     let port = gateway.setup.http.port();
-    let all_headers = forwarded(request.headers, &request.source_ip, port, gateway.clock.now());
+    let all_headers = with_forwarding_headers(request.headers, &request.source_ip, port, gateway.clock.now());
     for (name, value) in &all_headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         if name == "cookie" {
@@ -181,7 +183,7 @@ pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
         "rawPath": request.path,
         "rawQueryString": request.query,
         "requestContext": {
-            "accountId": ACCOUNT,
+            "accountId": ACCOUNT_ID,
             "apiId": API_ID,
             "domainName": domain_name(gateway.setup.http),
             "domainPrefix": "localhost",
@@ -235,11 +237,12 @@ fn is_text(content_type: &str) -> bool {
 fn request_time(now: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp(now.as_secs())
         .ok()
-        .and_then(|moment| moment.format(REQUEST_TIME).ok())
+        .and_then(|time| time.format(REQUEST_TIME).ok())
         .unwrap_or_default()
 }
 
-/// Our HTTP stack folds the case of header names, which the real events keep: `Sec-WebSocket-Key`.
+/// The usual case of a header name, such as `Sec-WebSocket-Key`. AWS keeps the case that the client sent, which hyper
+/// does not preserve.
 pub fn usual_case(name: &str) -> String {
     let part = |part: &str| match part {
         "websocket" => "WebSocket".to_owned(),

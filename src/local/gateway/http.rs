@@ -1,4 +1,4 @@
-//! The HTTP API.
+//! The HTTP API: routing, and the function's response as the HTTP response.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,15 +20,15 @@ use tokio::task::JoinHandle;
 
 use super::cors::{self, Cors};
 use super::events::{self, HttpRequest};
-use super::{Gateway, IntegrationError, control, is_too_long};
+use super::{Gateway, IntegrationError, fault_control, is_too_long};
 use crate::actions::HttpRoute;
 use crate::local::guard::{self, Guard};
 
-/// The largest body that an HTTP API takes.
+/// Maximum size of a request body.
 const BODY_BYTES: usize = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
-/// What the gateway says itself of how an answer is sent.
-const OF_THE_WIRE: [HeaderName; 5] =
+/// The headers of the function's response that the gateway sets itself.
+const CONNECTION_HEADERS: [HeaderName; 5] =
     [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
 
 struct Api {
@@ -36,14 +36,14 @@ struct Api {
     cors: Cors,
 }
 
-/// Serves the API until the stack ends. Pages of `origins` may read its answers, `*` stands for all.
+/// Serves the API until the stack stops. Web pages of `origins` may read its responses; `*` allows all.
 pub fn serve(listener: TcpListener, guard: Guard, gateway: Arc<Gateway>, origins: Vec<String>) -> JoinHandle<()> {
     let host = listener.local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
-    let control = gateway.setup.fault_control.then(|| control::route(gateway.faults.clone(), host));
+    let fault_control = gateway.setup.fault_control.then(|| fault_control::route(gateway.faults.clone(), host));
     let api = Arc::new(Api { gateway, cors: Cors::new(origins) });
     let mut router = Router::new().fallback(request).with_state(api);
-    if let Some(control) = control {
-        router = router.route(control::PATH, control);
+    if let Some(route) = fault_control {
+        router = router.route(fault_control::PATH, route);
     }
     let api = router.layer(middleware::from_fn_with_state(guard, guard::check));
     tokio::spawn(async move {
@@ -57,10 +57,10 @@ async fn request(
     request: Request<Body>,
 ) -> Response {
     if request.method() == Method::OPTIONS {
-        return (StatusCode::NO_CONTENT, api.cors.of_preflight(request.headers())).into_response();
+        return (StatusCode::NO_CONTENT, api.cors.preflight_headers(request.headers())).into_response();
     }
-    let cors = api.cors.of_answer(request.headers());
-    let mut response = integrated(&api.gateway, peer, request).await;
+    let cors = api.cors.response_headers(request.headers());
+    let mut response = invoke(&api.gateway, peer, request).await;
     for (name, value) in cors.iter() {
         // The function may have a `Vary` of its own.
         response.headers_mut().append(name, value.clone());
@@ -68,18 +68,19 @@ async fn request(
     response
 }
 
-async fn integrated(gateway: &Gateway, peer: SocketAddr, request: Request<Body>) -> Response {
+/// Selects the route and invokes the function.
+async fn invoke(gateway: &Gateway, peer: SocketAddr, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let path = decoded(parts.uri.path());
-    let Some((route, path_parameters)) = selected(parts.method.as_str(), &path) else {
-        return told(StatusCode::NOT_FOUND, "Not Found");
+    let path = decode(parts.uri.path());
+    let Some((route, path_parameters)) = select_route(parts.method.as_str(), &path) else {
+        return error_response(StatusCode::NOT_FOUND, "Not Found");
     };
     let body = match to_bytes(body, BODY_BYTES).await {
         Ok(body) => body,
         Err(error) if is_too_long(&error) => {
-            return told(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+            return error_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
-        Err(_) => return told(StatusCode::BAD_REQUEST, "Bad Request"),
+        Err(_) => return error_response(StatusCode::BAD_REQUEST, "Bad Request"),
     };
     let event = events::http(
         gateway,
@@ -95,20 +96,20 @@ async fn integrated(gateway: &Gateway, peer: SocketAddr, request: Request<Body>)
         },
     );
     match gateway.integrate(&event, INTEGRATION_TIMEOUT).await {
-        Ok(answer) => respond(answer),
-        Err(IntegrationError::Failed) => told(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
-        Err(IntegrationError::TimedOut) => told(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        Ok(response) => respond(response),
+        Err(IntegrationError::Failed) => error_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        Err(IntegrationError::TimedOut) => error_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
     }
 }
 
-/// A path as the gateway sees it, by which it selects the route: decoded, and cut at a `?` that was encoded in it.
-fn decoded(path: &str) -> String {
+/// The path with which the gateway selects the route: percent-decoded, and cut at an encoded `?`.
+fn decode(path: &str) -> String {
     let path = percent_decode_str(path).decode_utf8_lossy();
     path.split_once('?').map_or(&*path, |(path, _)| path).to_owned()
 }
 
-/// The route whose key matches, and what stands for its parameters.
-fn selected(method: &str, path: &str) -> Option<(HttpRoute, BTreeMap<String, String>)> {
+/// The route whose key matches, and the values of its path parameters.
+fn select_route(method: &str, path: &str) -> Option<(HttpRoute, BTreeMap<String, String>)> {
     let segments: Vec<_> = path.split('/').collect();
     HttpRoute::ALL.iter().filter_map(|route| Some((*route, route.key().split_once(' ')?))).find_map(
         |(route, (wanted_method, pattern))| {
@@ -131,41 +132,42 @@ fn selected(method: &str, path: &str) -> Option<(HttpRoute, BTreeMap<String, Str
     )
 }
 
-/// A function's answer as the response; one that is no response object stands for a body with status 200.
-fn respond(answer: Value) -> Response {
-    let Some(status) = answer["statusCode"].as_u64() else {
-        return ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response();
+/// The HTTP response for the function's response. A value without a status code is the body of a response with status
+/// 200.
+fn respond(response: Value) -> Response {
+    let Some(status) = response["statusCode"].as_u64() else {
+        return ([(header::CONTENT_TYPE, "application/json")], response.to_string()).into_response();
     };
     let Some(status) = super::final_status(status) else {
-        return told(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+        return error_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
     };
-    let text = answer["body"].as_str().unwrap_or_default();
-    let body = if answer["isBase64Encoded"].as_bool().unwrap_or_default() {
+    let text = response["body"].as_str().unwrap_or_default();
+    let body = if response["isBase64Encoded"].as_bool().unwrap_or_default() {
         BASE64_STANDARD.decode(text).unwrap_or_default()
     } else {
         text.as_bytes().to_vec()
     };
-    let mut response = (status, body).into_response();
-    response.headers_mut().remove(header::CONTENT_TYPE);
-    let headers = answer["headers"].as_object().into_iter().flatten();
+    let mut http = (status, body).into_response();
+    http.headers_mut().remove(header::CONTENT_TYPE);
+    let headers = response["headers"].as_object().into_iter().flatten();
     for (name, value) in headers {
         let name = HeaderName::try_from(name.as_str());
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value))
-            && !cors::is_cors(&name)
-            && !OF_THE_WIRE.contains(&name)
+            && !cors::is_cors_header(&name)
+            && !CONNECTION_HEADERS.contains(&name)
         {
-            response.headers_mut().insert(name, value);
+            http.headers_mut().insert(name, value);
         }
     }
-    for cookie in answer["cookies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for cookie in response["cookies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if let Ok(value) = HeaderValue::from_str(cookie) {
-            response.headers_mut().append(header::SET_COOKIE, value);
+            http.headers_mut().append(header::SET_COOKIE, value);
         }
     }
-    response
+    http
 }
 
-fn told(status: StatusCode, message: &str) -> Response {
+fn error_response(status: StatusCode, message: &str) -> Response {
     (status, axum::Json(serde_json::json!({ "message": message }))).into_response()
 }

@@ -1,11 +1,15 @@
-//! API Gateway: a WebSocket API with its `@connections`, and an HTTP API. Sources: the API Gateway developer guide,
-//! and captures on real accounts.
+//! API Gateway: a WebSocket API with its `@connections`, and an HTTP API.
+//!
+//! Sources: the API Gateway developer guide, and captures on real accounts.
 
-pub mod connections;
-mod control;
+mod connections;
 mod cors;
 mod events;
+mod fault_control;
+mod handshake;
 pub mod http;
+mod management;
+mod session;
 mod socket;
 pub mod websocket;
 
@@ -29,18 +33,20 @@ use super::calls::AwsCalls;
 use super::clock::Clock;
 use super::faults::Faults;
 use super::keys::Keys;
-use super::runtime::{Failure, Pool};
+use super::lambda::{InvokeError, Pool};
 use super::sigv4::Verifier;
 use connections::Registry;
 
-/// How the APIs are to be.
+const WEBSOCKET_INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+
+/// The settings of both APIs.
 pub struct Setup {
     pub stage: String,
     pub has_default_route: bool,
     pub time_scale: NonZeroU32,
     pub fault_control: bool,
     pub keys: Arc<Keys>,
-    /// Where each API listens.
+    /// The address of each API.
     pub websocket: SocketAddr,
     pub http: SocketAddr,
 }
@@ -52,14 +58,14 @@ pub struct Gateway {
     calls: AwsCalls,
     pool: Arc<Pool>,
     registry: Registry,
-    /// What connections still have to do: to close, to tell the function of it, to answer what was said.
-    sessions: TaskTracker,
+    /// Background tasks of connections: handling frames, closing, `$disconnect` events.
+    connection_tasks: TaskTracker,
     faults: Faults,
-    /// Of what is asked of `@connections`.
+    /// Verifies requests to `@connections`.
     verifier: Verifier,
 }
 
-/// Why an integration has no answer for the client.
+/// Why an integration has no response for the client.
 enum IntegrationError {
     Failed,
     TimedOut,
@@ -69,19 +75,19 @@ impl Gateway {
     /// A gateway without connections.
     pub fn new(setup: Setup, clock: Clock, calls: AwsCalls, pool: Arc<Pool>, faults: Faults) -> Self {
         let verifier = Verifier::new("execute-api", "Missing Authentication Token", Arc::clone(&setup.keys));
-        let (registry, sessions) = (Registry::default(), TaskTracker::new());
-        Self { setup, clock, calls, pool, registry, sessions, faults, verifier }
+        let (registry, connection_tasks) = (Registry::default(), TaskTracker::new());
+        Self { setup, clock, calls, pool, registry, connection_tasks, faults, verifier }
     }
 
-    /// Closes every connection with 1001 and lets no other in. Returns when their clients have closed them as well, and
-    /// the function has heard of it.
+    /// Closes every connection with 1001, and refuses new ones. Returns when all clients have closed theirs and the
+    /// function has handled the `$disconnect` events.
     pub async fn close_connections(&self) {
-        self.sessions.close();
+        self.connection_tasks.close();
         self.registry.close_all();
-        self.sessions.wait().await;
+        self.connection_tasks.wait().await;
     }
 
-    /// One of API Gateway's limits, as long as it lasts here.
+    /// One of API Gateway's time limits, shortened by the time scale.
     fn scaled(&self, limit: Duration) -> Duration {
         limit / self.setup.time_scale.get()
     }
@@ -91,58 +97,64 @@ impl Gateway {
         self.registry.ids()
     }
 
-    /// Gives the function an event, and waits for its answer so long and no longer, whatever the function's own limit
-    /// is. The answer must be a JSON value. The function works to its own end, also when nobody waits for it any more.
-    async fn integrate(&self, event: &Value, patience: Duration) -> Result<Value, IntegrationError> {
+    /// Invokes the function, and waits for its JSON response up to the integration timeout. The invocation continues
+    /// after that, up to the function's own timeout.
+    async fn integrate(&self, event: &Value, timeout: Duration) -> Result<Value, IntegrationError> {
         if event["body"].is_string() && self.faults.strikes(|plan| plan.event_repeated) {
             self.invoke(event);
         }
-        let answer: Bytes = match tokio::time::timeout(self.scaled(patience), self.invoke(event)).await {
-            Ok(Ok(Ok(answer))) => answer,
+        let response: Bytes = match tokio::time::timeout(self.scaled(timeout), self.invoke(event)).await {
+            Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(failure))) => {
                 if !failure.is_logged() {
-                    tracing::error!(%failure, "an event has no answer");
+                    tracing::error!(%failure, "invocation failed");
                 }
                 return Err(IntegrationError::Failed);
             }
             Ok(Err(_)) => return Err(IntegrationError::Failed),
             Err(_) => return Err(IntegrationError::TimedOut),
         };
-        serde_json::from_slice(&answer).map_err(|error| {
-            tracing::error!(%error, "the function's answer is no JSON");
+        serde_json::from_slice(&response).map_err(|error| {
+            tracing::error!(%error, "the function's response is not valid JSON");
             IntegrationError::Failed
         })
     }
 
-    fn invoke(&self, event: &Value) -> JoinHandle<Result<Bytes, Failure>> {
+    fn invoke(&self, event: &Value) -> JoinHandle<Result<Bytes, InvokeError>> {
         let (pool, event) = (Arc::clone(&self.pool), event.to_string());
         tokio::spawn(async move { pool.invoke(event).await })
     }
 }
 
-/// Whether a body was not read because of its length, and not because it is malformed or has broken off.
+/// Whether reading a body failed because of its length, and not because it is malformed or incomplete.
 fn is_too_long(error: &axum::Error) -> bool {
     error.source().is_some_and(|cause| cause.is::<LengthLimitError>())
 }
 
-/// A status that can be the last word of an answer.
+/// A status that a final response can have: not 1xx.
 fn final_status(status: u64) -> Option<StatusCode> {
     let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
     (!status.is_informational()).then_some(status)
 }
 
-/// An id such as API Gateway gives to connections, messages and requests: 16 characters of base64, the last one `=`.
+/// The status of the function's response, if it is valid.
+fn response_status(response: &Value) -> Option<StatusCode> {
+    final_status(response["statusCode"].as_u64()?)
+}
+
+/// An id in the form of API Gateway's ids of connections, messages and requests: 16 characters of base64, the last one
+/// `=`.
 fn new_id() -> String {
     BASE64_URL_SAFE.encode(&Uuid::new_v4().as_bytes()[..11])
 }
 
-/// Whether a connection can have this id. Both alphabets of base64 have been seen.
+/// Whether it has the form of a connection id. AWS uses both alphabets of base64.
 fn is_id(id: &str) -> bool {
     let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"+/-_".contains(&letter);
     id.len() == 16 && id.strip_suffix('=').is_some_and(|letters| letters.bytes().all(is_letter))
 }
 
-/// What a function finds as the domain of an API. With the port, so that it can be reached there.
+/// `domainName` in events: with the port, so that a function can reach the API there.
 fn domain_name(listening: SocketAddr) -> String {
     let address = listening.ip();
     if address.is_loopback() || address.is_unspecified() {

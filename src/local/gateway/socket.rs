@@ -1,5 +1,5 @@
-//! The sockets of the WebSocket API: answers to handshakes have the usual spelling on the wire, and the write side can
-//! be closed before the read side.
+//! The TCP connections of the WebSocket API: handshake responses have header names in their usual case, and the write
+//! side can be closed before the read side.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::events::usual_case;
 
-const ACCEPTED: &[u8] = b"HTTP/1.1 101 ";
+const ACCEPTED_PREFIX: &[u8] = b"HTTP/1.1 101 ";
 const END_OF_LINE: &[u8] = b"\r\n";
-/// What is read at once of what nobody wants.
+/// Size of the buffer that discards what the client still sends.
 const DRAIN_BYTES: usize = 16 * 1024;
 
-/// Accepts sockets.
+/// Accepts TCP connections.
 pub struct Sockets(pub TcpListener);
 
 impl Listener for Sockets {
@@ -37,33 +37,33 @@ impl Listener for Sockets {
     }
 }
 
-/// Who is at the other end.
+/// The client of a request.
 #[derive(Clone)]
 pub struct Peer {
     pub address: SocketAddr,
-    pub wire: Wire,
+    pub tcp: TcpHandle,
 }
 
 impl Connected<IncomingStream<'_, Sockets>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Sockets>) -> Self {
-        Self { address: *stream.remote_addr(), wire: Wire(Arc::clone(&stream.io().stream)) }
+        Self { address: *stream.remote_addr(), tcp: TcpHandle(Arc::clone(&stream.io().stream)) }
     }
 }
 
-/// The connection below a WebSocket. It is open as long as there is one of these.
+/// The TCP connection below a WebSocket. It stays open as long as a clone exists.
 #[derive(Clone)]
-pub struct Wire(Arc<TcpStream>);
+pub struct TcpHandle(Arc<TcpStream>);
 
-impl Wire {
-    /// Sends nothing more, and tells the client so, but reads on until the client closes as well: a connection that is
-    /// closed with something unread in it is reset, and the client may not see what it was told.
-    pub async fn close_behind(&self) {
+impl TcpHandle {
+    /// Closes the write side, and discards input until the client closes too. Closing a TCP connection with unread
+    /// input resets it, and the client may then lose the last frames.
+    pub async fn shut_down_and_drain(&self) {
         if rustix::net::shutdown(&*self.0, Shutdown::Write).is_err() {
             return;
         }
-        let mut unwanted = [0; DRAIN_BYTES];
+        let mut discarded = [0; DRAIN_BYTES];
         while self.0.readable().await.is_ok() {
-            match self.0.try_read(&mut unwanted) {
+            match self.0.try_read(&mut discarded) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(0) | Err(_) => return,
@@ -72,10 +72,10 @@ impl Wire {
     }
 }
 
-/// A TCP connection on which WebSocket errors are told apart.
+/// A TCP connection that corrects the case of header names in the handshake response.
 pub struct Socket {
     stream: Arc<TcpStream>,
-    /// Whether the handshake is over: nothing has headers from then on.
+    /// Whether the handshake response is written. What follows has no headers.
     is_accepted: bool,
 }
 
@@ -97,12 +97,12 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let spelled = (!self.is_accepted && bytes.starts_with(ACCEPTED)).then(|| spelled(bytes));
+        let response = (!self.is_accepted && bytes.starts_with(ACCEPTED_PREFIX)).then(|| with_usual_case(bytes));
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write(spelled.as_deref().unwrap_or(bytes)) {
+            match self.stream.try_write(response.as_deref().unwrap_or(bytes)) {
                 Ok(count) => {
-                    self.is_accepted |= spelled.is_some();
+                    self.is_accepted |= response.is_some();
                     return Poll::Ready(Ok(count));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -120,26 +120,26 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// An answer whose header names are spelled as usual, which the HTTP stack writes in lower case: some clients look for
-/// `Sec-WebSocket-Protocol` by that very name. It is as long as before.
-fn spelled(answer: &[u8]) -> Vec<u8> {
-    let mut spelled = Vec::with_capacity(answer.len());
-    let mut rest = answer;
+/// A response with header names in their usual case, of the same length. hyper writes them in lower case, but some
+/// clients look for `Sec-WebSocket-Protocol` in exactly this case.
+fn with_usual_case(response: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(response.len());
+    let mut rest = response;
     while let Some(end) = rest.windows(END_OF_LINE.len()).position(|two| two == END_OF_LINE) {
         let (line, after) = rest.split_at(end + END_OF_LINE.len());
         let name = line.iter().position(|letter| *letter == b':').map_or(&[][..], |colon| &line[..colon]);
         match std::str::from_utf8(name).map(usual_case) {
-            Ok(usual) if usual.len() == name.len() => spelled.extend(usual.bytes()),
-            _ => spelled.extend(name),
+            Ok(usual) if usual.len() == name.len() => result.extend(usual.bytes()),
+            _ => result.extend(name),
         }
-        spelled.extend(&line[name.len()..]);
+        result.extend(&line[name.len()..]);
         rest = after;
         if line == END_OF_LINE {
             break;
         }
     }
-    spelled.extend(rest);
-    spelled
+    result.extend(rest);
+    result
 }
 
 #[cfg(test)]
@@ -147,12 +147,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepted_handshakes_have_usual_header_case() {
-        let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nsec-websocket-protocol: a-b: c\r\n\r\n\
+    fn handshake_responses_have_header_names_in_usual_case() {
+        let response = "HTTP/1.1 101 Switching Protocols\r\n\
+                        connection: upgrade\r\nsec-websocket-protocol: a-b: c\r\n\r\n\
                       sec-websocket-key: x\r\n";
 
         assert_eq!(
-            String::from_utf8(spelled(answer.as_bytes())).unwrap(),
+            String::from_utf8(with_usual_case(response.as_bytes())).unwrap(),
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nSec-WebSocket-Protocol: a-b: c\r\n\r\n\
              sec-websocket-key: x\r\n"
         );

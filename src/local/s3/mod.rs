@@ -1,8 +1,14 @@
-//! S3: a folder behind S3's own wire protocol. Signatures are verified, an upload has to be as it was signed, and the
-//! function hears of new objects.
+//! The embedded S3: a folder behind S3's protocol. It verifies signatures, enforces the signed conditions of uploads,
+//! and sends the function an event for each new object.
 
-mod front;
+mod cors;
+mod errors;
+mod events;
+mod lifecycle;
+mod middleware;
 mod objects;
+mod presigned;
+mod signatures;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +17,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::error_handling::HandleError;
 use axum::http::StatusCode;
-use axum::middleware;
+use axum::middleware::from_fn_with_state;
 use s3s::auth::SimpleAuth;
 use s3s::config::{S3Config, StaticConfigProvider};
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -25,25 +31,27 @@ use super::clock::Clock;
 use super::faults::Faults;
 use super::guard::{self, Guard};
 use super::keys::Keys;
-use super::runtime::Pool;
-use front::Front;
-pub use front::PAGE_HEADERS;
-pub use objects::Objects;
+use super::lambda::Pool;
+use cors::Cors;
+pub use cors::S3_CORS_HEADERS;
+pub use lifecycle::Lifecycle;
+use middleware::Middleware;
+use objects::Objects;
+use signatures::SignatureChecks;
 
-/// How often the rules of the bucket's lifecycle are applied.
-const LIFECYCLE_EVERY: Duration = Duration::from_secs(10 * 60);
-
-/// Where the buckets are: each is a folder in it.
+/// The folder of the buckets. Each bucket is a folder in it.
 pub struct Folder {
     path: PathBuf,
-    /// Gone with the stack, when nothing is to be kept.
+    /// Deleted when dropped.
     _temporary: Option<TempDir>,
 }
 
 impl Folder {
-    /// The bucket in `data`, or in a temporary folder.
+    /// A folder in `data`, or a temporary one.
+    ///
+    /// # Errors
+    /// The folder cannot be created.
     pub fn new(data: Option<&Path>) -> Result<Self, String> {
-        let told = |error: std::io::Error| error.to_string();
         match data {
             Some(data) => {
                 let path = data.join("s3");
@@ -51,26 +59,30 @@ impl Folder {
                 Ok(Self { path, _temporary: None })
             }
             None => {
-                let temporary = tempfile::Builder::new().prefix("switchboard-s3-").tempdir().map_err(told)?;
+                let temporary = tempfile::Builder::new().prefix("switchboard-s3-").tempdir();
+                let temporary = temporary.map_err(|error| error.to_string())?;
                 Ok(Self { path: temporary.path().to_owned(), _temporary: Some(temporary) })
             }
         }
     }
 }
 
-/// What the bucket for uploads is set up with.
+/// The settings of the bucket for uploads.
 pub struct Setup {
     pub bucket: String,
-    /// Objects end when they are so old.
+    /// The age at which objects expire.
     pub lifetime: Duration,
-    /// Pages that may ask; `*` for all.
+    /// Allowed origins of web pages; `*` for all.
     pub cors_origins: Vec<String>,
     pub keys: Arc<Keys>,
     pub guard: Guard,
     pub faults: Faults,
 }
 
-/// Serves until the stack ends.
+/// Serves on `listener` until the tasks are aborted.
+///
+/// # Errors
+/// The bucket's folder cannot be created or used.
 pub fn serve(
     listener: TcpListener,
     folder: &Folder,
@@ -78,44 +90,47 @@ pub fn serve(
     clock: Clock,
     calls: AwsCalls,
     pool: Arc<Pool>,
-) -> Result<(Objects, Vec<JoinHandle<()>>), String> {
+) -> Result<(Lifecycle, Vec<JoinHandle<()>>), String> {
     let bucket = folder.path.join(&setup.bucket);
     std::fs::create_dir_all(&bucket).map_err(|error| format!("{}: {error}", bucket.display()))?;
     let files = FileSystem::new(&folder.path).map_err(|error| format!("{error:?}"))?;
     let objects = Objects::new(files, &folder.path, &setup, clock.clone(), pool);
+    let lifecycle =
+        Lifecycle { objects: objects.clone(), folder: bucket, lifetime: setup.lifetime, clock: clock.clone() };
 
-    let mut service = S3ServiceBuilder::new(objects.clone());
-    let Keys { function, operator } = &*setup.keys;
-    let mut known = SimpleAuth::new();
-    for key in [function, operator] {
-        known.register(key.id.clone(), key.secret.as_str().into());
-    }
-    service.set_auth(known);
-    // Which clock counts, the machine's or the stack's, is known in front of this.
-    let mut config = S3Config::default();
-    config.presigned_url_max_skew_time_secs = u32::MAX;
-    service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    let service = HandleError::new(service.build(), |error: s3s::HttpError| async move {
+    let service = HandleError::new(service(objects, &setup.keys), |error: s3s::HttpError| async move {
         tracing::error!(?error, "the embedded S3 failed");
         StatusCode::INTERNAL_SERVER_ERROR
     });
-    let front = Front { clock, faults: setup.faults, calls, keys: setup.keys, origins: setup.cors_origins };
+    let middleware = Middleware {
+        signatures: SignatureChecks { clock, keys: setup.keys },
+        cors: Cors { origins: setup.cors_origins },
+        faults: setup.faults,
+        calls,
+    };
     let router = Router::new()
         .fallback_service(service)
-        .layer(middleware::from_fn_with_state(Arc::new(front), front::pass))
-        .layer(middleware::from_fn_with_state(setup.guard, guard::check));
-    let serving = tokio::spawn(async move {
-        // It serves until the stack ends.
+        .layer(from_fn_with_state(Arc::new(middleware), middleware::check))
+        .layer(from_fn_with_state(setup.guard, guard::check));
+    let server = tokio::spawn(async move {
+        // Runs until the stack stops.
         let _ = axum::serve(listener, router).await;
     });
-    let ending = tokio::spawn({
-        let objects = objects.clone();
-        async move {
-            loop {
-                tokio::time::sleep(LIFECYCLE_EVERY).await;
-                objects.end_old_ones().await;
-            }
-        }
-    });
-    Ok((objects, vec![serving, ending]))
+    let tasks = vec![server, tokio::spawn(lifecycle.clone().run())];
+    Ok((lifecycle, tasks))
+}
+
+/// The S3 protocol, with signature verification.
+fn service(objects: Objects, keys: &Keys) -> S3Service {
+    let mut service = S3ServiceBuilder::new(objects);
+    let mut auth = SimpleAuth::new();
+    for key in [&keys.function, &keys.operator] {
+        auth.register(key.id.clone(), key.secret.as_str().into());
+    }
+    service.set_auth(auth);
+    // The middleware checks the time: only it knows whether the machine's clock or the stack's applies.
+    let mut config = S3Config::default();
+    config.presigned_url_max_skew_time_secs = u32::MAX;
+    service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    service.build()
 }

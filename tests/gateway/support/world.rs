@@ -85,7 +85,7 @@ impl World {
         let options = Options::on_free_ports("python3".into(), Arc::new(|line: &str| eprintln!("{line}")));
         let options = Options {
             function: vec!["python3".into(), PROBE.into()],
-            function_is_ours: false,
+            is_own_function: false,
             environment: vec![(PROBE_ASKS.to_owned(), asks)],
             ..options
         };

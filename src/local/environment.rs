@@ -1,0 +1,41 @@
+//! The environment of the function.
+
+use super::keys::AccessKey;
+use super::lambda::FUNCTION_NAME;
+use super::network::Network;
+use super::{BUCKET, Options, REGION, Urls};
+
+/// The function's environment variables, besides those that Lambda sets. They override inherited ones.
+pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &AccessKey) -> Vec<(String, String)> {
+    let is_set = |name: &str| {
+        options.environment.iter().any(|(known, _)| known == name)
+            || std::env::var_os(name).is_some_and(|value| !value.is_empty())
+    };
+    let mut environment = Vec::new();
+    for (name, value) in [("AUTH_MODE", "open"), ("UPLOADS_BUCKET", BUCKET)] {
+        if !is_set(name) {
+            environment.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    environment.extend(options.environment.iter().cloned());
+    let no_proxy = network.no_proxy();
+    let settings = [
+        ("WEBSOCKET_ENDPOINT", urls.websocket.as_str()),
+        ("HTTP_ENDPOINT", &urls.http),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &urls.dynamodb),
+        ("AWS_ENDPOINT_URL_S3", &urls.s3),
+        ("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", &urls.connections),
+        ("AWS_ENDPOINT_URL_LAMBDA", &urls.lambda),
+        ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
+        // The local stack has one region.
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", &key.id),
+        ("AWS_SECRET_ACCESS_KEY", &key.secret),
+        // Local addresses bypass proxies.
+        ("NO_PROXY", &no_proxy),
+        ("no_proxy", &no_proxy),
+    ];
+    environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    environment
+}

@@ -1,0 +1,192 @@
+//! The services of a stack: their ports, what they share, and how each is started.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::calls::AwsCalls;
+use super::dynamodb::{self, DynamoDb};
+use super::faults::Faults;
+use super::gateway::{self, Gateway};
+use super::guard::{Guard, Pages};
+use super::keys::Keys;
+use super::lambda::{self, Function, Pool};
+use super::network::{Network, Port};
+use super::{BUCKET, Clock, Options, StartError, Urls, s3, schedule};
+use crate::config::{self, Config};
+use crate::tables::TableNames;
+
+/// The sockets of the five ports.
+pub struct Listeners {
+    pub http: TcpListener,
+    pub websocket: TcpListener,
+    pub dynamodb: TcpListener,
+    pub s3: TcpListener,
+    pub lambda: TcpListener,
+}
+
+impl Listeners {
+    /// # Errors
+    /// Names each port that is in use with its flag.
+    pub async fn bind(options: &Options, network: &Network) -> Result<Self, StartError> {
+        let port = |flag, number, is_for_clients| Port { flag, number, is_for_clients };
+        let [http, websocket, dynamodb, s3, lambda] = network
+            .bind([
+                port("--http-port", options.http_port, true),
+                port("--websocket-port", options.websocket_port, true),
+                port("--dynamodb-port", options.dynamodb_port, false),
+                port("--s3-port", options.s3_port, true),
+                port("--lambda-port", options.lambda_port, false),
+            ])
+            .await?;
+        Ok(Self { http, websocket, dynamodb, s3, lambda })
+    }
+
+    /// # Errors
+    /// A listener has no address.
+    pub fn urls(&self, options: &Options, network: &Network) -> io::Result<Urls> {
+        let (stage, public) = (&options.stage, &network.public);
+        Ok(Urls {
+            websocket: format!("ws://{public}:{}/{stage}", self.websocket.local_addr()?.port()),
+            http: format!("http://{public}:{}", self.http.local_addr()?.port()),
+            connections: format!("http://{}:{}/{stage}", network.internal, self.websocket.local_addr()?.port()),
+            dynamodb: format!("http://{}", self.dynamodb.local_addr()?),
+            // The public host, because the function presigns URLs for clients with it.
+            s3: format!("http://{public}:{}", self.s3.local_addr()?.port()),
+            lambda: format!("http://{}", self.lambda.local_addr()?),
+        })
+    }
+}
+
+/// The part of the function's configuration that the stack needs.
+pub struct Settings {
+    pub tables: TableNames,
+    pub bucket: String,
+    pub object_lifetime: Duration,
+}
+
+impl Settings {
+    /// # Errors
+    /// A variable is invalid.
+    pub fn read(options: &Options, environment: &[(String, String)]) -> Result<Self, StartError> {
+        let variable = |name: &str| {
+            let set = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            set.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        };
+        let lifetime_days =
+            if options.is_own_function { Config::read(variable)?.message_ttl_days.unsigned_abs() } else { 30 };
+        Ok(Self {
+            tables: config::table_names(variable)?,
+            bucket: variable("UPLOADS_BUCKET").unwrap_or_else(|| BUCKET.to_owned()),
+            object_lifetime: Duration::from_secs(86_400 * lifetime_days),
+        })
+    }
+}
+
+/// What the services share.
+pub struct Shared {
+    pub keys: Arc<Keys>,
+    pub clock: Clock,
+    pub calls: AwsCalls,
+    pub faults: Faults,
+    pub allowed_hosts: Arc<[String]>,
+}
+
+impl Shared {
+    fn guard(&self, listener: &TcpListener, pages: Pages) -> io::Result<Guard> {
+        Guard::new(listener, &self.allowed_hosts, pages)
+    }
+
+    /// # Errors
+    /// The embedded DynamoDB does not start.
+    pub async fn start_dynamodb(
+        &self,
+        listener: TcpListener,
+        data: Option<&Path>,
+        tables: &TableNames,
+    ) -> Result<DynamoDb, StartError> {
+        let guard = self.guard(&listener, Pages::Refused)?;
+        let setup = dynamodb::Setup { data, keys: Arc::clone(&self.keys), guard };
+        DynamoDb::start(listener, setup, tables, self.calls.clone(), self.faults.clone())
+            .await
+            .map_err(StartError::DynamoDb)
+    }
+
+    /// The function's processes, which start with the first events.
+    pub fn pool(&self, options: &Options, environment: Vec<(String, String)>) -> Arc<Pool> {
+        let function = Function { command: options.function.clone(), environment, timeout: options.timeout };
+        let logs = Arc::clone(&options.logs);
+        Arc::new(Pool::new(function, options.concurrency, options.throttles, logs, self.faults.clone()))
+    }
+
+    /// # Errors
+    /// The embedded S3 does not start.
+    pub fn start_s3(
+        &self,
+        listener: TcpListener,
+        folder: &s3::Folder,
+        settings: Settings,
+        cors_origins: Vec<String>,
+        pool: &Arc<Pool>,
+    ) -> Result<(s3::Lifecycle, Vec<JoinHandle<()>>), StartError> {
+        let setup = s3::Setup {
+            bucket: settings.bucket,
+            lifetime: settings.object_lifetime,
+            cors_origins,
+            keys: Arc::clone(&self.keys),
+            guard: self.guard(&listener, Pages::OnlyPresigned)?,
+            faults: self.faults.clone(),
+        };
+        s3::serve(listener, folder, setup, self.clock.clone(), self.calls.clone(), Arc::clone(pool))
+            .map_err(StartError::S3)
+    }
+
+    /// Starts both APIs.
+    ///
+    /// # Errors
+    /// A listener has no address.
+    pub fn start_gateway(
+        &self,
+        http: TcpListener,
+        websocket: TcpListener,
+        options: &Options,
+        pool: &Arc<Pool>,
+    ) -> io::Result<(Arc<Gateway>, [JoinHandle<()>; 2])> {
+        let setup = gateway::Setup {
+            stage: options.stage.clone(),
+            has_default_route: options.has_default_route,
+            time_scale: options.time_scale,
+            fault_control: options.fault_control,
+            keys: Arc::clone(&self.keys),
+            websocket: websocket.local_addr()?,
+            http: http.local_addr()?,
+        };
+        let websocket_guard = self.guard(&websocket, Pages::Allowed)?;
+        let http_guard = self.guard(&http, Pages::Allowed)?;
+        let (clock, calls, faults) = (self.clock.clone(), self.calls.clone(), self.faults.clone());
+        let gateway = Arc::new(Gateway::new(setup, clock, calls, Arc::clone(pool), faults));
+        let tasks = [
+            gateway::websocket::serve(websocket, websocket_guard, Arc::clone(&gateway)),
+            gateway::http::serve(http, http_guard, Arc::clone(&gateway), options.cors_origins.clone()),
+        ];
+        Ok((gateway, tasks))
+    }
+
+    /// Starts Lambda's `Invoke` API.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub fn start_lambda(&self, listener: TcpListener, pool: &Arc<Pool>) -> io::Result<JoinHandle<()>> {
+        let guard = self.guard(&listener, Pages::Refused)?;
+        Ok(lambda::invoke::serve(listener, guard, Arc::clone(&self.keys), self.calls.clone(), Arc::clone(pool)))
+    }
+
+    /// Starts the schedule.
+    pub fn start_schedule(&self, interval: Duration, pool: &Arc<Pool>) -> JoinHandle<()> {
+        schedule::serve(interval, self.clock.clone(), self.faults.clone(), Arc::clone(pool))
+    }
+}
