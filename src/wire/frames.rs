@@ -1,9 +1,9 @@
 //! What clients hear: one struct for each frame, one spelling of each field.
 
 use std::collections::BTreeMap;
+use std::ops::Not;
 
-#[cfg(feature = "schema")]
-use schemars::JsonSchema;
+use macro_rules_attribute::apply;
 use serde::{Serialize, Serializer};
 
 use super::formats::{ChatRoomCopy, MessageCopies, RoomCopies, TypingCopies};
@@ -21,7 +21,7 @@ macro_rules! frames {
         /// A frame from the server, told apart by its `type`.
         #[derive(Clone, Debug, Serialize)]
         #[serde(tag = "type")]
-        #[cfg_attr(feature = "schema", derive(JsonSchema))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum Frame {
             $($(#[doc = $about])+ #[serde(rename = $tag)] $name($name),)+
         }
@@ -146,18 +146,15 @@ impl Serialize for Iso {
 checked::schema!(Iso, { "type": "string", "format": "date-time" });
 
 /// The answer to an action that has nothing else to tell.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Ack {
     /// The action or route that was carried out.
     pub action: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub room_id: Option<RoomId>,
     /// Where a message stands whose sender gets no copy.
     #[serde(flatten)]
     pub position: Option<Position>,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub duplicate: bool,
 }
 
@@ -169,22 +166,17 @@ impl Ack {
 }
 
 /// The answer to `ping`.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Pong {}
 
 /// Who the caller is here, and what they can rely on.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Hello {
     pub user_id: UserId,
     pub user_name: Name,
     /// The roles of the token that count here.
     pub roles: Vec<&'static str>,
     /// Absent over HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<ConnectionId>,
     pub format: &'static str,
     pub server_time: Iso,
@@ -194,9 +186,7 @@ pub struct Hello {
 }
 
 /// What a client can rely on.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Limits {
     /// Most bytes of UTF-8 in the content of a message.
     pub content_bytes: usize,
@@ -209,30 +199,22 @@ pub struct Limits {
 }
 
 /// A request failed, or an upload.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Failure {
     pub code: &'static str,
     pub status: u16,
     pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<&'static str>,
     /// The field at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<&'static str>,
     /// The actions that exist.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub actions: Option<Vec<&'static str>>,
     /// The file that the failure is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file_id: Option<FileId>,
 }
 
 /// Where a message stands in its room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Position {
     pub message_id: MessageId,
     pub seq: Seq,
@@ -240,9 +222,7 @@ pub struct Position {
 }
 
 /// A message of a room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Message {
     pub room_id: RoomId,
     #[serde(flatten)]
@@ -250,17 +230,15 @@ pub struct Message {
     #[serde(flatten)]
     pub body: Body,
     /// What a later version of the server tells: `content` says it as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<System>,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub duplicate: bool,
     #[serde(flatten)]
     pub copies: Option<Box<MessageCopies>>,
 }
 
 /// The kind of a system entry.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[apply(sent)]
 pub struct System {
     pub what: String,
 }
@@ -298,17 +276,14 @@ impl From<Entry> for Message {
 }
 
 /// An item of a page of history.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[apply(sent)]
+#[serde(tag = "type")]
 pub enum Item {
     Message(Message),
 }
 
 /// Somebody started or stopped typing.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Typing {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -319,12 +294,9 @@ pub struct Typing {
 }
 
 /// A room and a page of its participants.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Room {
     pub room_id: RoomId,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub room_name: Option<Name>,
     pub room_type: RoomType,
     pub status: RoomStatus,
@@ -333,34 +305,25 @@ pub struct Room {
     /// Epoch milliseconds, unlike every other time.
     pub last_activity: Timestamp,
     pub auto_close: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_participants: Option<u64>,
     pub participant_count: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub road_name: Option<Name>,
     /// Metres.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub radius: Option<Metres>,
     /// Absent in search results.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seq: Option<Seq>,
     /// Users, not connections. Absent in search results.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub online_count: Option<u64>,
     /// Absent in a list of rooms.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub participants: Option<Participants>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<UserId>,
     #[serde(flatten)]
     pub copies: Option<Box<RoomCopies>>,
 }
 
 /// Who is in a room: in full, or by their ids alone.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[apply(sent)]
 #[serde(untagged)]
 pub enum Participants {
     Full(Vec<Participant>),
@@ -368,9 +331,7 @@ pub enum Participants {
 }
 
 /// Somebody who is in a room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Participant {
     pub user_id: UserId,
     pub user_name: Name,
@@ -380,25 +341,19 @@ pub struct Participant {
 }
 
 /// A page of a room's history, oldest first.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Messages {
     pub room_id: RoomId,
     pub items: Vec<Item>,
     pub has_more: bool,
     /// The cursor of the page before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_before: Option<Seq>,
     /// The cursor of the page after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_after: Option<Seq>,
 }
 
 /// Somebody became a member of a room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Joined {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -408,42 +363,33 @@ pub struct Joined {
 }
 
 /// A page of the caller's rooms, newest activity first.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Rooms {
     pub items: Vec<ListedRoom>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
 /// A room in the list of a user's rooms.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct ListedRoom {
     #[serde(flatten)]
     pub room: Room,
     pub last_read_seq: Seq,
     /// Messages of others after `lastReadSeq`: 99 stands for 99 and more.
     pub unread: usize,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub unread_more: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_message: Option<Item>,
 }
 
 /// What was missed in several rooms.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Resumed {
     pub rooms: BTreeMap<RoomId, ResumedRoom>,
 }
 
 /// What a client missed in a room, or why it is not told.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[apply(sent)]
 #[serde(untagged)]
 pub enum ResumedRoom {
     Missed(Missed),
@@ -451,31 +397,25 @@ pub enum ResumedRoom {
 }
 
 /// What a client missed in a room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Missed {
     pub items: Vec<Item>,
     /// Whether `items` are all that was missed.
     pub complete: bool,
     /// Where to go on, if they are not.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_after: Option<Seq>,
     pub last_seq: Seq,
     /// Whether some of what was missed has expired.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub reset: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_seq: Option<Seq>,
     /// Whether the room is closed: no message will follow.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "Not::not")]
     pub closed: bool,
 }
 
 /// Why a room is not resumed.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Refusal {
     pub code: &'static str,
     pub status: u16,
@@ -483,9 +423,7 @@ pub struct Refusal {
 }
 
 /// How far a member has read.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Read {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -495,9 +433,7 @@ pub struct Read {
 }
 
 /// Somebody came online or went offline.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Presence {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -508,18 +444,15 @@ pub struct Presence {
 }
 
 /// Whether a user has a live connection to a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(sent)]
+#[derive(Copy, PartialEq, Eq)]
 pub enum PresenceStatus {
     Online,
     Offline,
 }
 
 /// Somebody is no longer a member of a room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Left {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -529,9 +462,8 @@ pub struct Left {
 }
 
 /// Why somebody is no longer a member of a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(sent)]
+#[derive(Copy, PartialEq, Eq)]
 pub enum LeaveReason {
     Left,
     Removed,
@@ -539,9 +471,7 @@ pub enum LeaveReason {
 }
 
 /// Where to upload an announced file.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Upload {
     pub file_id: FileId,
     pub upload_url: String,
@@ -552,9 +482,7 @@ pub struct Upload {
 }
 
 /// Where to download a file: everybody who knows the address can, until it expires.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Download {
     #[serde(flatten)]
     pub file: File,
@@ -562,31 +490,23 @@ pub struct Download {
 }
 
 /// A room was closed.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct RoomClosed {
     pub room_id: RoomId,
     pub reason: &'static str,
     /// Who closed it; absent where it was idle.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
 }
 
 /// Rooms near a place, nearest first.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Nearby {
     pub rooms: Vec<NearbyRoom>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
 /// A room near a place.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct NearbyRoom {
     #[serde(flatten)]
     pub room: Room,
@@ -595,9 +515,7 @@ pub struct NearbyRoom {
 }
 
 /// An invite into a private room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Invite {
     pub room_id: RoomId,
     pub invite: InviteCode,
@@ -606,9 +524,7 @@ pub struct Invite {
 }
 
 /// The function answers.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct Health {
     pub status: &'static str,
 }
@@ -650,10 +566,4 @@ impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
         Self { code: error.code(), status: error.status(), message: error.to_string() }
     }
-}
-
-// The signature is serde's.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }

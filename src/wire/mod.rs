@@ -1,5 +1,26 @@
 //! What goes over the wire: requests in, frames out. The reference for clients is `README.md` beside this file.
 
+/// The attributes of what clients receive: a field without a value is left out.
+macro_rules! sent {
+    ($($item:tt)+) => {
+        #[serde_with::skip_serializing_none]
+        #[derive(Clone, Debug, serde::Serialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "camelCase")]
+        $($item)+
+    };
+}
+
+/// The attributes of what clients send.
+macro_rules! received {
+    ($($item:tt)+) => {
+        #[derive(Debug, serde::Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "camelCase")]
+        $($item)+
+    };
+}
+
 mod deserialize;
 mod fields;
 pub mod formats;

@@ -2,9 +2,7 @@
 //!
 //! A field whose name begins with `$` is a group of fields of the same request.
 
-#[cfg(feature = "schema")]
-use schemars::JsonSchema;
-use serde::Deserialize;
+use macro_rules_attribute::apply;
 use serde::de::DeserializeOwned;
 
 use super::fields::Fields;
@@ -38,21 +36,17 @@ plain! {
 }
 
 /// No field.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[apply(received)]
 pub struct Nothing {}
 
 /// Who an HTTP request says is asking.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct Asking {
     pub user_id: Option<UserId>,
 }
 
 /// Whom a request is for, as the client named it.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct Target {
     room_id: Option<RoomId>,
     /// The user of a direct conversation.
@@ -117,9 +111,7 @@ macro_rules! addressed {
 addressed! { GetMessages, HandleFileUpload, SendMessage, TypingIndicator }
 
 /// How a user introduces themselves in a request.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct Introduction {
     /// The display name. Ignored where a token vouches for another one.
     pub user_name: Option<Name>,
@@ -136,9 +128,7 @@ impl Introduction {
 }
 
 /// A message to a room, a user or the lobby.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct SendMessage {
     #[serde(rename = "$target")]
     pub target: Target,
@@ -161,9 +151,7 @@ impl Request for SendMessage {
 }
 
 /// A message to all members of a room, or, from an admin, to everybody.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct BroadcastMessage {
     /// Without a room the message goes to everybody.
     pub room_id: Option<RoomId>,
@@ -196,9 +184,7 @@ fn check_size(content: &Content) -> Result<(), Error> {
 }
 
 /// The caller is typing, or no longer.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct TypingIndicator {
     #[serde(rename = "$target")]
     pub target: Target,
@@ -209,9 +195,7 @@ pub struct TypingIndicator {
 }
 
 /// A file that the caller wants to upload.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct HandleFileUpload {
     #[serde(rename = "$target")]
     pub target: Target,
@@ -231,9 +215,7 @@ impl HandleFileUpload {
 }
 
 /// A file to download.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct GetFile {
     /// Also with the ticket of a link behind it.
     pub file_id: FileReference,
@@ -243,9 +225,7 @@ pub struct GetFile {
 }
 
 /// A room with its first members.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct CreateRoom {
     pub room_name: Option<Name>,
     /// By default public.
@@ -257,9 +237,7 @@ pub struct CreateRoom {
 }
 
 /// A room to join.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct JoinRoom {
     pub room_id: RoomId,
     /// Needed for a private room.
@@ -269,17 +247,13 @@ pub struct JoinRoom {
 }
 
 /// A room.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct AboutRoom {
     pub room_id: RoomId,
 }
 
 /// A room, and where a page of its participants begins.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct RoomInfo {
     pub room_id: RoomId,
     /// The `nextCursor` of the page before.
@@ -287,18 +261,14 @@ pub struct RoomInfo {
 }
 
 /// Another user in a room.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct AboutMember {
     pub room_id: RoomId,
     pub user_id: UserId,
 }
 
 /// A new role for a member.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct SetRole {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -306,9 +276,7 @@ pub struct SetRole {
 }
 
 /// A page of a conversation's history.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct GetMessages {
     #[serde(rename = "$target")]
     pub target: Target,
@@ -346,18 +314,14 @@ impl Request for GetMessages {
 }
 
 /// Rooms to hear again, and what was seen of them.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct Resume {
     /// For each room the last seq that the client has seen.
     pub rooms: Positions,
 }
 
 /// How far the caller has read a room.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct MarkRead {
     pub room_id: RoomId,
     pub seq: Seq,
@@ -370,18 +334,14 @@ impl Addressed for MarkRead {
 }
 
 /// Where a page of the caller's rooms begins.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct ListRooms {
     /// The `nextCursor` of the page before.
     pub cursor: Option<Cursor>,
 }
 
 /// A room at a place.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct CreateRoomAt {
     latitude: Latitude,
     longitude: Longitude,
@@ -424,9 +384,7 @@ fn location(latitude: &Latitude, longitude: &Longitude) -> Result<Location, Erro
 }
 
 /// A search for rooms near a place.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct SearchRooms {
     latitude: Latitude,
     longitude: Longitude,
@@ -469,9 +427,7 @@ impl Request for SearchRooms {
 }
 
 /// An invite into a private room.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct CreateInvite {
     pub room_id: RoomId,
     /// How often it can be used. By default once.
@@ -493,18 +449,14 @@ impl CreateInvite {
 }
 
 /// An invite that is no longer valid.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct RevokeInvite {
     pub room_id: RoomId,
     pub invite: InviteCode,
 }
 
 /// What a client says of itself in the query of its handshake.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(received)]
 pub struct Handshake {
     pub user_id: Option<UserId>,
     pub room_id: Option<RoomId>,
