@@ -550,34 +550,3 @@ async fn reader<O: Origin>(ctx: &Context, origin: &O, file: &FileId, ticket: Opt
         None => origin.caller(ctx).await.map(|caller| caller.user),
     }
 }
-
-/// Who a type of access lets in, for the documents.
-#[cfg(feature = "schema")]
-pub trait Who {
-    const WHO: &'static str;
-}
-
-#[cfg(feature = "schema")]
-macro_rules! who {
-    ($($access:ident = $who:literal,)+) => {
-        $(impl Who for $access {
-            const WHO: &'static str = $who;
-        })+
-    };
-}
-
-#[cfg(feature = "schema")]
-who! {
-    Anyone = "anyone",
-    Identified = "caller",
-    Guest = "guest",
-    Connection = "caller",
-    Caller = "caller",
-    Visitor = "member",
-    Moderator = "admin",
-    Owner = "owner",
-    Sender = "member",
-    Writer = "member",
-    Listener = "member",
-    FileReader = "member",
-}

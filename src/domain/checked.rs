@@ -67,7 +67,7 @@ fn accepted<T, E: Error>(value: Option<T>, expected: &'static str) -> Result<T, 
     value.ok_or_else(|| E::invalid_value(Unexpected::Other("a value"), &expected))
 }
 
-/// Implements `Deserialize` for a text with a rule, `TryFrom<String>`, and its JSON Schema.
+/// Implements what texts with a rule have in common; the rule is their `TryFrom<String>`.
 macro_rules! text {
     ($name:ident, $kind:ident, $expected:literal, $max_length:expr) => {
         impl<'de> serde::Deserialize<'de> for $name {
@@ -79,24 +79,15 @@ macro_rules! text {
             }
         }
 
-        $crate::domain::checked::schema!($name, { "type": "string", "minLength": 1, "maxLength": $max_length });
-    };
-}
-pub(crate) use text;
+        impl $name {
+            /// Most characters or bytes, as its schema has them.
+            pub const MAX_LENGTH: usize = $max_length;
 
-/// Implements `JsonSchema` with a literal schema.
-macro_rules! schema {
-    ($name:ty, { $($schema:tt)+ }) => {
-        #[cfg(feature = "schema")]
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ $($schema)+ })
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
             }
         }
     };
 }
-pub(crate) use schema;
+pub(crate) use text;

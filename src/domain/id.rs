@@ -61,11 +61,6 @@ macro_rules! checked_text {
             pub fn stored(text: String) -> Self {
                 Self(text)
             }
-
-            /// The text itself.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
         }
 
         impl fmt::Display for $name {
@@ -177,8 +172,6 @@ pub(super) fn hash(texts: &[&str]) -> String {
 /// A `seq` as text, padded with zeros so that it sorts like the number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageId(pub(super) String);
-
-checked::schema!(MessageId, { "type": "string", "pattern": "^[0-9]{16}$" });
 
 impl MessageId {
     /// The text itself.

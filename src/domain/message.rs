@@ -24,8 +24,6 @@ impl<'de> Deserialize<'de> for Content {
     }
 }
 
-checked::schema!(Content, { "type": "string" });
-
 impl Content {
     /// `None` for an empty text. A text that is too large is refused by the caller, with a status of its own.
     pub fn new(text: String) -> Option<Self> {
@@ -94,8 +92,6 @@ impl Serialize for Data {
         json.serialize(serializer)
     }
 }
-
-checked::schema!(Data, { "type": "object" });
 
 /// Valid JSON without the whitespace between its parts.
 fn compact(json: &str) -> String {

@@ -14,8 +14,6 @@ const ISO: &[BorrowedFormatItem<'_>] =
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-super::checked::schema!(Timestamp, { "type": "integer", "description": "Epoch milliseconds." });
-
 impl Timestamp {
     /// From milliseconds since the epoch.
     pub const fn from_millis(epoch_ms: i64) -> Self {

@@ -77,13 +77,6 @@ checked::text!(
     MAX_NAME_BYTES
 );
 
-impl FileName {
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// What a file is, such as `image/png` or `text/plain; charset=utf-8`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -107,11 +100,6 @@ impl TryFrom<String> for ContentType {
 checked::text!(ContentType, TEXT, "must be a content type, such as image/png", MAX_TYPE_BYTES);
 
 impl ContentType {
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The type of a file whose sender knows none, by the end of its name; `application/octet-stream` where that tells
     /// nothing. Browsers give no type for files that their system does not know.
     pub fn of_name(name: &FileName) -> Self {
@@ -202,13 +190,6 @@ impl TryFrom<String> for Sha256 {
 }
 
 checked::text!(Sha256, TEXT, "must be a SHA-256 checksum: 32 bytes in base64", 44);
-
-impl Sha256 {
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// What a client says of a file that it is about to upload.
 #[derive(Clone, Debug)]

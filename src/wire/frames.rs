@@ -11,7 +11,7 @@ use super::size::{ENVELOPE_BYTES, fitting, fitting_sizes, json, size_of};
 use crate::actions::Action;
 use crate::domain::{
     Body, ConnectionId, Entry, Event, File, FileId, InviteCode, Location, MessageId, Metres, Name, Role, RoomId,
-    RoomStatus, RoomType, Seq, Timestamp, UserId, checked,
+    RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 
@@ -142,8 +142,6 @@ impl Serialize for Iso {
         serializer.serialize_str(&self.0.to_iso())
     }
 }
-
-checked::schema!(Iso, { "type": "string", "format": "date-time" });
 
 /// The answer to an action that has nothing else to tell.
 #[apply(sent)]

@@ -1,13 +1,17 @@
 //! The catalogue with the JSON Schemas of its requests and answers, for the documents and tests that are generated from
 //! it. Never in the Lambda.
 
+mod access;
+mod types;
+
 use schemars::generate::{Contract, SchemaSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::access::Who;
 use crate::actions::{Action, HttpRoute, Limit, actions, http_routes};
 use crate::wire::frames::{self, Answer, Frame};
 use crate::wire::requests;
+
+use access::Who;
 
 /// An action of the WebSocket API or a route of the HTTP API.
 #[derive(Debug)]
