@@ -39,18 +39,17 @@ lenient! {
     /// A color, as clients understand it.
     Color(String), "must be a string of at most 64 characters without control characters", |value| line(value, 64);
     /// A position in a list, as the page before gave it.
-    Cursor(String), "must be the `nextCursor` of the page before",
-        |value| line(value, 512);
+    Cursor(String), "must be the `nextCursor` of the page before", |value| line(value, 512);
     /// A flag of a query: `1` or `0`.
     #[derive(Default)]
     Flag(bool), "must be 1 or 0", |value| flag(&value);
     /// A file, and the ticket of the link by which it is asked for.
-    FileReference((FileId, Option<String>)), "must be a file id: a string of 1 to 128 characters without control characters", file_reference;
+    FileReference((FileId, Option<String>)),
+        "must be a file id: a string of 1 to 128 characters without control characters", file_reference;
     /// The address of an avatar: shown by clients, never fetched by us.
     Icon(String), "must be a string of at most 512 characters without control characters", |value| line(value, 512);
     /// Degrees north: -90 to 90.
-    Latitude(f64), "must be a number of degrees from -90 to 90",
-        |value| number_within(&value, -90.0, 90.0);
+    Latitude(f64), "must be a number of degrees from -90 to 90", |value| number_within(&value, -90.0, 90.0);
     /// For how many seconds something is valid: up to a year.
     Lifetime(i64), "must be a whole number from 1 to 31536000",
         |value| whole(&value, 1, 31_536_000).and_then(|seconds| i64::try_from(seconds).ok());
