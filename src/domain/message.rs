@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_with::skip_serializing_none;
 
 use super::{
     ClientMessageId, CloseReason, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId, checked,
@@ -106,14 +107,15 @@ fn compact(json: &str) -> String {
 }
 
 /// How a sender looks to the others.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Style {
     /// The address of an avatar.
-    #[serde(default, rename = "userIcon", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "userIcon")]
     pub icon: Option<String>,
     /// A color, as clients understand it.
-    #[serde(default, rename = "userColor", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "userColor")]
     pub color: Option<String>,
 }
 
@@ -126,6 +128,7 @@ impl Style {
 }
 
 /// A message, as its row and its frame have it: a new field of a message is declared here.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -136,15 +139,11 @@ pub struct Body {
     pub style: Style,
     pub content: Content,
     /// The message that it replies to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Seq>,
     /// The sender's own id for the message. Only the sender sees it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<ClientMessageId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Box<File>>,
     /// Whatever the sender attached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
 }
 

@@ -194,18 +194,19 @@ impl Frame {
 impl Room {
     /// Moves the participants to `members`, and replaces them by their ids.
     fn add_copies(&mut self) {
-        let full = match self.participants.take() {
-            Some(Participants::Full(full)) => Some(full),
-            ids => {
-                self.participants = ids;
+        let ids = |full: &[Participant]| full.iter().map(|one| one.user_id.clone()).collect();
+        let members = match self.participants.take() {
+            Some(Participants::Full(full)) => {
+                self.participants = Some(Participants::Ids(ids(&full)));
+                Some(full)
+            }
+            others => {
+                self.participants = others;
                 None
             }
         };
-        if let Some(full) = &full {
-            self.participants = Some(Participants::Ids(full.iter().map(|one| one.user_id.clone()).collect()));
-        }
         let id = Some(self.room_id.clone());
-        self.copies = Some(Box::new(RoomCopies { chat_room_id: id.clone(), id, members: full }));
+        self.copies = Some(Box::new(RoomCopies { chat_room_id: id.clone(), id, members }));
     }
 }
 
