@@ -1,4 +1,4 @@
-//! Who is asking: a connection, or the credentials of an HTTP request.
+//! The caller: from a connection, or from the credentials of an HTTP request.
 
 use super::{Access, Origin};
 use crate::auth::{self, Credentials};
@@ -31,12 +31,12 @@ impl Origin for HttpCredentials {
 }
 
 impl HttpCredentials {
-    /// Whether nobody says who asks, where everybody is believed.
+    /// Whether the request names no user in open mode.
     fn is_silent(&self, ctx: &Context) -> bool {
         ctx.config.auth.is_open() && self.user.is_none()
     }
 
-    /// Who asks, as a handshake would have it: without a name, where everybody is believed, an anonymous user.
+    /// The caller, authenticated as at a handshake: in open mode without a `userId`, an anonymous user.
     fn identified(&self, ctx: &Context) -> Result<Caller, Error> {
         let shown =
             Credentials { headers: &self.headers, query_token: None, user: self.user.clone(), advice: auth::OVER_HTTP };
@@ -67,12 +67,12 @@ impl<R> Access<ConnectionId, R> for Connection {
     }
 }
 
-/// A user who asks, on a connection or over HTTP.
+/// An identified user, on a connection or over HTTP.
 pub struct Caller {
     pub user: UserId,
     /// The display name, where one is known.
     pub name: Option<Name>,
-    /// Whether a token vouches for the name: then nobody changes it.
+    /// Whether the name is from the token: then requests cannot change it.
     pub(super) name_verified: bool,
     pub style: Style,
     /// Whether the token has the role `admin`, which counts in every room.
@@ -106,7 +106,7 @@ impl Caller {
         self.name.clone().unwrap_or_else(|| self.user.as_name())
     }
 
-    /// Takes the name and the style that came with a request.
+    /// Takes the name and the style of a request.
     pub fn introduce(&mut self, introduction: &Introduction) {
         self.rename(introduction.user_name.as_ref());
         self.style.adopt(introduction.style());
@@ -117,7 +117,7 @@ impl Caller {
         }
     }
 
-    /// Takes a name, if no token vouches for another one.
+    /// Takes a name, unless the name is from the token.
     pub fn rename(&mut self, name: Option<&Name>) {
         if let Some(name) = name.filter(|_| !self.name_verified) {
             self.name = Some(name.clone());
@@ -125,7 +125,7 @@ impl Caller {
     }
 }
 
-/// Who calls the HTTP API, as a handshake would have it.
+/// The caller of the HTTP API, authenticated as at a handshake.
 pub struct Identified(pub Caller);
 
 impl Access<HttpCredentials, Nothing> for Identified {
@@ -134,7 +134,7 @@ impl Access<HttpCredentials, Nothing> for Identified {
     }
 }
 
-/// Who calls the HTTP API, if they say so.
+/// The caller of the HTTP API, if the request is authenticated.
 pub struct Guest(pub Option<Caller>);
 
 impl<R> Access<HttpCredentials, R> for Guest {

@@ -25,7 +25,7 @@ impl<O: Origin> Access<O, GetFile> for FileReader {
     }
 }
 
-/// Who asks for a file: whoever says so, else the user whom the link is for.
+/// The user who requests a file: the identified caller, or else the user of the link.
 async fn reader<O: Origin>(ctx: &Context, origin: &O, file: &FileId, ticket: Option<&str>) -> Result<UserId, Error> {
     match ticket.filter(|_| !origin.names_caller(ctx)) {
         Some(ticket) => {

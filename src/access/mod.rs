@@ -14,25 +14,25 @@ pub use file::FileReader;
 pub use room::{Moderator, Owner, Visitor, direct_peer, membership, require_lobby, require_member};
 pub use sender::{Listener, Sender, Writer};
 
-/// What a handler needs to know of who is asking, resolved from where the request came (`O`: a connection, or the
+/// The caller as a handler needs it, resolved from where the request came (`O`: a connection, or the
 /// credentials of an HTTP request) and what it asks for (`R`).
 pub trait Access<O, R>: Sized {
     /// # Errors
-    /// The caller may not do that, or is not known.
+    /// The caller is unknown or not authorized.
     async fn resolve(ctx: &Context, origin: &O, request: &R) -> Result<Self, Error>;
 }
 
 /// Where a request came from.
 pub trait Origin {
     /// # Errors
-    /// `RECONNECT`; over HTTP what is wrong with the token, or `INVALID_FIELD` where nobody says who asks.
+    /// `RECONNECT`; over HTTP `UNAUTHORIZED`, or `INVALID_FIELD` without a `userId` in open mode.
     async fn caller(&self, ctx: &Context) -> Result<Caller, Error>;
 
-    /// Whether the request says by itself who asks, in the way that counts: without that, the ticket of a link does.
+    /// Whether the request identifies its caller. If not, the ticket of a file link does.
     fn names_caller(&self, services: &Services) -> bool;
 }
 
-/// Nobody is asked who they are.
+/// No authentication.
 pub struct Anyone;
 
 impl<O, R> Access<O, R> for Anyone {

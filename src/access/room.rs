@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::store::Membership;
 use crate::wire::requests::{AboutMember, AboutRoom, CreateInvite, RevokeInvite, RoomInfo, SetRole};
 
-/// A user who may see a room and who is in it: a member; everybody in the lobby.
+/// A user who may see a room and its participants: a member; everybody in the lobby.
 pub struct Visitor;
 
 impl<O: Origin> Access<O, RoomInfo> for Visitor {
@@ -58,7 +58,7 @@ pub async fn require_member(services: &Services, user: &UserId, room: &RoomId) -
 const JOIN_PATIENCE: Duration = Duration::from_millis(300);
 const JOIN_POLL: Duration = Duration::from_millis(30);
 
-/// A user's membership in a room, waiting a little for a join that is under way.
+/// A user's membership in a room. Waits up to 300 ms for a join that is in progress.
 ///
 /// # Errors
 /// `ROOM_NOT_FOUND`, at once; `NOT_A_MEMBER`.
@@ -75,15 +75,15 @@ pub async fn membership(services: &Services, user: &UserId, room: &RoomId) -> Re
     member.ok_or(Error::NotAMember)
 }
 
-/// What a user may do in a room, the least first.
+/// A user's rank in a room, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Stranger,
     Member,
     Admin,
-    /// The creator always is one, whatever role is set.
+    /// Also the creator, whatever role is set.
     Owner,
-    /// By the role `admin` of the token, in every room.
+    /// The role `admin` of a token: in every room.
     AdminOfAll,
 }
 
@@ -120,7 +120,7 @@ macro_rules! about_room {
 
 about_room! { AboutMember, AboutRoom, CreateInvite, RevokeInvite, SetRole }
 
-/// Who looks after a room: its creator, an owner, an admin, or an admin of everything.
+/// A user who may moderate a room: its creator, an owner, an admin, or a global admin.
 pub struct Moderator {
     pub user: UserId,
     pub room: Room,
@@ -165,7 +165,7 @@ impl Moderator {
     }
 }
 
-/// An owner of a room, or an admin of everything.
+/// An owner of a room, or a global admin.
 pub struct Owner {
     pub user: UserId,
     pub room: Room,

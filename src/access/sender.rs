@@ -15,7 +15,7 @@ use crate::wire::requests::{Addressed, Introduction, Recipient, TypingIndicator}
 /// A user who may read and write in a conversation.
 pub struct Sender {
     pub room: RoomId,
-    /// Where the conversation is heard.
+    /// The channels that deliver the conversation.
     pub channels: Vec<Channel>,
     pub user: UserId,
     pub name: Name,
@@ -112,7 +112,7 @@ impl Sender {
         }
     }
 
-    /// By a membership in a room that this connection does not hear.
+    /// By a membership in a room that this connection is not subscribed to.
     fn member(caller: &Caller, member: &Member) -> Self {
         let mut sender = Self::new(caller, member.room.clone(), vec![Channel::of_room(&member.room)]);
         if caller.name.is_none() {
@@ -121,14 +121,14 @@ impl Sender {
         sender
     }
 
-    /// In a direct conversation: both hear it on all their devices, whichever rooms these are in.
+    /// In a direct conversation: both users receive it on all their devices, whichever rooms these have joined.
     fn to_peer(caller: &Caller, peer: &UserId) -> Self {
         let room = RoomId::direct(&caller.user, peer);
         let sender = Self::new(caller, room, Channel::of_both(&caller.user, peer));
         Self { peer: Some(peer.clone()), ..sender }
     }
 
-    /// Takes the name and the style that came with this very request.
+    /// Takes the name and the style of this request.
     pub fn introduce(&mut self, introduction: &Introduction) {
         if let Some(name) = introduction.user_name.as_ref().filter(|_| !self.name_verified) {
             self.name = name.clone();
@@ -162,10 +162,10 @@ impl<O: Origin, R: Addressed> Access<O, R> for Writer {
     }
 }
 
-/// The pages of those who are live on a channel.
+/// Pages of the subscribers of a channel.
 pub type Pages = Pin<Box<dyn Stream<Item = Result<Vec<Subscription>, Error>> + Send>>;
 
-/// A sender, and, in a room, the pages of those who hear it: they are read anyway, and show that the sender does too.
+/// A sender, and in a room its subscribers: they are read anyway, and show whether the sender is one of them.
 pub struct Listener {
     pub sender: Sender,
     pub subscribers: Option<(Vec<Subscription>, Pages)>,

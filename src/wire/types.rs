@@ -1,4 +1,4 @@
-//! The types of fields that stand in requests alone, read leniently: `2.0` is a whole number, `"10"` a number.
+//! The types of fields that only requests have, read leniently: `2.0` is a whole number, `"10"` a number.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ macro_rules! lenient {
         pub struct $name(pub $inner);
 
         impl $name {
-            /// How an error goes on after the field's name.
+            /// What an error says after the field's name.
             pub const EXPECTED: &str = $expected;
         }
 
@@ -66,10 +66,10 @@ lenient! {
         positions;
     /// The format that a handshake asks for.
     RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"", |value| Format::named(value.as_str()?);
-    /// From how far away a room is near, in metres.
+    /// The distance up to which searches find a room, in metres.
     RoomRadius(Metres), "must be a number of metres from 1 to 10000",
         |value| number_within(&value, 1.0, 10_000.0).map(Metres::new);
-    /// How far a search looks, in metres.
+    /// The search radius in metres.
     SearchRadius(Metres), "must be a number of metres from 0 to 50000",
         |value| number_within(&value, 0.0, 50_000.0).map(Metres::new);
     /// A token, as it is signed.
@@ -77,7 +77,7 @@ lenient! {
     /// Several users.
     #[derive(Default)]
     Users(Vec<UserId>), "must be a list of user ids: strings of 1 to 128 characters without control characters", users;
-    /// How often an invite can be used.
+    /// How many times an invite can be used.
     Uses(u64), "must be a whole number from 1 to 1000000", |value| whole(&value, 1, 1_000_000);
     /// Who can join a room.
     #[derive(Default)]
@@ -91,7 +91,7 @@ lenient! {
 
 /// The id that a client gives a frame, for its answer.
 pub mod request_id {
-    /// How an error goes on after the field's name.
+    /// What an error says after the field's name.
     pub const EXPECTED: &str = "must be a string of at most 64 characters";
 
     /// Whether an id is short enough.

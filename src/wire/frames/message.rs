@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::wire::formats::{ChatRoomCopy, MessageCopies, TypingCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting};
 
-/// Where a message stands in its room.
+/// A message's position in its room.
 #[apply(sent)]
 pub struct Position {
     pub message_id: MessageId,
@@ -27,7 +27,7 @@ pub struct Message {
     pub position: Position,
     #[serde(flatten)]
     pub body: Body,
-    /// What a later version of the server tells: `content` says it as a sentence.
+    /// The kind of a system entry, which a later version of the server wrote: `content` is its text.
     pub system: Option<System>,
     #[serde(skip_serializing_if = "Not::not")]
     pub duplicate: bool,
@@ -100,7 +100,7 @@ impl Answer for Sent {
     }
 }
 
-/// Somebody started or stopped typing.
+/// A user started or stopped typing.
 #[apply(sent)]
 pub struct Typing {
     pub room_id: RoomId,
@@ -123,13 +123,13 @@ pub struct Messages {
     pub next_after: Option<Seq>,
 }
 
-/// What was missed in several rooms.
+/// The messages missed in several rooms.
 #[apply(sent)]
 pub struct Resumed {
     pub rooms: BTreeMap<RoomId, ResumedRoom>,
 }
 
-/// What a client missed in a room, or why it is not told.
+/// The messages missed in a room, or why the room cannot be resumed.
 #[apply(sent)]
 #[serde(untagged)]
 pub enum ResumedRoom {
@@ -137,20 +137,20 @@ pub enum ResumedRoom {
     Refused { error: Refusal },
 }
 
-/// What a client missed in a room.
+/// The messages missed in a room.
 #[apply(sent)]
 pub struct Missed {
     pub items: Vec<Item>,
     /// Whether `items` are all that was missed.
     pub complete: bool,
-    /// Where to go on, if they are not.
+    /// The cursor for the rest, if they are not.
     pub next_after: Option<Seq>,
     pub last_seq: Seq,
     /// Whether some of what was missed has expired.
     #[serde(skip_serializing_if = "Not::not")]
     pub reset: bool,
     pub oldest_seq: Option<Seq>,
-    /// Whether the room is closed: no message will follow.
+    /// Whether the room is closed: no more messages will follow.
     #[serde(skip_serializing_if = "Not::not")]
     pub closed: bool,
 }
@@ -169,7 +169,7 @@ impl From<&Error> for Refusal {
     }
 }
 
-/// How far a member has read.
+/// A member's read position.
 #[apply(sent)]
 pub struct Read {
     pub room_id: RoomId,

@@ -51,49 +51,49 @@ macro_rules! frames {
 }
 
 frames! {
-    /// An action was carried out and has nothing else to answer.
+    /// Confirms an action that has no other answer.
     Ack = "ack",
     /// The answer to `ping`.
     Pong = "pong",
-    /// Who the caller is here, and what they can rely on.
+    /// The caller's identity and the limits.
     Hello = "hello",
-    /// A request failed, or an upload.
+    /// A request or an upload failed.
     Failure = "error",
     /// A message of a room.
     Message = "message",
-    /// Somebody started or stopped typing.
+    /// A user started or stopped typing.
     Typing = "typing",
     /// A room and a page of its participants.
     Room = "room",
     /// A page of a room's history.
     Messages = "messages",
-    /// Somebody became a member of a room.
+    /// A user joined a room.
     Joined = "joined",
     /// A page of the caller's rooms.
     Rooms = "rooms",
-    /// What was missed in several rooms.
+    /// The messages missed in several rooms.
     Resumed = "resumed",
-    /// How far a member has read.
+    /// A member's read position.
     Read = "read",
-    /// Somebody came online or went offline.
+    /// A user came online or went offline.
     Presence = "presence",
-    /// Somebody is no longer a member of a room.
+    /// A user left a room or was removed.
     Left = "left",
-    /// Where to upload an announced file.
+    /// A presigned request to upload an announced file.
     Upload = "upload",
-    /// Where to download a file.
+    /// A presigned URL to download a file.
     Download = "file",
     /// A room was closed.
     RoomClosed = "room-closed",
-    /// Rooms near a place. Over HTTP only.
+    /// Rooms near a location. Over HTTP only.
     Nearby = "near",
     /// An invite into a private room. Over HTTP only.
     Invite = "invite",
-    /// The function answers. Over HTTP only.
+    /// The function is healthy. Over HTTP only.
     Health = "health",
 }
 
-/// What a handler answers.
+/// The answer of a handler.
 pub trait Answer {
     /// The types of the frames that it can be.
     const TYPES: &'static [&'static str];
@@ -129,13 +129,13 @@ impl Serialize for Iso {
     }
 }
 
-/// The answer to an action that has nothing else to tell.
+/// Confirms an action that has no other answer.
 #[apply(sent)]
 pub struct Ack {
     /// The action or route that was carried out.
     pub action: &'static str,
     pub room_id: Option<RoomId>,
-    /// Where a message stands whose sender gets no copy.
+    /// The position of a message whose sender gets no copy.
     #[serde(flatten)]
     pub position: Option<Position>,
     #[serde(skip_serializing_if = "Not::not")]
@@ -153,7 +153,7 @@ impl Ack {
 #[apply(sent)]
 pub struct Pong {}
 
-/// Who the caller is here, and what they can rely on.
+/// The caller's identity and the limits.
 #[apply(sent)]
 pub struct Hello {
     pub user_id: UserId,
@@ -169,7 +169,7 @@ pub struct Hello {
     pub limits: Limits,
 }
 
-/// What a client can rely on.
+/// The limits of this deployment.
 #[apply(sent)]
 pub struct Limits {
     /// Most bytes of UTF-8 in the content of a message.
@@ -182,7 +182,7 @@ pub struct Limits {
     pub rooms: usize,
 }
 
-/// A request failed, or an upload.
+/// A request or an upload failed.
 #[apply(sent)]
 pub struct Failure {
     pub code: &'static str,
@@ -198,7 +198,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What a client hears of an error in `action`. `request_id` is ours: it finds the failure in the log.
+    /// The frame of an error in `action`. `request_id` is API Gateway's: it finds the failure in the log.
     pub fn new(error: &Error, action: Option<Action>, request_id: &str) -> Self {
         let mut message = error.to_string();
         if error.cause().is_some() {
@@ -216,7 +216,7 @@ impl Failure {
     }
 }
 
-/// Where to upload an announced file.
+/// A presigned request to upload an announced file.
 #[apply(sent)]
 pub struct Upload {
     pub file_id: FileId,
@@ -227,7 +227,7 @@ pub struct Upload {
     pub expires_at: Iso,
 }
 
-/// Where to download a file: everybody who knows the address can, until it expires.
+/// A presigned URL to download a file: valid for everybody who has it, until it expires.
 #[apply(sent)]
 pub struct Download {
     #[serde(flatten)]
@@ -235,7 +235,7 @@ pub struct Download {
     pub expires_at: Iso,
 }
 
-/// The function answers.
+/// The function is healthy.
 #[apply(sent)]
 pub struct Health {
     pub status: &'static str,

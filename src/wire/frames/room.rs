@@ -52,7 +52,7 @@ impl Room {
     }
 }
 
-/// Who is in a room: in full, or by their ids alone.
+/// The participants of a room: in full, or their ids only.
 #[apply(sent)]
 #[serde(untagged)]
 pub enum Participants {
@@ -60,7 +60,7 @@ pub enum Participants {
     Ids(Vec<UserId>),
 }
 
-/// Somebody who is in a room.
+/// A participant of a room.
 #[apply(sent)]
 pub struct Participant {
     pub user_id: UserId,
@@ -90,7 +90,7 @@ pub struct ListedRoom {
     pub last_message: Option<Item>,
 }
 
-/// Somebody became a member of a room.
+/// A user joined a room.
 #[apply(sent)]
 pub struct Joined {
     pub room_id: RoomId,
@@ -100,7 +100,7 @@ pub struct Joined {
     pub copies: Option<Box<ChatRoomCopy>>,
 }
 
-/// Somebody is no longer a member of a room.
+/// A user left a room or was removed.
 #[apply(sent)]
 pub struct Left {
     pub room_id: RoomId,
@@ -110,7 +110,7 @@ pub struct Left {
     pub copies: Option<Box<ChatRoomCopy>>,
 }
 
-/// Why somebody is no longer a member of a room.
+/// Why a user is no longer a member of a room.
 #[apply(sent)]
 #[derive(Copy, PartialEq, Eq)]
 pub enum LeaveReason {
@@ -119,7 +119,7 @@ pub enum LeaveReason {
     Banned,
 }
 
-/// Somebody came online or went offline.
+/// A user came online or went offline.
 #[apply(sent)]
 pub struct Presence {
     pub room_id: RoomId,
@@ -143,18 +143,18 @@ pub enum PresenceStatus {
 pub struct RoomClosed {
     pub room_id: RoomId,
     pub reason: &'static str,
-    /// Who closed it; absent where it was idle.
+    /// The user who closed it; absent if it was closed for being idle.
     pub user_id: Option<UserId>,
 }
 
-/// Rooms near a place, nearest first.
+/// Rooms near a location, nearest first.
 #[apply(sent)]
 pub struct Nearby {
     pub rooms: Vec<NearbyRoom>,
     pub next_cursor: Option<String>,
 }
 
-/// A room near a place.
+/// A room near a location.
 #[apply(sent)]
 pub struct NearbyRoom {
     #[serde(flatten)]

@@ -16,7 +16,7 @@ pub struct SendMessage {
     pub content: Content,
     /// The message that it replies to.
     pub reply_to: Option<Seq>,
-    /// Makes a retry safe: the same id is written once.
+    /// Idempotency key: a retry with the same id is written once.
     pub client_message_id: Option<ClientMessageId>,
     /// An object of at most 1 KB, for the clients alone.
     pub data: Option<Data>,
@@ -37,7 +37,7 @@ pub struct BroadcastMessage {
     pub room_id: Option<RoomId>,
     /// 1 byte to 16 KB of UTF-8.
     pub content: Content,
-    /// Makes a retry safe: the same id is written once.
+    /// Idempotency key: a retry with the same id is written once.
     pub client_message_id: Option<ClientMessageId>,
     #[serde(rename = "$introduction")]
     pub introduction: Introduction,
@@ -63,7 +63,7 @@ fn check_size(content: &Content) -> Result<(), Error> {
     if content.is_too_large() { Err(Error::TooLarge) } else { Ok(()) }
 }
 
-/// The caller is typing, or no longer.
+/// The caller is typing, or has stopped.
 #[apply(received)]
 pub struct TypingIndicator {
     #[serde(rename = "$target")]
@@ -93,7 +93,7 @@ impl GetMessages {
         Limit(50)
     }
 
-    /// Which part of the log is read.
+    /// The part of the log to read.
     pub fn page(&self) -> Page {
         match (self.before, self.after) {
             (Some(before), _) => Page::Before(before),
@@ -112,14 +112,14 @@ impl Request for GetMessages {
     }
 }
 
-/// Rooms to hear again, and what was seen of them.
+/// Rooms to resubscribe to, and what was seen of each.
 #[apply(received)]
 pub struct Resume {
     /// For each room the last seq that the client has seen.
     pub rooms: Positions,
 }
 
-/// How far the caller has read a room.
+/// The caller's read position in a room.
 #[apply(received)]
 pub struct MarkRead {
     pub room_id: RoomId,
@@ -145,7 +145,7 @@ pub struct HandleFileUpload {
 }
 
 impl HandleFileUpload {
-    /// The file as it is announced. Browsers give an empty type for files that their system does not know.
+    /// The announced file. Browsers send an empty type for files that their system does not know.
     pub fn file(self) -> NewFile {
         let content_type = self.content_type.0.unwrap_or_else(|| ContentType::of_name(&self.file_name));
         NewFile { name: self.file_name, content_type, size: self.size.0, sha256: self.sha256 }
@@ -155,9 +155,9 @@ impl HandleFileUpload {
 /// A file to download.
 #[apply(received)]
 pub struct GetFile {
-    /// Also with the ticket of a link behind it.
+    /// May be followed by the ticket of a link.
     pub file_id: FileReference,
-    /// Whether the browser shows it, if it is an image. By default it saves the file.
+    /// Whether browsers show an image instead of saving it. By default they save it.
     #[serde(default)]
     pub inline: Flag,
 }

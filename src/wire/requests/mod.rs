@@ -1,5 +1,5 @@
-//! What clients ask for: the type of each request, as the catalogue names it. Those about messages and rooms are in files
-//! of their own.
+//! What clients request: the type of each request, as the catalogue names it. Those about messages and rooms are in
+//! files of their own.
 //!
 //! A field whose name begins with `$` is a group of fields of the same request.
 
@@ -25,7 +25,7 @@ pub use room::{
 /// A request: read from fields, then checked as a whole.
 pub trait Request: DeserializeOwned {
     /// # Errors
-    /// Fields that are valid each for itself and not together.
+    /// Fields that are valid individually but not in combination.
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -45,13 +45,13 @@ plain! {
 #[apply(received)]
 pub struct Nothing {}
 
-/// Who an HTTP request says is asking.
+/// The `userId` that an HTTP request claims.
 #[apply(received)]
 pub struct Asking {
     pub user_id: Option<UserId>,
 }
 
-/// Whom a request is for, as the client named it.
+/// The target of a request, as the client gave it.
 #[apply(received)]
 pub struct Target {
     room_id: Option<RoomId>,
@@ -78,7 +78,7 @@ impl Addressed for Target {
     }
 }
 
-/// Whom a request is for.
+/// The target of a request.
 #[derive(Debug)]
 pub enum Recipient {
     /// A room, a direct conversation or the lobby.
@@ -87,7 +87,7 @@ pub enum Recipient {
     User(UserId),
     /// `targetId`: a room, if the caller is in one of that id, or else a user.
     Either(UserId),
-    /// Nobody is named: the room that the connection joined last.
+    /// No target: the room that the connection joined last.
     Unnamed,
 }
 
@@ -119,21 +119,21 @@ addressed! { GetMessages, HandleFileUpload, SendMessage, TypingIndicator }
 /// How a user introduces themselves in a request.
 #[apply(received)]
 pub struct Introduction {
-    /// The display name. Ignored where a token vouches for another one.
+    /// The display name. Ignored if the token has one.
     pub user_name: Option<Name>,
     user_icon: Option<Icon>,
     user_color: Option<Color>,
 }
 
 impl Introduction {
-    /// How the user looks.
+    /// The avatar and the color.
     pub fn style(&self) -> Style {
         let (icon, color) = (self.user_icon.clone(), self.user_color.clone());
         Style { icon: icon.map(|icon| icon.0), color: color.map(|color| color.0) }
     }
 }
 
-/// What a client says of itself in the query of its handshake.
+/// The parameters in the query of a handshake.
 #[apply(received)]
 pub struct Handshake {
     pub user_id: Option<UserId>,

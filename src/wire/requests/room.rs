@@ -71,7 +71,7 @@ pub struct ListRooms {
 #[apply(received)]
 pub struct CreateInvite {
     pub room_id: RoomId,
-    /// How often it can be used. By default once.
+    /// How many times it can be used. By default once.
     #[serde(default = "CreateInvite::default_uses")]
     pub max_uses: Uses,
     /// By default a day.
@@ -96,13 +96,13 @@ pub struct RevokeInvite {
     pub invite: InviteCode,
 }
 
-/// A room at a place.
+/// A room at a location.
 #[apply(received)]
 pub struct CreateRoomAt {
     latitude: Latitude,
     longitude: Longitude,
     pub road_name: Option<Name>,
-    /// From how far away the room is near, in metres. By default 1,000.
+    /// The distance up to which searches find the room, in metres. By default 1,000.
     #[serde(default = "CreateRoomAt::default_radius")]
     pub radius: RoomRadius,
     pub room_name: Option<Name>,
@@ -139,14 +139,14 @@ fn location(latitude: &Latitude, longitude: &Longitude) -> Result<Location, Erro
     location.ok_or_else(|| Error::invalid("latitude", "and `longitude` must be a place on earth"))
 }
 
-/// A search for rooms near a place.
+/// A search for rooms near a location.
 #[apply(received)]
 pub struct SearchRooms {
     latitude: Latitude,
     longitude: Longitude,
     /// By default both.
     pub room_type: Option<Visibility>,
-    /// How far the search looks, in metres. By default 5,000.
+    /// The search radius in metres. By default 5,000.
     #[serde(default = "SearchRooms::default_radius")]
     pub radius: SearchRadius,
     limit: Option<Limit>,

@@ -1,12 +1,9 @@
 //! From an event to a handler and back: the only place that writes responses, and the log line of each invocation.
 
+mod response;
+
 use std::sync::Arc;
 
-use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
-use aws_lambda_events::encodings::Body;
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_PROTOCOL};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -23,18 +20,10 @@ use crate::metrics::{Embedded, Metric};
 use crate::wire::frames::{Answer, Failure, Frame};
 use crate::wire::{ClientFrame, Fields, requests};
 
+pub use response::Response;
+
 /// The route in the log line of an event that cannot be read.
 const UNKNOWN_ROUTE: &str = "unknown";
-
-/// What API Gateway gets back.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub enum Response {
-    WebSocket(Box<ApiGatewayProxyResponse>),
-    Http(Box<ApiGatewayV2httpResponse>),
-    /// To a source that waits for no answer.
-    Done,
-}
 
 /// Handles an event.
 ///
@@ -98,14 +87,14 @@ async fn connect(ctx: &Context, event: event::Connect) -> (Response, Result<u16,
     match connection::open(ctx, event).await {
         Ok(Some(subprotocol)) => (Response::websocket(200).with_subprotocol(subprotocol), Ok(200)),
         Ok(None) => (Response::websocket(200), Ok(200)),
-        Err(error) => (Response::refusal(ctx, &error), Err(error)),
+        Err(error) => (refusal(ctx, &error), Err(error)),
     }
 }
 
 async fn disconnect(ctx: &Context, id: &ConnectionId) -> (Response, Result<u16, Error>) {
     match connection::close(ctx, id).await {
         Ok(()) => (Response::websocket(200), Ok(200)),
-        Err(error) => (Response::refusal(ctx, &error), Err(error)),
+        Err(error) => (refusal(ctx, &error), Err(error)),
     }
 }
 
@@ -218,6 +207,11 @@ fn failure(error: &Error, action: Option<Action>, request_id: &str) -> Frame {
     Failure::new(error, action, request_id).into()
 }
 
+/// The response to a handshake that fails.
+fn refusal(ctx: &Context, error: &Error) -> Response {
+    Response::websocket(error.status()).with_body(failure(error, None, &ctx.request_id).to_body())
+}
+
 /// An answer with links to files, where the caller's format wants them.
 fn with_links(ctx: &Context, answer: String) -> String {
     let trace = ctx.trace();
@@ -266,50 +260,4 @@ fn leave_line(services: &Services, about: Line<'_>, started: Instant, status: u1
         target: module_path!(),
         metrics: Embedded { namespace: &services.config.metrics_namespace, at, counts },
     });
-}
-
-impl Response {
-    fn websocket(status: u16) -> Self {
-        let mut response = ApiGatewayProxyResponse::default();
-        response.status_code = status.into();
-        Self::WebSocket(Box::new(response))
-    }
-
-    fn http(status: u16, json: String) -> Self {
-        let mut response = ApiGatewayV2httpResponse::default();
-        response.status_code = status.into();
-        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.body = Some(Body::Text(json));
-        Self::Http(Box::new(response))
-    }
-
-    /// To a handshake that fails.
-    fn refusal(ctx: &Context, error: &Error) -> Self {
-        Self::websocket(error.status()).with_body(failure(error, None, &ctx.request_id).to_body())
-    }
-
-    /// Redirects the client, if the frame tells where a file is. The address is valid for a minute and not cached.
-    fn with_location(mut self, frame: Option<&Frame>) -> Self {
-        if let (Self::Http(response), Some(Frame::Download(download))) = (&mut self, frame)
-            && let Ok(url) = HeaderValue::from_str(&download.file.file_url)
-        {
-            response.headers.insert(LOCATION, url);
-            response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        self
-    }
-
-    fn with_body(mut self, json: String) -> Self {
-        if let Self::WebSocket(response) = &mut self {
-            response.body = Some(Body::Text(json));
-        }
-        self
-    }
-
-    fn with_subprotocol(mut self, subprotocol: &'static str) -> Self {
-        if let Self::WebSocket(response) = &mut self {
-            response.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
-        }
-        self
-    }
 }
