@@ -4,10 +4,11 @@
 //! A row says what the action is for, its key and further names, the handler with who may call it, what it takes and
 //! what it answers, the class of its rate limit and, over HTTP, the status of success.
 
-/// Hands the rows of the WebSocket API to the macro `$expand`.
+/// Hands the rows of the WebSocket API to the macro `$expand`, after its arguments.
 macro_rules! actions {
-    ($expand:ident) => {
+    ($expand:ident $($arguments:tt)?) => {
         $expand! {
+            $($arguments)?
             /// Check that the connection is alive.
             Ping = "ping" [], connection::ping(Connection, Nothing) -> Pong, Frames;
             /// Get the caller's identity and the limits.
@@ -55,10 +56,11 @@ macro_rules! actions {
 }
 pub(crate) use actions;
 
-/// Hands the rows of the HTTP API to the macro `$expand`.
+/// Hands the rows of the HTTP API to the macro `$expand`, after its arguments.
 macro_rules! http_routes {
-    ($expand:ident) => {
+    ($expand:ident $($arguments:tt)?) => {
         $expand! {
+            $($arguments)?
             /// Check that the function responds.
             GetHealth = "GET /health", connection::health(Anyone, Nothing) -> Health, 200, Frames;
             /// Get the caller's identity and the limits. Fails where a handshake with the same token fails.
@@ -140,7 +142,7 @@ macro_rules! declare_actions {
     ($(#[doc = $about:literal] $name:ident = $key:literal [$($alias:literal),*],
         $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
         catalogue! {
-            /// What a frame's `action` can name.
+            /// An action of the WebSocket API.
             Action { $(#[doc = $about] $name = $key, $limit;)+ }
         }
 
@@ -177,13 +179,13 @@ http_routes!(declare_http_routes);
 pub const CONNECT: &str = "$connect";
 /// A WebSocket has closed.
 pub const DISCONNECT: &str = "$disconnect";
-/// A frame that no route of the gateway takes.
+/// A frame that matches no other route of the gateway.
 pub const DEFAULT: &str = "$default";
 /// Objects were created in the bucket: called by S3 only.
 pub const OBJECT_CREATED: &str = "ObjectCreated";
 /// Close idle rooms and remove stale connections: called by the schedule only.
 pub const SWEEP: &str = "schedule";
-/// Go on with a fan-out: called by the function itself only.
+/// Continue a fan-out: called by the function itself only.
 pub const FAN_OUT: &str = "fan-out";
 
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
@@ -195,7 +197,7 @@ pub fn websocket_routes() -> impl Iterator<Item = (&'static str, bool)> {
 }
 
 impl Action {
-    /// The action that a client means. Case, `-` and `_` do not count.
+    /// The action of this name. Case, `-` and `_` are ignored.
     pub fn named(name: &str) -> Option<Self> {
         let wanted = folded(name);
         let is_meant = |action: &Self| {

@@ -52,7 +52,7 @@ pub struct Object {
 }
 
 impl Files {
-    /// Nothing is sent before the first request.
+    /// The configured bucket. Sends nothing.
     pub fn new(client: Client, uploads: &Uploads) -> Self {
         Self { client, bucket: uploads.bucket.clone() }
     }

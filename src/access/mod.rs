@@ -9,6 +9,7 @@ mod sender;
 use crate::context::{Context, Services};
 use crate::error::Error;
 
+pub use crate::store::Connection;
 pub use caller::{Caller, Guest, Identified};
 pub use file::FileReader;
 pub use room::{Moderator, Owner, Visitor, direct_peer, membership, require_lobby, require_member};

@@ -102,24 +102,6 @@ impl Rank {
     }
 }
 
-/// A request about a room that needs a rank in it.
-pub trait AboutRoomOf {
-    /// The room.
-    fn room_id(&self) -> &RoomId;
-}
-
-macro_rules! about_room {
-    ($($request:ident),+) => {$(
-        impl AboutRoomOf for $request {
-            fn room_id(&self) -> &RoomId {
-                &self.room_id
-            }
-        }
-    )+};
-}
-
-about_room! { AboutMember, AboutRoom, CreateInvite, RevokeInvite, SetRole }
-
 /// A user who may moderate a room: its creator, an owner, an admin, or a global admin.
 pub struct Moderator {
     pub user: UserId,
@@ -127,11 +109,17 @@ pub struct Moderator {
     rank: Rank,
 }
 
-impl<O: Origin, R: AboutRoomOf> Access<O, R> for Moderator {
-    async fn resolve(ctx: &Context, origin: &O, request: &R) -> Result<Self, Error> {
-        Self::ranked(ctx, origin, request.room_id(), Rank::Admin).await
-    }
+macro_rules! moderated {
+    ($($request:ident),+) => {$(
+        impl<O: Origin> Access<O, $request> for Moderator {
+            async fn resolve(ctx: &Context, origin: &O, request: &$request) -> Result<Self, Error> {
+                Self::ranked(ctx, origin, &request.room_id, Rank::Admin).await
+            }
+        }
+    )+};
 }
+
+moderated! { AboutMember, AboutRoom, CreateInvite, RevokeInvite }
 
 impl Moderator {
     async fn ranked<O: Origin>(ctx: &Context, origin: &O, id: &RoomId, least: Rank) -> Result<Self, Error> {

@@ -37,7 +37,7 @@ export interface FileFrame {
   expiresAt: string;
   fileId: string;
   fileName: string;
-  /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+  /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
   fileUrl?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
@@ -115,19 +115,19 @@ export interface LeftFrame {
 /** A message of a room. */
 export interface MessageFrame {
   chatRoomId?: string;
-  /** The sender's own id for the message. Only the sender sees it. */
+  /** The sender's idempotency key. Only the sender receives it. */
   clientMessageId?: string;
   content: string;
   createdAt: string;
-  /** Whatever the sender attached. */
+  /** The object that the sender attached. */
   data?: Record<string, unknown>;
   duplicate?: boolean;
-  /** A file, as a message tells of it. */
+  /** The file of a message. */
   file?: {
     contentType: string;
     fileId: string;
     fileName: string;
-    /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+    /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
     fileUrl?: string;
     /** In bytes. */
     size: number;
@@ -163,19 +163,19 @@ export interface MessagesFrame {
   hasMore: boolean;
   items: Array<{
     chatRoomId?: string;
-    /** The sender's own id for the message. Only the sender sees it. */
+    /** The sender's idempotency key. Only the sender receives it. */
     clientMessageId?: string;
     content: string;
     createdAt: string;
-    /** Whatever the sender attached. */
+    /** The object that the sender attached. */
     data?: Record<string, unknown>;
     duplicate?: boolean;
-    /** A file, as a message tells of it. */
+    /** The file of a message. */
     file?: {
       contentType: string;
       fileId: string;
       fileName: string;
-      /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+      /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
       fileUrl?: string;
       /** In bytes. */
       size: number;
@@ -311,19 +311,19 @@ export interface ResumedFrame {
     complete: boolean;
     items: Array<{
       chatRoomId?: string;
-      /** The sender's own id for the message. Only the sender sees it. */
+      /** The sender's idempotency key. Only the sender receives it. */
       clientMessageId?: string;
       content: string;
       createdAt: string;
-      /** Whatever the sender attached. */
+      /** The object that the sender attached. */
       data?: Record<string, unknown>;
       duplicate?: boolean;
-      /** A file, as a message tells of it. */
+      /** The file of a message. */
       file?: {
         contentType: string;
         fileId: string;
         fileName: string;
-        /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+        /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
         fileUrl?: string;
         /** In bytes. */
         size: number;
@@ -445,19 +445,19 @@ export interface RoomsFrame {
     /** An item of a page of history. */
     lastMessage?: {
       chatRoomId?: string;
-      /** The sender's own id for the message. Only the sender sees it. */
+      /** The sender's idempotency key. Only the sender receives it. */
       clientMessageId?: string;
       content: string;
       createdAt: string;
-      /** Whatever the sender attached. */
+      /** The object that the sender attached. */
       data?: Record<string, unknown>;
       duplicate?: boolean;
-      /** A file, as a message tells of it. */
+      /** The file of a message. */
       file?: {
         contentType: string;
         fileId: string;
         fileName: string;
-        /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+        /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
         fileUrl?: string;
         /** In bytes. */
         size: number;

@@ -18,7 +18,7 @@ const DEFAULT_ALLOWED: &str = "\
     application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,\
     application/vnd.oasis.opendocument.presentation,application/octet-stream";
 
-/// Types by the ends of file names, for those that systems often do not know.
+/// Types by file name extension.
 const EXTENSIONS: &[(&str, &str)] = &[
     ("avif", "image/avif"),
     ("csv", "text/csv"),
@@ -60,8 +60,8 @@ fn content_type(text: String) -> Result<String, Invalid> {
 }
 
 impl ContentType {
-    /// The type of a file whose sender knows none, by the end of its name; `application/octet-stream` where that tells
-    /// nothing. Browsers give no type for files that their system does not know.
+    /// The type of a file by the extension of its name; `application/octet-stream` for an unknown one.
+    /// Browsers give no type for files that their system does not know.
     pub fn of_name(name: &FileName) -> Self {
         const UNKNOWN: &str = "application/octet-stream";
         let extension = name.as_str().rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
@@ -94,7 +94,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
 }
 
-/// Which types files may have.
+/// The types that files may have.
 #[derive(Clone, Debug)]
 pub struct AllowedTypes(Vec<String>);
 

@@ -37,7 +37,7 @@ fn name(text: String) -> Result<String, Invalid> {
 }
 
 checked::texts! {
-    /// A user, as the query or the token names them: 1 to 128 characters.
+    /// A user, as named by the query or the token: 1 to 128 characters.
     UserId by id, up to MAX_CHARS,
         ID "must be a user id: a string of 1 to 128 characters without control characters";
     /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. Ids that differ
@@ -52,7 +52,7 @@ checked::texts! {
     /// A WebSocket connection, as API Gateway names it.
     ConnectionId by id, up to MAX_CHARS,
         ID "must be a connection id";
-    /// A client's own id for a message, by which a retry is recognised: 1 to 128 characters.
+    /// A client's idempotency key for a message, by which a retry is recognised: 1 to 128 characters.
     ClientMessageId by id, up to MAX_CHARS,
         ID "must be a string of 1 to 128 characters without control characters";
     /// An announced file: 1 to 128 characters.

@@ -1,4 +1,4 @@
-//! Messages: what they say, and where they stand in a log.
+//! Messages, and the entries of a log.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
 /// Most bytes of a message's `data`, as compact JSON.
 const MAX_DATA_BYTES: usize = 1024;
 
-/// What a message says: 1 byte to [`MAX_CONTENT_BYTES`] of UTF-8.
+/// The content of a message: 1 byte to [`MAX_CONTENT_BYTES`] of UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Content(String);
@@ -49,14 +49,14 @@ impl From<String> for Content {
     }
 }
 
-/// What the last entry of a log says.
+/// The content of the last entry of a closed room.
 impl From<CloseReason> for Content {
     fn from(reason: CloseReason) -> Self {
         Self(reason.as_str().to_owned())
     }
 }
 
-/// For clients that know of no files.
+/// For clients that do not support files.
 impl From<&FileName> for Content {
     fn from(name: &FileName) -> Self {
         Self(name.as_str().to_owned())
@@ -106,7 +106,7 @@ fn compact(json: &str) -> String {
     json.chars().filter(is_kept).collect()
 }
 
-/// How a sender looks to the others.
+/// The avatar and the color of a sender.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -120,7 +120,7 @@ pub struct Style {
 }
 
 impl Style {
-    /// Takes on what another one says, and keeps the rest.
+    /// Takes what `other` sets, and keeps the rest.
     pub fn adopt(&mut self, other: Self) {
         self.icon = other.icon.or(self.icon.take());
         self.color = other.color.or(self.color.take());
@@ -140,10 +140,10 @@ pub struct Body {
     pub content: Content,
     /// The message that it replies to.
     pub reply_to: Option<Seq>,
-    /// The sender's own id for the message. Only the sender sees it.
+    /// The sender's idempotency key. Only the sender receives it.
     pub client_message_id: Option<ClientMessageId>,
     pub file: Option<Box<File>>,
-    /// Whatever the sender attached.
+    /// The object that the sender attached.
     pub data: Option<Data>,
 }
 
@@ -153,7 +153,7 @@ impl Body {
         Self { user_id, user_name, style, content, reply_to: None, client_message_id: None, file: None, data: None }
     }
 
-    /// The key by which a retry of the message is recognised, if its sender gave it an id.
+    /// The idempotency key of the message, if its sender gave one.
     pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
         let data = self.data.as_ref().map(Data::as_str);
         let id = self.client_message_id.as_ref()?;
@@ -170,7 +170,7 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// What an entry tells.
+/// The event of an entry.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A user's message.

@@ -1,4 +1,4 @@
-//! Files: what they are called, and where they are kept.
+//! Files: their names, checksums and keys in the bucket.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -35,7 +35,7 @@ fn sha256(text: String) -> Result<String, Invalid> {
     if bytes.len() == 32 { Ok(text) } else { Err(Invalid) }
 }
 
-/// What a client says of a file that it is about to upload.
+/// The file that a client announces.
 #[derive(Clone, Debug)]
 pub struct NewFile {
     pub name: FileName,
@@ -44,7 +44,7 @@ pub struct NewFile {
     pub sha256: Option<Sha256>,
 }
 
-/// A file, as a message tells of it.
+/// The file of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -54,12 +54,12 @@ pub struct File {
     pub content_type: ContentType,
     /// In bytes.
     pub size: u64,
-    /// Where members find it. Empty in rows, which never hold it: the deployment's address may change.
+    /// Its address for members. Empty in rows, which never have it: the deployment's address may change.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file_url: String,
 }
 
-/// Where a file is kept: `rooms/{room}/{file id}/{name}`.
+/// The key of a file in the bucket: `rooms/{room}/{file id}/{name}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ObjectKey(String);
@@ -73,12 +73,12 @@ impl ObjectKey {
         Self(format!("rooms/{room}/{file}/{}", name.as_str()))
     }
 
-    /// A key that S3 tells of, as it is.
+    /// A key from an event of S3, unchanged.
     pub fn of(text: String) -> Self {
         Self(text)
     }
 
-    /// The file whose key it is, if it is one of ours.
+    /// The file of the key; `None` for a key of another form.
     pub fn file(&self) -> Option<FileId> {
         let mut parts = self.0.strip_prefix("rooms/")?.splitn(3, '/');
         let (_room, file, _name) = (parts.next()?, parts.next()?, parts.next()?);

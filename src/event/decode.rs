@@ -15,7 +15,7 @@ use crate::domain::{ConnectionId, ObjectKey, Timestamp};
 use crate::error::BoxError;
 use crate::wire::{ClientFrame, Fields};
 
-/// What tells the sources apart.
+/// The members by which the sources are told apart.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
@@ -44,14 +44,14 @@ struct EnvelopeRecord<'a> {
     event_source: Option<&'a str>,
 }
 
-/// What EventBridge sends by a schedule.
+/// A scheduled event of EventBridge.
 #[derive(Deserialize)]
 struct Scheduled {
     id: String,
     time: String,
 }
 
-/// What S3 sends of a bucket.
+/// An event notification of S3.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 #[derive(Deserialize)]
 struct BucketEvent {
@@ -91,7 +91,7 @@ struct ResponseElements {
     request_id: Option<String>,
 }
 
-/// How the names of S3's events begin that tell of new objects.
+/// Prefix of the names of S3's events for new objects.
 const CREATED: &str = "ObjectCreated:";
 /// `eventSource` of S3's records.
 const S3: &str = "aws:s3";
@@ -128,7 +128,7 @@ impl Invocation {
         decoded.map_err(|cause| UnknownEvent { cause, request_id, client })
     }
 
-    /// Of a service that waits for no answer.
+    /// An event of a service that expects no answer.
     fn of_service(envelope: &Envelope<'_>, event: &RawValue) -> Result<Self, BoxError> {
         let is_s3 = |record: &EnvelopeRecord<'_>| record.event_source == Some(S3);
         match envelope.source {
@@ -145,7 +145,7 @@ impl Invocation {
 
     fn of_bucket(event: BucketEvent) -> Result<Self, BoxError> {
         let first = event.records.first();
-        let at = first.and_then(|record| Timestamp::from_rfc3339(&record.event_time));
+        let at = first.and_then(|record| Timestamp::from_iso(&record.event_time));
         let request_id = first.and_then(|record| record.response_elements.as_ref()?.request_id.clone());
         let object = |record: ObjectRecord| {
             // As in a form: a plus is a space, and the rest is percent-encoded.
@@ -165,7 +165,7 @@ impl Invocation {
     }
 
     fn of_schedule(event: Scheduled) -> Result<Self, BoxError> {
-        let at = Timestamp::from_rfc3339(&event.time).ok_or("the schedule event has no valid `time`")?;
+        let at = Timestamp::from_iso(&event.time).ok_or("the schedule event has no valid `time`")?;
         Ok(Self { request_id: event.id, at, event: Event::Sweep })
     }
 

@@ -31,9 +31,9 @@ pub enum Event {
     Http(HttpRequest),
     /// Objects were created in a bucket.
     ObjectsCreated(Vec<NewObject>),
-    /// The schedule's time has come.
+    /// A run of the schedule.
     Sweep,
-    /// Another invocation had no time for the rest of a fan-out.
+    /// The continuation of a fan-out that another invocation began.
     FanOut(Box<Continuation>),
 }
 
@@ -110,7 +110,7 @@ pub struct UnknownEvent {
     pub client: Option<WaitingClient>,
 }
 
-/// Who waits for an answer to an event that cannot be read.
+/// The client that waits for an answer to an event that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitingClient {
     Handshake,

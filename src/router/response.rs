@@ -14,7 +14,7 @@ use crate::wire::Frame;
 pub enum Response {
     WebSocket(Box<ApiGatewayProxyResponse>),
     Http(Box<ApiGatewayV2httpResponse>),
-    /// To a source that waits for no answer.
+    /// For a source that expects no answer.
     Done,
 }
 

@@ -128,11 +128,6 @@ impl ClientFrame {
 }
 
 impl Fields {
-    /// The query of a handshake. The last one of a repeated parameter counts.
-    pub fn of_query(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::of_parameters(parameters)
-    }
-
     /// An HTTP request: its query, or the JSON object of its body if it has one, whatever its content type is; its path
     /// parameters; and from the query in any case `userId` and `roomId`.
     ///
@@ -143,7 +138,7 @@ impl Fields {
         query: impl IntoIterator<Item = (String, String)>,
         path: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
-        let mut query = Self::of_parameters(query);
+        let mut query = Self::of_query(query);
         let has_room_in_query = query.fields.contains_key("roomId");
         let mut fields = match body {
             None => query,
@@ -183,8 +178,8 @@ impl Fields {
         Self { fields, ..Self::default() }
     }
 
-    /// An empty parameter counts as absent: forms send it.
-    fn of_parameters(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+    /// A query. An empty parameter counts as absent: forms send it. The last one of a repeated parameter counts.
+    pub fn of_query(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
         let given = parameters.into_iter().filter(|(_, value)| !value.is_empty());
         Self { fields: given.map(|(name, value)| (name, Given::Text(value))).collect(), ..Self::default() }
     }

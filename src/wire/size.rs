@@ -20,6 +20,7 @@ pub fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>, taken:
     fitting_sizes(items.map(size_of), taken)
 }
 
+/// How many items of `sizes` bytes, from the first, fit one frame in which `taken` bytes are used.
 pub fn fitting_sizes(sizes: impl Iterator<Item = usize>, taken: usize) -> usize {
     let mut left = LARGEST_FRAME_BYTES.saturating_sub(taken);
     sizes

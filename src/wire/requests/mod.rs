@@ -37,8 +37,8 @@ macro_rules! plain {
 }
 
 plain! {
-    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, GetFile, HandleFileUpload, Handshake, JoinRoom,
-    ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SetRole, TypingIndicator
+    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, HandleFileUpload, Handshake,
+    JoinRoom, ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
 }
 
 /// No field.

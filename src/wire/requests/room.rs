@@ -2,7 +2,7 @@
 
 use macro_rules_attribute::apply;
 
-use super::{Introduction, Request};
+use super::Introduction;
 use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, UserId};
 use crate::error::Error;
 use crate::wire::types::{
@@ -128,12 +128,6 @@ impl CreateRoomAt {
     }
 }
 
-impl Request for CreateRoomAt {
-    fn check(&self) -> Result<(), Error> {
-        self.location().map(drop)
-    }
-}
-
 fn location(latitude: &Latitude, longitude: &Longitude) -> Result<Location, Error> {
     let location = Location::new(latitude.0, longitude.0);
     location.ok_or_else(|| Error::invalid("latitude", "and `longitude` must be a place on earth"))
@@ -173,11 +167,5 @@ impl SearchRooms {
     /// The length of the page: 1 to 20.
     pub fn limit(&self) -> usize {
         self.limit.as_ref().map_or(Self::MAX_ROOMS, |limit| limit.0.min(Self::MAX_ROOMS))
-    }
-}
-
-impl Request for SearchRooms {
-    fn check(&self) -> Result<(), Error> {
-        self.location().map(drop)
     }
 }

@@ -1,9 +1,8 @@
 //! The role that each type of access requires, as the documents name it.
 
 use crate::access::{
-    Anyone, Caller, FileReader, Guest, Identified, Listener, Moderator, Owner, Sender, Visitor, Writer,
+    Anyone, Caller, Connection, FileReader, Guest, Identified, Listener, Moderator, Owner, Sender, Visitor, Writer,
 };
-use crate::store::Connection;
 
 /// A type of access, for the documents.
 pub trait Who {
