@@ -21,6 +21,7 @@ macro_rules! received {
     };
 }
 
+mod client_frame;
 mod deserialize;
 mod fields;
 pub mod formats;
@@ -30,6 +31,7 @@ pub mod requests;
 mod size;
 pub mod types;
 
-pub use fields::{ClientFrame, Fields};
+pub use client_frame::ClientFrame;
+pub use fields::Fields;
 pub use frames::Frame;
 pub use size::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
