@@ -4,78 +4,80 @@
 //! A row says what the action is for, its key and further names, the handler with who may call it, what it takes and
 //! what it answers, the class of its rate limit and, over HTTP, the status of success.
 
-/// Hands the rows of the WebSocket API to the macro `$expand`.
+/// Hands the rows of the WebSocket API to the macro `$expand`, after its arguments.
 macro_rules! actions {
-    ($expand:ident) => {
+    ($expand:ident $($arguments:tt)?) => {
         $expand! {
+            $($arguments)?
             /// Check that the connection is alive.
             Ping = "ping" [], connection::ping(Connection, Nothing) -> Pong, Frames;
-            /// Ask who one is here, and what one can rely on.
+            /// Get the caller's identity and the limits.
             Hello = "hello" [], connection::hello(Caller, Nothing) -> Hello, Frames;
             /// Create a room with its first members.
             CreateRoom = "createRoom" [], room::create(Caller, CreateRoom) -> Room, Rooms;
-            /// Become a member of a room and hear it.
+            /// Join a room and receive its messages.
             JoinRoom = "joinRoom" [], room::join(Caller, JoinRoom) -> Room, Frames;
-            /// End one's own membership in a room.
+            /// Leave a room.
             LeaveRoom = "leaveRoom" [], room::leave(Caller, AboutRoom) -> Ack, Frames;
-            /// Ask what a room is and who is in it.
+            /// Get a room and its participants.
             RoomInfo = "roomInfo" [], room::info(Visitor, RoomInfo) -> Room, Frames;
-            /// Close a room: nobody can write to it any more.
+            /// Close a room: it takes no more messages.
             CloseRoom = "closeRoom" [], room::close(Moderator, AboutRoom) -> Ack, Frames;
-            /// End the membership of another user.
+            /// Remove a member from a room.
             RemoveMember = "removeMember" [], moderation::remove(Moderator, AboutMember) -> Ack, Frames;
-            /// End the membership of another user and keep them from joining again.
+            /// Ban a user from a room: they are removed and cannot join again.
             BanMember = "banMember" [], moderation::ban(Moderator, AboutMember) -> Ack, Frames;
-            /// Let a banned user join again.
+            /// Lift a ban: the user can join again.
             UnbanMember = "unbanMember" [], moderation::unban(Moderator, AboutMember) -> Ack, Frames;
-            /// Give a member another role.
+            /// Change a member's role.
             SetRole = "setRole" [], moderation::set_role(Owner, SetRole) -> Ack, Frames;
             /// Send a message to a room, to a user or to the lobby.
             SendMessage = "sendMessage" [], message::send(Writer, SendMessage) -> Sent, Messages;
-            /// Send a message to a room; as an admin without a room, to everybody.
+            /// Send a message to a room, or as an admin to everybody.
             BroadcastMessage = "broadcastMessage" [], message::broadcast(Writer, BroadcastMessage) -> Sent, Messages;
-            /// Tell the others that the caller is typing.
+            /// Signal that the caller is typing, or has stopped.
             TypingIndicator = "typingIndicator" ["user-typing", "typing"],
                 typing::indicate(Listener, TypingIndicator) -> Silence, Typing;
-            /// Announce a file, and ask where to upload it.
+            /// Announce a file and get a presigned request to upload it.
             HandleFileUpload = "handleFileUpload" ["requestUpload"],
                 upload::announce(Sender, HandleFileUpload) -> Upload, Uploads;
-            /// Ask where a file can be downloaded.
+            /// Get a presigned URL to download a file.
             GetFile = "getFile" [], upload::download(FileReader, GetFile) -> Download, Frames;
-            /// Read a page of a conversation's history.
+            /// Get a page of a conversation's history.
             GetMessages = "getMessages" [], history::page(Sender, GetMessages) -> Messages, Frames;
-            /// Hear rooms again, and get what was missed.
+            /// Resubscribe to rooms after a reconnect and get the missed messages.
             Resume = "resume" [], history::resume(Connection, Resume) -> Resumed, Frames;
-            /// Note how far the caller has read.
+            /// Set the caller's read position in a room.
             MarkRead = "markRead" [], inbox::mark_read(Sender, MarkRead) -> Ack, Frames;
-            /// List the caller's rooms, with what is unread in them.
+            /// List the caller's rooms with their unread counts.
             ListRooms = "listRooms" [], inbox::list(Connection, ListRooms) -> Rooms, Frames;
         }
     };
 }
 pub(crate) use actions;
 
-/// Hands the rows of the HTTP API to the macro `$expand`.
+/// Hands the rows of the HTTP API to the macro `$expand`, after its arguments.
 macro_rules! http_routes {
-    ($expand:ident) => {
+    ($expand:ident $($arguments:tt)?) => {
         $expand! {
-            /// Ask whether the function answers.
+            $($arguments)?
+            /// Check that the function responds.
             GetHealth = "GET /health", connection::health(Anyone, Nothing) -> Health, 200, Frames;
-            /// Ask who one is here: where it fails, a handshake would.
+            /// Get the caller's identity and the limits. Fails where a handshake with the same token fails.
             GetMe = "GET /me", connection::me(Identified, Nothing) -> Hello, 200, Frames;
-            /// Create a room at a place.
+            /// Create a room at a location.
             PostRoom = "POST /rooms", nearby::create(Caller, CreateRoomAt) -> Room, 201, Rooms;
-            /// Search for rooms near a place.
+            /// Search for rooms near a location.
             GetRooms = "GET /rooms", nearby::search(Guest, SearchRooms) -> Nearby, 200, Frames;
-            /// Become a member of a room and hear it on all devices.
+            /// Join a room and receive its messages on all devices.
             PostJoin = "POST /rooms/join", room::join(Caller, JoinRoom) -> Room, 200, Frames;
-            /// End one's own membership in a room.
+            /// Leave a room.
             PostLeave = "POST /rooms/leave", room::leave(Caller, AboutRoom) -> Ack, 200, Frames;
-            /// Close a room: nobody can write to it any more.
+            /// Close a room: it takes no more messages.
             PostClose = "POST /rooms/close", room::close_and_show(Moderator, AboutRoom) -> Room, 200, Frames;
-            /// Ask what a room is and who is in it.
+            /// Get a room and its participants.
             GetRoom = "GET /rooms/{roomId}", room::info(Visitor, RoomInfo) -> Room, 200, Frames;
-            /// Read a page of a room's history.
+            /// Get a page of a room's history.
             GetRoomMessages = "GET /rooms/{roomId}/messages",
                 history::page(Sender, GetMessages) -> Messages, 200, Frames;
             /// Create an invite into a private room.
@@ -84,7 +86,7 @@ macro_rules! http_routes {
             /// Revoke an invite.
             DeleteInvite = "DELETE /rooms/{roomId}/invites/{invite}",
                 invites::revoke(Moderator, RevokeInvite) -> Ack, 200, Frames;
-            /// Be redirected to where a file can be downloaded.
+            /// Redirect to a presigned URL that downloads a file.
             GetFileUrl = "GET /files/{fileId}", upload::download(FileReader, GetFile) -> Download, 302, Frames;
         }
     };
@@ -108,67 +110,65 @@ pub enum Limit {
     Uploads,
 }
 
-/// Declares [`Action`] and what is known of each action.
-macro_rules! declare_actions {
-    ($(#[doc = $about:literal] $name:ident = $key:literal [$($alias:literal),*],
-        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
-        /// What a frame's `action` can name.
+/// Declares the enum of a catalogue, and what both catalogues tell of each row.
+macro_rules! catalogue {
+    (#[doc = $doc:literal] $catalogue:ident {
+        $(#[doc = $about:literal] $name:ident = $key:literal, $limit:ident;)+
+    }) => {
+        #[doc = $doc]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Action {
+        pub enum $catalogue {
             $(#[doc = $about] $name,)+
         }
 
-        impl Action {
-            /// All actions, in the order of the catalogue.
-            pub const ALL: &[Action] = &[$(Action::$name,)+];
+        impl $catalogue {
+            /// All rows, in the order of the catalogue.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The name that documents use.
+            /// The key of the gateway's route, and the name that documents use.
             pub const fn key(self) -> &'static str {
-                match self { $(Action::$name => $key,)+ }
-            }
-
-            /// Further names of the same action.
-            pub const fn aliases(self) -> &'static [&'static str] {
-                match self { $(Action::$name => &[$($alias,)*],)+ }
+                match self { $(Self::$name => $key,)+ }
             }
 
             /// The class of its rate limit.
             pub const fn limit(self) -> Limit {
-                match self { $(Action::$name => Limit::$limit,)+ }
+                match self { $(Self::$name => Limit::$limit,)+ }
+            }
+        }
+    };
+}
+
+macro_rules! declare_actions {
+    ($(#[doc = $about:literal] $name:ident = $key:literal [$($alias:literal),*],
+        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
+        catalogue! {
+            /// An action of the WebSocket API.
+            Action { $(#[doc = $about] $name = $key, $limit;)+ }
+        }
+
+        impl Action {
+            /// Further names of the same action.
+            pub const fn aliases(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($alias,)*],)+ }
             }
         }
     };
 }
 actions!(declare_actions);
 
-/// Declares [`HttpRoute`] and what is known of each route.
 macro_rules! declare_http_routes {
     ($(#[doc = $about:literal] $name:ident = $key:literal,
         $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $status:literal, $limit:ident;)+
     ) => {
-        /// A route of the HTTP API.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum HttpRoute {
-            $(#[doc = $about] $name,)+
+        catalogue! {
+            /// A route of the HTTP API.
+            HttpRoute { $(#[doc = $about] $name = $key, $limit;)+ }
         }
 
         impl HttpRoute {
-            /// All routes, in the order of the catalogue.
-            pub const ALL: &[HttpRoute] = &[$(HttpRoute::$name,)+];
-
-            /// The route key, as API Gateway calls it.
-            pub const fn key(self) -> &'static str {
-                match self { $(HttpRoute::$name => $key,)+ }
-            }
-
             /// The status of an answer that is no error.
             pub const fn status(self) -> u16 {
-                match self { $(HttpRoute::$name => $status,)+ }
-            }
-
-            /// The class of its rate limit.
-            pub const fn limit(self) -> Limit {
-                match self { $(HttpRoute::$name => Limit::$limit,)+ }
+                match self { $(Self::$name => $status,)+ }
             }
         }
     };
@@ -179,13 +179,13 @@ http_routes!(declare_http_routes);
 pub const CONNECT: &str = "$connect";
 /// A WebSocket has closed.
 pub const DISCONNECT: &str = "$disconnect";
-/// A frame that no route of the gateway takes.
+/// A frame that matches no other route of the gateway.
 pub const DEFAULT: &str = "$default";
 /// Objects were created in the bucket: called by S3 only.
 pub const OBJECT_CREATED: &str = "ObjectCreated";
 /// Close idle rooms and remove stale connections: called by the schedule only.
 pub const SWEEP: &str = "schedule";
-/// Go on with a fan-out: called by the function itself only.
+/// Continue a fan-out: called by the function itself only.
 pub const FAN_OUT: &str = "fan-out";
 
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
@@ -197,7 +197,7 @@ pub fn websocket_routes() -> impl Iterator<Item = (&'static str, bool)> {
 }
 
 impl Action {
-    /// The action that a client means. Case, `-` and `_` do not count.
+    /// The action of this name. Case, `-` and `_` are ignored.
     pub fn named(name: &str) -> Option<Self> {
         let wanted = folded(name);
         let is_meant = |action: &Self| {

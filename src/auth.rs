@@ -114,7 +114,7 @@ fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
         .find_map(|secret| {
             jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret.as_bytes()), &signed_by(rules)).ok()
         })
-        .ok_or(Error::Unauthorized("invalid token: signature, issuer or recipients does not match; get a new one"))?
+        .ok_or(Error::Unauthorized("invalid token: signature, issuer or audience does not match; get a new one"))?
         .claims;
 
     let now = now.as_millis() as f64 / 1000.0;
@@ -150,9 +150,9 @@ fn signed_by(rules: &Jwt) -> Validation {
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_nbf = false;
-    validation.validate_aud = rules.recipients.is_some();
-    if let Some(recipients) = &rules.recipients {
-        validation.set_audience(&[recipients]);
+    validation.validate_aud = rules.audience.is_some();
+    if let Some(audience) = &rules.audience {
+        validation.set_audience(&[audience]);
         validation.required_spec_claims.insert("aud".to_owned());
     }
     if let Some(issuer) = &rules.issuer {
@@ -177,7 +177,7 @@ mod tests {
     const NOW_SECS: i64 = 1_800_000_000;
 
     fn rules() -> Jwt {
-        Jwt { secrets: vec![SECRET.to_owned()], issuer: None, recipients: None, max_age_seconds: 3600 }
+        Jwt { secrets: vec![SECRET.to_owned()], issuer: None, audience: None, max_age_seconds: 3600 }
     }
 
     fn signed(claims: &Value, secret: &str) -> String {
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn issuer_and_audience_are_validated_when_configured() {
-        let rules = Jwt { issuer: Some("us".to_owned()), recipients: Some("chat".to_owned()), ..rules() };
+        let rules = Jwt { issuer: Some("us".to_owned()), audience: Some("chat".to_owned()), ..rules() };
         let end = NOW_SECS + 60;
         assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "us", "aud": ["chat", "mail"] })), 200);
         assert_eq!(status(&rules, &json!({ "sub": "ana", "exp": end, "iss": "us", "aud": "mail" })), 401);

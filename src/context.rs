@@ -1,4 +1,4 @@
-//! What a handler is given: the services, made once for the life of the process, and the request that it answers.
+//! The argument of every handler: the services, created once per process, and the context of the request.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::files::Files;
 use crate::metrics::{Counts, Metric};
 use crate::store::{Channel, Store};
 
-/// What all invocations share: the clients reuse their connections to AWS.
+/// Shared by all invocations: the clients reuse their connections to AWS.
 pub struct Services {
     pub config: Arc<Config>,
     pub store: Store,
@@ -42,7 +42,7 @@ impl Services {
     }
 }
 
-/// One invocation: the services, what is known of the request, and what its line of log will say.
+/// The context of an invocation: the services, the request, and what its log line will say.
 pub struct Context {
     services: Arc<Services>,
     /// The route, as logs, metrics and answers name it.
@@ -51,19 +51,19 @@ pub struct Context {
     pub request_id: String,
     /// The event's own time; the code asks no other clock what time it is.
     pub now: Timestamp,
-    /// When the function has to have answered.
+    /// The time by which the function must have answered.
     pub deadline: Instant,
     /// The connection that the request came on.
     pub connection: Option<ConnectionId>,
     trace: Mutex<Trace>,
 }
 
-/// What becomes known of an invocation while it is handled.
+/// What is learned about an invocation while it is handled.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     pub room: Option<RoomId>,
     pub user: Option<UserId>,
-    /// The format of the connection that asks, once its row is read: nothing that is answered before differs by it.
+    /// The format of the connection, once its row is read: no answer before that depends on it.
     pub format: Format,
     pub delivered: Delivered,
     pub counts: Counts,
@@ -96,32 +96,32 @@ impl Context {
         RequestContext { now: self.now, deadline: self.deadline, request_id: &self.request_id }
     }
 
-    /// Everybody but the connection that asked; over HTTP, everybody.
+    /// Everybody except the connection of the request; over HTTP, everybody.
     pub fn others(&self) -> Except {
         Except::caller(self.connection.as_ref())
     }
 
-    /// Publishes a frame, and counts whom it reached.
+    /// Publishes a frame, and counts its recipients.
     pub async fn publish(&self, channels: &[Channel], frame: &OutboundFrame) {
         self.delivered(self.delivery.publish(channels, frame, self.request()).await);
     }
 
-    /// What is known by now.
+    /// A copy of what has been recorded.
     pub fn trace(&self) -> Trace {
         self.lock().clone()
     }
 
-    /// Notes whom the request is from.
+    /// Records the user of the request.
     pub fn note_user(&self, user: &UserId) {
         self.lock().user = Some(user.clone());
     }
 
-    /// Notes which room the request is about.
+    /// Records the room of the request.
     pub fn note_room(&self, room: &RoomId) {
         self.lock().room = Some(room.clone());
     }
 
-    /// Notes the format of the connection that asks.
+    /// Records the format of the connection.
     pub fn note_format(&self, format: Format) {
         self.lock().format = format;
     }

@@ -6,84 +6,90 @@ use std::error::Error as StdError;
 /// The cause of an error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// `Display` is the message for the client. Causes are sources: the router logs them, clients never see them.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("{0}")]
-    BadRequest(&'static str),
-    #[error("`{field}` {problem}")]
-    InvalidField { field: &'static str, problem: Cow<'static, str> },
-    #[error("`contentType` is not allowed here; allowed types: {allowed}")]
-    TypeNotAllowed { allowed: String },
-    #[error("unknown action; `actions` lists the known ones")]
-    UnknownAction,
-    #[error("the frame names more than one target; give a room or a user, not both")]
-    AmbiguousTarget,
-    #[error("`{field}` is given under two names with different values; give it once")]
-    AmbiguousField { field: &'static str },
-    #[error("give a `roomId` or a `recipientId`, or join a room first")]
-    TargetRequired,
+/// Declares [`Error`]: for each error its message, its status and its code.
+macro_rules! errors {
+    ($($(#[$meta:meta])+ $name:ident $(($($inner:tt)+))? $({$($field:ident: $type:ty),+})? =>
+        ($status:literal, $code:literal),)+) => {
+        /// `Display` is the message for the client. Causes are sources: the router logs them, clients never see them.
+        #[derive(Debug, thiserror::Error)]
+        pub enum Error {
+            $($(#[$meta])+ $name $(($($inner)+))? $({$($field: $type),+})?,)+
+        }
 
-    #[error("{0}")]
-    Unauthorized(&'static str),
-    #[error("this connection is unknown; connect again")]
-    Reconnect,
+        impl Error {
+            /// Every pair of status and code. Some errors share one.
+            pub const KINDS: &[(u16, &str)] = &[$(($status, $code),)+];
 
-    #[error("{0}")]
-    Forbidden(&'static str),
-    #[error("you are not a member of this room; join it first")]
-    NotAMember,
-    #[error("this room is private; ask its owner or an admin for an invite")]
-    InviteRequired,
+            /// The HTTP status: the same for handshakes, HTTP answers and `error` frames.
+            pub fn status(&self) -> u16 {
+                match self { $(Self::$name { .. } => $status,)+ }
+            }
 
-    #[error("you are banned from this room; only its owner or an admin can change that")]
-    Banned,
-
-    #[error("there is no such room")]
-    RoomNotFound,
-    #[error("there is no such member in this room")]
-    UserNotFound,
-    #[error("there is no such file here")]
-    FileNotFound,
-    #[error("there is no such message in this room")]
-    MessageNotFound,
-
-    #[error("the room is full; try again when a member has left")]
-    RoomFull,
-    #[error("this `clientMessageId` was used with different content; use a new one for each message")]
-    IdempotencyMismatch,
-    #[error("you are in the maximum number of rooms; leave one first")]
-    TooManyRooms,
-    #[error("the room is closed; members can still read its history")]
-    RoomClosed,
-    #[error("file too large: the limit is {most_bytes} bytes")]
-    FileTooLarge { most_bytes: u64 },
-    #[error("too long: a message has at most 16 KB of UTF-8, and a frame or a body 32 KB of JSON")]
-    TooLarge,
-
-    #[error("the upload differs from what was announced and was deleted; request another upload")]
-    UploadMismatch,
-
-    #[error("too many concurrent writes to this room; retry")]
-    RoomBusy,
-    /// A dependency did not answer.
-    #[error("a dependency did not answer; retry")]
-    Unavailable(#[source] BoxError),
-    /// A bug or a misconfiguration: logged in full, never shown to clients.
-    #[error("internal error; the request id identifies it in the log")]
-    Internal(#[source] BoxError),
-}
-
-/// Declares the status and the code of each error, and lists them all.
-macro_rules! kinds {
-    ($($error:pat => ($status:literal, $code:literal),)+) => {
-        /// Every pair of status and code. Some errors share one.
-        pub const KINDS: &[(u16, &str)] = &[$(($status, $code),)+];
-
-        fn kind(&self) -> (u16, &'static str) {
-            match self { $($error => ($status, $code),)+ }
+            /// The code by which clients handle the error.
+            pub fn code(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $code,)+ }
+            }
         }
     };
+}
+
+errors! {
+    #[error("{0}")]
+    BadRequest(&'static str) => (400, "BAD_REQUEST"),
+    #[error("`{field}` {problem}")]
+    InvalidField { field: &'static str, problem: Cow<'static, str> } => (400, "INVALID_FIELD"),
+    #[error("`contentType` is not allowed here; allowed types: {allowed}")]
+    TypeNotAllowed { allowed: String } => (400, "INVALID_FIELD"),
+    #[error("unknown action; `actions` lists the known ones")]
+    UnknownAction => (400, "UNKNOWN_ACTION"),
+    #[error("the frame names more than one target; give a room or a user, not both")]
+    AmbiguousTarget => (400, "AMBIGUOUS_TARGET"),
+    #[error("`{field}` is given under two names with different values; give it once")]
+    AmbiguousField { field: &'static str } => (400, "AMBIGUOUS_FIELD"),
+    #[error("give a `roomId` or a `recipientId`, or join a room first")]
+    TargetRequired => (400, "TARGET_REQUIRED"),
+    #[error("{0}")]
+    Unauthorized(&'static str) => (401, "UNAUTHORIZED"),
+    #[error("this connection is unknown; connect again")]
+    Reconnect => (401, "RECONNECT"),
+    #[error("{0}")]
+    Forbidden(&'static str) => (403, "FORBIDDEN"),
+    #[error("you are in the maximum number of rooms; leave one first")]
+    TooManyRooms => (403, "FORBIDDEN"),
+    #[error("you are not a member of this room; join it first")]
+    NotAMember => (403, "NOT_A_MEMBER"),
+    #[error("this room is private; ask its owner or an admin for an invite")]
+    InviteRequired => (403, "INVITE_REQUIRED"),
+    #[error("you are banned from this room; only its owner or an admin can change that")]
+    Banned => (403, "BANNED"),
+    #[error("there is no such room")]
+    RoomNotFound => (404, "ROOM_NOT_FOUND"),
+    #[error("there is no such member in this room")]
+    UserNotFound => (404, "USER_NOT_FOUND"),
+    #[error("there is no such file here")]
+    FileNotFound => (404, "FILE_NOT_FOUND"),
+    #[error("there is no such message in this room")]
+    MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
+    #[error("the room is full; try again when a member has left")]
+    RoomFull => (409, "ROOM_FULL"),
+    #[error("this `clientMessageId` was used with different content; use a new one for each message")]
+    IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
+    #[error("the room is closed; members can still read its history")]
+    RoomClosed => (410, "ROOM_CLOSED"),
+    #[error("file too large: the limit is {most_bytes} bytes")]
+    FileTooLarge { most_bytes: u64 } => (413, "TOO_LARGE"),
+    #[error("too long: a message has at most 16 KB of UTF-8, and a frame or a body 32 KB of JSON")]
+    TooLarge => (413, "TOO_LARGE"),
+    #[error("the upload differs from what was announced and was deleted; request another upload")]
+    UploadMismatch => (422, "UPLOAD_MISMATCH"),
+    #[error("too many concurrent writes to this room; retry")]
+    RoomBusy => (503, "ROOM_BUSY"),
+    /// A dependency did not answer.
+    #[error("a dependency did not answer; retry")]
+    Unavailable(#[source] BoxError) => (503, "UNAVAILABLE"),
+    /// A bug or a misconfiguration: logged in full, never shown to clients.
+    #[error("internal error; the request id identifies it in the log")]
+    Internal(#[source] BoxError) => (500, "INTERNAL"),
 }
 
 impl Error {
@@ -95,46 +101,6 @@ impl Error {
     /// `INTERNAL`: ours, not the caller's.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::Internal(cause.into())
-    }
-
-    /// The HTTP status: the same for handshakes, HTTP answers and `error` frames.
-    pub fn status(&self) -> u16 {
-        self.kind().0
-    }
-
-    /// The code by which clients handle the error.
-    pub fn code(&self) -> &'static str {
-        self.kind().1
-    }
-
-    kinds! {
-        Self::BadRequest(_) => (400, "BAD_REQUEST"),
-        Self::InvalidField { .. } => (400, "INVALID_FIELD"),
-        Self::TypeNotAllowed { .. } => (400, "INVALID_FIELD"),
-        Self::UnknownAction => (400, "UNKNOWN_ACTION"),
-        Self::AmbiguousTarget => (400, "AMBIGUOUS_TARGET"),
-        Self::AmbiguousField { .. } => (400, "AMBIGUOUS_FIELD"),
-        Self::TargetRequired => (400, "TARGET_REQUIRED"),
-        Self::Unauthorized(_) => (401, "UNAUTHORIZED"),
-        Self::Reconnect => (401, "RECONNECT"),
-        Self::Forbidden(_) => (403, "FORBIDDEN"),
-        Self::TooManyRooms => (403, "FORBIDDEN"),
-        Self::NotAMember => (403, "NOT_A_MEMBER"),
-        Self::InviteRequired => (403, "INVITE_REQUIRED"),
-        Self::Banned => (403, "BANNED"),
-        Self::RoomNotFound => (404, "ROOM_NOT_FOUND"),
-        Self::UserNotFound => (404, "USER_NOT_FOUND"),
-        Self::FileNotFound => (404, "FILE_NOT_FOUND"),
-        Self::MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
-        Self::RoomFull => (409, "ROOM_FULL"),
-        Self::IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
-        Self::RoomClosed => (410, "ROOM_CLOSED"),
-        Self::FileTooLarge { .. } => (413, "TOO_LARGE"),
-        Self::TooLarge => (413, "TOO_LARGE"),
-        Self::UploadMismatch => (422, "UPLOAD_MISMATCH"),
-        Self::Internal(_) => (500, "INTERNAL"),
-        Self::RoomBusy => (503, "ROOM_BUSY"),
-        Self::Unavailable(_) => (503, "UNAVAILABLE"),
     }
 
     /// The field at fault, where there is one.

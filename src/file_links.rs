@@ -24,7 +24,7 @@ const INVALID: &str = "this file link is invalid or expired; read the message ag
 
 /// Signs links and verifies them.
 pub struct FileLinks {
-    /// How the address of a file begins in a frame.
+    /// The start of a file address in a frame.
     prefix: String,
     /// The first key signs. The others belong to secrets that are being rotated.
     keys: Vec<hmac::Key>,

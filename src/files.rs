@@ -34,6 +34,13 @@ pub struct Signed {
     pub expires_at: Timestamp,
 }
 
+impl Signed {
+    fn new(request: &PresignedRequest, expires_at: Timestamp) -> Self {
+        let (url, method) = (request.uri().to_owned(), request.method().to_owned());
+        Self { url, method, headers: signed_headers(request), expires_at }
+    }
+}
+
 /// The metadata of an object.
 pub struct Object {
     pub size: u64,
@@ -45,7 +52,7 @@ pub struct Object {
 }
 
 impl Files {
-    /// Nothing is sent before the first request.
+    /// The configured bucket. Sends nothing.
     pub fn new(client: Client, uploads: &Uploads) -> Self {
         Self { client, bucket: uploads.bucket.clone() }
     }
@@ -76,12 +83,7 @@ impl Files {
             .set_if_none_match(strictly.then(|| "*".to_owned()))
             .set_checksum_sha256(file.sha256.as_ref().map(|sum| sum.as_str().to_owned()));
         let signed = put.presigned(lifetime(now, UPLOAD_SECS)?).await.map_err(failed)?;
-        Ok(Signed {
-            url: signed.uri().to_owned(),
-            method: signed.method().to_owned(),
-            headers: signed_headers(&signed),
-            expires_at: now.plus_secs(UPLOAD_SECS),
-        })
+        Ok(Signed::new(&signed, now.plus_secs(UPLOAD_SECS)))
     }
 
     /// Presigns a download with the announced name and type. `inline`: the browser shows the file instead of saving
@@ -102,12 +104,7 @@ impl Files {
             .response_content_type(if inline { content_type.essence() } else { content_type.as_str() })
             .response_content_disposition(disposition(name, inline));
         let signed = get.presigned(lifetime(now, DOWNLOAD_SECS)?).await.map_err(failed)?;
-        Ok(Signed {
-            url: signed.uri().to_owned(),
-            method: signed.method().to_owned(),
-            headers: Vec::new(),
-            expires_at: now.plus_secs(DOWNLOAD_SECS),
-        })
+        Ok(Signed::new(&signed, now.plus_secs(DOWNLOAD_SECS)))
     }
 
     /// The metadata of an object; `None` if it does not exist.

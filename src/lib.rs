@@ -31,6 +31,7 @@ pub mod tables;
 pub mod wire;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -38,8 +39,6 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use config::Config;
-use std::sync::Arc;
-
 use context::Services;
 
 /// Reserved of an invocation's time for returning the answer.

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 use tokio::task::futures::TaskLocalFuture;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -43,6 +44,7 @@ pub fn now() -> Timestamp {
 }
 
 /// The line of an invocation. It is always written: it carries the metrics.
+#[skip_serializing_none]
 #[derive(Serialize)]
 pub struct Invocation<'a> {
     pub timestamp: String,
@@ -50,16 +52,12 @@ pub struct Invocation<'a> {
     pub message: &'static str,
     pub request_id: &'a str,
     pub route: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub room_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<&'a str>,
     pub status: u16,
     pub code: &'static str,
     /// The field at fault, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<&'static str>,
     pub duration_ms: u64,
     pub recipients: u64,
@@ -67,7 +65,6 @@ pub struct Invocation<'a> {
     /// Ranges of recipients that were handed on to other invocations.
     #[serde(skip_serializing_if = "is_zero")]
     pub handed_on: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     pub target: &'static str,
     #[serde(flatten)]
@@ -97,11 +94,11 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 /// The line of an event of `tracing`.
+#[skip_serializing_none]
 #[derive(Serialize)]
 pub struct Line<'a> {
     timestamp: String,
     level: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(flatten)]
     fields: Fields,

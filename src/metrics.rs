@@ -88,10 +88,23 @@ pub struct Embedded<'a> {
     pub counts: Counts,
 }
 
+impl Embedded<'_> {
+    fn metadata(&self) -> Metadata<'_> {
+        let directive = |dimensions: &'static [&'static str], by_route| {
+            let reported = self.counts.reported(by_route);
+            let metrics = reported.map(|(metric, _)| Definition { name: metric.name(), unit: metric.unit() }).collect();
+            Directive { namespace: self.namespace, dimensions: [dimensions], metrics }
+        };
+        let mut directives = vec![directive(&[], false), directive(&["route"], true)];
+        directives.retain(|directive| !directive.metrics.is_empty());
+        Metadata { timestamp: self.at.as_millis(), cloud_watch_metrics: directives }
+    }
+}
+
 impl Serialize for Embedded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
-        members.serialize_entry("_aws", &Metadata(self))?;
+        members.serialize_entry("_aws", &self.metadata())?;
         for (metric, count) in self.counts.reported(false).chain(self.counts.reported(true)) {
             members.serialize_entry(metric.name(), &count)?;
         }
@@ -100,23 +113,12 @@ impl Serialize for Embedded<'_> {
 }
 
 /// The value of `_aws`.
-struct Metadata<'a>(&'a Embedded<'a>);
-
-impl Serialize for Metadata<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Embedded { namespace, at, counts } = self.0;
-        let counted = Directive { namespace, dimensions: [&[]], metrics: Definitions { counts, by_route: false } };
-        let measured =
-            Directive { namespace, dimensions: [&["route"]], metrics: Definitions { counts, by_route: true } };
-        let mut members = serializer.serialize_map(Some(2))?;
-        members.serialize_entry("Timestamp", &at.as_millis())?;
-        if counts.reported(false).next().is_some() {
-            members.serialize_entry("CloudWatchMetrics", &[counted, measured])?;
-        } else {
-            members.serialize_entry("CloudWatchMetrics", &[measured])?;
-        }
-        members.end()
-    }
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata<'a> {
+    /// Epoch milliseconds.
+    timestamp: i64,
+    cloud_watch_metrics: Vec<Directive<'a>>,
 }
 
 /// Metrics with the same dimensions.
@@ -125,19 +127,7 @@ impl Serialize for Metadata<'_> {
 struct Directive<'a> {
     namespace: &'a str,
     dimensions: [&'static [&'static str]; 1],
-    metrics: Definitions<'a>,
-}
-
-struct Definitions<'a> {
-    counts: &'a Counts,
-    by_route: bool,
-}
-
-impl Serialize for Definitions<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let reported = self.counts.reported(self.by_route);
-        serializer.collect_seq(reported.map(|(metric, _)| Definition { name: metric.name(), unit: metric.unit() }))
-    }
+    metrics: Vec<Definition>,
 }
 
 #[derive(Serialize)]

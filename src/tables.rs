@@ -10,8 +10,6 @@ pub struct Table {
     pub variable: &'static str,
     pub partition_key: &'static str,
     pub sort_key: Option<&'static str>,
-    /// The TTL attribute (epoch seconds).
-    pub ttl: Option<&'static str>,
     pub indexes: &'static [Index],
 }
 
@@ -25,7 +23,7 @@ pub struct Index {
     pub includes: &'static [&'static str],
 }
 
-/// The TTL attribute of every table that has one.
+/// The TTL attribute of every table (epoch seconds).
 pub const TTL: &str = "ttl";
 
 /// Rooms, and the rows of direct conversations and the lobby. TTL: a closed room expires with its history.
@@ -34,7 +32,6 @@ pub const ROOMS: Table = Table {
     variable: "CHAT_ROOMS_TABLE",
     partition_key: "id",
     sort_key: None,
-    ttl: Some(TTL),
     indexes: &[ROOMS_BY_PLACE, ROOMS_BY_ACTIVITY],
 };
 
@@ -52,7 +49,6 @@ pub const CONNECTIONS: Table = Table {
     variable: "CONNECTIONS_TABLE",
     partition_key: "connectionId",
     sort_key: None,
-    ttl: Some(TTL),
     indexes: &[],
 };
 
@@ -62,7 +58,6 @@ pub const SUBSCRIPTIONS: Table = Table {
     variable: "SUBSCRIPTIONS_TABLE",
     partition_key: "channel",
     sort_key: Some("connectionId"),
-    ttl: Some(TTL),
     indexes: &[],
 };
 
@@ -72,7 +67,6 @@ pub const MEMBERS: Table = Table {
     variable: "MEMBERS_TABLE",
     partition_key: "userId",
     sort_key: Some("roomId"),
-    ttl: Some(TTL),
     indexes: &[MEMBERS_BY_ROOM],
 };
 
@@ -90,7 +84,6 @@ pub const MESSAGES: Table = Table {
     variable: "MESSAGES_TABLE",
     partition_key: "roomId",
     sort_key: Some("messageId"),
-    ttl: Some(TTL),
     indexes: &[],
 };
 
@@ -100,19 +93,12 @@ pub const INVITES: Table = Table {
     variable: "INVITES_TABLE",
     partition_key: "roomId",
     sort_key: Some("invite"),
-    ttl: Some(TTL),
     indexes: &[],
 };
 
 /// Announced and uploaded files. TTL: a day for a pending upload, else as messages.
-pub const FILES: Table = Table {
-    default_name: "Files",
-    variable: "FILES_TABLE",
-    partition_key: "fileId",
-    sort_key: None,
-    ttl: Some(TTL),
-    indexes: &[],
-};
+pub const FILES: Table =
+    Table { default_name: "Files", variable: "FILES_TABLE", partition_key: "fileId", sort_key: None, indexes: &[] };
 
 /// Every table.
 pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES];

@@ -306,7 +306,7 @@ fn table_of(table: &Table) -> Value {
         })
         .collect();
     json!({ "name": table.default_name, "partition_key": table.partition_key, "sort_key": table.sort_key,
-        "ttl": table.ttl, "indexes": indexes })
+        "ttl": tables::TTL, "indexes": indexes })
 }
 
 /// The data that a deployment loses when its tables change from `before` to `after`: a key cannot change in place.

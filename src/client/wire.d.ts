@@ -1,6 +1,6 @@
 // Generated from the catalogue: UPDATE=1 cargo test --test schema.
 
-/** An action was carried out and has nothing else to answer. */
+/** Confirms an action that has no other answer. */
 export interface AckFrame {
   /** The action or route that was carried out. */
   action: string;
@@ -14,7 +14,7 @@ export interface AckFrame {
   type: "ack";
 }
 
-/** A request failed, or an upload. */
+/** A request or an upload failed. */
 export interface ErrorFrame {
   action?: string;
   /** The actions that exist. */
@@ -31,13 +31,13 @@ export interface ErrorFrame {
   type: "error";
 }
 
-/** Where to download a file. */
+/** A presigned URL to download a file. */
 export interface FileFrame {
   contentType: string;
   expiresAt: string;
   fileId: string;
   fileName: string;
-  /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+  /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
   fileUrl?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
@@ -46,18 +46,18 @@ export interface FileFrame {
   type: "file";
 }
 
-/** The function answers. Over HTTP only. */
+/** The function is healthy. Over HTTP only. */
 export interface HealthFrame {
   status: string;
   type: "health";
 }
 
-/** Who the caller is here, and what they can rely on. */
+/** The caller's identity and the limits. */
 export interface HelloFrame {
   /** Absent over HTTP. */
   connectionId?: string;
   format: string;
-  /** What a client can rely on. */
+  /** The limits of this deployment. */
   limits: {
     /** Most bytes of UTF-8 in the content of a message. */
     contentBytes: number;
@@ -89,7 +89,7 @@ export interface InviteFrame {
   type: "invite";
 }
 
-/** Somebody became a member of a room. */
+/** A user joined a room. */
 export interface JoinedFrame {
   chatRoomId?: string;
   /** Repeated on the answer to this frame. */
@@ -100,10 +100,10 @@ export interface JoinedFrame {
   userName: string;
 }
 
-/** Somebody is no longer a member of a room. */
+/** A user left a room or was removed. */
 export interface LeftFrame {
   chatRoomId?: string;
-  /** Why somebody is no longer a member of a room. */
+  /** Why a user is no longer a member of a room. */
   reason: "left" | "removed" | "banned";
   /** Repeated on the answer to this frame. */
   requestId?: string;
@@ -115,19 +115,19 @@ export interface LeftFrame {
 /** A message of a room. */
 export interface MessageFrame {
   chatRoomId?: string;
-  /** The sender's own id for the message. Only the sender sees it. */
+  /** The sender's idempotency key. Only the sender receives it. */
   clientMessageId?: string;
   content: string;
   createdAt: string;
-  /** Whatever the sender attached. */
+  /** The object that the sender attached. */
   data?: Record<string, unknown>;
   duplicate?: boolean;
-  /** A file, as a message tells of it. */
+  /** The file of a message. */
   file?: {
     contentType: string;
     fileId: string;
     fileName: string;
-    /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+    /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
     fileUrl?: string;
     /** In bytes. */
     size: number;
@@ -142,7 +142,7 @@ export interface MessageFrame {
   roomId: string;
   senderId?: string;
   seq: number;
-  /** What a later version of the server tells: `content` says it as a sentence. */
+  /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
   system?: {
     what: string;
   };
@@ -163,19 +163,19 @@ export interface MessagesFrame {
   hasMore: boolean;
   items: Array<{
     chatRoomId?: string;
-    /** The sender's own id for the message. Only the sender sees it. */
+    /** The sender's idempotency key. Only the sender receives it. */
     clientMessageId?: string;
     content: string;
     createdAt: string;
-    /** Whatever the sender attached. */
+    /** The object that the sender attached. */
     data?: Record<string, unknown>;
     duplicate?: boolean;
-    /** A file, as a message tells of it. */
+    /** The file of a message. */
     file?: {
       contentType: string;
       fileId: string;
       fileName: string;
-      /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+      /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
       fileUrl?: string;
       /** In bytes. */
       size: number;
@@ -188,7 +188,7 @@ export interface MessagesFrame {
     roomId: string;
     senderId?: string;
     seq: number;
-    /** What a later version of the server tells: `content` says it as a sentence. */
+    /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
     system?: {
       what: string;
     };
@@ -213,7 +213,7 @@ export interface MessagesFrame {
   type: "messages";
 }
 
-/** Rooms near a place. Over HTTP only. */
+/** Rooms near a location. Over HTTP only. */
 export interface NearFrame {
   nextCursor?: string;
   rooms: Array<{
@@ -247,7 +247,7 @@ export interface NearFrame {
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
     participantCount: number;
-    /** Who is in a room: in full, or by their ids alone. */
+    /** The participants of a room: in full, or their ids only. */
     participants?: Array<{
       joinedAt: string;
       online: boolean;
@@ -276,7 +276,7 @@ export interface PongFrame {
   type: "pong";
 }
 
-/** Somebody came online or went offline. */
+/** A user came online or went offline. */
 export interface PresenceFrame {
   at: string;
   chatRoomId?: string;
@@ -289,7 +289,7 @@ export interface PresenceFrame {
   userId: string;
 }
 
-/** How far a member has read. */
+/** A member's read position. */
 export interface ReadFrame {
   chatRoomId?: string;
   /** Repeated on the answer to this frame. */
@@ -300,30 +300,30 @@ export interface ReadFrame {
   userId: string;
 }
 
-/** What was missed in several rooms. */
+/** The messages missed in several rooms. */
 export interface ResumedFrame {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   rooms: Record<string, {
-    /** Whether the room is closed: no message will follow. */
+    /** Whether the room is closed: no more messages will follow. */
     closed?: boolean;
     /** Whether `items` are all that was missed. */
     complete: boolean;
     items: Array<{
       chatRoomId?: string;
-      /** The sender's own id for the message. Only the sender sees it. */
+      /** The sender's idempotency key. Only the sender receives it. */
       clientMessageId?: string;
       content: string;
       createdAt: string;
-      /** Whatever the sender attached. */
+      /** The object that the sender attached. */
       data?: Record<string, unknown>;
       duplicate?: boolean;
-      /** A file, as a message tells of it. */
+      /** The file of a message. */
       file?: {
         contentType: string;
         fileId: string;
         fileName: string;
-        /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+        /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
         fileUrl?: string;
         /** In bytes. */
         size: number;
@@ -336,7 +336,7 @@ export interface ResumedFrame {
       roomId: string;
       senderId?: string;
       seq: number;
-      /** What a later version of the server tells: `content` says it as a sentence. */
+      /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
       system?: {
         what: string;
       };
@@ -352,7 +352,7 @@ export interface ResumedFrame {
       username?: string;
     }>;
     lastSeq: number;
-    /** Where to go on, if they are not. */
+    /** The cursor for the rest, if they are not. */
     nextAfter?: number;
     oldestSeq?: number;
     /** Whether some of what was missed has expired. */
@@ -398,7 +398,7 @@ export interface RoomFrame {
   /** Users, not connections. Absent in search results. */
   onlineCount?: number;
   participantCount: number;
-  /** Who is in a room: in full, or by their ids alone. */
+  /** The participants of a room: in full, or their ids only. */
   participants?: Array<{
     joinedAt: string;
     online: boolean;
@@ -428,7 +428,7 @@ export interface RoomClosedFrame {
   requestId?: string;
   roomId: string;
   type: "room-closed";
-  /** Who closed it; absent where it was idle. */
+  /** The user who closed it; absent if it was closed for being idle. */
   userId?: string;
 }
 
@@ -445,19 +445,19 @@ export interface RoomsFrame {
     /** An item of a page of history. */
     lastMessage?: {
       chatRoomId?: string;
-      /** The sender's own id for the message. Only the sender sees it. */
+      /** The sender's idempotency key. Only the sender receives it. */
       clientMessageId?: string;
       content: string;
       createdAt: string;
-      /** Whatever the sender attached. */
+      /** The object that the sender attached. */
       data?: Record<string, unknown>;
       duplicate?: boolean;
-      /** A file, as a message tells of it. */
+      /** The file of a message. */
       file?: {
         contentType: string;
         fileId: string;
         fileName: string;
-        /** Where members find it. Empty in rows, which never hold it: the deployment's address may change. */
+        /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
         fileUrl?: string;
         /** In bytes. */
         size: number;
@@ -470,7 +470,7 @@ export interface RoomsFrame {
       roomId: string;
       senderId?: string;
       seq: number;
-      /** What a later version of the server tells: `content` says it as a sentence. */
+      /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
       system?: {
         what: string;
       };
@@ -507,7 +507,7 @@ export interface RoomsFrame {
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
     participantCount: number;
-    /** Who is in a room: in full, or by their ids alone. */
+    /** The participants of a room: in full, or their ids only. */
     participants?: Array<{
       joinedAt: string;
       online: boolean;
@@ -535,7 +535,7 @@ export interface RoomsFrame {
   type: "rooms";
 }
 
-/** Somebody started or stopped typing. */
+/** A user started or stopped typing. */
 export interface TypingFrame {
   /** The action of the sender. */
   action?: string;
@@ -549,7 +549,7 @@ export interface TypingFrame {
   userName: string;
 }
 
-/** Where to upload an announced file. */
+/** A presigned request to upload an announced file. */
 export interface UploadFrame {
   expiresAt: string;
   fileId: string;
@@ -591,7 +591,7 @@ export interface PingRequest {
   requestId?: string;
 }
 
-/**  Ask who one is here, and what one can rely on. */
+/**  Get the caller's identity and the limits. */
 export interface HelloRequest {
   action: "hello";
   /** Repeated on the answer to this frame. */
@@ -610,7 +610,7 @@ export interface CreateRoomRequest {
   roomType?: "public" | "private";
 }
 
-/**  Become a member of a room and hear it. */
+/**  Join a room and receive its messages. */
 export interface JoinRoomRequest {
   action: "joinRoom";
   /** Needed for a private room. */
@@ -620,11 +620,11 @@ export interface JoinRoomRequest {
   roomId: string;
   userColor?: string | null;
   userIcon?: string | null;
-  /** The display name. Ignored where a token vouches for another one. */
+  /** The display name. Ignored if the token has one. */
   userName?: string | null;
 }
 
-/**  End one's own membership in a room. */
+/**  Leave a room. */
 export interface LeaveRoomRequest {
   action: "leaveRoom";
   /** Repeated on the answer to this frame. */
@@ -632,7 +632,7 @@ export interface LeaveRoomRequest {
   roomId: string;
 }
 
-/**  Ask what a room is and who is in it. */
+/**  Get a room and its participants. */
 export interface RoomInfoRequest {
   action: "roomInfo";
   /** The `nextCursor` of the page before. */
@@ -642,7 +642,7 @@ export interface RoomInfoRequest {
   roomId: string;
 }
 
-/**  Close a room: nobody can write to it any more. */
+/**  Close a room: it takes no more messages. */
 export interface CloseRoomRequest {
   action: "closeRoom";
   /** Repeated on the answer to this frame. */
@@ -650,7 +650,7 @@ export interface CloseRoomRequest {
   roomId: string;
 }
 
-/**  End the membership of another user. */
+/**  Remove a member from a room. */
 export interface RemoveMemberRequest {
   action: "removeMember";
   /** Repeated on the answer to this frame. */
@@ -659,7 +659,7 @@ export interface RemoveMemberRequest {
   userId: string;
 }
 
-/**  End the membership of another user and keep them from joining again. */
+/**  Ban a user from a room: they are removed and cannot join again. */
 export interface BanMemberRequest {
   action: "banMember";
   /** Repeated on the answer to this frame. */
@@ -668,7 +668,7 @@ export interface BanMemberRequest {
   userId: string;
 }
 
-/**  Let a banned user join again. */
+/**  Lift a ban: the user can join again. */
 export interface UnbanMemberRequest {
   action: "unbanMember";
   /** Repeated on the answer to this frame. */
@@ -677,7 +677,7 @@ export interface UnbanMemberRequest {
   userId: string;
 }
 
-/**  Give a member another role. */
+/**  Change a member's role. */
 export interface SetRoleRequest {
   action: "setRole";
   /** Repeated on the answer to this frame. */
@@ -691,7 +691,7 @@ export interface SetRoleRequest {
 /**  Send a message to a room, to a user or to the lobby. */
 export interface SendMessageRequest {
   action: "sendMessage";
-  /** Makes a retry safe: the same id is written once. */
+  /** Idempotency key: a retry with the same id is written once. */
   clientMessageId?: string | null;
   /** 1 byte to 16 KB of UTF-8. */
   content: string;
@@ -708,14 +708,14 @@ export interface SendMessageRequest {
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
-  /** The display name. Ignored where a token vouches for another one. */
+  /** The display name. Ignored if the token has one. */
   userName?: string | null;
 }
 
-/**  Send a message to a room; as an admin without a room, to everybody. */
+/**  Send a message to a room, or as an admin to everybody. */
 export interface BroadcastMessageRequest {
   action: "broadcastMessage";
-  /** Makes a retry safe: the same id is written once. */
+  /** Idempotency key: a retry with the same id is written once. */
   clientMessageId?: string | null;
   /** 1 byte to 16 KB of UTF-8. */
   content: string;
@@ -725,11 +725,11 @@ export interface BroadcastMessageRequest {
   roomId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
-  /** The display name. Ignored where a token vouches for another one. */
+  /** The display name. Ignored if the token has one. */
   userName?: string | null;
 }
 
-/**  Tell the others that the caller is typing. */
+/**  Signal that the caller is typing, or has stopped. */
 export interface TypingIndicatorRequest {
   action: "typingIndicator" | "user-typing" | "typing";
   /** Default: true. */
@@ -743,11 +743,11 @@ export interface TypingIndicatorRequest {
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
-  /** The display name. Ignored where a token vouches for another one. */
+  /** The display name. Ignored if the token has one. */
   userName?: string | null;
 }
 
-/**  Announce a file, and ask where to upload it. */
+/**  Announce a file and get a presigned request to upload it. */
 export interface HandleFileUploadRequest {
   action: "handleFileUpload" | "requestUpload";
   contentType: string;
@@ -764,18 +764,18 @@ export interface HandleFileUploadRequest {
   targetId?: string | null;
 }
 
-/**  Ask where a file can be downloaded. */
+/**  Get a presigned URL to download a file. */
 export interface GetFileRequest {
   action: "getFile";
-  /** Also with the ticket of a link behind it. */
+  /** May be followed by the ticket of a link. */
   fileId: string;
-  /** Whether the browser shows it, if it is an image. By default it saves the file. */
+  /** Whether browsers show an image instead of saving it. By default they save it. */
   inline?: "1" | "0";
   /** Repeated on the answer to this frame. */
   requestId?: string;
 }
 
-/**  Read a page of a conversation's history. */
+/**  Get a page of a conversation's history. */
 export interface GetMessagesRequest {
   action: "getMessages";
   /** Messages after this seq. */
@@ -793,7 +793,7 @@ export interface GetMessagesRequest {
   targetId?: string | null;
 }
 
-/**  Hear rooms again, and get what was missed. */
+/**  Resubscribe to rooms after a reconnect and get the missed messages. */
 export interface ResumeRequest {
   action: "resume";
   /** Repeated on the answer to this frame. */
@@ -802,7 +802,7 @@ export interface ResumeRequest {
   rooms: Record<string, number>;
 }
 
-/**  Note how far the caller has read. */
+/**  Set the caller's read position in a room. */
 export interface MarkReadRequest {
   action: "markRead";
   /** Repeated on the answer to this frame. */
@@ -811,7 +811,7 @@ export interface MarkReadRequest {
   seq: number;
 }
 
-/**  List the caller's rooms, with what is unread in them. */
+/**  List the caller's rooms with their unread counts. */
 export interface ListRoomsRequest {
   action: "listRooms";
   /** The `nextCursor` of the page before. */

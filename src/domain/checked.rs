@@ -67,36 +67,50 @@ fn accepted<T, E: Error>(value: Option<T>, expected: &'static str) -> Result<T, 
     value.ok_or_else(|| E::invalid_value(Unexpected::Other("a value"), &expected))
 }
 
-/// Implements `Deserialize` for a text with a rule, `TryFrom<String>`, and its JSON Schema.
-macro_rules! text {
-    ($name:ident, $kind:ident, $expected:literal, $max_length:expr) => {
+/// Declares texts with a rule: the check, the largest length, and what an error says.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident by $check:ident, up to $max_length:expr, $kind:ident $expected:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::domain::Invalid;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                $check(text).map(Self)
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 use $crate::domain::checked;
-                let stored = |text| Some(Self(text));
                 let check = |text: String| text.try_into().ok();
-                checked::deserialize(deserializer, checked::$kind, $expected, stored, check)
+                checked::deserialize(deserializer, checked::$kind, $expected, |text| Some(Self::stored(text)), check)
             }
         }
 
-        $crate::domain::checked::schema!($name, { "type": "string", "minLength": 1, "maxLength": $max_length });
-    };
-}
-pub(crate) use text;
+        impl $name {
+            /// Most characters or bytes, as its schema has them.
+            pub const MAX_LENGTH: usize = $max_length;
 
-/// Implements `JsonSchema` with a literal schema.
-macro_rules! schema {
-    ($name:ty, { $($schema:tt)+ }) => {
-        #[cfg(feature = "schema")]
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
+            /// From a row: validated when it was written, perhaps by the rules of an earlier version.
+            pub fn stored(text: String) -> Self {
+                Self(text)
             }
 
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ $($schema)+ })
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
             }
         }
-    };
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
 }
-pub(crate) use schema;
+pub(crate) use texts;

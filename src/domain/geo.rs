@@ -48,8 +48,6 @@ pub struct CellRange {
     pub to: String,
 }
 
-super::checked::schema!(Metres, { "type": "number", "minimum": 0 });
-
 impl Metres {
     /// A distance of so many metres.
     pub const fn new(metres: f64) -> Self {

@@ -1,7 +1,5 @@
 //! Ids and names: validated when they are created.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -38,62 +36,31 @@ fn name(text: String) -> Result<String, Invalid> {
     if text::has_visible(&cleaned) { id(cleaned) } else { Err(Invalid) }
 }
 
-/// Declares validated texts: the check, and what an error says.
-macro_rules! checked_text {
-    ($($(#[$doc:meta])* $name:ident by $check:ident, $kind:ident $expected:literal;)+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
-
-        impl TryFrom<String> for $name {
-            type Error = Invalid;
-
-            fn try_from(text: String) -> Result<Self, Invalid> {
-                $check(text).map(Self)
-            }
-        }
-
-        checked::text!($name, $kind, $expected, MAX_CHARS);
-
-        impl $name {
-            /// From a row: validated when it was written, perhaps by the rules of an earlier version.
-            pub fn stored(text: String) -> Self {
-                Self(text)
-            }
-
-            /// The text itself.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )+};
-}
-
-checked_text! {
-    /// A user, as the query or the token names them: 1 to 128 characters.
-    UserId by id, ID "must be a user id: a string of 1 to 128 characters without control characters";
+checked::texts! {
+    /// A user, as named by the query or the token: 1 to 128 characters.
+    UserId by id, up to MAX_CHARS,
+        ID "must be a user id: a string of 1 to 128 characters without control characters";
     /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. Ids that differ
     /// from a reserved one only in case or width, such as `Lobby`, are refused.
-    RoomId by room_id, ID "must be a room id: a string of 1 to 128 characters without control characters, \
+    RoomId by room_id, up to MAX_CHARS,
+        ID "must be a room id: a string of 1 to 128 characters without control characters, \
         `lobby` and `dm-` in small letters";
     /// A display name, cleaned: 1 to 128 characters, at least one of them visible.
-    Name by name, TEXT "must be a string of 1 to 128 characters, at least one of them visible, \
+    Name by name, up to MAX_CHARS,
+        TEXT "must be a string of 1 to 128 characters, at least one of them visible, \
         without control characters";
     /// A WebSocket connection, as API Gateway names it.
-    ConnectionId by id, ID "must be a connection id";
-    /// A client's own id for a message, by which a retry is recognised: 1 to 128 characters.
-    ClientMessageId by id, ID "must be a string of 1 to 128 characters without control characters";
+    ConnectionId by id, up to MAX_CHARS,
+        ID "must be a connection id";
+    /// A client's idempotency key for a message, by which a retry is recognised: 1 to 128 characters.
+    ClientMessageId by id, up to MAX_CHARS,
+        ID "must be a string of 1 to 128 characters without control characters";
     /// An announced file: 1 to 128 characters.
-    FileId by id, ID "must be a file id: a string of 1 to 128 characters without control characters";
+    FileId by id, up to MAX_CHARS,
+        ID "must be a file id: a string of 1 to 128 characters without control characters";
     /// The code of an invite into a private room: 1 to 128 characters.
-    InviteCode by id, ID "must be an invite: a string of 1 to 128 characters without control characters";
+    InviteCode by id, up to MAX_CHARS,
+        ID "must be an invite: a string of 1 to 128 characters without control characters";
 }
 
 impl UserId {
@@ -177,8 +144,6 @@ pub(super) fn hash(texts: &[&str]) -> String {
 /// A `seq` as text, padded with zeros so that it sorts like the number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageId(pub(super) String);
-
-checked::schema!(MessageId, { "type": "string", "pattern": "^[0-9]{16}$" });
 
 impl MessageId {
     /// The text itself.

@@ -1,7 +1,8 @@
-//! Messages: what they say, and where they stand in a log.
+//! Messages, and the entries of a log.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_with::skip_serializing_none;
 
 use super::{
     ClientMessageId, CloseReason, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId, checked,
@@ -12,7 +13,7 @@ pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
 /// Most bytes of a message's `data`, as compact JSON.
 const MAX_DATA_BYTES: usize = 1024;
 
-/// What a message says: 1 byte to [`MAX_CONTENT_BYTES`] of UTF-8.
+/// The content of a message: 1 byte to [`MAX_CONTENT_BYTES`] of UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Content(String);
@@ -23,8 +24,6 @@ impl<'de> Deserialize<'de> for Content {
         checked::deserialize(deserializer, checked::TEXT, EXPECTED, |text| Some(Self(text)), Self::new)
     }
 }
-
-checked::schema!(Content, { "type": "string" });
 
 impl Content {
     /// `None` for an empty text. A text that is too large is refused by the caller, with a status of its own.
@@ -50,14 +49,14 @@ impl From<String> for Content {
     }
 }
 
-/// What the last entry of a log says.
+/// The content of the last entry of a closed room.
 impl From<CloseReason> for Content {
     fn from(reason: CloseReason) -> Self {
         Self(reason.as_str().to_owned())
     }
 }
 
-/// For clients that know of no files.
+/// For clients that do not support files.
 impl From<&FileName> for Content {
     fn from(name: &FileName) -> Self {
         Self(name.as_str().to_owned())
@@ -95,8 +94,6 @@ impl Serialize for Data {
     }
 }
 
-checked::schema!(Data, { "type": "object" });
-
 /// Valid JSON without the whitespace between its parts.
 fn compact(json: &str) -> String {
     let (mut in_string, mut is_escaped) = (false, false);
@@ -109,20 +106,21 @@ fn compact(json: &str) -> String {
     json.chars().filter(is_kept).collect()
 }
 
-/// How a sender looks to the others.
+/// The avatar and the color of a sender.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Style {
     /// The address of an avatar.
-    #[serde(default, rename = "userIcon", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "userIcon")]
     pub icon: Option<String>,
     /// A color, as clients understand it.
-    #[serde(default, rename = "userColor", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "userColor")]
     pub color: Option<String>,
 }
 
 impl Style {
-    /// Takes on what another one says, and keeps the rest.
+    /// Takes what `other` sets, and keeps the rest.
     pub fn adopt(&mut self, other: Self) {
         self.icon = other.icon.or(self.icon.take());
         self.color = other.color.or(self.color.take());
@@ -130,6 +128,7 @@ impl Style {
 }
 
 /// A message, as its row and its frame have it: a new field of a message is declared here.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -140,15 +139,11 @@ pub struct Body {
     pub style: Style,
     pub content: Content,
     /// The message that it replies to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Seq>,
-    /// The sender's own id for the message. Only the sender sees it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The sender's idempotency key. Only the sender receives it.
     pub client_message_id: Option<ClientMessageId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Box<File>>,
-    /// Whatever the sender attached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The object that the sender attached.
     pub data: Option<Data>,
 }
 
@@ -158,7 +153,7 @@ impl Body {
         Self { user_id, user_name, style, content, reply_to: None, client_message_id: None, file: None, data: None }
     }
 
-    /// The key by which a retry of the message is recognised, if its sender gave it an id.
+    /// The idempotency key of the message, if its sender gave one.
     pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
         let data = self.data.as_ref().map(Data::as_str);
         let id = self.client_message_id.as_ref()?;
@@ -175,7 +170,7 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// What an entry tells.
+/// The event of an entry.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A user's message.

@@ -1,6 +1,7 @@
 //! What depends on neither AWS nor the protocol: ids, names, rooms, messages, positions in a log, geography, time.
 
 pub mod checked;
+mod content_type;
 mod format;
 mod geo;
 mod id;
@@ -12,6 +13,7 @@ mod text;
 mod time;
 mod upload;
 
+pub use content_type::{AllowedTypes, ContentType};
 pub use format::Format;
 pub use geo::{CellRange, GeoKey, Location, Metres};
 pub use id::{ClientMessageId, ConnectionId, FileId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
@@ -20,4 +22,4 @@ pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style};
 pub use room::{CloseReason, Member, Place, Role, Room, RoomStatus, RoomType};
 pub use seq::{Page, RESTART_GAP, Seq};
 pub use time::Timestamp;
-pub use upload::{AllowedTypes, ContentType, File, FileName, NewFile, ObjectKey, Sha256};
+pub use upload::{File, FileName, NewFile, ObjectKey, Sha256};

@@ -28,8 +28,6 @@ impl<'de> Deserialize<'de> for Seq {
     }
 }
 
-checked::schema!(Seq, { "type": "integer", "minimum": 0, "maximum": Seq::LARGEST });
-
 impl Seq {
     /// Before the first entry.
     pub const ZERO: Self = Self(0);

@@ -1,4 +1,4 @@
-//! Time as events tell it. Nothing here asks the machine's clock.
+//! Timestamps. Nothing here reads the machine's clock.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -13,8 +13,6 @@ const ISO: &[BorrowedFormatItem<'_>] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
-
-super::checked::schema!(Timestamp, { "type": "integer", "description": "Epoch milliseconds." });
 
 impl Timestamp {
     /// From milliseconds since the epoch.
@@ -51,14 +49,8 @@ impl Timestamp {
             .unwrap_or_default()
     }
 
-    /// The moment that [`Timestamp::to_iso`] wrote.
+    /// A moment in ISO 8601, as [`Timestamp::to_iso`] and AWS's events have it, such as `2026-11-21T11:33:07Z`.
     pub fn from_iso(text: &str) -> Option<Self> {
-        let moment = time::PrimitiveDateTime::parse(text, ISO).ok()?.assume_utc();
-        i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
-    }
-
-    /// A moment as AWS's events tell it, such as `2026-11-21T11:33:07Z`.
-    pub fn from_rfc3339(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
     }

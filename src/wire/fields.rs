@@ -8,8 +8,7 @@ use serde_json::value::RawValue;
 use super::json::{self, Members, Parsed};
 use super::requests::{Asking, Request};
 use super::size::LARGEST_FRAME_BYTES;
-use super::types::{self, request_id};
-use crate::actions::Action;
+use super::types;
 use crate::domain::UserId;
 use crate::error::Error;
 
@@ -91,48 +90,7 @@ impl Given {
     }
 }
 
-/// A parsed text frame.
-#[derive(Debug)]
-pub struct ClientFrame {
-    /// The action and its fields, or what is wrong with the frame.
-    pub action: Result<(Action, Fields), Error>,
-    /// The client's own id for the frame, which the answer repeats.
-    pub request_id: Option<String>,
-}
-
-impl ClientFrame {
-    /// Parses a text frame.
-    pub fn parse(text: &str) -> Self {
-        let problem = match json::parse(text) {
-            Parsed::Object(members) => return Self::of(Fields::of(members)),
-            Parsed::Other => "a frame is a JSON object with an `action`",
-            Parsed::Malformed => "the frame is not valid JSON; send an object with an `action`",
-        };
-        let request_id = json::string_member_in(text, "requestId").filter(|id| request_id::is_valid(id));
-        Self { action: Err(Error::BadRequest(problem)), request_id }
-    }
-
-    fn of(mut fields: Fields) -> Self {
-        let request_id = match fields.take("requestId").map(|id| id.value()) {
-            None => None,
-            Some(Some(Value::String(id))) if request_id::is_valid(&id) => Some(id),
-            Some(_) => {
-                let action = Err(Error::invalid("requestId", request_id::EXPECTED));
-                return Self { action, request_id: None };
-            }
-        };
-        let action = fields.take("action").and_then(|action| action.value());
-        let action = action.as_ref().and_then(Value::as_str).and_then(Action::named);
-        Self { action: action.map(|action| (action, fields)).ok_or(Error::UnknownAction), request_id }
-    }
-}
-
 impl Fields {
-    /// The query of a handshake. The last one of a repeated parameter counts.
-    pub fn of_query(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::of_parameters(parameters)
-    }
-
     /// An HTTP request: its query, or the JSON object of its body if it has one, whatever its content type is; its path
     /// parameters; and from the query in any case `userId` and `roomId`.
     ///
@@ -143,7 +101,7 @@ impl Fields {
         query: impl IntoIterator<Item = (String, String)>,
         path: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
-        let mut query = Self::of_parameters(query);
+        let mut query = Self::of_query(query);
         let has_room_in_query = query.fields.contains_key("roomId");
         let mut fields = match body {
             None => query,
@@ -177,14 +135,14 @@ impl Fields {
         }
     }
 
-    fn of(members: Members) -> Self {
+    pub(super) fn of(members: Members) -> Self {
         let fields = members.into_iter().filter(|(_, member)| member.get() != "null");
         let fields = fields.map(|(name, member)| (name, Given::Json(member))).collect();
         Self { fields, ..Self::default() }
     }
 
-    /// An empty parameter counts as absent: forms send it.
-    fn of_parameters(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+    /// A query. An empty parameter counts as absent: forms send it. The last one of a repeated parameter counts.
+    pub fn of_query(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
         let given = parameters.into_iter().filter(|(_, value)| !value.is_empty());
         Self { fields: given.map(|(name, value)| (name, Given::Text(value))).collect(), ..Self::default() }
     }
@@ -248,7 +206,7 @@ impl Fields {
         Ok(given.filter(|given| NEVER_EMPTY.contains(&field) || !given.is_empty()))
     }
 
-    fn take(&mut self, field: &str) -> Option<Given> {
+    pub(super) fn take(&mut self, field: &str) -> Option<Given> {
         self.fields.remove(field)
     }
 }
@@ -259,6 +217,7 @@ mod tests {
 
     use super::*;
     use crate::domain::Data;
+    use crate::wire::ClientFrame;
     use crate::wire::requests::{Addressed, GetMessages, Recipient, SendMessage};
 
     fn read<R: Request>(frame: &Value) -> Result<R, Error> {

@@ -3,8 +3,7 @@
 //! A frame is created once, in the format `native`. `compat` repeats fields under the names that clients of other
 //! backends use, as documented by those backends.
 
-#[cfg(feature = "schema")]
-use schemars::JsonSchema;
+use macro_rules_attribute::apply;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -16,17 +15,13 @@ use crate::actions::Action;
 use crate::domain::{Format, MessageId, Name, RoomId, UserId};
 
 /// The room, under the name that clients of other backends use.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct ChatRoomCopy {
     chat_room_id: RoomId,
 }
 
 /// The copies of a typing indicator.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct TypingCopies {
     chat_room_id: RoomId,
     /// The action of the sender.
@@ -34,23 +29,16 @@ pub struct TypingCopies {
 }
 
 /// The copies of a room.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct RoomCopies {
-    #[serde(skip_serializing_if = "Option::is_none")]
     chat_room_id: Option<RoomId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<RoomId>,
     /// The participants in full: `participants` are their ids.
-    #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<Participant>>,
 }
 
 /// The copies of a message.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(sent)]
 pub struct MessageCopies {
     chat_room_id: RoomId,
     id: MessageId,
@@ -58,7 +46,6 @@ pub struct MessageCopies {
     username: Name,
     timestamp: Iso,
     sender_id: UserId,
-    #[serde(skip_serializing_if = "Option::is_none")]
     file_url: Option<String>,
 }
 
@@ -100,7 +87,6 @@ impl Frame {
         struct Answer<'a> {
             #[serde(flatten)]
             frame: &'a Frame,
-            #[serde(skip_serializing_if = "Option::is_none")]
             request_id: Option<&'a str>,
         }
         let text = |frame: &Self| {
@@ -208,18 +194,19 @@ impl Frame {
 impl Room {
     /// Moves the participants to `members`, and replaces them by their ids.
     fn add_copies(&mut self) {
-        let full = match self.participants.take() {
-            Some(Participants::Full(full)) => Some(full),
-            ids => {
-                self.participants = ids;
+        let ids = |full: &[Participant]| full.iter().map(|one| one.user_id.clone()).collect();
+        let members = match self.participants.take() {
+            Some(Participants::Full(full)) => {
+                self.participants = Some(Participants::Ids(ids(&full)));
+                Some(full)
+            }
+            others => {
+                self.participants = others;
                 None
             }
         };
-        if let Some(full) = &full {
-            self.participants = Some(Participants::Ids(full.iter().map(|one| one.user_id.clone()).collect()));
-        }
         let id = Some(self.room_id.clone());
-        self.copies = Some(Box::new(RoomCopies { chat_room_id: id.clone(), id, members: full }));
+        self.copies = Some(Box::new(RoomCopies { chat_room_id: id.clone(), id, members }));
     }
 }
 

@@ -20,7 +20,8 @@ pub fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>, taken:
     fitting_sizes(items.map(size_of), taken)
 }
 
-pub(super) fn fitting_sizes(sizes: impl Iterator<Item = usize>, taken: usize) -> usize {
+/// How many items of `sizes` bytes, from the first, fit one frame in which `taken` bytes are used.
+pub fn fitting_sizes(sizes: impl Iterator<Item = usize>, taken: usize) -> usize {
     let mut left = LARGEST_FRAME_BYTES.saturating_sub(taken);
     sizes
         .take_while(|&size| {
@@ -32,6 +33,6 @@ pub(super) fn fitting_sizes(sizes: impl Iterator<Item = usize>, taken: usize) ->
 }
 
 /// Frames consist of strings, numbers and lists, which JSON can always hold.
-pub(super) fn json(frame: &(impl Serialize + ?Sized)) -> String {
+pub fn json(frame: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(frame).unwrap_or_default()
 }

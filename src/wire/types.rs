@@ -1,4 +1,4 @@
-//! The types of fields that stand in requests alone, read leniently: `2.0` is a whole number, `"10"` a number.
+//! The types of fields that only requests have, read leniently: `2.0` is a whole number, `"10"` a number.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 use crate::domain::{ContentType, FileId, Format, Metres, RoomId, RoomType, Seq, UserId, checked};
 
-/// Declares field types over a JSON value: what an error says that they must be, their schema, and how they are read.
+/// Declares field types over a JSON value: what an error says that they must be, and how they are read.
 macro_rules! lenient {
-    ($($(#[$meta:meta])+ $name:ident($inner:ty), $expected:literal, $schema:tt, $read:expr;)+) => {$(
+    ($($(#[$meta:meta])+ $name:ident($inner:ty), $expected:literal, $read:expr;)+) => {$(
         $(#[$meta])+
         #[derive(Clone, Debug)]
         pub struct $name(pub $inner);
 
         impl $name {
-            /// How an error goes on after the field's name.
+            /// What an error says after the field's name.
             pub const EXPECTED: &str = $expected;
         }
 
@@ -25,80 +25,63 @@ macro_rules! lenient {
                 checked::deserialize(deserializer, checked::JSON, $expected, |_: String| None, check)
             }
         }
-
-        checked::schema!($name, $schema);
     )+};
 }
 
 lenient! {
     /// The type of a file that is announced; nothing where the client's system knows none.
-    AnnouncedType(Option<ContentType>), "must be a content type, such as image/png",
-        { "type": "string", "maxLength": 128 }, announced_type;
+    AnnouncedType(Option<ContentType>), "must be a content type, such as image/png", announced_type;
     /// Bytes of a file: at least 1. How many it may have is configured.
-    Bytes(u64), "must be a whole number of bytes, at least 1", { "type": "integer", "minimum": 1 },
+    Bytes(u64), "must be a whole number of bytes, at least 1",
         |value| number(&value).filter(|bytes| *bytes >= 1.0 && bytes.fract() == 0.0).map(|bytes| bytes as u64);
     /// How many participants a room can have.
-    Capacity(u64), "must be a whole number from 1 to 1000000",
-        { "type": "integer", "minimum": 1, "maximum": 1_000_000 }, |value| whole(&value, 1, 1_000_000);
+    Capacity(u64), "must be a whole number from 1 to 1000000", |value| whole(&value, 1, 1_000_000);
     /// A color, as clients understand it.
-    Color(String), "must be a string of at most 64 characters without control characters",
-        { "type": "string", "maxLength": 64 }, |value| line(value, 64);
+    Color(String), "must be a string of at most 64 characters without control characters", |value| line(value, 64);
     /// A position in a list, as the page before gave it.
-    Cursor(String), "must be the `nextCursor` of the page before", { "type": "string", "maxLength": 512 },
-        |value| line(value, 512);
+    Cursor(String), "must be the `nextCursor` of the page before", |value| line(value, 512);
     /// A flag of a query: `1` or `0`.
     #[derive(Default)]
-    Flag(bool), "must be 1 or 0", { "type": "string", "enum": ["1", "0"] }, |value| flag(&value);
+    Flag(bool), "must be 1 or 0", |value| flag(&value);
     /// A file, and the ticket of the link by which it is asked for.
     FileReference((FileId, Option<String>)),
-        "must be a file id: a string of 1 to 128 characters without control characters",
-        { "type": "string", "minLength": 1 }, file_reference;
+        "must be a file id: a string of 1 to 128 characters without control characters", file_reference;
     /// The address of an avatar: shown by clients, never fetched by us.
-    Icon(String), "must be a string of at most 512 characters without control characters",
-        { "type": "string", "maxLength": 512 }, |value| line(value, 512);
+    Icon(String), "must be a string of at most 512 characters without control characters", |value| line(value, 512);
     /// Degrees north: -90 to 90.
-    Latitude(f64), "must be a number of degrees from -90 to 90", { "type": "number", "minimum": -90, "maximum": 90 },
-        |value| number_within(&value, -90.0, 90.0);
+    Latitude(f64), "must be a number of degrees from -90 to 90", |value| number_within(&value, -90.0, 90.0);
     /// For how many seconds something is valid: up to a year.
     Lifetime(i64), "must be a whole number from 1 to 31536000",
-        { "type": "integer", "minimum": 1, "maximum": 31_536_000 },
         |value| whole(&value, 1, 31_536_000).and_then(|seconds| i64::try_from(seconds).ok());
     /// The length of a page: more than 100 is 100.
-    Limit(usize), "must be a whole number, at least 1", { "type": "integer", "minimum": 1 },
+    Limit(usize), "must be a whole number, at least 1",
         |value| {
             let limit = number(&value).filter(|limit| *limit >= 1.0 && limit.fract() == 0.0);
             limit.map(|limit| limit.min(100.0) as usize)
         };
     /// Degrees east: -180 to 180.
-    Longitude(f64), "must be a number of degrees from -180 to 180",
-        { "type": "number", "minimum": -180, "maximum": 180 }, |value| number_within(&value, -180.0, 180.0);
+    Longitude(f64), "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0);
     /// The last seq seen in each of at most 50 rooms.
     Positions(BTreeMap<RoomId, Seq>), "must be an object of at most 50 room ids, each with the last seq seen there",
-        { "type": "object", "maxProperties": 50, "additionalProperties": { "type": "integer", "minimum": 0 } },
         positions;
     /// The format that a handshake asks for.
-    RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"",
-        { "type": "string", "enum": ["native", "compat", "raw"] }, |value| Format::named(value.as_str()?);
-    /// From how far away a room is near, in metres.
+    RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"", |value| Format::named(value.as_str()?);
+    /// The distance up to which searches find a room, in metres.
     RoomRadius(Metres), "must be a number of metres from 1 to 10000",
-        { "type": "number", "minimum": 1, "maximum": 10_000 },
         |value| number_within(&value, 1.0, 10_000.0).map(Metres::new);
-    /// How far a search looks, in metres.
+    /// The search radius in metres.
     SearchRadius(Metres), "must be a number of metres from 0 to 50000",
-        { "type": "number", "minimum": 0, "maximum": 50_000 },
         |value| number_within(&value, 0.0, 50_000.0).map(Metres::new);
     /// A token, as it is signed.
-    Token(String), "must be a string", { "type": "string" }, |value| value.as_str().map(str::to_owned);
+    Token(String), "must be a string", |value| value.as_str().map(str::to_owned);
     /// Several users.
     #[derive(Default)]
-    Users(Vec<UserId>), "must be a list of user ids: strings of 1 to 128 characters without control characters",
-        { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 128 } }, users;
-    /// How often an invite can be used.
-    Uses(u64), "must be a whole number from 1 to 1000000",
-        { "type": "integer", "minimum": 1, "maximum": 1_000_000 }, |value| whole(&value, 1, 1_000_000);
+    Users(Vec<UserId>), "must be a list of user ids: strings of 1 to 128 characters without control characters", users;
+    /// How many times an invite can be used.
+    Uses(u64), "must be a whole number from 1 to 1000000", |value| whole(&value, 1, 1_000_000);
     /// Who can join a room.
     #[derive(Default)]
-    Visibility(RoomType), "must be \"public\" or \"private\"", { "type": "string", "enum": ["public", "private"] },
+    Visibility(RoomType), "must be \"public\" or \"private\"",
         |value| match value.as_str()? {
             "public" => Some(RoomType::Public),
             "private" => Some(RoomType::Private),
@@ -108,7 +91,7 @@ lenient! {
 
 /// The id that a client gives a frame, for its answer.
 pub mod request_id {
-    /// How an error goes on after the field's name.
+    /// What an error says after the field's name.
     pub const EXPECTED: &str = "must be a string of at most 64 characters";
 
     /// Whether an id is short enough.

@@ -55,10 +55,8 @@ async fn create_table(client: &Client, table: &Table, name: &str) -> Result<(), 
         }
         Err(error) => return Err(error.into()),
     }
-    if let Some(ttl) = table.ttl {
-        let ttl = TimeToLiveSpecification::builder().attribute_name(ttl).enabled(true).build()?;
-        client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await?;
-    }
+    let ttl = TimeToLiveSpecification::builder().attribute_name(tables::TTL).enabled(true).build()?;
+    client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await?;
     Ok(())
 }
 

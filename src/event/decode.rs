@@ -1,127 +1,21 @@
-//! What AWS sends, decoded into one form. Sources are told apart by `requestContext` and `eventSource`.
+//! Decoding. Sources are told apart by `requestContext` and `eventSource`.
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, Method};
+use http::Method;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::{Connect, Event, Frame, HttpCredentials, HttpRequest, Invocation, NewObject, UnknownEvent, WaitingClient};
 use crate::actions::{self, HttpRoute};
 use crate::delivery::Continuation;
-use crate::domain::{ConnectionId, ObjectKey, Timestamp, UserId};
-use crate::error::{BoxError, Error};
+use crate::domain::{ConnectionId, ObjectKey, Timestamp};
+use crate::error::BoxError;
 use crate::wire::{ClientFrame, Fields};
 
-/// One invocation: what happened, and when.
-pub struct Invocation {
-    /// API Gateway's id for the request, or that of another source.
-    pub request_id: String,
-    /// The event's own time; the code asks no other clock what time it is.
-    pub at: Timestamp,
-    pub event: Event,
-}
-
-/// What happened.
-pub enum Event {
-    /// A client opens a WebSocket.
-    Connect(Connect),
-    /// A WebSocket has closed.
-    Disconnect(ConnectionId),
-    /// A client sent a text frame.
-    Frame(Frame),
-    /// A client called the HTTP API.
-    Http(HttpRequest),
-    /// Objects were created in a bucket.
-    ObjectsCreated(Vec<NewObject>),
-    /// The schedule's time has come.
-    Sweep,
-    /// Another invocation had no time for the rest of a fan-out.
-    FanOut(Box<Continuation>),
-}
-
-/// The handshake of a WebSocket.
-pub struct Connect {
-    pub connection: ConnectionId,
-    pub headers: HeaderMap,
-    pub query: Vec<(String, String)>,
-}
-
-/// A text frame of a client.
-pub struct Frame {
-    pub connection: ConnectionId,
-    pub content: ClientFrame,
-    /// Whether API Gateway returns the response body to the client.
-    pub has_route_response: bool,
-}
-
-/// A request to the HTTP API.
-pub struct HttpRequest {
-    pub route: HttpRoute,
-    pub credentials: HttpCredentials,
-    /// The fields, or what is wrong with them.
-    pub fields: Result<Fields, Error>,
-}
-
-/// Who calls the HTTP API, as far as the request tells.
-pub struct HttpCredentials {
-    pub headers: HeaderMap,
-    /// The `userId` of the query or the body.
-    pub user: Option<UserId>,
-}
-
-/// An object that was created in a bucket.
-pub struct NewObject {
-    pub bucket: String,
-    pub key: ObjectKey,
-}
-
-impl Event {
-    /// The route, as logs and metrics name it.
-    pub fn route(&self) -> &'static str {
-        match self {
-            Self::Connect(_) => actions::CONNECT,
-            Self::Disconnect(_) => actions::DISCONNECT,
-            Self::Frame(frame) => frame.content.action.as_ref().map_or(actions::DEFAULT, |(action, _)| action.key()),
-            Self::Http(request) => request.route.key(),
-            Self::ObjectsCreated(_) => actions::OBJECT_CREATED,
-            Self::Sweep => actions::SWEEP,
-            Self::FanOut(_) => actions::FAN_OUT,
-        }
-    }
-
-    /// The connection that the event is about.
-    pub fn connection(&self) -> Option<&ConnectionId> {
-        match self {
-            Self::Connect(connect) => Some(&connect.connection),
-            Self::Disconnect(connection) => Some(connection),
-            Self::Frame(frame) => Some(&frame.connection),
-            _ => None,
-        }
-    }
-}
-
-/// The event cannot be read: a mistake in the deployment, not of a client.
-#[derive(Debug, thiserror::Error)]
-#[error("not an event of the WebSocket API, the HTTP API, the bucket, the schedule or the function itself")]
-pub struct UnknownEvent {
-    #[source]
-    cause: BoxError,
-    /// API Gateway's id for the request, where there is one.
-    pub request_id: String,
-    /// Who waits for an answer.
-    pub client: Option<WaitingClient>,
-}
-
-/// Who waits for an answer to an event that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitingClient {
-    Handshake,
-    Http,
-}
-
-/// What tells the sources apart.
+/// The members by which the sources are told apart.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
@@ -150,14 +44,14 @@ struct EnvelopeRecord<'a> {
     event_source: Option<&'a str>,
 }
 
-/// What EventBridge sends by a schedule.
+/// A scheduled event of EventBridge.
 #[derive(Deserialize)]
 struct Scheduled {
     id: String,
     time: String,
 }
 
-/// What S3 sends of a bucket.
+/// An event notification of S3.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 #[derive(Deserialize)]
 struct BucketEvent {
@@ -197,7 +91,7 @@ struct ResponseElements {
     request_id: Option<String>,
 }
 
-/// How the names of S3's events begin that tell of new objects.
+/// Prefix of the names of S3's events for new objects.
 const CREATED: &str = "ObjectCreated:";
 /// `eventSource` of S3's records.
 const S3: &str = "aws:s3";
@@ -234,7 +128,7 @@ impl Invocation {
         decoded.map_err(|cause| UnknownEvent { cause, request_id, client })
     }
 
-    /// Of a service that waits for no answer.
+    /// An event of a service that expects no answer.
     fn of_service(envelope: &Envelope<'_>, event: &RawValue) -> Result<Self, BoxError> {
         let is_s3 = |record: &EnvelopeRecord<'_>| record.event_source == Some(S3);
         match envelope.source {
@@ -251,7 +145,7 @@ impl Invocation {
 
     fn of_bucket(event: BucketEvent) -> Result<Self, BoxError> {
         let first = event.records.first();
-        let at = first.and_then(|record| Timestamp::from_rfc3339(&record.event_time));
+        let at = first.and_then(|record| Timestamp::from_iso(&record.event_time));
         let request_id = first.and_then(|record| record.response_elements.as_ref()?.request_id.clone());
         let object = |record: ObjectRecord| {
             // As in a form: a plus is a space, and the rest is percent-encoded.
@@ -271,7 +165,7 @@ impl Invocation {
     }
 
     fn of_schedule(event: Scheduled) -> Result<Self, BoxError> {
-        let at = Timestamp::from_rfc3339(&event.time).ok_or("the schedule event has no valid `time`")?;
+        let at = Timestamp::from_iso(&event.time).ok_or("the schedule event has no valid `time`")?;
         Ok(Self { request_id: event.id, at, event: Event::Sweep })
     }
 
@@ -332,48 +226,5 @@ impl Invocation {
             at: Timestamp::from_millis(context.time_epoch),
             event: Event::Http(request),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_unreadable_events_contain_none_of_their_content() {
-        let event = r#"{"source":"switchboard.fan-out","requestId":"r1","at":0,"part":"a secret"}"#;
-        let event = RawValue::from_string(event.to_owned()).unwrap();
-        let unknown = Invocation::decode(&event).err().expect("it is understood");
-        let logged = format!("{unknown:?} {}", crate::error::chain(&unknown));
-        assert!(logged.contains("Data error at line 1") && !logged.contains("secret"), "{logged}");
-    }
-
-    #[test]
-    fn unreadable_events_name_the_waiting_client() {
-        let http = r#""http":{"method":"GET","path":"/x","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}"#;
-        for (context, client) in [
-            (format!(r#"{http},"routeKey":"GET /nowhere""#), Some(WaitingClient::Http)),
-            (format!(r#"{http},"routeKey":7"#), Some(WaitingClient::Http)),
-            (r#""eventType":"CONNECT""#.to_owned(), Some(WaitingClient::Handshake)),
-            (r#""eventType":"OTHER""#.to_owned(), None),
-        ] {
-            let event = format!(r#"{{"headers":{{}},"requestContext":{{"requestId":"r1",{context}}}}}"#);
-            let event = RawValue::from_string(event).unwrap();
-            let unknown = Invocation::decode(&event).err().expect("it is understood");
-            assert_eq!((unknown.client, unknown.request_id.as_str()), (client, "r1"), "{context}");
-        }
-    }
-
-    #[test]
-    fn records_of_other_services_are_not_taken_for_objects() {
-        for source in [
-            r#""eventSource":"aws:sqs","body":"{}""#,
-            r#""EventSource":"aws:sns","Sns":{}"#,
-            r#""eventSource":"aws:dynamodb","dynamodb":{}"#,
-            r#""other":1"#,
-        ] {
-            let event = RawValue::from_string(format!(r#"{{"Records":[{{{source}}}]}}"#)).unwrap();
-            assert!(Invocation::decode(&event).is_err(), "{source}");
-        }
     }
 }

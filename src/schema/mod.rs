@@ -1,13 +1,18 @@
 //! The catalogue with the JSON Schemas of its requests and answers, for the documents and tests that are generated from
 //! it. Never in the Lambda.
 
+mod roles;
+mod types;
+
 use schemars::generate::{Contract, SchemaSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::access::Who;
+use crate::access;
 use crate::actions::{Action, HttpRoute, Limit, actions, http_routes};
 use crate::wire::frames::{self, Answer, Frame};
 use crate::wire::requests;
+
+use roles::Who;
 
 /// An action of the WebSocket API or a route of the HTTP API.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ pub fn actions() -> Vec<Operation> {
                 key: Action::$name.key(),
                 aliases: Action::$name.aliases(),
                 about: $about,
-                access: <permitted::$access as Who>::WHO,
+                access: <access::$access as Who>::WHO,
                 limit: Action::$name.limit(),
                 status: None,
                 request_name: stringify!($request),
@@ -65,7 +70,7 @@ pub fn http_routes() -> Vec<Operation> {
                 key: HttpRoute::$name.key(),
                 aliases: &[],
                 about: $about,
-                access: <permitted::$access as Who>::WHO,
+                access: <access::$access as Who>::WHO,
                 limit: HttpRoute::$name.limit(),
                 status: Some(HttpRoute::$name.status()),
                 request_name: stringify!($request),
@@ -96,10 +101,4 @@ fn schema_of<T: JsonSchema>() -> Schema {
 /// Each schema stands for itself.
 fn settings() -> SchemaSettings {
     SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true)
-}
-
-/// The types of access that rows of the catalogue name.
-mod permitted {
-    pub use crate::access::*;
-    pub use crate::store::Connection;
 }

@@ -1,16 +1,13 @@
 //! From an event to a handler and back: the only place that writes responses, and the log line of each invocation.
 
+mod response;
+
 use std::sync::Arc;
 
-use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
-use aws_lambda_events::encodings::Body;
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_PROTOCOL};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::access::Access;
+use crate::access::{self, Access};
 use crate::actions::{Action, HttpRoute, actions, http_routes};
 use crate::context::{Context, Services, Trace};
 use crate::delivery::Delivered;
@@ -20,27 +17,19 @@ use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, Unknow
 use crate::handlers::{connection, history, inbox, invites, message, moderation, nearby, room, sweep, typing, upload};
 use crate::log;
 use crate::metrics::{Embedded, Metric};
-use crate::wire::frames::{Answer, Failure, Frame};
+use crate::wire::frames::{self, Answer, Failure, Frame};
 use crate::wire::{ClientFrame, Fields, requests};
+
+pub use response::Response;
 
 /// The route in the log line of an event that cannot be read.
 const UNKNOWN_ROUTE: &str = "unknown";
 
-/// What API Gateway gets back.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub enum Response {
-    WebSocket(Box<ApiGatewayProxyResponse>),
-    Http(Box<ApiGatewayV2httpResponse>),
-    /// To a source that waits for no answer.
-    Done,
-}
-
 /// Handles an event.
 ///
 /// # Errors
-/// For an event that cannot be read, and for one that nobody waits for and that failed: Lambda retries it. A client's
-/// mistake, or a failed dependency that a client waits for, is a response.
+/// An event that cannot be read, or one that failed and that no client waits for: Lambda retries it. If a client waits,
+/// every failure is a response.
 pub async fn handle(services: &Arc<Services>, event: &RawValue, deadline: Instant) -> Result<Response, BoxError> {
     let started = Instant::now();
     let invocation = match Invocation::decode(event) {
@@ -54,7 +43,7 @@ pub async fn handle(services: &Arc<Services>, event: &RawValue, deadline: Instan
         let (response, outcome) = dispatch(&ctx, invocation.event).await;
         let status = outcome.as_ref().map_or_else(Error::status, |status| *status);
         let line = Line { route: ctx.route, request_id: &ctx.request_id, connection_id, trace: &ctx.trace() };
-        leave_line(services, line, started, status, outcome.as_ref().err());
+        write_line(services, line, started, status, outcome.as_ref().err());
         match (response, outcome) {
             (Response::Done, Err(error)) => Err(error.into()),
             (response, _) => Ok(response),
@@ -64,7 +53,7 @@ pub async fn handle(services: &Arc<Services>, event: &RawValue, deadline: Instan
     Box::pin(answered).await
 }
 
-/// Answers an event that cannot be read, where somebody waits for an answer.
+/// Answers an event that cannot be read, if a client waits for an answer.
 fn refuse(services: &Services, unknown: UnknownEvent, started: Instant) -> Result<Response, BoxError> {
     let Some(client) = unknown.client else {
         tracing::warn!(error = chain(&unknown), "unknown event");
@@ -73,14 +62,14 @@ fn refuse(services: &Services, unknown: UnknownEvent, started: Instant) -> Resul
     let error = Error::internal(chain(&unknown));
     let request_id = unknown.request_id.as_str();
     let line = Line { route: UNKNOWN_ROUTE, request_id, connection_id: None, trace: &Trace::default() };
-    leave_line(services, line, started, error.status(), Some(&error));
+    write_line(services, line, started, error.status(), Some(&error));
     Ok(match client {
         WaitingClient::Handshake => Response::websocket(error.status()),
         WaitingClient::Http => Response::http(error.status(), failure(&error, None, request_id).to_body()),
     })
 }
 
-/// Hands an event to its handler. Returns the response, and the status or the error that the log tells.
+/// Hands an event to its handler. Returns the response, and the status or the error for the log line.
 async fn dispatch(ctx: &Context, event: Event) -> (Response, Result<u16, Error>) {
     let done = |outcome: Result<(), Error>| (Response::Done, outcome.map(|()| 200));
     match event {
@@ -98,73 +87,43 @@ async fn connect(ctx: &Context, event: event::Connect) -> (Response, Result<u16,
     match connection::open(ctx, event).await {
         Ok(Some(subprotocol)) => (Response::websocket(200).with_subprotocol(subprotocol), Ok(200)),
         Ok(None) => (Response::websocket(200), Ok(200)),
-        Err(error) => (Response::refusal(ctx, &error), Err(error)),
+        Err(error) => (refusal(ctx, &error), Err(error)),
     }
 }
 
 async fn disconnect(ctx: &Context, id: &ConnectionId) -> (Response, Result<u16, Error>) {
     match connection::close(ctx, id).await {
         Ok(()) => (Response::websocket(200), Ok(200)),
-        Err(error) => (Response::refusal(ctx, &error), Err(error)),
+        Err(error) => (refusal(ctx, &error), Err(error)),
     }
 }
 
-/// Matches an action of the catalogue to its handler.
-macro_rules! dispatch_actions {
-    ($(#[doc = $about:literal] $name:ident = $key:literal [$($alias:literal),*],
-        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
-        async fn act(
+/// Declares the function that matches a row of a catalogue to its handler.
+macro_rules! dispatch {
+    (($function:ident, $origin:ident, $catalogue:ident)
+        $(#[doc = $about:literal] $name:ident = $key:literal $([$($alias:literal),*])?,
+        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident $(, $status:literal)?,
+        $limit:ident;)+) => {
+        async fn $function(
             ctx: &Context,
-            origin: &ConnectionId,
-            action: Action,
+            origin: &$origin,
+            row: $catalogue,
             fields: Fields,
             is_asked: bool,
         ) -> Result<Option<Frame>, Error> {
-            match action {
-                $(Action::$name => {
+            match row {
+                $($catalogue::$name => {
                     let request = fields.read::<requests::$request>()?;
-                    let access = <permitted::$access as Access<_, _>>::resolve(ctx, origin, &request).await?;
-                    let answer: answers::$answer = $module::$handler(ctx, access, request).await?;
+                    let access = <access::$access as Access<_, _>>::resolve(ctx, origin, &request).await?;
+                    let answer: frames::$answer = $module::$handler(ctx, access, request).await?;
                     Ok(answer.into_frame(is_asked))
                 })+
             }
         }
     };
 }
-actions!(dispatch_actions);
-
-/// Matches a route of the HTTP API to its handler.
-macro_rules! dispatch_http_routes {
-    ($(#[doc = $about:literal] $name:ident = $key:literal,
-        $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $status:literal, $limit:ident;)+
-    ) => {
-        async fn serve(
-            ctx: &Context,
-            origin: &HttpCredentials,
-            route: HttpRoute,
-            fields: Fields,
-        ) -> Result<Option<Frame>, Error> {
-            match route {
-                $(HttpRoute::$name => {
-                    let request = fields.read::<requests::$request>()?;
-                    let access = <permitted::$access as Access<_, _>>::resolve(ctx, origin, &request).await?;
-                    let answer: answers::$answer = $module::$handler(ctx, access, request).await?;
-                    Ok(answer.into_frame(true))
-                })+
-            }
-        }
-    };
-}
-http_routes!(dispatch_http_routes);
-
-/// The types of access that rows of the catalogue name.
-mod permitted {
-    pub use crate::access::*;
-    pub use crate::store::Connection;
-}
-
-/// The answers that rows of the catalogue name.
-use crate::wire::frames as answers;
+actions!(dispatch(act, ConnectionId, Action));
+http_routes!(dispatch(serve, HttpCredentials, HttpRoute));
 
 async fn answer_frame(ctx: &Context, frame: event::Frame) -> (Response, Result<u16, Error>) {
     let event::Frame { connection, content: ClientFrame { action, request_id }, has_route_response } = frame;
@@ -182,7 +141,7 @@ async fn answer_frame(ctx: &Context, frame: event::Frame) -> (Response, Result<u
     };
     let is_closed_after = matches!(outcome, Err(Error::Reconnect));
     let response = match text {
-        // 204 where there is nothing to say: without a body, 200 may be heard as an empty frame.
+        // 204 without an answer: a client may receive 200 without a body as an empty frame.
         None => Response::websocket(204),
         Some(text) if has_route_response && !is_closed_after => Response::websocket(200).with_body(text),
         Some(text) => {
@@ -199,7 +158,7 @@ async fn answer_frame(ctx: &Context, frame: event::Frame) -> (Response, Result<u
 async fn answer_http(ctx: &Context, request: HttpRequest) -> (Response, Result<u16, Error>) {
     let HttpRequest { route, credentials, fields } = request;
     let outcome = match fields {
-        Ok(fields) => serve(ctx, &credentials, route, fields).await,
+        Ok(fields) => serve(ctx, &credentials, route, fields, true).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -218,7 +177,12 @@ fn failure(error: &Error, action: Option<Action>, request_id: &str) -> Frame {
     Failure::new(error, action, request_id).into()
 }
 
-/// An answer with links to files, where the caller's format wants them.
+/// The response to a handshake that fails.
+fn refusal(ctx: &Context, error: &Error) -> Response {
+    Response::websocket(error.status()).with_body(failure(error, None, &ctx.request_id).to_body())
+}
+
+/// An answer with links to files, if the caller's format needs them.
 fn with_links(ctx: &Context, answer: String) -> String {
     let trace = ctx.trace();
     match &trace.user {
@@ -227,7 +191,7 @@ fn with_links(ctx: &Context, answer: String) -> String {
     }
 }
 
-/// What an invocation was about, for its line.
+/// The subject of an invocation, for its log line.
 struct Line<'a> {
     route: &'static str,
     request_id: &'a str,
@@ -235,8 +199,8 @@ struct Line<'a> {
     trace: &'a Trace,
 }
 
-/// The one line that an invocation leaves: who, where, how it ended; never the content of a message.
-fn leave_line(services: &Services, about: Line<'_>, started: Instant, status: u16, error: Option<&Error>) {
+/// Writes the log line of an invocation, which never has the content of a message.
+fn write_line(services: &Services, about: Line<'_>, started: Instant, status: u16, error: Option<&Error>) {
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let trace = about.trace;
     let Delivered { recipients, gone, handed_on } = trace.delivered;
@@ -266,50 +230,4 @@ fn leave_line(services: &Services, about: Line<'_>, started: Instant, status: u1
         target: module_path!(),
         metrics: Embedded { namespace: &services.config.metrics_namespace, at, counts },
     });
-}
-
-impl Response {
-    fn websocket(status: u16) -> Self {
-        let mut response = ApiGatewayProxyResponse::default();
-        response.status_code = status.into();
-        Self::WebSocket(Box::new(response))
-    }
-
-    fn http(status: u16, json: String) -> Self {
-        let mut response = ApiGatewayV2httpResponse::default();
-        response.status_code = status.into();
-        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.body = Some(Body::Text(json));
-        Self::Http(Box::new(response))
-    }
-
-    /// To a handshake that fails.
-    fn refusal(ctx: &Context, error: &Error) -> Self {
-        Self::websocket(error.status()).with_body(failure(error, None, &ctx.request_id).to_body())
-    }
-
-    /// Redirects the client, if the frame tells where a file is. The address is valid for a minute and not cached.
-    fn with_location(mut self, frame: Option<&Frame>) -> Self {
-        if let (Self::Http(response), Some(Frame::Download(download))) = (&mut self, frame)
-            && let Ok(url) = HeaderValue::from_str(&download.file.file_url)
-        {
-            response.headers.insert(LOCATION, url);
-            response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        self
-    }
-
-    fn with_body(mut self, json: String) -> Self {
-        if let Self::WebSocket(response) = &mut self {
-            response.body = Some(Body::Text(json));
-        }
-        self
-    }
-
-    fn with_subprotocol(mut self, subprotocol: &'static str) -> Self {
-        if let Self::WebSocket(response) = &mut self {
-            response.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
-        }
-        self
-    }
 }

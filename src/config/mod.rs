@@ -1,28 +1,17 @@
 //! Every environment variable: named once, read once, checked before the first event.
 
+mod reader;
+
 use std::fmt;
 
-use http::Uri;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
 use crate::domain::{AllowedTypes, FileId};
 use crate::tables::TableNames;
 
-const SECRET: &str = "JWT_SECRET";
-/// Minimum length of a secret for HS256 (RFC 7518, section 3.2).
-const MIN_SECRET_BYTES: usize = 32;
-/// A secret that is published in the documentation of another chat backend: refused.
-const PUBLISHED_SECRET: &str = "test-websocket-chat-nodejs-secret-key-20251216201822";
-
-/// The values of `LOG_LEVEL`, the default first.
-const LOG_LEVELS: [&str; 4] = ["info", "debug", "warn", "error"];
-
-/// The level of this name; `None` for an invalid `LOG_LEVEL`.
-pub fn log_level(name: &str) -> Option<LevelFilter> {
-    LOG_LEVELS.contains(&name).then(|| name.parse().ok()).flatten()
-}
+pub use reader::log_level;
+use reader::{Reader, SECRET};
 
 /// The configuration of the function. Created by [`Config::from_env`] only.
 #[derive(Debug)]
@@ -86,7 +75,7 @@ pub struct Jwt {
     /// `JWT_ISSUER`: what `iss` must be, when set.
     pub issuer: Option<String>,
     /// `JWT_AUDIENCE`: what `aud` must contain, when set.
-    pub recipients: Option<String>,
+    pub audience: Option<String>,
     /// `JWT_MAX_AGE_SECONDS`: how long a token without `exp` lives, counted from its `iat`.
     pub max_age_seconds: i64,
 }
@@ -188,207 +177,11 @@ impl Config {
     }
 }
 
-/// Reads variables and collects their problems.
-struct Reader<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<String>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { variable, problems: Vec::new() }
-    }
-
-    fn finish<T>(self, read: T) -> Result<T, ConfigError> {
-        if self.problems.is_empty() { Ok(read) } else { Err(ConfigError(self.problems.join("; "))) }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    fn wrong(&mut self, problem: impl Into<String>) {
-        self.problems.push(problem.into());
-    }
-
-    /// One of `choices`: the first by default, `None` for an invalid value, which is a problem.
-    fn choice(&mut self, name: &str, choices: &[&'static str]) -> Option<&'static str> {
-        let Some(value) = self.text(name) else { return choices.first().copied() };
-        let choice = choices.iter().copied().find(|choice| *choice == value);
-        if choice.is_none() {
-            self.wrong(format!("{name} must be {}, not \"{}\"", choices.join(" or "), value.escape_debug()));
-        }
-        choice
-    }
-
-    fn number(&mut self, name: &str, default: i64, least: i64, most: i64) -> i64 {
-        let Some(value) = self.text(name) else { return default };
-        value.parse().ok().filter(|number| (least..=most).contains(number)).unwrap_or_else(|| {
-            self.wrong(format!(
-                "{name} must be a whole number from {least} to {most}, not \"{}\"",
-                value.escape_debug()
-            ));
-            default
-        })
-    }
-
-    fn table_names(&mut self) -> TableNames {
-        let (names, problems) = TableNames::read(self.variable);
-        self.problems.extend(problems);
-        names
-    }
-
-    /// Accepts Terraform's output, `id.execute-api.region.amazonaws.com/stage`, with or without a scheme.
-    fn connections_endpoint(&mut self) -> String {
-        const NAME: &str = "WEBSOCKET_ENDPOINT";
-        const FORM: &str = "abc123.execute-api.us-east-1.amazonaws.com/prod";
-
-        let Some(value) = self.text(NAME) else {
-            self.wrong(format!("{NAME} is missing; set it to the WebSocket API's host and stage, such as {FORM}"));
-            return String::new();
-        };
-        let (scheme, rest) = value.split_once("://").unwrap_or(("wss", &value));
-        let scheme = match scheme {
-            "wss" | "https" => "https",
-            "ws" | "http" => "http",
-            _ => "",
-        };
-        let url = format!("{scheme}://{}", rest.trim_end_matches('/'));
-        let parsed = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-        let staged = parsed.is_some_and(|uri| uri.path().len() > 1 && uri.query().is_none());
-        if scheme.is_empty() || !staged {
-            self.wrong(format!(
-                "{NAME} must be a WebSocket API's host and stage, such as {FORM}, not \"{}\"",
-                value.escape_debug()
-            ));
-        }
-        // The SDK's own variable takes precedence, as for the other services.
-        self.text("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI").unwrap_or(url)
-    }
-
-    fn authorities(&mut self) -> Vec<CertificateDer<'static>> {
-        const NAME: &str = "AWS_CA_BUNDLE";
-
-        let Some(file) = self.text(NAME) else { return Vec::new() };
-        let read = CertificateDer::pem_file_iter(&file).and_then(Iterator::collect);
-        let authorities: Vec<_> = read.unwrap_or_default();
-        if authorities.is_empty() {
-            self.wrong(format!("{NAME} must be a file with certificates in PEM, not \"{}\"", file.escape_debug()));
-        }
-        authorities
-    }
-
-    fn http_endpoint(&mut self) -> String {
-        const NAME: &str = "HTTP_ENDPOINT";
-        const FORM: &str = "https://abc123.execute-api.us-east-1.amazonaws.com";
-
-        let Some(value) = self.text(NAME) else { return String::new() };
-        let parsed = value.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-        if parsed.is_none_or(|uri| uri.host().is_none_or(str::is_empty) || uri.query().is_some()) {
-            self.wrong(format!(
-                "{NAME} must be the URL of the HTTP API, such as {FORM}, not \"{}\"",
-                value.escape_debug()
-            ));
-        }
-        value.trim_end_matches('/').to_owned()
-    }
-
-    fn uploads(&mut self) -> Uploads {
-        const BUCKET: &str = "UPLOADS_BUCKET";
-        const ALLOWED: &str = "ALLOWED_CONTENT_TYPES";
-
-        let letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b".-".contains(&letter);
-        let bucket = self.text(BUCKET);
-        if let Some(wrong) = bucket.as_ref().filter(|name| !(3..=63).contains(&name.len()) || !name.bytes().all(letter))
-        {
-            self.wrong(format!(
-                "{BUCKET} must be the name of an S3 bucket (3 to 63 small letters, digits, '-' or '.'), not \"{}\"",
-                wrong.escape_debug()
-            ));
-        }
-        let allowed = self.text(ALLOWED).map_or(Ok(AllowedTypes::default()), |list| AllowedTypes::parse(&list));
-        let allowed = allowed.unwrap_or_else(|wrong| {
-            self.wrong(format!(
-                "{ALLOWED} must be content types with commas between them, such as image/png,audio/*; \"{}\" is none",
-                wrong.escape_debug()
-            ));
-            AllowedTypes::default()
-        });
-        // The limit of S3 for one request.
-        const MOST: i64 = 5 * 1024 * 1024 * 1024;
-        let max_bytes = self.number("MAX_FILE_BYTES", 25 * 1024 * 1024, 1, MOST).unsigned_abs();
-        Uploads { bucket, max_bytes, allowed }
-    }
-
-    fn log_level(&mut self) -> LevelFilter {
-        self.choice("LOG_LEVEL", &LOG_LEVELS).and_then(log_level).unwrap_or(LevelFilter::INFO)
-    }
-
-    fn metrics_namespace(&mut self) -> String {
-        const NAME: &str = "METRICS_NAMESPACE";
-
-        let name = self.text(NAME).unwrap_or_else(|| "Switchboard".to_owned());
-        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_/#: ".contains(&byte));
-        let is_taken = name.starts_with("AWS/") || name.starts_with(':') || name.trim().is_empty();
-        if !letters || is_taken || name.len() > 255 {
-            self.wrong(format!(
-                "{NAME} must be a namespace of CloudWatch's (1 to 255 letters, digits, spaces, '.', '-', '_', '/', \
-                 '#' or ':', not beginning with ':' or AWS/), not \"{}\"",
-                name.escape_debug()
-            ));
-        }
-        name
-    }
-
-    fn region(&mut self) -> String {
-        self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_else(|| {
-            self.wrong("AWS_REGION is missing; Lambda sets it, elsewhere name the region of the tables");
-            String::new()
-        })
-    }
-
-    fn function_name(&mut self) -> String {
-        self.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| {
-            self.wrong("AWS_LAMBDA_FUNCTION_NAME is missing; Lambda sets it, elsewhere name the function");
-            String::new()
-        })
-    }
-
-    fn secret(&mut self, name: &str) -> Option<String> {
-        let secret = self.text(name)?;
-        if secret.len() < MIN_SECRET_BYTES {
-            self.wrong(format!("{name} must be at least {MIN_SECRET_BYTES} bytes long"));
-        } else if secret == PUBLISHED_SECRET {
-            self.wrong(format!("{name} is publicly known; generate a new secret"));
-        }
-        Some(secret)
-    }
-
-    fn auth(&mut self) -> Auth {
-        let mode = self.choice("AUTH_MODE", &["jwt", "open"]);
-        let current = self.secret(SECRET);
-        // A misspelled mode does not mean `jwt`: one problem is enough.
-        if current.is_none() && mode == Some("jwt") {
-            self.wrong(format!(
-                "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes \
-                 (AUTH_MODE=open requires no token: use it for trials only)"
-            ));
-        }
-        let previous = self.secret("JWT_SECRET_PREVIOUS");
-        let rules = Jwt {
-            secrets: current.into_iter().chain(previous).collect(),
-            issuer: self.text("JWT_ISSUER"),
-            recipients: self.text("JWT_AUDIENCE"),
-            max_age_seconds: self.number("JWT_MAX_AGE_SECONDS", 86_400, 1, 10 * 365 * 86_400),
-        };
-        if mode == Some("open") { Auth::Open } else { Auth::Jwt(rules) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::reader::PUBLISHED_SECRET;
     use super::*;
     use crate::tables;
 

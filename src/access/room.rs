@@ -1,0 +1,167 @@
+//! What a user may do in a room: membership and rank.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio::try_join;
+
+use super::{Access, Origin};
+use crate::context::{Context, Services};
+use crate::domain::{Member, Role, Room, RoomId, UserId};
+use crate::error::Error;
+use crate::store::Membership;
+use crate::wire::requests::{AboutMember, AboutRoom, CreateInvite, RevokeInvite, RoomInfo, SetRole};
+
+/// A user who may see a room and its participants: a member; everybody in the lobby.
+pub struct Visitor;
+
+impl<O: Origin> Access<O, RoomInfo> for Visitor {
+    async fn resolve(ctx: &Context, origin: &O, request: &RoomInfo) -> Result<Self, Error> {
+        let (caller, room) = (origin.caller(ctx).await?, &request.room_id);
+        ctx.note_room(room);
+        if room.is_lobby() {
+            require_lobby(ctx)?;
+        } else if room.is_direct() {
+            direct_peer(ctx, &caller.user, room).await?;
+        } else {
+            membership(ctx, &caller.user, room).await?;
+        }
+        Ok(Self)
+    }
+}
+
+/// # Errors
+/// `ROOM_NOT_FOUND` where the lobby is switched off.
+pub fn require_lobby(services: &Services) -> Result<(), Error> {
+    if services.config.lobby { Ok(()) } else { Err(Error::RoomNotFound) }
+}
+
+/// The other user of a direct conversation.
+///
+/// # Errors
+/// `NOT_A_MEMBER`, whether the conversation exists or not: who talks to whom is private.
+pub async fn direct_peer(services: &Services, user: &UserId, room: &RoomId) -> Result<UserId, Error> {
+    services.store.member(user, room).await?.and_then(|member| member.peer).ok_or(Error::NotAMember)
+}
+
+/// # Errors
+/// `NOT_A_MEMBER` for a user who is not, or no longer, in a room; everybody is in the lobby, where there is one.
+pub async fn require_member(services: &Services, user: &UserId, room: &RoomId) -> Result<(), Error> {
+    if room.is_lobby() {
+        return require_lobby(services);
+    }
+    services.store.member(user, room).await?.map(drop).ok_or(Error::NotAMember)
+}
+
+/// A join and a message that are sent back to back are handled by two invocations at once: how long a send waits for
+/// the join.
+const JOIN_PATIENCE: Duration = Duration::from_millis(300);
+const JOIN_POLL: Duration = Duration::from_millis(30);
+
+/// A user's membership in a room. Waits up to 300 ms for a join that is in progress.
+///
+/// # Errors
+/// `ROOM_NOT_FOUND`, at once; `NOT_A_MEMBER`.
+pub async fn membership(services: &Services, user: &UserId, room: &RoomId) -> Result<Member, Error> {
+    let until = Instant::now() + JOIN_PATIENCE;
+    let (known, mut member) = try_join!(services.store.room(room), services.store.member(user, room))?;
+    if known.is_none() {
+        return Err(Error::RoomNotFound);
+    }
+    while member.is_none() && Instant::now() < until {
+        sleep(JOIN_POLL).await;
+        member = services.store.member(user, room).await?;
+    }
+    member.ok_or(Error::NotAMember)
+}
+
+/// A user's rank in a room, lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Stranger,
+    Member,
+    Admin,
+    /// Also the creator, whatever role is set.
+    Owner,
+    /// The role `admin` of a token: in every room.
+    AdminOfAll,
+}
+
+impl Rank {
+    fn of(user: &UserId, room: &Room, membership: &Membership) -> Self {
+        match membership {
+            Membership::Banned => Self::Stranger,
+            _ if room.creator == *user => Self::Owner,
+            Membership::Stranger => Self::Stranger,
+            Membership::Member(member) => match member.role {
+                Role::Owner => Self::Owner,
+                Role::Admin => Self::Admin,
+                Role::Member => Self::Member,
+            },
+        }
+    }
+}
+
+/// A user who may moderate a room: its creator, an owner, an admin, or a global admin.
+pub struct Moderator {
+    pub user: UserId,
+    pub room: Room,
+    rank: Rank,
+}
+
+macro_rules! moderated {
+    ($($request:ident),+) => {$(
+        impl<O: Origin> Access<O, $request> for Moderator {
+            async fn resolve(ctx: &Context, origin: &O, request: &$request) -> Result<Self, Error> {
+                Self::ranked(ctx, origin, &request.room_id, Rank::Admin).await
+            }
+        }
+    )+};
+}
+
+moderated! { AboutMember, AboutRoom, CreateInvite, RevokeInvite }
+
+impl Moderator {
+    async fn ranked<O: Origin>(ctx: &Context, origin: &O, id: &RoomId, least: Rank) -> Result<Self, Error> {
+        let caller = origin.caller(ctx).await?;
+        ctx.note_room(id);
+        if id.is_lobby() || id.is_direct() {
+            return Err(Error::Forbidden("nobody is in charge of the lobby or of a direct conversation"));
+        }
+        let (room, membership) = try_join!(ctx.store.room(id), ctx.store.membership(&caller.user, id))?;
+        let room = room.ok_or(Error::RoomNotFound)?;
+        let rank = if caller.is_admin { Rank::AdminOfAll } else { Rank::of(&caller.user, &room, &membership) };
+        if rank < least {
+            return Err(Error::Forbidden(match least {
+                Rank::Owner | Rank::AdminOfAll => "only an owner of the room may do that",
+                _ => "only the room's creator, an owner or an admin may do that",
+            }));
+        }
+        Ok(Self { user: caller.user, room, rank })
+    }
+
+    /// The membership of a user whom the moderator outranks.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` for a user of the same rank or above.
+    pub async fn outranks(&self, services: &Services, user: &UserId) -> Result<Membership, Error> {
+        let membership = services.store.membership(user, &self.room.id).await?;
+        if Rank::of(user, &self.room, &membership) >= self.rank {
+            return Err(Error::Forbidden("that is for somebody who ranks higher in the room than they do"));
+        }
+        Ok(membership)
+    }
+}
+
+/// An owner of a room, or a global admin.
+pub struct Owner {
+    pub user: UserId,
+    pub room: Room,
+}
+
+impl<O: Origin> Access<O, SetRole> for Owner {
+    async fn resolve(ctx: &Context, origin: &O, request: &SetRole) -> Result<Self, Error> {
+        let Moderator { user, room, .. } = Moderator::ranked(ctx, origin, &request.room_id, Rank::Owner).await?;
+        Ok(Self { user, room })
+    }
+}

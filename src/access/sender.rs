@@ -1,0 +1,191 @@
+//! Who may read and write in a conversation.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use tokio::join;
+
+use super::{Access, Caller, Origin, direct_peer, membership, require_lobby};
+use crate::context::Context;
+use crate::domain::{Member, Name, RoomId, Style, UserId};
+use crate::error::Error;
+use crate::store::{Channel, Connection, Subscription, Tail};
+use crate::wire::requests::{Addressed, Introduction, Recipient, TypingIndicator};
+
+/// A user who may read and write in a conversation.
+pub struct Sender {
+    pub room: RoomId,
+    /// The channels that deliver the conversation.
+    pub channels: Vec<Channel>,
+    pub user: UserId,
+    pub name: Name,
+    name_verified: bool,
+    pub style: Style,
+    is_admin: bool,
+    /// The other user, in a direct conversation.
+    pub peer: Option<UserId>,
+}
+
+impl<O: Origin, R: Addressed> Access<O, R> for Sender {
+    async fn resolve(ctx: &Context, origin: &O, request: &R) -> Result<Self, Error> {
+        let sender = Self::of(ctx, origin, &request.recipient()?).await?;
+        ctx.note_user(&sender.user);
+        ctx.note_room(&sender.room);
+        Ok(sender)
+    }
+}
+
+impl Sender {
+    async fn of<O: Origin>(ctx: &Context, origin: &O, recipient: &Recipient) -> Result<Self, Error> {
+        match recipient {
+            Recipient::Room(room) => Self::in_room(ctx, origin, room).await,
+            Recipient::User(peer) => Ok(Self::to_peer(&origin.caller(ctx).await?, peer)),
+            Recipient::Either(target) => Self::to_either(ctx, origin, target).await,
+            Recipient::Unnamed => {
+                let connection = origin.caller(ctx).await?.connection;
+                let room = connection.and_then(|connection| connection.room_id).ok_or(Error::TargetRequired)?;
+                Self::in_room(ctx, origin, &room).await
+            }
+        }
+    }
+
+    async fn in_room<O: Origin>(ctx: &Context, origin: &O, room: &RoomId) -> Result<Self, Error> {
+        if room.is_direct() {
+            let caller = origin.caller(ctx).await?;
+            return Ok(Self::to_peer(&caller, &direct_peer(ctx, &caller.user, room).await?));
+        }
+        if room.is_lobby() {
+            require_lobby(ctx)?;
+        }
+        let channel = Channel::of_room(room);
+        if let Some(connection) = &ctx.connection
+            && let Some(live) = ctx.store.subscription(&channel, connection, ctx.now).await?
+        {
+            return Ok(Self::live(ctx, &live, room));
+        }
+        let caller = origin.caller(ctx).await?;
+        if room.is_lobby() {
+            return Ok(Self::new(&caller, room.clone(), vec![channel]));
+        }
+        let member = membership(ctx, &caller.user, room).await?;
+        Ok(Self::member(&caller, &member))
+    }
+
+    /// A room, if the caller is in one of that id, or else a user.
+    async fn to_either<O: Origin>(ctx: &Context, origin: &O, target: &UserId) -> Result<Self, Error> {
+        let caller = origin.caller(ctx).await?;
+        // What cannot be a room's id is a user's.
+        let Ok(room) = RoomId::try_from(target.to_string()) else { return Ok(Self::to_peer(&caller, target)) };
+        match ctx.store.member(&caller.user, &room).await? {
+            Some(Member { peer: Some(peer), .. }) => Ok(Self::to_peer(&caller, &peer)),
+            Some(member) => Ok(Self::member(&caller, &member)),
+            None if room.is_lobby() => Self::in_room(ctx, origin, &room).await,
+            None => Ok(Self::to_peer(&caller, target)),
+        }
+    }
+
+    fn new(caller: &Caller, room: RoomId, channels: Vec<Channel>) -> Self {
+        Self {
+            room,
+            channels,
+            user: caller.user.clone(),
+            name: caller.display_name(),
+            name_verified: caller.name_verified,
+            style: caller.style.clone(),
+            is_admin: caller.is_admin,
+            peer: None,
+        }
+    }
+
+    /// By a connection's own subscription to a room.
+    fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Self {
+        ctx.note_format(live.format);
+        Self {
+            room: room.clone(),
+            channels: vec![live.channel.clone()],
+            user: live.user_id.clone(),
+            name: live.name.clone(),
+            name_verified: !live.may_rename && !ctx.config.auth.is_open(),
+            style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
+            is_admin: live.role.as_deref() == Some(Connection::ADMIN),
+            peer: None,
+        }
+    }
+
+    /// By a membership in a room that this connection is not subscribed to.
+    fn member(caller: &Caller, member: &Member) -> Self {
+        let mut sender = Self::new(caller, member.room.clone(), vec![Channel::of_room(&member.room)]);
+        if caller.name.is_none() {
+            sender.name = member.name.clone();
+        }
+        sender
+    }
+
+    /// In a direct conversation: both users receive it on all their devices, whichever rooms these have joined.
+    fn to_peer(caller: &Caller, peer: &UserId) -> Self {
+        let room = RoomId::direct(&caller.user, peer);
+        let sender = Self::new(caller, room, Channel::of_both(&caller.user, peer));
+        Self { peer: Some(peer.clone()), ..sender }
+    }
+
+    /// Takes the name and the style of this request.
+    pub fn introduce(&mut self, introduction: &Introduction) {
+        if let Some(name) = introduction.user_name.as_ref().filter(|_| !self.name_verified) {
+            self.name = name.clone();
+        }
+        self.style.adopt(introduction.style());
+    }
+}
+
+/// A sender, and the end of the log that a message is appended to.
+pub struct Writer {
+    pub sender: Sender,
+    pub tail: Option<Tail>,
+}
+
+impl<O: Origin, R: Addressed> Access<O, R> for Writer {
+    async fn resolve(ctx: &Context, origin: &O, request: &R) -> Result<Self, Error> {
+        let (sender, tail) = match request.recipient()? {
+            // Both at once where the request names the room.
+            Recipient::Room(room) => join!(Sender::resolve(ctx, origin, request), ctx.store.tail(&room)),
+            _ => {
+                let sender = Sender::resolve(ctx, origin, request).await?;
+                let tail = ctx.store.tail(&sender.room).await;
+                (Ok(sender), tail)
+            }
+        };
+        let (sender, tail) = (sender?, tail?);
+        if request.is_for_admins() && !sender.is_admin {
+            return Err(Error::Forbidden("only an admin may speak to everybody; give a `roomId`"));
+        }
+        Ok(Self { sender, tail })
+    }
+}
+
+/// Pages of the subscribers of a channel.
+pub type Pages = Pin<Box<dyn Stream<Item = Result<Vec<Subscription>, Error>> + Send>>;
+
+/// A sender, and in a room its subscribers: they are read anyway, and show whether the sender is one of them.
+pub struct Listener {
+    pub sender: Sender,
+    pub subscribers: Option<(Vec<Subscription>, Pages)>,
+}
+
+impl<O: Origin> Access<O, TypingIndicator> for Listener {
+    async fn resolve(ctx: &Context, origin: &O, request: &TypingIndicator) -> Result<Self, Error> {
+        let room = match request.recipient()? {
+            Recipient::Room(room) if !room.is_direct() => room,
+            _ => return Ok(Self { sender: Sender::resolve(ctx, origin, request).await?, subscribers: None }),
+        };
+        let channel = Channel::of_room(&room);
+        let mut pages: Pages = Box::pin(ctx.store.subscribers(&(&channel).into(), ctx.now));
+        let first = pages.next().await.transpose()?.unwrap_or_default();
+        let sender = match first.iter().find(|live| Some(&live.connection_id) == ctx.connection.as_ref()) {
+            Some(live) => Sender::live(ctx, live, &room),
+            None => Sender::resolve(ctx, origin, request).await?,
+        };
+        ctx.note_user(&sender.user);
+        ctx.note_room(&sender.room);
+        Ok(Self { sender, subscribers: Some((first, pages)) })
+    }
+}

@@ -1,0 +1,73 @@
+//! The schemas of types that serialize themselves, or that requests read leniently.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::domain::{
+    ClientMessageId, ConnectionId, Content, ContentType, Data, FileId, FileName, InviteCode, MessageId, Metres, Name,
+    RoomId, Seq, Sha256, Timestamp, UserId,
+};
+use crate::wire::frames::Iso;
+use crate::wire::types::{
+    AnnouncedType, Bytes, Capacity, Color, Cursor, FileReference, Flag, Icon, Latitude, Lifetime, Limit, Longitude,
+    Positions, RequestedFormat, RoomRadius, SearchRadius, Token, Users, Uses, Visibility,
+};
+
+macro_rules! schemas {
+    ($($name:ident = $schema:tt;)+) => {$(
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )+};
+}
+
+/// Texts with a rule.
+macro_rules! texts {
+    ($($name:ident),+) => {
+        schemas! { $($name = { "type": "string", "minLength": 1, "maxLength": $name::MAX_LENGTH };)+ }
+    };
+}
+
+texts! {
+    ClientMessageId, ConnectionId, ContentType, FileId, FileName, InviteCode, Name, RoomId, Sha256, UserId
+}
+
+schemas! {
+    Content = { "type": "string" };
+    Data = { "type": "object" };
+    Iso = { "type": "string", "format": "date-time" };
+    MessageId = { "type": "string", "pattern": "^[0-9]{16}$" };
+    Metres = { "type": "number", "minimum": 0 };
+    Seq = { "type": "integer", "minimum": 0, "maximum": Seq::LARGEST };
+    Timestamp = { "type": "integer", "description": "Epoch milliseconds." };
+
+    AnnouncedType = { "type": "string", "maxLength": 128 };
+    Bytes = { "type": "integer", "minimum": 1 };
+    Capacity = { "type": "integer", "minimum": 1, "maximum": 1_000_000 };
+    Color = { "type": "string", "maxLength": 64 };
+    Cursor = { "type": "string", "maxLength": 512 };
+    FileReference = { "type": "string", "minLength": 1 };
+    Flag = { "type": "string", "enum": ["1", "0"] };
+    Icon = { "type": "string", "maxLength": 512 };
+    Latitude = { "type": "number", "minimum": -90, "maximum": 90 };
+    Lifetime = { "type": "integer", "minimum": 1, "maximum": 31_536_000 };
+    Limit = { "type": "integer", "minimum": 1 };
+    Longitude = { "type": "number", "minimum": -180, "maximum": 180 };
+    Positions = {
+        "type": "object", "maxProperties": 50, "additionalProperties": { "type": "integer", "minimum": 0 }
+    };
+    RequestedFormat = { "type": "string", "enum": ["native", "compat", "raw"] };
+    RoomRadius = { "type": "number", "minimum": 1, "maximum": 10_000 };
+    SearchRadius = { "type": "number", "minimum": 0, "maximum": 50_000 };
+    Token = { "type": "string" };
+    Users = { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 128 } };
+    Uses = { "type": "integer", "minimum": 1, "maximum": 1_000_000 };
+    Visibility = { "type": "string", "enum": ["public", "private"] };
+}

@@ -1,0 +1,180 @@
+//! Frames of messages: one by one, and in pages of history.
+
+use std::collections::BTreeMap;
+use std::ops::Not;
+
+use macro_rules_attribute::apply;
+
+use super::{Ack, Answer, Frame, Iso};
+use crate::domain::{Body, Entry, Event, MessageId, Name, RoomId, Seq, Timestamp, UserId};
+use crate::error::Error;
+use crate::wire::formats::{ChatRoomCopy, MessageCopies, TypingCopies};
+use crate::wire::size::{ENVELOPE_BYTES, fitting};
+
+/// A message's position in its room.
+#[apply(sent)]
+pub struct Position {
+    pub message_id: MessageId,
+    pub seq: Seq,
+    pub created_at: Iso,
+}
+
+/// A message of a room.
+#[apply(sent)]
+pub struct Message {
+    pub room_id: RoomId,
+    #[serde(flatten)]
+    pub position: Position,
+    #[serde(flatten)]
+    pub body: Body,
+    /// The kind of a system entry, which a later version of the server wrote: `content` is its text.
+    pub system: Option<System>,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub duplicate: bool,
+    #[serde(flatten)]
+    pub copies: Option<Box<MessageCopies>>,
+}
+
+impl Message {
+    /// An entry as `reader` sees it: only its sender sees the `clientMessageId`.
+    pub fn seen_by(reader: &UserId, entry: Entry) -> Self {
+        let message = Self::from(entry);
+        if message.body.user_id == *reader { message } else { message.seen_by_others() }
+    }
+
+    /// The message as everybody but its sender sees it.
+    pub fn seen_by_others(mut self) -> Self {
+        self.body.client_message_id = None;
+        self
+    }
+
+    /// Whether a message fits a frame and a page of history that holds nothing else, at any place of the log.
+    pub fn fits(room: &RoomId, body: &Body) -> bool {
+        let (seq, created_at) = (Seq::MAX, Timestamp::from_millis(0));
+        let placed = Self::from(Entry { room: room.clone(), seq, created_at, event: Event::Said(body.clone()) });
+        fitting([&Frame::from(placed)].into_iter(), ENVELOPE_BYTES) == 1
+    }
+}
+
+impl From<Entry> for Message {
+    fn from(Entry { room, seq, created_at, event }: Entry) -> Self {
+        let (body, system) = match event {
+            Event::Said(body) => (body, None),
+            Event::System { what, body } => (body, Some(System { what })),
+        };
+        let position = Position { message_id: seq.message_id(), seq, created_at: created_at.into() };
+        Self { room_id: room, position, body, system, duplicate: false, copies: None }
+    }
+}
+
+/// The kind of a system entry.
+#[apply(sent)]
+pub struct System {
+    pub what: String,
+}
+
+/// An item of a page of history.
+#[apply(sent)]
+#[serde(tag = "type")]
+pub enum Item {
+    Message(Message),
+}
+
+/// The answer to a message: the sender's copy; in the lobby, where all hear the same, an ack.
+pub enum Sent {
+    Message(Box<Message>),
+    Ack(Ack),
+    /// For a client that knows bare text only, and would take an ack for a message.
+    AckIfAsked(Ack),
+}
+
+impl Answer for Sent {
+    const TYPES: &'static [&'static str] = &["message", "ack"];
+
+    fn into_frame(self, is_asked: bool) -> Option<Frame> {
+        match self {
+            Self::Message(message) => Some((*message).into()),
+            Self::Ack(ack) => Some(ack.into()),
+            Self::AckIfAsked(ack) => is_asked.then(|| ack.into()),
+        }
+    }
+}
+
+/// A user started or stopped typing.
+#[apply(sent)]
+pub struct Typing {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub user_name: Name,
+    pub is_typing: bool,
+    #[serde(flatten)]
+    pub copies: Option<Box<TypingCopies>>,
+}
+
+/// A page of a room's history, oldest first.
+#[apply(sent)]
+pub struct Messages {
+    pub room_id: RoomId,
+    pub items: Vec<Item>,
+    pub has_more: bool,
+    /// The cursor of the page before this one.
+    pub next_before: Option<Seq>,
+    /// The cursor of the page after this one.
+    pub next_after: Option<Seq>,
+}
+
+/// The messages missed in several rooms.
+#[apply(sent)]
+pub struct Resumed {
+    pub rooms: BTreeMap<RoomId, ResumedRoom>,
+}
+
+/// The messages missed in a room, or why the room cannot be resumed.
+#[apply(sent)]
+#[serde(untagged)]
+pub enum ResumedRoom {
+    Missed(Missed),
+    Refused { error: Refusal },
+}
+
+/// The messages missed in a room.
+#[apply(sent)]
+pub struct Missed {
+    pub items: Vec<Item>,
+    /// Whether `items` are all that was missed.
+    pub complete: bool,
+    /// The cursor for the rest, if they are not.
+    pub next_after: Option<Seq>,
+    pub last_seq: Seq,
+    /// Whether some of what was missed has expired.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub reset: bool,
+    pub oldest_seq: Option<Seq>,
+    /// Whether the room is closed: no more messages will follow.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub closed: bool,
+}
+
+/// Why a room is not resumed.
+#[apply(sent)]
+pub struct Refusal {
+    pub code: &'static str,
+    pub status: u16,
+    pub message: String,
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code(), status: error.status(), message: error.to_string() }
+    }
+}
+
+/// A member's read position.
+#[apply(sent)]
+pub struct Read {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub seq: Seq,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
+}

@@ -1,0 +1,242 @@
+//! What clients receive: one struct for each frame. Those of messages and rooms are in files of their own.
+
+mod message;
+mod room;
+
+use std::collections::BTreeMap;
+use std::ops::Not;
+
+use macro_rules_attribute::apply;
+use serde::{Serialize, Serializer};
+
+use crate::actions::Action;
+use crate::domain::{ConnectionId, File, FileId, Name, RoomId, Timestamp, UserId};
+use crate::error::Error;
+
+pub use message::{
+    Item, Message, Messages, Missed, Position, Read, Refusal, Resumed, ResumedRoom, Sent, System, Typing,
+};
+pub use room::{
+    Invite, Joined, LeaveReason, Left, ListedRoom, Nearby, NearbyRoom, Participant, Participants, Presence,
+    PresenceStatus, Room, RoomClosed, Rooms,
+};
+
+/// Declares [`Frame`], with a conversion into it from the struct of each frame.
+macro_rules! frames {
+    ($($(#[doc = $about:literal])+ $name:ident = $tag:literal,)+) => {
+        /// A frame from the server, told apart by its `type`.
+        #[derive(Clone, Debug, Serialize)]
+        #[serde(tag = "type")]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub enum Frame {
+            $($(#[doc = $about])+ #[serde(rename = $tag)] $name($name),)+
+        }
+
+        $(
+            impl From<$name> for Frame {
+                fn from(frame: $name) -> Self {
+                    Self::$name(frame)
+                }
+            }
+
+            impl Answer for $name {
+                const TYPES: &'static [&'static str] = &[$tag];
+
+                fn into_frame(self, _: bool) -> Option<Frame> {
+                    Some(self.into())
+                }
+            }
+        )+
+    };
+}
+
+frames! {
+    /// Confirms an action that has no other answer.
+    Ack = "ack",
+    /// The answer to `ping`.
+    Pong = "pong",
+    /// The caller's identity and the limits.
+    Hello = "hello",
+    /// A request or an upload failed.
+    Failure = "error",
+    /// A message of a room.
+    Message = "message",
+    /// A user started or stopped typing.
+    Typing = "typing",
+    /// A room and a page of its participants.
+    Room = "room",
+    /// A page of a room's history.
+    Messages = "messages",
+    /// A user joined a room.
+    Joined = "joined",
+    /// A page of the caller's rooms.
+    Rooms = "rooms",
+    /// The messages missed in several rooms.
+    Resumed = "resumed",
+    /// A member's read position.
+    Read = "read",
+    /// A user came online or went offline.
+    Presence = "presence",
+    /// A user left a room or was removed.
+    Left = "left",
+    /// A presigned request to upload an announced file.
+    Upload = "upload",
+    /// A presigned URL to download a file.
+    Download = "file",
+    /// A room was closed.
+    RoomClosed = "room-closed",
+    /// Rooms near a location. Over HTTP only.
+    Nearby = "near",
+    /// An invite into a private room. Over HTTP only.
+    Invite = "invite",
+    /// The function is healthy. Over HTTP only.
+    Health = "health",
+}
+
+/// The answer of a handler.
+pub trait Answer {
+    /// The types of the frames that it can be.
+    const TYPES: &'static [&'static str];
+
+    /// The frame, if there is one. `is_asked`: the client gave its frame a `requestId`, and so waits for an answer.
+    fn into_frame(self, is_asked: bool) -> Option<Frame>;
+}
+
+/// No answer: API Gateway would send an empty frame.
+pub struct Silence;
+
+impl Answer for Silence {
+    const TYPES: &'static [&'static str] = &[];
+
+    fn into_frame(self, _: bool) -> Option<Frame> {
+        None
+    }
+}
+
+/// A moment as clients see it: ISO 8601 in UTC with milliseconds and `Z`.
+#[derive(Clone, Copy, Debug)]
+pub struct Iso(pub Timestamp);
+
+impl From<Timestamp> for Iso {
+    fn from(moment: Timestamp) -> Self {
+        Self(moment)
+    }
+}
+
+impl Serialize for Iso {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_iso())
+    }
+}
+
+/// Confirms an action that has no other answer.
+#[apply(sent)]
+pub struct Ack {
+    /// The action or route that was carried out.
+    pub action: &'static str,
+    pub room_id: Option<RoomId>,
+    /// The position of a message whose sender gets no copy.
+    #[serde(flatten)]
+    pub position: Option<Position>,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub duplicate: bool,
+}
+
+impl Ack {
+    /// The answer of the action or route `action` about a room.
+    pub fn of(action: &'static str, room_id: RoomId) -> Self {
+        Self { action, room_id: Some(room_id), position: None, duplicate: false }
+    }
+}
+
+/// The answer to `ping`.
+#[apply(sent)]
+pub struct Pong {}
+
+/// The caller's identity and the limits.
+#[apply(sent)]
+pub struct Hello {
+    pub user_id: UserId,
+    pub user_name: Name,
+    /// The roles of the token that count here.
+    pub roles: Vec<&'static str>,
+    /// Absent over HTTP.
+    pub connection_id: Option<ConnectionId>,
+    pub format: &'static str,
+    pub server_time: Iso,
+    /// Whether there is a room that everybody is in.
+    pub lobby: bool,
+    pub limits: Limits,
+}
+
+/// The limits of this deployment.
+#[apply(sent)]
+pub struct Limits {
+    /// Most bytes of UTF-8 in the content of a message.
+    pub content_bytes: usize,
+    /// Most bytes of a frame.
+    pub frame_bytes: usize,
+    /// Most bytes of a file.
+    pub file_bytes: u64,
+    /// Most rooms that a user can be in.
+    pub rooms: usize,
+}
+
+/// A request or an upload failed.
+#[apply(sent)]
+pub struct Failure {
+    pub code: &'static str,
+    pub status: u16,
+    pub message: String,
+    pub action: Option<&'static str>,
+    /// The field at fault.
+    pub field: Option<&'static str>,
+    /// The actions that exist.
+    pub actions: Option<Vec<&'static str>>,
+    /// The file that the failure is about.
+    pub file_id: Option<FileId>,
+}
+
+impl Failure {
+    /// The frame of an error in `action`. `request_id` is API Gateway's: it finds the failure in the log.
+    pub fn new(error: &Error, action: Option<Action>, request_id: &str) -> Self {
+        let mut message = error.to_string();
+        if error.cause().is_some() {
+            message.push_str(&format!(" (request id {request_id})"));
+        }
+        Self {
+            code: error.code(),
+            status: error.status(),
+            message,
+            action: action.map(Action::key),
+            field: error.field(),
+            actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),
+            file_id: None,
+        }
+    }
+}
+
+/// A presigned request to upload an announced file.
+#[apply(sent)]
+pub struct Upload {
+    pub file_id: FileId,
+    pub upload_url: String,
+    pub method: String,
+    /// The headers that the upload must carry, exactly these.
+    pub headers: BTreeMap<String, String>,
+    pub expires_at: Iso,
+}
+
+/// A presigned URL to download a file: valid for everybody who has it, until it expires.
+#[apply(sent)]
+pub struct Download {
+    #[serde(flatten)]
+    pub file: File,
+    pub expires_at: Iso,
+}
+
+/// The function is healthy.
+#[apply(sent)]
+pub struct Health {
+    pub status: &'static str,
+}

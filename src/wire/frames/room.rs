@@ -1,0 +1,173 @@
+//! Frames of rooms, their members and their invites.
+
+use std::ops::Not;
+
+use macro_rules_attribute::apply;
+
+use super::{Iso, Item};
+use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId};
+use crate::wire::formats::{ChatRoomCopy, RoomCopies};
+use crate::wire::size::{ENVELOPE_BYTES, fitting_sizes, json, size_of};
+
+/// A room and a page of its participants.
+#[apply(sent)]
+pub struct Room {
+    pub room_id: RoomId,
+    pub room_name: Option<Name>,
+    pub room_type: RoomType,
+    pub status: RoomStatus,
+    pub creator: UserId,
+    pub created_at: Iso,
+    /// Epoch milliseconds, unlike every other time.
+    pub last_activity: Timestamp,
+    pub auto_close: bool,
+    pub max_participants: Option<u64>,
+    pub participant_count: u64,
+    pub location: Option<Location>,
+    pub road_name: Option<Name>,
+    /// Metres.
+    pub radius: Option<Metres>,
+    /// Absent in search results.
+    pub last_seq: Option<Seq>,
+    /// Users, not connections. Absent in search results.
+    pub online_count: Option<u64>,
+    /// Absent in a list of rooms.
+    pub participants: Option<Participants>,
+    pub next_cursor: Option<UserId>,
+    #[serde(flatten)]
+    pub copies: Option<Box<RoomCopies>>,
+}
+
+impl Room {
+    /// Adds as many of `participants` as fit a frame; `more` tells whether others follow them.
+    pub fn with_participants(mut self, mut participants: Vec<Participant>, more: bool) -> Self {
+        // In `compat` the ids are repeated.
+        let in_full_and_by_id = participants.iter().map(|one| size_of(one) + size_of(&one.user_id));
+        let fitting = fitting_sizes(in_full_and_by_id, json(&self).len() + ENVELOPE_BYTES);
+        let more = more || fitting < participants.len();
+        participants.truncate(fitting);
+        self.next_cursor = participants.last().map(|last| last.user_id.clone()).filter(|_| more);
+        self.participants = Some(Participants::Full(participants));
+        self
+    }
+}
+
+/// The participants of a room: in full, or their ids only.
+#[apply(sent)]
+#[serde(untagged)]
+pub enum Participants {
+    Full(Vec<Participant>),
+    Ids(Vec<UserId>),
+}
+
+/// A participant of a room.
+#[apply(sent)]
+pub struct Participant {
+    pub user_id: UserId,
+    pub user_name: Name,
+    pub role: Role,
+    pub joined_at: Iso,
+    pub online: bool,
+}
+
+/// A page of the caller's rooms, newest activity first.
+#[apply(sent)]
+pub struct Rooms {
+    pub items: Vec<ListedRoom>,
+    pub next_cursor: Option<String>,
+}
+
+/// A room in the list of a user's rooms.
+#[apply(sent)]
+pub struct ListedRoom {
+    #[serde(flatten)]
+    pub room: Room,
+    pub last_read_seq: Seq,
+    /// Messages of others after `lastReadSeq`: 99 stands for 99 and more.
+    pub unread: usize,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub unread_more: bool,
+    pub last_message: Option<Item>,
+}
+
+/// A user joined a room.
+#[apply(sent)]
+pub struct Joined {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub user_name: Name,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
+}
+
+/// A user left a room or was removed.
+#[apply(sent)]
+pub struct Left {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub reason: LeaveReason,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
+}
+
+/// Why a user is no longer a member of a room.
+#[apply(sent)]
+#[derive(Copy, PartialEq, Eq)]
+pub enum LeaveReason {
+    Left,
+    Removed,
+    Banned,
+}
+
+/// A user came online or went offline.
+#[apply(sent)]
+pub struct Presence {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub status: PresenceStatus,
+    pub at: Iso,
+    #[serde(flatten)]
+    pub copies: Option<Box<ChatRoomCopy>>,
+}
+
+/// Whether a user has a live connection to a room.
+#[apply(sent)]
+#[derive(Copy, PartialEq, Eq)]
+pub enum PresenceStatus {
+    Online,
+    Offline,
+}
+
+/// A room was closed.
+#[apply(sent)]
+pub struct RoomClosed {
+    pub room_id: RoomId,
+    pub reason: &'static str,
+    /// The user who closed it; absent if it was closed for being idle.
+    pub user_id: Option<UserId>,
+}
+
+/// Rooms near a location, nearest first.
+#[apply(sent)]
+pub struct Nearby {
+    pub rooms: Vec<NearbyRoom>,
+    pub next_cursor: Option<String>,
+}
+
+/// A room near a location.
+#[apply(sent)]
+pub struct NearbyRoom {
+    #[serde(flatten)]
+    pub room: Room,
+    /// Metres.
+    pub distance: Metres,
+}
+
+/// An invite into a private room.
+#[apply(sent)]
+pub struct Invite {
+    pub room_id: RoomId,
+    pub invite: InviteCode,
+    pub expires_at: Iso,
+    pub max_uses: u64,
+}

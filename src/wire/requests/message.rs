@@ -1,0 +1,163 @@
+//! Requests about messages and files.
+
+use macro_rules_attribute::apply;
+
+use super::{Addressed, Introduction, Recipient, Request, Target};
+use crate::domain::{ClientMessageId, Content, ContentType, Data, FileName, NewFile, Page, RoomId, Seq, Sha256};
+use crate::error::Error;
+use crate::wire::types::{AnnouncedType, Bytes, FileReference, Flag, Limit, Positions};
+
+/// A message to a room, a user or the lobby.
+#[apply(received)]
+pub struct SendMessage {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    /// 1 byte to 16 KB of UTF-8.
+    pub content: Content,
+    /// The message that it replies to.
+    pub reply_to: Option<Seq>,
+    /// Idempotency key: a retry with the same id is written once.
+    pub client_message_id: Option<ClientMessageId>,
+    /// An object of at most 1 KB, for the clients alone.
+    pub data: Option<Data>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+}
+
+impl Request for SendMessage {
+    fn check(&self) -> Result<(), Error> {
+        check_size(&self.content)
+    }
+}
+
+/// A message to all members of a room, or, from an admin, to everybody.
+#[apply(received)]
+pub struct BroadcastMessage {
+    /// Without a room the message goes to everybody.
+    pub room_id: Option<RoomId>,
+    /// 1 byte to 16 KB of UTF-8.
+    pub content: Content,
+    /// Idempotency key: a retry with the same id is written once.
+    pub client_message_id: Option<ClientMessageId>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+}
+
+impl Request for BroadcastMessage {
+    fn check(&self) -> Result<(), Error> {
+        check_size(&self.content)
+    }
+}
+
+impl Addressed for BroadcastMessage {
+    fn recipient(&self) -> Result<Recipient, Error> {
+        Ok(Recipient::Room(self.room_id.clone().unwrap_or_else(RoomId::lobby)))
+    }
+
+    fn is_for_admins(&self) -> bool {
+        self.room_id.is_none()
+    }
+}
+
+fn check_size(content: &Content) -> Result<(), Error> {
+    if content.is_too_large() { Err(Error::TooLarge) } else { Ok(()) }
+}
+
+/// The caller is typing, or has stopped.
+#[apply(received)]
+pub struct TypingIndicator {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    /// Default: true.
+    pub is_typing: Option<bool>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+}
+
+/// A page of a conversation's history.
+#[apply(received)]
+pub struct GetMessages {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    /// Messages before this seq.
+    before: Option<Seq>,
+    /// Messages after this seq.
+    after: Option<Seq>,
+    /// By default 50, at most 100.
+    #[serde(default = "GetMessages::default_limit")]
+    pub limit: Limit,
+}
+
+impl GetMessages {
+    fn default_limit() -> Limit {
+        Limit(50)
+    }
+
+    /// The part of the log to read.
+    pub fn page(&self) -> Page {
+        match (self.before, self.after) {
+            (Some(before), _) => Page::Before(before),
+            (None, Some(after)) => Page::After(after),
+            (None, None) => Page::Latest,
+        }
+    }
+}
+
+impl Request for GetMessages {
+    fn check(&self) -> Result<(), Error> {
+        match (self.before, self.after) {
+            (Some(_), Some(_)) => Err(Error::invalid("after", "cannot be combined with `before`")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Rooms to resubscribe to, and what was seen of each.
+#[apply(received)]
+pub struct Resume {
+    /// For each room the last seq that the client has seen.
+    pub rooms: Positions,
+}
+
+/// The caller's read position in a room.
+#[apply(received)]
+pub struct MarkRead {
+    pub room_id: RoomId,
+    pub seq: Seq,
+}
+
+impl Addressed for MarkRead {
+    fn recipient(&self) -> Result<Recipient, Error> {
+        Ok(Recipient::Room(self.room_id.clone()))
+    }
+}
+
+/// A file that the caller wants to upload.
+#[apply(received)]
+pub struct HandleFileUpload {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    file_name: FileName,
+    content_type: AnnouncedType,
+    size: Bytes,
+    /// In base64.
+    sha256: Option<Sha256>,
+}
+
+impl HandleFileUpload {
+    /// The announced file. Browsers send an empty type for files that their system does not know.
+    pub fn file(self) -> NewFile {
+        let content_type = self.content_type.0.unwrap_or_else(|| ContentType::of_name(&self.file_name));
+        NewFile { name: self.file_name, content_type, size: self.size.0, sha256: self.sha256 }
+    }
+}
+
+/// A file to download.
+#[apply(received)]
+pub struct GetFile {
+    /// May be followed by the ticket of a link.
+    pub file_id: FileReference,
+    /// Whether browsers show an image instead of saving it. By default they save it.
+    #[serde(default)]
+    pub inline: Flag,
+}

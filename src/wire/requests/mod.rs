@@ -1,0 +1,175 @@
+//! What clients request: the type of each request, as the catalogue names it. Those about messages and rooms are in
+//! files of their own.
+//!
+//! A field whose name begins with `$` is a group of fields of the same request.
+
+mod message;
+mod room;
+
+use macro_rules_attribute::apply;
+use serde::de::DeserializeOwned;
+
+use super::fields::Fields;
+use super::types::{Color, Flag, Icon, RequestedFormat, Token};
+use crate::domain::{Format, Name, RoomId, Style, UserId};
+use crate::error::Error;
+
+pub use message::{
+    BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, Resume, SendMessage, TypingIndicator,
+};
+pub use room::{
+    AboutMember, AboutRoom, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListRooms, RevokeInvite, RoomInfo,
+    SearchRooms, SetRole,
+};
+
+/// A request: read from fields, then checked as a whole.
+pub trait Request: DeserializeOwned {
+    /// # Errors
+    /// Fields that are valid individually but not in combination.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Requests that need no check as a whole.
+macro_rules! plain {
+    ($($request:ident),+) => { $(impl Request for $request {})+ };
+}
+
+plain! {
+    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, HandleFileUpload, Handshake,
+    JoinRoom, ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
+}
+
+/// No field.
+#[apply(received)]
+pub struct Nothing {}
+
+/// The `userId` that an HTTP request claims.
+#[apply(received)]
+pub struct Asking {
+    pub user_id: Option<UserId>,
+}
+
+/// The target of a request, as the client gave it.
+#[apply(received)]
+pub struct Target {
+    room_id: Option<RoomId>,
+    /// The user of a direct conversation.
+    recipient_id: Option<UserId>,
+    /// A room, if the caller is in one of that id, or else a user.
+    target_id: Option<UserId>,
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    implies_lobby: Option<Flag>,
+}
+
+impl Addressed for Target {
+    fn recipient(&self) -> Result<Recipient, Error> {
+        match (&self.room_id, &self.recipient_id, &self.target_id) {
+            (Some(room), None, None) => Ok(Recipient::Room(room.clone())),
+            (None, Some(user), None) => Ok(Recipient::User(user.clone())),
+            (None, Some(user), Some(either)) if user == either => Ok(Recipient::User(user.clone())),
+            (None, None, Some(either)) => Ok(Recipient::Either(either.clone())),
+            (None, None, None) if self.implies_lobby.is_some() => Ok(Recipient::Room(RoomId::lobby())),
+            (None, None, None) => Ok(Recipient::Unnamed),
+            _ => Err(Error::AmbiguousTarget),
+        }
+    }
+}
+
+/// The target of a request.
+#[derive(Debug)]
+pub enum Recipient {
+    /// A room, a direct conversation or the lobby.
+    Room(RoomId),
+    /// The direct conversation with a user.
+    User(UserId),
+    /// `targetId`: a room, if the caller is in one of that id, or else a user.
+    Either(UserId),
+    /// No target: the room that the connection joined last.
+    Unnamed,
+}
+
+/// A request with a target.
+pub trait Addressed {
+    /// # Errors
+    /// `AMBIGUOUS_TARGET`.
+    fn recipient(&self) -> Result<Recipient, Error>;
+
+    /// Whether only the role `admin` of a token allows it.
+    fn is_for_admins(&self) -> bool {
+        false
+    }
+}
+
+/// Requests whose fields `roomId`, `recipientId` and `targetId` name the target.
+macro_rules! addressed {
+    ($($request:ident),+) => {$(
+        impl Addressed for $request {
+            fn recipient(&self) -> Result<Recipient, Error> {
+                self.target.recipient()
+            }
+        }
+    )+};
+}
+
+addressed! { GetMessages, HandleFileUpload, SendMessage, TypingIndicator }
+
+/// How a user introduces themselves in a request.
+#[apply(received)]
+pub struct Introduction {
+    /// The display name. Ignored if the token has one.
+    pub user_name: Option<Name>,
+    user_icon: Option<Icon>,
+    user_color: Option<Color>,
+}
+
+impl Introduction {
+    /// The avatar and the color.
+    pub fn style(&self) -> Style {
+        let (icon, color) = (self.user_icon.clone(), self.user_color.clone());
+        Style { icon: icon.map(|icon| icon.0), color: color.map(|color| color.0) }
+    }
+}
+
+/// The parameters in the query of a handshake.
+#[apply(received)]
+pub struct Handshake {
+    pub user_id: Option<UserId>,
+    pub room_id: Option<RoomId>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+    format: Option<RequestedFormat>,
+    /// Whether a page of one room wants every kind of frame.
+    #[serde(default)]
+    events: Flag,
+    /// The token, where neither header nor subprotocol carries it.
+    pub token: Option<Token>,
+    #[serde(skip)]
+    is_page_of_one_room: bool,
+}
+
+impl Handshake {
+    /// Reads the parameters of a query.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn of_query(query: Vec<(String, String)>) -> Result<Self, Error> {
+        let has = |wanted: &str| query.iter().any(|(name, value)| name == wanted && !value.is_empty());
+        // By these very names: pages of one room are written so.
+        let is_page_of_one_room = has("userId") && has("roomId");
+        Ok(Self { is_page_of_one_room, ..Fields::of_query(query).read()? })
+    }
+
+    /// The format that is asked for by name.
+    pub fn format(&self) -> Option<Format> {
+        self.format.as_ref().map(|format| format.0)
+    }
+
+    /// Whether the client is a page of one room, which shows whatever it hears as a message, and has no wish for other
+    /// frames.
+    pub fn wants_messages_only(&self) -> bool {
+        self.is_page_of_one_room && !self.events.0
+    }
+}

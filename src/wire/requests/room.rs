@@ -1,0 +1,171 @@
+//! Requests about rooms, their members and their invites.
+
+use macro_rules_attribute::apply;
+
+use super::Introduction;
+use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, UserId};
+use crate::error::Error;
+use crate::wire::types::{
+    Capacity, Cursor, Latitude, Lifetime, Limit, Longitude, RoomRadius, SearchRadius, Users, Uses, Visibility,
+};
+
+/// A room with its first members.
+#[apply(received)]
+pub struct CreateRoom {
+    pub room_name: Option<Name>,
+    /// By default public.
+    #[serde(default)]
+    pub room_type: Visibility,
+    #[serde(default)]
+    pub members: Users,
+    pub max_participants: Option<Capacity>,
+}
+
+/// A room to join.
+#[apply(received)]
+pub struct JoinRoom {
+    pub room_id: RoomId,
+    /// Needed for a private room.
+    pub invite: Option<InviteCode>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+}
+
+/// A room.
+#[apply(received)]
+pub struct AboutRoom {
+    pub room_id: RoomId,
+}
+
+/// A room, and where a page of its participants begins.
+#[apply(received)]
+pub struct RoomInfo {
+    pub room_id: RoomId,
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<UserId>,
+}
+
+/// Another user in a room.
+#[apply(received)]
+pub struct AboutMember {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+}
+
+/// A new role for a member.
+#[apply(received)]
+pub struct SetRole {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub role: Role,
+}
+
+/// Where a page of the caller's rooms begins.
+#[apply(received)]
+pub struct ListRooms {
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<Cursor>,
+}
+
+/// An invite into a private room.
+#[apply(received)]
+pub struct CreateInvite {
+    pub room_id: RoomId,
+    /// How many times it can be used. By default once.
+    #[serde(default = "CreateInvite::default_uses")]
+    pub max_uses: Uses,
+    /// By default a day.
+    #[serde(default = "CreateInvite::default_lifetime")]
+    pub expires_in_seconds: Lifetime,
+}
+
+impl CreateInvite {
+    fn default_uses() -> Uses {
+        Uses(1)
+    }
+
+    fn default_lifetime() -> Lifetime {
+        Lifetime(86_400)
+    }
+}
+
+/// An invite that is no longer valid.
+#[apply(received)]
+pub struct RevokeInvite {
+    pub room_id: RoomId,
+    pub invite: InviteCode,
+}
+
+/// A room at a location.
+#[apply(received)]
+pub struct CreateRoomAt {
+    latitude: Latitude,
+    longitude: Longitude,
+    pub road_name: Option<Name>,
+    /// The distance up to which searches find the room, in metres. By default 1,000.
+    #[serde(default = "CreateRoomAt::default_radius")]
+    pub radius: RoomRadius,
+    pub room_name: Option<Name>,
+    /// By default public.
+    #[serde(default)]
+    pub room_type: Visibility,
+    pub max_participants: Option<Capacity>,
+    /// The display name of the creator.
+    pub user_name: Option<Name>,
+}
+
+impl CreateRoomAt {
+    fn default_radius() -> RoomRadius {
+        RoomRadius(Metres::new(1_000.0))
+    }
+
+    /// Where the room is.
+    ///
+    /// # Errors
+    /// `INVALID_FIELD`.
+    pub fn location(&self) -> Result<Location, Error> {
+        location(&self.latitude, &self.longitude)
+    }
+}
+
+fn location(latitude: &Latitude, longitude: &Longitude) -> Result<Location, Error> {
+    let location = Location::new(latitude.0, longitude.0);
+    location.ok_or_else(|| Error::invalid("latitude", "and `longitude` must be a place on earth"))
+}
+
+/// A search for rooms near a location.
+#[apply(received)]
+pub struct SearchRooms {
+    latitude: Latitude,
+    longitude: Longitude,
+    /// By default both.
+    pub room_type: Option<Visibility>,
+    /// The search radius in metres. By default 5,000.
+    #[serde(default = "SearchRooms::default_radius")]
+    pub radius: SearchRadius,
+    limit: Option<Limit>,
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<Cursor>,
+}
+
+impl SearchRooms {
+    /// Also the default. The participants of each room on a page cost a request.
+    const MAX_ROOMS: usize = 20;
+
+    fn default_radius() -> SearchRadius {
+        SearchRadius(Metres::new(5_000.0))
+    }
+
+    /// The centre of the search.
+    ///
+    /// # Errors
+    /// `INVALID_FIELD`.
+    pub fn location(&self) -> Result<Location, Error> {
+        location(&self.latitude, &self.longitude)
+    }
+
+    /// The length of the page: 1 to 20.
+    pub fn limit(&self) -> usize {
+        self.limit.as_ref().map_or(Self::MAX_ROOMS, |limit| limit.0.min(Self::MAX_ROOMS))
+    }
+}
