@@ -8,7 +8,7 @@ use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 use switchboard::metrics::Metric;
 
-use crate::harness::{World, token};
+use crate::harness::{World, token, unchecked};
 use crate::uploads::{Upload, announcement};
 
 const NAMESPACE: &str = "Chat/Test";
@@ -225,10 +225,10 @@ async fn logs_contain_neither_content_nor_tokens() {
     let token = token(&json!({ "sub": "ana", "iat": now }));
     let mut ana = world.open(&format!("?token={token}&roomId=tea")).await.unwrap();
     ana.says("tea", "a-secret-word").await;
-    ana.send_text("a-secret-word, and no JSON".to_owned()).await;
+    ana.send(unchecked("a-secret-word, and no JSON")).await;
     ana.hears("error").await;
-    ana.is_refused(json!({ "action": "a-secret-word" })).await;
-    ana.is_refused(json!({ "action": "getMessages", "limit": "a-secret-word" })).await;
+    ana.is_refused(unchecked(json!({ "action": "a-secret-word" }))).await;
+    ana.is_refused(unchecked(json!({ "action": "getMessages", "limit": "a-secret-word" }))).await;
     assert_eq!(world.open(&format!("?token={token}x")).await.err(), Some(401));
 
     let log = serde_json::to_string(&world.log()).unwrap();

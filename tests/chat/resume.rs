@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::harness::{User, World};
+use crate::harness::{User, World, with_aliases};
 
 async fn resume(user: &mut User, rooms: Value) -> Value {
     let answer = user.ask(json!({ "action": "resume", "rooms": rooms })).await;
@@ -46,7 +46,7 @@ async fn direct_conversations_and_the_lobby_can_be_resumed() {
     let world = World::start().await;
     let mut ben = world.connect("ben").await;
     let sent = ben.ask(json!({ "action": "sendMessage", "recipientId": "ana", "content": "psst" })).await;
-    ben.ask(json!({ "action": "sendMessage", "data": "all" })).await;
+    ben.ask(with_aliases(json!({ "action": "sendMessage", "data": "all" }))).await;
     let dm = sent["roomId"].as_str().unwrap();
     let mut ana = world.connect_to("ana", "tea").await;
 
@@ -54,7 +54,7 @@ async fn direct_conversations_and_the_lobby_can_be_resumed() {
 
     assert_eq!(rooms[dm]["items"], json!([sent]));
     assert_eq!(rooms["lobby"]["items"][0]["content"], "all");
-    ben.ask(json!({ "action": "sendMessage", "data": "again" })).await;
+    ben.ask(with_aliases(json!({ "action": "sendMessage", "data": "again" }))).await;
     assert_eq!(ana.hears("message").await["content"], "again");
 }
 

@@ -220,7 +220,7 @@ impl Client {
         self.asked += 1;
         let id = json!(format!("{}", self.asked));
         frame["requestId"] = id.clone();
-        let sent = self.socket.as_mut()?.send(&frame.to_string()).await;
+        let sent = self.socket.as_mut()?.send_frame(frame).await;
         if sent.is_err() {
             self.socket = None;
             return None;

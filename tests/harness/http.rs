@@ -1,4 +1,4 @@
-//! The HTTP client: what a test sends and hears, held against the published schemas.
+//! The HTTP client: what a test sends and hears is validated against the published schemas.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request};
@@ -7,6 +7,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use super::outgoing::Outgoing;
 use super::{World, contract, soon};
 
 pub struct Answer {
@@ -55,8 +56,8 @@ impl World {
         self.request("GET", path, &[], Bytes::new()).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.request("POST", path, &[("content-type", "application/json")], body.to_string().into()).await
+    pub async fn post(&self, path: &str, body: impl Into<Outgoing>) -> Answer {
+        self.request("POST", path, &[("content-type", "application/json")], body).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -64,13 +65,20 @@ impl World {
     }
 
     /// A request to the HTTP API. Every answer to it that has a body is JSON, and says so.
-    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Outgoing>,
+    ) -> Answer {
+        let body = contract::sent_body((method, path), body);
         let answer = request(method, &format!("{}{path}", self.urls().http), headers, &body).await;
         if !answer.bytes.is_empty() {
             assert_eq!(answer.header("content-type"), "application/json", "{method} {path}");
             assert!(serde_json::from_slice::<Value>(&answer.bytes).is_ok(), "{method} {path}: {}", answer.text());
         }
-        contract::answered_request((method, path), &body, &answer);
+        contract::heard_answer((method, path), &answer);
         answer
     }
 

@@ -7,14 +7,17 @@ mod bucket;
 mod contract;
 mod http;
 mod log;
+mod outgoing;
 mod socket;
 mod user;
 mod world;
 
 use std::time::Duration;
 
+pub use contract::sent_frame;
 pub use http::{Answer, request};
 pub use log::Logs;
+pub use outgoing::{Outgoing, unchecked, with_aliases};
 pub use socket::Socket;
 pub use user::User;
 pub use world::{World, token};

@@ -1,4 +1,4 @@
-//! The WebSocket client: what a test sends and hears, held against the published schemas.
+//! The WebSocket client: what a test sends and hears is validated against the published schemas.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use super::outgoing::Outgoing;
 use super::{contract, soon};
 
 /// Thousands of sockets with the usual buffers would fill a process.
@@ -38,7 +39,12 @@ impl Socket {
         Ok((Self(socket), response.headers().clone()))
     }
 
-    /// Sends a text as it is.
+    /// Sends a frame to Switchboard's function. It must be valid by its schema, unless it is marked.
+    pub async fn send_frame(&mut self, frame: impl Into<Outgoing>) -> Result<(), Error> {
+        self.send(&contract::sent_frame(frame)).await
+    }
+
+    /// Sends a text as it is, to a function that is not Switchboard's.
     pub async fn send(&mut self, text: &str) -> Result<(), Error> {
         self.send_message(Message::text(text)).await
     }

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::socket::frame_of;
-use super::{PATIENCE, Socket, contract};
+use super::{Outgoing, PATIENCE, Socket};
 
 pub struct User {
     socket: Socket,
@@ -21,12 +21,9 @@ impl User {
         Self { socket, heard: VecDeque::new(), asked: 0 }
     }
 
-    pub async fn send(&mut self, frame: Value) {
-        self.send_text(frame.to_string()).await;
-    }
-
-    pub async fn send_text(&mut self, text: String) {
-        self.socket.send(&text).await.unwrap();
+    /// Sends a frame. It must be valid by its schema unless it is marked: `unchecked(..)`, `with_aliases(..)`.
+    pub async fn send(&mut self, frame: impl Into<Outgoing>) {
+        self.socket.send_frame(frame).await.unwrap();
     }
 
     pub async fn send_binary(&mut self, bytes: Vec<u8>) {
@@ -34,21 +31,18 @@ impl User {
     }
 
     /// Sends a frame and waits for the answer to that very frame, which is given without its request id.
-    pub async fn ask(&mut self, mut frame: Value) -> Value {
+    pub async fn ask(&mut self, frame: impl Into<Outgoing>) -> Value {
         self.asked += 1;
         let id = json!(format!("question {}", self.asked));
-        frame["requestId"] = id.clone();
-        self.send(frame.clone()).await;
+        self.send(frame.into().with_request_id(&id)).await;
         let mut answer = self.waits_for("an answer", |frame| frame["requestId"] == id).await;
-        contract::answered_frame(&frame, &answer);
         answer.as_object_mut().unwrap().remove("requestId");
         answer
     }
 
     /// As `ask`, where the connection may end or nothing may come.
-    pub async fn may_ask(&mut self, mut frame: Value) -> Option<Value> {
-        frame["requestId"] = json!("question");
-        self.socket.send(&frame.to_string()).await.ok()?;
+    pub async fn may_ask(&mut self, frame: impl Into<Outgoing>) -> Option<Value> {
+        self.socket.send_frame(frame.into().with_request_id(&json!("question"))).await.ok()?;
         let answer = async {
             while let Some(Ok(message)) = self.socket.receive_published().await {
                 let frame: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok())?;
@@ -62,7 +56,8 @@ impl User {
     }
 
     /// As `ask`, of what is to be refused: the status and the code.
-    pub async fn is_refused(&mut self, frame: Value) -> (u64, String) {
+    pub async fn is_refused(&mut self, frame: impl Into<Outgoing>) -> (u64, String) {
+        let frame = frame.into();
         let answer = self.ask(frame.clone()).await;
         assert_eq!(answer["type"], "error", "{frame} was answered {answer}");
         (answer["status"].as_u64().unwrap(), answer["code"].as_str().unwrap().to_owned())
