@@ -179,7 +179,8 @@ fn start(command: &[OsString], environment: &Environment, lambda: String) -> Chi
         .unwrap()
 }
 
-/// Counts until the program has answered the event and requests the next one; without an event, until its first request.
+/// Counts until the program has answered the event and requests the next one. Without an event, until its first
+/// request.
 async fn counted(program: &Path, environment: &Environment, event: Option<&str>) -> Counts {
     let (lambda, address) = Lambda::start(event).await;
     let counted = Counted::new(program);

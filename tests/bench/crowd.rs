@@ -1,5 +1,5 @@
-//! Many clients in a separate process, so that the limit of open files and the CPU time of the clients do not affect the
-//! measurements.
+//! Many clients in a separate process, so that the limit of open files and the CPU time of the clients do not affect
+//! the measurements.
 //!
 //! Each message contains a number, such as `#17#`, which identifies it in all frames that the function sends.
 

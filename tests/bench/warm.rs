@@ -1,5 +1,5 @@
-//! Instructions and allocations per event of a warm function: the difference between a run with n events and one with 2n,
-//! divided by n.
+//! Instructions and allocations per event of a warm function: the difference between a run with n events and one with
+//! 2n, divided by n.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -55,8 +55,8 @@ impl World {
         Self { stack, faults, crowd, logs, members: 0 }
     }
 
-    /// Grows the room to so many live members, the first of which is the sender. Only the first one joins; the others have
-    /// real sockets, and copies of the rows that its join wrote: ten thousand joins would take longer than the
+    /// Grows the room to so many live members, the first of which is the sender. Only the first one joins; the others
+    /// have real sockets, and copies of the rows that its join wrote: ten thousand joins would take longer than the
     /// measurement.
     pub async fn grows_to(&mut self, members: usize) {
         let plan = self.faults.plan();
