@@ -1,5 +1,5 @@
 variable "contract" {
-  description = "Routes, tables and metrics, generated from the code into contract.auto.tfvars.json. Do not edit by hand."
+  description = "Routes, tables and metrics, generated from the code into contract.auto.tfvars.json. Do not edit."
   type = object({
     websocket_routes = map(object({ answers = bool }))
     http_routes      = set(string)
@@ -167,7 +167,7 @@ variable "chat" {
       for seconds in [var.chat.room_idle_seconds, var.chat.jwt_max_age_seconds] :
       seconds >= 1 && seconds <= 31536000 && floor(seconds) == seconds
     ])
-    error_message = "chat.room_idle_seconds and chat.jwt_max_age_seconds must be whole numbers from 1 to 31536000 (one year)."
+    error_message = "chat.room_idle_seconds and chat.jwt_max_age_seconds must be whole numbers from 1 to 31536000."
   }
 
   validation {
@@ -182,7 +182,7 @@ variable "chat" {
     condition = alltrue([
       for type in var.chat.allowed_content_types : can(regex("^[a-z]+/([a-z0-9.+-]+|[*])$", type))
     ])
-    error_message = "Each of chat.allowed_content_types must be a content type such as image/png, or a wildcard such as audio/*."
+    error_message = "Each of chat.allowed_content_types must be a content type, such as image/png or audio/*."
   }
 
   validation {
@@ -226,19 +226,19 @@ variable "gateway" {
 
   validation {
     condition     = var.gateway.requests_per_second >= 1 && var.gateway.requests_at_once >= 1
-    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1. 0 would reject every request."
+    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1: 0 rejects all requests."
   }
 
   validation {
     condition = (
       var.gateway.domains == null ? true : can(regex("^arn:[a-z-]+:acm:", var.gateway.domains.certificate_arn))
     )
-    error_message = "gateway.domains.certificate_arn must be the ARN of an ACM certificate in the region of the deployment."
+    error_message = "gateway.domains.certificate_arn must be the ARN of an ACM certificate in the same region."
   }
 
   validation {
     condition     = var.gateway.domains == null ? true : var.gateway.domains.websocket != var.gateway.domains.http
-    error_message = "gateway.domains must be two different names: API Gateway cannot serve a WebSocket API and an HTTP API under one."
+    error_message = "gateway.domains must be two different names: the WebSocket API and the HTTP API cannot share one."
   }
 }
 

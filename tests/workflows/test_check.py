@@ -1,4 +1,4 @@
-"""The check of the workflows finds what it is there to find.
+"""The check of the workflows reports problems.
 
 Usage: scripts/python -m unittest discover -s tests/workflows
 """

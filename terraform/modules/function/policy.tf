@@ -61,9 +61,14 @@ locals {
     },
     {
       # Fan-out to a large room continues in further invocations. The ARN is spelled out to avoid a dependency cycle.
-      Effect   = "Allow"
-      Action   = "lambda:InvokeFunction"
-      Resource = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.name}"
+      Effect = "Allow"
+      Action = "lambda:InvokeFunction"
+      Resource = join(":", [
+        "arn:${data.aws_partition.current.partition}:lambda",
+        data.aws_region.current.name,
+        data.aws_caller_identity.current.account_id,
+        "function:${var.name}",
+      ])
     },
     {
       Effect   = "Allow"

@@ -40,7 +40,7 @@ variable "secrets" {
 }
 
 variable "resources" {
-  description = "ARNs that the function may use: tables by environment variable, the bucket and the WebSocket API's stage."
+  description = "ARNs that the function may use: tables by environment variable, bucket and WebSocket API stage."
   type = object({
     tables      = map(string)
     bucket      = string
