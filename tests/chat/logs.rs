@@ -101,9 +101,9 @@ async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
     cleo.hears("message").await;
     ana.ask(json!({ "action": "closeRoom", "roomId": made })).await;
     ana.is_refused(json!({ "action": "closeRoom", "roomId": made })).await;
-    world.is_haunted_by("GONEGONEGONEGO0=", "tea").await;
+    world.has_stale_connection("GONEGONEGONEGO0=", "tea").await;
     world.time_passes(1_860);
-    world.is_swept().await;
+    world.runs_sweep().await;
     ben.says("tea", "anybody?").await;
     faults.follow(Plan { store_throttled: 1000, ..Plan::default() });
     assert_eq!(ben.is_refused(json!({ "action": "ping" })).await, (503, "UNAVAILABLE".to_owned()));

@@ -193,7 +193,7 @@ async fn data_is_an_object_of_at_most_1_kb_that_comes_back_as_it_was_sent() {
 
     ana.send(frame(&of_bytes(1024))).await;
     assert_eq!(ben.hears("message").await["data"]["a"].as_str().unwrap().len(), 1016);
-    ana.forgets_what_it_heard();
+    ana.clears_received();
     for refused in [of_bytes(1025), "[1]".to_owned(), "7".to_owned()] {
         ana.send(unchecked(frame(&refused))).await;
         let answer = loop {

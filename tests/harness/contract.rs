@@ -70,15 +70,15 @@ fn requests() -> HashMap<String, Request> {
     requests
 }
 
-/// The server ignores fields that it does not know, so the schemas allow them. A test that sends one has misspelt it,
-/// or the schema has.
+/// The server ignores unknown fields, so the schemas allow them. In a test such a field is a mistake of the test or of
+/// the schema.
 fn request(mut schema: Value) -> Request {
     schema["additionalProperties"] = false.into();
     let fields = schema["properties"].as_object().unwrap().keys().cloned().collect();
     Request { validator: validator(&schema), fields }
 }
 
-/// Without tokens, the body of an HTTP request may name its user.
+/// Without tokens, the body of an HTTP request may contain `userId`.
 fn body(mut schema: Value) -> Request {
     schema["properties"]["userId"] = json!({ "type": "string" });
     request(schema)
@@ -113,7 +113,7 @@ fn check(validator: &Validator, value: &Value, what: &str) {
     assert!(problems.is_empty(), "{what} does not match its schema: {}\n{value}", problems.join("; "));
 }
 
-/// A text that a client heard. Bare text and the errors of API Gateway itself are not frames, and pass.
+/// Validates a text that a client received. Bare text and errors of API Gateway are not frames, and pass.
 pub fn heard_frame(text: &str) {
     let Ok(frame @ Value::Object(_)) = serde_json::from_str::<Value>(text) else { return };
     let Some(kind) = frame["type"].as_str() else { return };
@@ -122,7 +122,7 @@ pub fn heard_frame(text: &str) {
     check(schema, &frame, &format!("the frame {kind}"));
 }
 
-/// The text of a frame that a client sends, which must be valid unless it is marked.
+/// The text of a frame that a client sends. It must be valid unless it is marked.
 pub fn sent_frame(frame: impl Into<Outgoing>) -> String {
     let frame = frame.into();
     let text = std::str::from_utf8(&frame.body).unwrap().to_owned();
@@ -143,7 +143,7 @@ pub fn sent_frame(frame: impl Into<Outgoing>) -> String {
     text
 }
 
-/// `join-room` is `joinRoom`.
+/// Replaces kebab-case: `join-room` becomes `joinRoom`.
 fn replace_alias_of_action(frame: &mut Value) {
     let action = frame["action"].as_str().unwrap_or_default().to_owned();
     if CONTRACT.requests.contains_key(&action) {
@@ -155,7 +155,7 @@ fn replace_alias_of_action(frame: &mut Value) {
     frame["action"] = capitalized.fold(first, |action, word| action + &word).into();
 }
 
-/// Gives the fields the names that the schemas use. An alias is one only where the request has no field of that name.
+/// Replaces aliases by the names in the schemas. A name is an alias only if the request has no such field.
 fn replace_aliases_of_fields(body: &mut Value, fields: &BTreeSet<String>) {
     let Some(body) = body.as_object_mut() else { return };
     for (alias, name) in [
@@ -184,7 +184,7 @@ fn route_of(method: &str, path: &str) -> Option<&'static Route> {
     CONTRACT.routes.iter().find(|route| route.method == method && is_path(&route.path))
 }
 
-/// The body of an HTTP request that a client sends, which must be valid unless it is marked.
+/// The body of an HTTP request that a client sends. It must be valid unless it is marked.
 pub fn sent_body((method, path): (&str, &str), body: impl Into<Outgoing>) -> Bytes {
     let Outgoing { body, validity } = body.into();
     if validity == Validity::Unchecked {
@@ -205,9 +205,9 @@ pub fn sent_body((method, path): (&str, &str), body: impl Into<Outgoing>) -> Byt
     body
 }
 
-/// What a client was answered over HTTP.
+/// Validates an HTTP response.
 pub fn heard_answer((method, path): (&str, &str), answer: &Answer) {
-    // What API Gateway itself says.
+    // An error of API Gateway itself.
     if answer.body.get("message").is_some() && answer.body.get("code").is_none() {
         return;
     }

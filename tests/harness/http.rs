@@ -14,7 +14,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub bytes: Bytes,
-    /// Nothing, where there is no JSON.
+    /// `Null` if the body is not JSON.
     pub body: Value,
 }
 
@@ -64,7 +64,7 @@ impl World {
         self.request("DELETE", path, &[], Bytes::new()).await
     }
 
-    /// A request to the HTTP API. Every answer to it that has a body is JSON, and says so.
+    /// A request to the HTTP API. Asserts that a response with a body is JSON, with that content type.
     pub async fn request(
         &self,
         method: &str,
@@ -82,7 +82,7 @@ impl World {
         answer
     }
 
-    /// Makes a room at a place, and gives its id.
+    /// Creates a room at a location and returns its id.
     pub async fn posts_room(&self, user: &str, latitude: f64, longitude: f64) -> String {
         let room = serde_json::json!({ "userId": user, "latitude": latitude, "longitude": longitude });
         let answer = self.post("/rooms", room).await;

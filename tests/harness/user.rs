@@ -11,7 +11,7 @@ use super::{Outgoing, PATIENCE, Socket};
 
 pub struct User {
     socket: Socket,
-    /// Heard, but not asked for yet.
+    /// Received frames that the test has not consumed.
     heard: VecDeque<Value>,
     asked: u32,
 }
@@ -30,7 +30,7 @@ impl User {
         self.socket.send_message(Message::binary(bytes)).await.unwrap();
     }
 
-    /// Sends a frame and waits for the answer to that very frame, which is given without its request id.
+    /// Sends a frame and returns the response to it, matched by request id and without that field.
     pub async fn ask(&mut self, frame: impl Into<Outgoing>) -> Value {
         self.asked += 1;
         let id = json!(format!("question {}", self.asked));
@@ -40,7 +40,7 @@ impl User {
         answer
     }
 
-    /// As `ask`, where the connection may end or nothing may come.
+    /// Like `ask`, but the connection may end or the response may be missing.
     pub async fn may_ask(&mut self, frame: impl Into<Outgoing>) -> Option<Value> {
         self.socket.send_frame(frame.into().with_request_id(&json!("question"))).await.ok()?;
         let answer = async {
@@ -55,7 +55,7 @@ impl User {
         tokio::time::timeout(PATIENCE, answer).await.ok().flatten()
     }
 
-    /// As `ask`, of what is to be refused: the status and the code.
+    /// Like `ask`, for a request that must fail. Returns the status and the code.
     pub async fn is_refused(&mut self, frame: impl Into<Outgoing>) -> (u64, String) {
         let frame = frame.into();
         let answer = self.ask(frame.clone()).await;
@@ -63,12 +63,12 @@ impl User {
         (answer["status"].as_u64().unwrap(), answer["code"].as_str().unwrap().to_owned())
     }
 
-    /// The next frame of this type; others stay to be asked for.
+    /// The next frame of this type. Other frames remain to be consumed.
     pub async fn hears(&mut self, kind: &str) -> Value {
         self.waits_for(kind, |frame| frame["type"] == kind).await
     }
 
-    /// The next frame, which is bare text.
+    /// The next frame that is bare text.
     pub async fn hears_text(&mut self) -> String {
         let text = self.waits_for("a text", Value::is_string).await;
         text.as_str().unwrap().to_owned()
@@ -79,40 +79,40 @@ impl User {
         self.waits_for("anything", |_| true).await
     }
 
-    /// Nothing has come that was not asked for. Decided by an answer that comes behind whatever would have come.
+    /// Asserts that no frame is left, with a ping whose response must arrive after all earlier frames.
     pub async fn hears_nothing(&mut self) {
         let pong = self.ask(json!({ "action": "ping" })).await;
         assert_eq!(pong["type"], "pong");
         assert!(self.heard.is_empty(), "heard {:?}", self.heard);
     }
 
-    /// What has come so far is not asked for any more.
-    pub fn forgets_what_it_heard(&mut self) {
+    /// Drops the received frames.
+    pub fn clears_received(&mut self) {
         self.heard.clear();
     }
 
-    /// Becomes a member of a room.
+    /// Joins a room.
     pub async fn joined(mut self, room: &str) -> Self {
         let answer = self.ask(json!({ "action": "joinRoom", "roomId": room })).await;
         assert_eq!(answer["type"], "room", "{answer}");
         self
     }
 
-    /// Makes a room with these members, and gives its id.
+    /// Creates a room with these members and returns its id.
     pub async fn creates_room(&mut self, members: &[&str]) -> String {
         let answer = self.ask(json!({ "action": "createRoom", "members": members })).await;
         assert_eq!(answer["type"], "room", "{answer}");
         answer["roomId"].as_str().unwrap().to_owned()
     }
 
-    /// Says something in a room, and gives the own copy of it.
+    /// Sends a message to a room and returns the sender's copy.
     pub async fn says(&mut self, room: &str, content: &str) -> Value {
         let answer = self.ask(json!({ "action": "sendMessage", "roomId": room, "content": content })).await;
         assert_eq!(answer["type"], "message", "{answer}");
         answer
     }
 
-    /// Waits for the server to end the connection, and gives the code.
+    /// Waits until the server closes the connection, and returns the code.
     pub async fn is_closed(&mut self) -> Option<u16> {
         let closed = async {
             loop {
@@ -129,18 +129,18 @@ impl User {
         tokio::time::timeout(PATIENCE, closed).await.expect("the connection stays open")
     }
 
-    /// Sends a close frame, and stays to hear the answer.
-    pub async fn says_goodbye(&mut self, code: u16) {
+    /// Sends a close frame. The response can be received with `is_closed`.
+    pub async fn sends_close(&mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "bye".into() };
         self.socket.send_message(Message::Close(Some(frame))).await.unwrap();
     }
 
-    /// Leaves, saying goodbye.
+    /// Closes the connection with a close handshake.
     pub async fn closes(mut self) {
         self.socket.close(None).await.unwrap();
     }
 
-    /// Leaves without waiting for an answer to its goodbye.
+    /// Sends a close frame and does not wait for the response.
     pub async fn goes(self) {
         self.socket.leave().await;
     }
