@@ -80,7 +80,7 @@ def expanded(command, job):
 
 def problems_of_command(command, repository):
     for expression in re.findall(r"\$\{\{.*?\}\}", command):
-        yield f"{expression} in a command allows injection, or is not a value of the matrix: pass it by env"
+        yield f"{expression} in a command allows injection, or names no value of the matrix: pass it by env"
     for script in re.findall(r"(?<![\w./-])(?:\./)?(scripts/[\w.-]+)", command):
         if script not in repository.scripts:
             yield f"{script} is not there, or not executable"
