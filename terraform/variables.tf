@@ -1,5 +1,5 @@
 variable "contract" {
-  description = "Routes, tables and metrics, generated from the code into contract.auto.tfvars.json. Do not set it by hand."
+  description = "Routes, tables and metrics, generated from the code into contract.auto.tfvars.json. Do not edit."
   type = object({
     websocket_routes = map(object({ answers = bool }))
     http_routes      = set(string)
@@ -33,7 +33,7 @@ variable "name" {
 }
 
 variable "package" {
-  description = "Path of the zip that scripts/package built, and its architecture: arm64 or x86_64. scripts/deploy sets it."
+  description = "Path of the zip from scripts/package, and its architecture: arm64 or x86_64. scripts/deploy sets it."
   type = object({
     zip          = string
     architecture = optional(string, "arm64")
@@ -105,7 +105,10 @@ variable "jwt_secret_previous" {
 
   # An empty string counts as unset: a pipeline without the secret passes one.
   validation {
-    condition     = var.jwt_secret_previous == null ? true : var.jwt_secret_previous == "" || length(var.jwt_secret_previous) >= 32
+    condition = (
+      var.jwt_secret_previous == null ? true :
+      var.jwt_secret_previous == "" || length(var.jwt_secret_previous) >= 32
+    )
     error_message = "jwt_secret_previous must have at least 32 bytes. Omit it when no rotation is in progress."
   }
 
@@ -144,33 +147,52 @@ variable "chat" {
   }
 
   validation {
-    condition     = var.chat.auth_mode == "open" || (var.jwt_secret == null ? false : var.jwt_secret != "")
-    error_message = "chat.auth_mode is jwt, but no secret is set: set TF_VAR_jwt_secret to at least 32 bytes, or set chat = { auth_mode = \"open\" }, which requires no token."
+    condition = var.chat.auth_mode == "open" || (var.jwt_secret == null ? false : var.jwt_secret != "")
+    error_message = join(" ", [
+      "chat.auth_mode is jwt, but no secret is set: set TF_VAR_jwt_secret to at least 32 bytes,",
+      "or set chat = { auth_mode = \"open\" }, which requires no token.",
+    ])
   }
 
   validation {
-    condition     = var.chat.message_ttl_days >= 1 && var.chat.message_ttl_days <= 3650 && floor(var.chat.message_ttl_days) == var.chat.message_ttl_days
+    condition = (
+      var.chat.message_ttl_days >= 1 && var.chat.message_ttl_days <= 3650
+      && floor(var.chat.message_ttl_days) == var.chat.message_ttl_days
+    )
     error_message = "chat.message_ttl_days must be a whole number from 1 to 3650."
   }
 
   validation {
-    condition     = alltrue([for seconds in [var.chat.room_idle_seconds, var.chat.jwt_max_age_seconds] : seconds >= 1 && seconds <= 31536000 && floor(seconds) == seconds])
-    error_message = "chat.room_idle_seconds and chat.jwt_max_age_seconds must be whole numbers from 1 to 31536000 (one year)."
+    condition = alltrue([
+      for seconds in [var.chat.room_idle_seconds, var.chat.jwt_max_age_seconds] :
+      seconds >= 1 && seconds <= 31536000 && floor(seconds) == seconds
+    ])
+    error_message = "chat.room_idle_seconds and chat.jwt_max_age_seconds must be whole numbers from 1 to 31536000."
   }
 
   validation {
-    condition     = var.chat.max_file_bytes == null ? true : var.chat.max_file_bytes >= 1 && var.chat.max_file_bytes <= 5368709120 && floor(var.chat.max_file_bytes) == var.chat.max_file_bytes
+    condition = var.chat.max_file_bytes == null ? true : (
+      var.chat.max_file_bytes >= 1 && var.chat.max_file_bytes <= 5368709120
+      && floor(var.chat.max_file_bytes) == var.chat.max_file_bytes
+    )
     error_message = "chat.max_file_bytes must be a whole number from 1 to 5368709120 (5 GiB), the limit of one S3 PUT."
   }
 
   validation {
-    condition     = alltrue([for type in var.chat.allowed_content_types : can(regex("^[a-z]+/([a-z0-9.+-]+|[*])$", type))])
-    error_message = "Each of chat.allowed_content_types must be a content type such as image/png, or a wildcard such as audio/*."
+    condition = alltrue([
+      for type in var.chat.allowed_content_types : can(regex("^[a-z]+/([a-z0-9.+-]+|[*])$", type))
+    ])
+    error_message = "Each of chat.allowed_content_types must be a content type, such as image/png or audio/*."
   }
 
   validation {
-    condition     = alltrue([for origin in var.chat.allowed_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]+)?$", origin))])
-    error_message = "Each of chat.allowed_origins must be an exact origin such as https://chat.example.com: scheme and host, without a path, a trailing '/' or '*'."
+    condition = alltrue([
+      for origin in var.chat.allowed_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]+)?$", origin))
+    ])
+    error_message = join(" ", [
+      "Each of chat.allowed_origins must be an exact origin such as https://chat.example.com:",
+      "scheme and host, without a path, a trailing '/' or '*'.",
+    ])
   }
 }
 
@@ -204,17 +226,19 @@ variable "gateway" {
 
   validation {
     condition     = var.gateway.requests_per_second >= 1 && var.gateway.requests_at_once >= 1
-    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1. 0 would reject every request."
+    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1: 0 rejects all requests."
   }
 
   validation {
-    condition     = var.gateway.domains == null ? true : can(regex("^arn:[a-z-]+:acm:", var.gateway.domains.certificate_arn))
-    error_message = "gateway.domains.certificate_arn must be the ARN of an ACM certificate in the region of the deployment."
+    condition = (
+      var.gateway.domains == null ? true : can(regex("^arn:[a-z-]+:acm:", var.gateway.domains.certificate_arn))
+    )
+    error_message = "gateway.domains.certificate_arn must be the ARN of an ACM certificate in the same region."
   }
 
   validation {
     condition     = var.gateway.domains == null ? true : var.gateway.domains.websocket != var.gateway.domains.http
-    error_message = "gateway.domains must be two different names: API Gateway cannot serve a WebSocket API and an HTTP API under one."
+    error_message = "gateway.domains must be two different names: the WebSocket API and the HTTP API cannot share one."
   }
 }
 

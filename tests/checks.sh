@@ -1,5 +1,4 @@
-# What scripts/test runs: each check is a function check_NAME. $target is the build directory, $filter a module or
-# nothing.
+# The checks of scripts/test: each is a function check_NAME. $target is the build directory, $filter a module or empty.
 
 checks=(formatting lints tests promises load lambda scripts docs schemas workflows smoke seeds terraform privileges)
 
@@ -8,7 +7,7 @@ check_formatting() { cargo fmt --check; }
 check_lints() { cargo clippy --locked --all-targets -- -D warnings; }
 
 check_tests() {
-    # What the function calls meanwhile is held against what the Terraform grants.
+    # The tests record the AWS calls of the function for the check `privileges`.
     rm -rf "$target/tmp/aws-calls"
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --locked --no-fail-fast ${filter:+-E "test(/^$filter::/)"}
@@ -23,7 +22,7 @@ check_promises() { cargo test --locked --test consistency -- --operations 6; }
 
 check_load() { cargo test --locked --test load -- --sockets 300; }
 
-# No emulator and no schema generation gets into what is deployed.
+# Neither the emulators nor the schema generation are linked into the Lambda.
 check_lambda() {
     local tree; tree=$(cargo tree --locked --no-default-features --edges normal --prefix none) || return 1
     ! grep -E '^(axum|clap|dynoxide-rs|rusqlite|s3s|s3s-fs|schemars|tempfile|tungstenite|tokio-tungstenite) ' <<<"$tree"
@@ -33,12 +32,12 @@ check_scripts() {
     python3 -m unittest discover -s tests/scripts && python3 -m unittest discover -s tests/terraform -p 'test_*.py'
 }
 
-# Links, commands, flags and examples of the documents.
+# The links, commands, options and examples of the documents work.
 check_docs() {
     python3 -m unittest discover -s tests/docs && python3 tests/docs/check.py
 }
 
-# The generated documents, by the linters of their formats.
+# An AsyncAPI parser and an OpenAPI linter accept the generated documents.
 check_schemas() { tests/schema/lint/check; }
 
 check_workflows() {
@@ -47,10 +46,10 @@ check_workflows() {
 
 check_smoke() { tests/smoke/check; }
 
-# Pages written from the documents of the older backends, in a real browser.
+# Pages written for the clients of older backends work in a real browser.
 check_seeds() { tests/seeds/check; }
 
-# It mostly waits, so it is begun before the others.
+# It mostly waits, so it starts before the other checks.
 begin_terraform() {
     mkdir -p "$target"
     scripts/test-terraform >"$target/terraform.log" 2>&1 & terraform_job=$!
@@ -64,11 +63,14 @@ check_terraform() {
 }
 
 check_privileges() {
-    [[ target/terraform/policy.json -nt terraform/modules/function/policy.tf ]] || { echo 'the policy was not applied since it was changed: run scripts/test-terraform' && return 1; }
+    if [[ ! target/terraform/policy.json -nt terraform/modules/function/policy.tf ]]; then
+        echo 'policy.tf has changed since it was last applied: run scripts/test-terraform'
+        return 1
+    fi
     python3 tests/terraform/privileges.py target/terraform/{policy,resources}.json "$target/tmp/aws-calls"
 }
 
-# What a check needs that is not on every machine; nothing when it is here.
+# Prints the requirements of a check that are not installed, or nothing.
 lacks() {
     case $1 in
         formatting) cargo fmt --version >/dev/null 2>&1 || echo 'rustfmt: rustup component add rustfmt' ;;

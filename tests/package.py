@@ -1,4 +1,4 @@
-"""Puts a program into the zip that Lambda takes, if Lambda can run it. Called by scripts/package.
+"""Creates the deployment package of a program, if Lambda can run it. Called by scripts/package.
 
 Usage: python3 tests/package.py PROGRAM ZIP
 """
@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-# What Amazon Linux 2023 has, on which provided.al2023 is built.
+# The version in Amazon Linux 2023, on which provided.al2023 is based.
 GLIBC = (2, 34)
 
 program, target = map(Path, sys.argv[1:])

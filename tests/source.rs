@@ -1,4 +1,4 @@
-//! The source obeys its own rules: imports point one way, public items are documented, lines and functions are short.
+//! Rules of the source: layered imports, documented public items, and limits for lines and functions.
 
 // Helpers of tests, which fail by panicking.
 #![allow(clippy::unwrap_used)]

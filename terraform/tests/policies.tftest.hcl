@@ -1,10 +1,10 @@
-# What the policies say, rendered: plans of the modules alone, with names that are known.
+# The rendered policies: plans of the modules on their own, with known names.
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-run "the_function_may_do_what_it_does_and_no_more" {
+run "the_function_has_least_privilege" {
   command = plan
   module {
     source = "./modules/function"
@@ -29,35 +29,54 @@ run "the_function_may_do_what_it_does_and_no_more" {
     environment        = {}
     secrets            = {}
     resources = {
-      tables      = { for table in ["CHAT_ROOMS_TABLE", "CONNECTIONS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"] : table => "arn:aws:dynamodb:eu-west-1:123456789012:table/${table}" }
+      tables = { for table in [
+        "CHAT_ROOMS_TABLE",
+        "CONNECTIONS_TABLE",
+        "FILES_TABLE",
+        "INVITES_TABLE",
+        "MEMBERS_TABLE",
+        "MESSAGES_TABLE",
+        "SUBSCRIPTIONS_TABLE",
+      ] : table => "arn:aws:dynamodb:eu-west-1:123456789012:table/${table}" }
       bucket      = "arn:aws:s3:::chat-uploads-1"
       connections = "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod"
     }
   }
 
   assert {
-    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : alltrue([for action in flatten([statement.Action]) : !strcontains(action, "*") && !strcontains(action, "Scan")])])
+    condition = alltrue([
+      for action in flatten([for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Action]) :
+      !strcontains(action, "*") && !strcontains(action, "Scan")
+    ])
     error_message = "An action is a wildcard or a Scan."
   }
   assert {
-    condition = flatten([for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Resource if statement.Action == "execute-api:ManageConnections"]) == [
+    condition = flatten([
+      for statement in jsondecode(aws_iam_role_policy.router.policy).Statement :
+      statement.Resource if statement.Action == "execute-api:ManageConnections"
+      ]) == [
       "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/POST/@connections/*",
       "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/GET/@connections/*",
       "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/DELETE/@connections/*",
     ]
-    error_message = "Connections are managed elsewhere than on the one stage."
+    error_message = "execute-api:ManageConnections is not limited to the stage."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Action if statement.Resource == "*"] == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
-    error_message = "More than X-Ray is granted on everything."
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Action if statement.Resource == "*"
+    ] == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
+    error_message = "A statement other than that of X-Ray applies to all resources."
   }
   assert {
-    condition     = aws_lambda_function.router.runtime == "provided.al2023" && aws_lambda_function.router.architectures == tolist(["arm64"])
-    error_message = "The function is not what the zip was made for."
+    condition = (
+      aws_lambda_function.router.runtime == "provided.al2023"
+      && aws_lambda_function.router.architectures == tolist(["arm64"])
+    )
+    error_message = "The runtime or the architecture does not match the zip."
   }
 }
 
-run "the_bucket_is_reached_over_tls_only" {
+run "the_bucket_requires_tls" {
   command = plan
   module {
     source = "./modules/uploads"
@@ -87,7 +106,9 @@ run "the_bucket_is_reached_over_tls_only" {
     error_message = "The bucket can be reached without TLS."
   }
   assert {
-    condition     = aws_s3_bucket.uploads.force_destroy == false && length(aws_s3_bucket_cors_configuration.uploads) == 0
-    error_message = "A protected bucket can be destroyed with files in it, or pages may use it that nobody named."
+    condition = (
+      aws_s3_bucket.uploads.force_destroy == false && length(aws_s3_bucket_cors_configuration.uploads) == 0
+    )
+    error_message = "A protected bucket can be destroyed with files in it, or allows CORS without allowed_origins."
   }
 }

@@ -1,4 +1,4 @@
-# What is wrong is refused before anything is made, with a sentence.
+# Invalid values fail the plan with an error message.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -9,7 +9,7 @@ variables {
   jwt_secret = "a secret of thirty-two bytes, ok"
 }
 
-run "a_token_needs_a_key" {
+run "jwt_mode_requires_a_secret" {
   command = plan
   variables {
     jwt_secret = null
@@ -17,8 +17,8 @@ run "a_token_needs_a_key" {
   expect_failures = [var.chat]
 }
 
-# A pipeline passes an empty secret where none is set.
-run "an_empty_secret_is_no_secret_for_tokens" {
+# A pipeline without the secret passes an empty string.
+run "jwt_mode_rejects_an_empty_secret" {
   command = plan
   variables {
     jwt_secret = ""
@@ -39,7 +39,7 @@ run "open_mode_accepts_an_empty_secret" {
   }
 }
 
-run "there_is_no_third_mode" {
+run "an_unknown_auth_mode_is_rejected" {
   command = plan
   variables {
     chat = { auth_mode = "none" }
@@ -47,7 +47,7 @@ run "there_is_no_third_mode" {
   expect_failures = [var.chat]
 }
 
-run "a_short_secret_is_refused" {
+run "a_short_secret_is_rejected" {
   command = plan
   variables {
     jwt_secret = "too short"
@@ -55,7 +55,7 @@ run "a_short_secret_is_refused" {
   expect_failures = [var.jwt_secret]
 }
 
-run "a_published_secret_is_refused" {
+run "a_published_secret_is_rejected" {
   command = plan
   variables {
     jwt_secret = "test-websocket-chat-nodejs-secret-key-20251216201822"
@@ -63,7 +63,7 @@ run "a_published_secret_is_refused" {
   expect_failures = [var.jwt_secret]
 }
 
-run "a_short_previous_secret_is_refused" {
+run "a_short_previous_secret_is_rejected" {
   command = plan
   variables {
     jwt_secret_previous = "too short"
@@ -71,7 +71,7 @@ run "a_short_previous_secret_is_refused" {
   expect_failures = [var.jwt_secret_previous]
 }
 
-run "a_zip_that_is_not_there_is_refused" {
+run "a_missing_zip_is_rejected" {
   command = plan
   variables {
     package = { zip = "./nothing.zip" }
@@ -79,7 +79,7 @@ run "a_zip_that_is_not_there_is_refused" {
   expect_failures = [var.package]
 }
 
-run "an_architecture_that_lambda_has_not_is_refused" {
+run "an_unsupported_architecture_is_rejected" {
   command = plan
   variables {
     package = { zip = "./main.tf", architecture = "riscv" }
@@ -87,7 +87,7 @@ run "an_architecture_that_lambda_has_not_is_refused" {
   expect_failures = [var.package]
 }
 
-run "a_level_of_logging_that_is_none_is_refused" {
+run "an_unknown_log_level_is_rejected" {
   command = plan
   variables {
     function = { log_level = "loud" }
@@ -95,7 +95,7 @@ run "a_level_of_logging_that_is_none_is_refused" {
   expect_failures = [var.function]
 }
 
-run "a_name_that_s3_does_not_take_is_refused" {
+run "a_name_that_s3_does_not_allow_is_rejected" {
   command = plan
   variables {
     name = "My_Chat"
@@ -103,7 +103,7 @@ run "a_name_that_s3_does_not_take_is_refused" {
   expect_failures = [var.name]
 }
 
-run "every_origin_is_exact" {
+run "a_wildcard_origin_is_rejected" {
   command = plan
   variables {
     chat = { allowed_origins = ["https://chat.example.com", "https://*.example.com"] }
@@ -111,7 +111,7 @@ run "every_origin_is_exact" {
   expect_failures = [var.chat]
 }
 
-run "an_origin_has_no_path" {
+run "an_origin_with_a_path_is_rejected" {
   command = plan
   variables {
     chat = { allowed_origins = ["https://chat.example.com/"] }
@@ -119,7 +119,7 @@ run "an_origin_has_no_path" {
   expect_failures = [var.chat]
 }
 
-run "messages_live_for_a_day_at_least" {
+run "message_ttl_days_is_at_least_1" {
   command = plan
   variables {
     chat = { message_ttl_days = 0 }
@@ -127,7 +127,7 @@ run "messages_live_for_a_day_at_least" {
   expect_failures = [var.chat]
 }
 
-run "nobody_is_locked_out_by_throttling" {
+run "throttling_limits_are_at_least_1" {
   command = plan
   variables {
     gateway = { requests_per_second = 0 }
@@ -138,12 +138,16 @@ run "nobody_is_locked_out_by_throttling" {
 run "the_two_apis_cannot_share_a_domain" {
   command = plan
   variables {
-    gateway = { domains = { websocket = "chat.example.com", http = "chat.example.com", certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/x" } }
+    gateway = { domains = {
+      websocket       = "chat.example.com"
+      http            = "chat.example.com"
+      certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/x"
+    } }
   }
   expect_failures = [var.gateway]
 }
 
-run "an_alarm_goes_to_a_topic" {
+run "an_alarm_target_must_be_an_sns_topic" {
   command = plan
   variables {
     alarm_topic_arns = ["somebody@example.com"]
@@ -151,7 +155,7 @@ run "an_alarm_goes_to_a_topic" {
   expect_failures = [var.alarm_topic_arns]
 }
 
-run "a_published_previous_secret_is_refused" {
+run "a_published_previous_secret_is_rejected" {
   command = plan
   variables {
     jwt_secret_previous = "test-websocket-chat-nodejs-secret-key-20251216201822"
@@ -159,7 +163,7 @@ run "a_published_previous_secret_is_refused" {
   expect_failures = [var.jwt_secret_previous]
 }
 
-run "rooms_are_idle_after_a_second_at_least" {
+run "room_idle_seconds_is_at_least_1" {
   command = plan
   variables {
     chat = { room_idle_seconds = 0 }
@@ -167,7 +171,7 @@ run "rooms_are_idle_after_a_second_at_least" {
   expect_failures = [var.chat]
 }
 
-run "a_token_holds_for_whole_seconds" {
+run "jwt_max_age_seconds_is_a_whole_number" {
   command = plan
   variables {
     chat = { jwt_max_age_seconds = 0.5 }
@@ -175,7 +179,7 @@ run "a_token_holds_for_whole_seconds" {
   expect_failures = [var.chat]
 }
 
-run "a_file_has_no_less_than_a_byte" {
+run "max_file_bytes_is_at_least_1" {
   command = plan
   variables {
     chat = { max_file_bytes = -5 }
@@ -183,7 +187,7 @@ run "a_file_has_no_less_than_a_byte" {
   expect_failures = [var.chat]
 }
 
-run "a_content_type_has_two_parts" {
+run "a_content_type_without_a_subtype_is_rejected" {
   command = plan
   variables {
     chat = { allowed_content_types = ["image/png", "audio/*", "image"] }
@@ -191,7 +195,7 @@ run "a_content_type_has_two_parts" {
   expect_failures = [var.chat]
 }
 
-run "a_certificate_is_one_of_acm" {
+run "a_certificate_must_be_in_acm" {
   command = plan
   variables {
     gateway = { domains = { websocket = "chat.example.com", http = "rooms.example.com", certificate_arn = "chat.pem" } }

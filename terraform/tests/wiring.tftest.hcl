@@ -1,4 +1,4 @@
-# How the modules hang together, without any AWS.
+# How the modules are connected, without AWS.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -9,67 +9,79 @@ variables {
   jwt_secret = "a secret of thirty-two bytes, ok"
 }
 
-run "by_default" {
+run "defaults" {
   assert {
     condition     = local.environment.AUTH_MODE == "jwt"
-    error_message = "Who nobody asked otherwise believes tokens."
+    error_message = "The default auth_mode is not jwt."
   }
   assert {
     condition     = local.environment.WEBSOCKET_ENDPOINT == "abc123.execute-api.eu-west-1.amazonaws.com/prod"
-    error_message = "The function is not told where @connections is: ${local.environment.WEBSOCKET_ENDPOINT}"
+    error_message = "WEBSOCKET_ENDPOINT is wrong: ${local.environment.WEBSOCKET_ENDPOINT}"
   }
   assert {
-    condition     = output.websocket_endpoint == local.environment.WEBSOCKET_ENDPOINT && output.websocket_url == "wss://${output.websocket_endpoint}"
-    error_message = "Clients and the function are told of different places."
+    condition = (
+      output.websocket_endpoint == local.environment.WEBSOCKET_ENDPOINT
+      && output.websocket_url == "wss://${output.websocket_endpoint}"
+    )
+    error_message = "The outputs and the function's environment have different endpoints."
   }
   assert {
-    condition     = local.environment.CHAT_ROOMS_TABLE == "switchboard-ChatRooms" && output.table_names.CHAT_ROOMS_TABLE == "switchboard-ChatRooms"
-    error_message = "The function is not told what its tables are called."
+    condition = (
+      local.environment.CHAT_ROOMS_TABLE == "switchboard-ChatRooms"
+      && output.table_names.CHAT_ROOMS_TABLE == "switchboard-ChatRooms"
+    )
+    error_message = "The function's environment has a wrong table name."
   }
   assert {
     condition     = alltrue([for variable in keys(var.contract.tables) : contains(keys(local.environment), variable)])
-    error_message = "The function is not told the names of all tables."
+    error_message = "The function's environment lacks the name of a table."
   }
   assert {
-    condition     = !contains(keys(local.environment), "JWT_ISSUER") && !contains(keys(local.environment), "MAX_FILE_BYTES")
-    error_message = "What is not set is not left to the function."
+    condition = (
+      !contains(keys(local.environment), "JWT_ISSUER") && !contains(keys(local.environment), "MAX_FILE_BYTES")
+    )
+    error_message = "An unset variable is passed to the function, instead of its default."
   }
   assert {
     condition     = !contains(keys(local.environment), "JWT_SECRET") && local.secrets.JWT_SECRET == var.jwt_secret
-    error_message = "The secret is not where secrets are."
+    error_message = "The JWT secret is not among the secrets."
   }
   assert {
     condition     = length(output.dns_targets) == 0
-    error_message = "There are domains that nobody asked for."
+    error_message = "There are custom domains, but none is configured."
   }
 }
 
-run "with_domains_of_ones_own" {
+run "custom_domains_replace_the_urls" {
   variables {
     gateway = {
-      stage   = "live"
-      domains = { websocket = "chat.example.com", http = "rooms.example.com", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/x" }
+      stage = "live"
+      domains = {
+        websocket       = "chat.example.com"
+        http            = "rooms.example.com"
+        certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/x"
+      }
     }
   }
   assert {
     condition     = output.websocket_url == "wss://chat.example.com" && output.http_url == "https://rooms.example.com"
-    error_message = "Clients are not told of the domains."
+    error_message = "The URLs do not use the custom domains."
   }
   assert {
     condition     = output.websocket_endpoint == "abc123.execute-api.eu-west-1.amazonaws.com/live"
-    error_message = "@connections is never at a custom domain."
+    error_message = "The endpoint of @connections must not be a custom domain."
   }
   assert {
     condition     = local.environment.HTTP_ENDPOINT == "https://rooms.example.com"
-    error_message = "The addresses of files do not have the domain."
+    error_message = "The URLs of files do not use the custom domain."
   }
   assert {
     condition     = keys(output.dns_targets) == ["chat.example.com", "rooms.example.com"]
-    error_message = "Nobody is told what the names have to be aliases of."
+    error_message = "The DNS targets of the custom domains are missing from the outputs."
   }
 }
 
-run "an_account_that_has_its_role_keeps_it" {
+run "an_existing_account_log_role_is_kept" {
   module {
     source = "./modules/websocket_api"
   }
@@ -84,15 +96,15 @@ run "an_account_that_has_its_role_keeps_it" {
   }
   assert {
     condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.logs) == 0
-    error_message = "The account's role for logs is set although it was not to be."
+    error_message = "The account's role for logs is set, although account_log_role is false."
   }
   assert {
     condition     = keys(aws_apigatewayv2_route_response.answer) == ["$default"]
-    error_message = "There are answers where the function gives none, or none where it gives one."
+    error_message = "The route responses do not match the routes that answer."
   }
 }
 
-run "open_is_asked_for_by_name_and_needs_no_key" {
+run "open_mode_is_opt_in_and_needs_no_secret" {
   variables {
     jwt_secret          = null
     jwt_secret_previous = ""
@@ -100,7 +112,7 @@ run "open_is_asked_for_by_name_and_needs_no_key" {
   }
   assert {
     condition     = local.environment.AUTH_MODE == "open" && length(local.secrets) == 0
-    error_message = "Asked for open, the function is not told so."
+    error_message = "AUTH_MODE is not open."
   }
 }
 
@@ -108,7 +120,13 @@ run "settings_reach_the_function" {
   variables {
     jwt_secret_previous = "another secret of thirty-two byte"
     chat = {
-      jwt_issuer = "https://id.example.com", jwt_audience = "chat", jwt_max_age_seconds = 60, lobby = false, max_file_bytes = 5368709120, allowed_content_types = ["image/png", "audio/*"], message_ttl_days = 7
+      jwt_issuer            = "https://id.example.com"
+      jwt_audience          = "chat"
+      jwt_max_age_seconds   = 60
+      lobby                 = false
+      max_file_bytes        = 5368709120
+      allowed_content_types = ["image/png", "audio/*"]
+      message_ttl_days      = 7
     }
   }
   assert {
@@ -129,13 +147,16 @@ run "settings_reach_the_function" {
   }
 }
 
-run "the_saved_queries_ask_the_function_s_log" {
+run "saved_queries_search_the_log_group_of_the_function" {
   module {
     source = "./modules/observability"
   }
   variables {
-    name              = "chat"
-    metrics           = { Failures = { unit = "Count", dimensions = [] }, Duration = { unit = "Milliseconds", dimensions = ["route"] } }
+    name = "chat"
+    metrics = {
+      Failures = { unit = "Count", dimensions = [] }
+      Duration = { unit = "Milliseconds", dimensions = ["route"] }
+    }
     metrics_namespace = "Switchboard/chat"
     function          = { name = "chat", timeout_seconds = 29 }
     log_group         = "/aws/lambda/chat"
@@ -145,11 +166,13 @@ run "the_saved_queries_ask_the_function_s_log" {
     alarm_topic_arns  = []
   }
   assert {
-    condition     = length(aws_cloudwatch_query_definition.saved) == 7 && alltrue([for query in aws_cloudwatch_query_definition.saved : query.log_group_names == tolist(["/aws/lambda/chat"])])
-    error_message = "Saved queries are missing, or ask another log."
+    condition = length(aws_cloudwatch_query_definition.saved) == 7 && alltrue([
+      for query in aws_cloudwatch_query_definition.saved : query.log_group_names == tolist(["/aws/lambda/chat"])
+    ])
+    error_message = "Saved queries are missing, or search another log group."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.all["function-duration"].threshold == 23200
-    error_message = "The alarm on the duration is not near the timeout."
+    error_message = "The threshold of the alarm on duration is not 80 % of the timeout."
   }
 }

@@ -29,13 +29,13 @@ use crate::valgrind::{Counted, Counts};
 
 const GROUP: &str = "cold";
 const STARTS: usize = 20;
-/// Nothing may take longer.
+/// Timeout of every step.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The function, and beside it in `examples` the `lean` one.
+/// Measures the function, and the minimal function `lean` in `examples` next to it.
 pub async fn figures(function: &Path) -> Vec<Figure> {
     let lean = function.with_file_name("examples").join("lean");
-    // Over TLS the DynamoDB has another port.
+    // DynamoDB has a different port over TLS.
     let allowed_hosts = vec!["127.0.0.1".to_owned()];
     let options = Options { allowed_hosts, ..Options::on_free_ports(function.into(), Arc::new(|_| {})) };
     let stack = Stack::start(options).await.unwrap();
@@ -62,30 +62,32 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
     let told = |name, value, unit| Figure::told(GROUP, name, value, unit);
     vec![
         told("zip", zip_bytes(function).await, "bytes").with_goal(Goal::AtMost(4.5e6)),
-        told("to the first GET /next", to_next.instructions, "instructions"),
-        told("the same of a lean function", of_lean.instructions, "instructions"),
-        told("ratio of these two", to_next.instructions / of_lean.instructions, "").with_goal(Goal::AtMost(1.2)),
-        told("to the first GET /next", to_next.allocations, "allocations"),
-        told("to the first answer", to_answer.instructions, "instructions"),
-        told("to the first answer, over TLS", to_answer_over_tls.instructions, "instructions")
+        told("start to first GET /next", to_next.instructions, "instructions"),
+        told("start to first GET /next, minimal function", of_lean.instructions, "instructions"),
+        told("ratio to the minimal function", to_next.instructions / of_lean.instructions, "")
+            .with_goal(Goal::AtMost(1.2)),
+        told("start to first GET /next", to_next.allocations, "allocations"),
+        told("start to first response", to_answer.instructions, "instructions"),
+        told("start to first response, over TLS", to_answer_over_tls.instructions, "instructions")
             .with_goal(Goal::AtMost(25e6)),
-        // What else the machine does, only ever adds to it.
-        told("to the first GET /next, fastest of 20", ms[0], "ms").with_goal(Goal::AtMost(3.0)),
-        told("to the first GET /next, median of 20", ms[STARTS / 2], "ms"),
-        told("resident memory then, median of 20", resident_mb[STARTS / 2], "MB").with_goal(Goal::AtMost(12.0)),
+        // Other load on the machine only adds time, so the minimum is the best estimate.
+        told("start to first GET /next, fastest of 20", ms[0], "ms").with_goal(Goal::AtMost(3.0)),
+        told("start to first GET /next, median of 20", ms[STARTS / 2], "ms"),
+        told("resident memory at first GET /next, median of 20", resident_mb[STARTS / 2], "MB")
+            .with_goal(Goal::AtMost(12.0)),
     ]
 }
 
-/// The function as it is sent to Lambda.
+/// The size of the deployment package.
 async fn zip_bytes(function: &Path) -> f64 {
     let zip = NamedTempFile::new().unwrap();
     let package = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/package.py");
     let made = Command::new("python3").arg(package).arg(function).arg(zip.path()).stdout(Stdio::null()).status();
-    assert!(made.await.unwrap().success(), "there is no zip of the function");
+    assert!(made.await.unwrap().success(), "failed to package the function");
     std::fs::metadata(zip.path()).unwrap().len() as f64
 }
 
-/// A frame that takes one question to DynamoDB.
+/// A `ping` event, which makes one request to DynamoDB.
 fn ping(connection: &str) -> String {
     let context = json!({
         "routeKey": "ping", "eventType": "MESSAGE", "messageDirection": "IN", "stage": "dev", "requestId": "ping",
@@ -96,7 +98,7 @@ fn ping(connection: &str) -> String {
     json!({ "requestContext": context, "body": r#"{"action":"ping"}"#, "isBase64Encoded": false }).to_string()
 }
 
-/// What the function finds in its environment.
+/// The environment variables of the function.
 struct Environment(Vec<(&'static str, String)>);
 
 impl Environment {
@@ -122,7 +124,7 @@ impl Environment {
     }
 }
 
-/// A Runtime API that has one event, or none.
+/// A Runtime API with one event or none.
 #[derive(Default)]
 struct Lambda {
     event: Mutex<Option<String>>,
@@ -177,7 +179,8 @@ fn start(command: &[OsString], environment: &Environment, lambda: String) -> Chi
         .unwrap()
 }
 
-/// What a program does until it has answered an event and asks for another one, or until it asks at all.
+/// Counts until the program has answered the event and requests the next one. Without an event, until its first
+/// request.
 async fn counted(program: &Path, environment: &Environment, event: Option<&str>) -> Counts {
     let (lambda, address) = Lambda::start(event).await;
     let counted = Counted::new(program);
@@ -188,11 +191,11 @@ async fn counted(program: &Path, environment: &Environment, event: Option<&str>)
         }
         lambda.asked.notified().await;
     };
-    tokio::time::timeout(PATIENCE, done).await.expect("the function does not go on");
+    tokio::time::timeout(PATIENCE, done).await.expect("the function made no further request");
     counted.end(process.id().unwrap())
 }
 
-/// When a program asked for its first event, and what it had in memory by then.
+/// The time until a program requested its first event, and its resident memory at that point.
 struct Start {
     ms: f64,
     resident_mb: f64,
@@ -202,14 +205,14 @@ async fn started(program: &Path, environment: &Environment) -> Start {
     let (lambda, address) = Lambda::start(None).await;
     let begun = Instant::now();
     let process = start(&[program.into()], environment, address);
-    tokio::time::timeout(PATIENCE, lambda.asked.notified()).await.expect("the function does not start");
+    tokio::time::timeout(PATIENCE, lambda.asked.notified()).await.expect("the function did not start");
     let ms = begun.elapsed().as_secs_f64() * 1e3;
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
     Start { ms, resident_mb: resident.unwrap().parse::<f64>().unwrap() * 1024.0 / 1e6 }
 }
 
-/// TLS in front of a server that has none, with a certificate by an authority of its own.
+/// A TLS proxy in front of a plain HTTP server, with its own certificate authority.
 struct Tls {
     url: String,
     authority: NamedTempFile,

@@ -1,5 +1,5 @@
-//! What one operation costs: units and requests of DynamoDB by its own ConsumedCapacity, frames by counting them at the
-//! sockets, and dollars by the public prices.
+//! Cost per operation: DynamoDB units from ConsumedCapacity, frames counted at the sockets, and dollars by the public
+//! prices.
 
 use std::path::Path;
 
@@ -18,18 +18,17 @@ use crate::world::{Cost, ROOM, World, distances};
 const GROUP: &str = "cost";
 const ROOMS: [usize; 5] = [2, 10, 100, 1_000, 10_000];
 
-/// Dollars for a million, in us-east-1, by the public prices of November 2026.
+/// Dollars per million, in us-east-1, by the public prices of November 2026.
 const DOLLARS_WRITE_UNITS: f64 = 0.625;
 const DOLLARS_READ_UNITS: f64 = 0.125;
-/// Up to 32 KB each, those of the clients and those to them.
+/// Messages of up to 32 KB, in and out.
 const DOLLARS_FRAMES: f64 = 1.0;
 const DOLLARS_INVOCATIONS: f64 = 0.2;
 /// On arm64.
 const DOLLARS_GB_SECONDS: f64 = 13.3334;
 const FUNCTION_GB: f64 = 0.256;
 
-/// What one of something may take at most. Whoever is to hear a message has to be read, so that reads grow with the
-/// room.
+/// The goals of an operation. Reads and requests have none in large rooms, where they grow with the subscribers.
 #[derive(Clone, Copy)]
 struct Allowance {
     writes: f64,
@@ -37,7 +36,7 @@ struct Allowance {
     requests: Option<f64>,
 }
 
-/// What a message to a room of at most a hundred may take.
+/// The goals of a message to a room of at most 100.
 pub const WRITES: f64 = 1.0;
 pub const READS: f64 = 6.0;
 pub const REQUESTS: f64 = 4.0;
@@ -63,7 +62,7 @@ async fn of_messages(world: &mut World, members: usize) -> Vec<Figure> {
     let said = format!(r#"{{"action":"sendMessage","roomId":"{ROOM}","content":"{{}} {}"}}"#, "x".repeat(100));
     let once = said.replacen('{', r#"{"clientMessageId":"{}","#, 1);
     world.faults.follow(distances());
-    // The first message of a room asks more.
+    // Warm-up: the first message of a room makes more requests.
     world.crowd.hears(&[&said]).await;
     world.take_cost();
 
@@ -72,11 +71,11 @@ async fn of_messages(world: &mut World, members: usize) -> Vec<Figure> {
     world.crowd.hears(&[&once]).await;
     let with_id = world.take_cost();
 
-    let what = format!("a message to {}", readable(members as f64));
+    let what = format!("message to {}", readable(members as f64));
     let is_small = members <= 100;
     let most = Allowance { writes: WRITES, reads: is_small.then_some(READS), requests: is_small.then_some(REQUESTS) };
     let mut figures = units(&what, plain, most);
-    let name = format!("{what}, with an id of its sender's: write units");
+    let name = format!("{what}, with a clientMessageId: write units");
     figures.push(Figure::told(GROUP, name, with_id.writes, "").with_goal(Goal::AtMost(4.0)));
     let frames = (heard.frames + 1) as f64;
     let most = (members + 1) as f64;
@@ -86,7 +85,7 @@ async fn of_messages(world: &mut World, members: usize) -> Vec<Figure> {
         + frames * DOLLARS_FRAMES
         + DOLLARS_INVOCATIONS
         + heard.answered_ms / 1e3 * FUNCTION_GB * DOLLARS_GB_SECONDS;
-    figures.push(Figure::told(GROUP, format!("{what}: a thousand of them"), millionths / 1e3, "$"));
+    figures.push(Figure::told(GROUP, format!("{what}: 1,000 messages"), millionths / 1e3, "$"));
     figures
 }
 
@@ -105,15 +104,15 @@ async fn of_connections(world: &World) -> Vec<Figure> {
     let most = Allowance { writes: 3.0, reads: Some(2.0), requests: Some(4.0) };
     world.take_cost();
     let mut socket = world.connects("userId=zoe").await;
-    let mut figures = units("a connection opens", world.take_cost(), most);
+    let mut figures = units("$connect", world.take_cost(), most);
     world.forget_logs();
     socket.close(None).await.unwrap();
     world.has_called("$disconnect").await;
-    figures.extend(units("a connection closes", world.take_cost(), most));
+    figures.extend(units("$disconnect", world.take_cost(), most));
     figures
 }
 
-/// 50 messages, of 350 bytes in the table with all that is noted of them.
+/// 50 messages, whose items have 350 bytes each.
 async fn of_history(world: &World) -> Vec<Figure> {
     let mut reader = world.connects("userId=zoe&roomId=quiet").await;
     for _ in 0..60 {
@@ -122,7 +121,7 @@ async fn of_history(world: &World) -> Vec<Figure> {
     world.take_cost();
     let page = ask(&mut reader, json!({ "action": "getMessages", "roomId": "quiet" })).await;
     assert_eq!(page["items"].as_array().unwrap().len(), 50);
-    units("50 messages of history", world.take_cost(), Allowance { writes: 0.0, reads: Some(6.0), requests: Some(3.0) })
+    units("page of 50 messages", world.take_cost(), Allowance { writes: 0.0, reads: Some(6.0), requests: Some(3.0) })
 }
 
 async fn of_search(world: &World) -> Vec<Figure> {
@@ -134,8 +133,9 @@ async fn of_search(world: &World) -> Vec<Figure> {
     let _: Bytes = found.into_body().collect().await.unwrap().to_bytes();
     let cost = world.take_cost();
     vec![
-        Figure::told(GROUP, "rooms nearby: read units", cost.reads, ""),
-        Figure::told(GROUP, "rooms nearby: requests", cost.requests as f64, "").with_goal(Goal::AtMost(19.0)),
+        Figure::told(GROUP, "search for nearby rooms: read units", cost.reads, ""),
+        Figure::told(GROUP, "search for nearby rooms: requests", cost.requests as f64, "")
+            .with_goal(Goal::AtMost(19.0)),
     ]
 }
 
@@ -155,7 +155,7 @@ fn units(what: &str, cost: Cost, most: Allowance) -> Vec<Figure> {
 }
 
 async fn say(socket: &mut Socket, frame: Value) {
-    socket.send(&frame.to_string()).await.unwrap();
+    socket.send_frame(frame).await.unwrap();
 }
 
 async fn ask(socket: &mut Socket, frame: Value) -> Value {

@@ -1,8 +1,7 @@
-//! Many clients in a process of their own: a process may have so many files open, and what they cost is their own
-//! affair.
+//! Many clients in a separate process, so that the limit of open files and the CPU time of the clients do not affect
+//! the measurements.
 //!
-//! Each message carries a number of ours, `#17#`, by which it is known again in whatever frames the function makes of
-//! it.
+//! Each message contains a number, such as `#17#`, which identifies it in all frames that the function sends.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,56 +21,56 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::harness::Socket;
+use crate::harness::{Socket, sent_frame};
 
-/// The argument by which the bench becomes a crowd.
+/// The argument that runs this program as the crowd.
 pub const AS_CROWD: &str = "--as-crowd";
-/// Handshakes under way at once.
+/// Concurrent handshakes.
 const HANDSHAKES: usize = 16;
-/// How long a message may take to everybody before those that have not heard it count as skipped.
+/// Deliveries that take longer count as missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize)]
 enum Order {
     /// Opens one connection for each query.
     Connect(Vec<String>),
-    /// Says these on the first connection, in one breath; `{}` is replaced by the number.
+    /// Sends these on the first connection without waiting; `{}` is replaced by the number.
     Say(Vec<String>),
-    /// Reports once more of what was said last.
+    /// Reports again on what was sent last.
     Recount,
 }
 
-/// What became of messages that were said in one breath.
+/// The deliveries of messages that were sent at once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Heard {
-    /// From the first byte to the first of the others who heard something.
+    /// From the first byte sent to the first delivery to another connection.
     pub first_ms: f64,
-    /// From the first byte to the last of the others who heard the last of it.
+    /// From the first byte sent to the last delivery.
     pub last_ms: f64,
-    /// Until the sender had all answers; a minute when it never had.
+    /// Until the sender had all responses; a minute if it did not.
     pub answered_ms: f64,
-    /// That came to anybody, answers among them.
+    /// Received by all connections, including responses.
     pub frames: u64,
-    /// How often somebody did not hear a message.
+    /// Missing deliveries.
     pub skipped: u64,
-    /// How often somebody heard a message twice.
+    /// Messages that a connection received twice.
     pub twice: u64,
-    /// How often somebody heard a message more than twice.
-    pub oftener: u64,
-    /// The places of the messages in the log, sorted, if they were told any.
+    /// Messages that a connection received more than twice.
+    pub more_often: u64,
+    /// The sequence numbers of the messages, sorted, if the frames have any.
     pub seqs: Vec<u64>,
-    /// How often somebody was told another place for a message.
+    /// Deliveries with a different sequence number than another delivery of the same message.
     pub contradictions: u64,
 }
 
 impl Heard {
-    /// How often somebody did not hear a message exactly once.
+    /// Deliveries that are missing or duplicate.
     pub fn amiss(&self) -> u64 {
-        self.skipped + self.twice + self.oftener
+        self.skipped + self.twice + self.more_often
     }
 }
 
-/// The crowd, as the bench sees it.
+/// The process of the clients, from the side of the benchmark.
 pub struct Crowd {
     orders: ChildStdin,
     reports: Lines<BufReader<ChildStdout>>,
@@ -96,30 +95,30 @@ impl Crowd {
         self.asks::<()>(&Order::Connect(queries.collect())).await;
     }
 
-    /// Says these on the first connection, not waiting for answers, and waits until all have heard all of them and the
-    /// sender is answered, or a minute has passed. `{}` in a frame becomes the message's number.
+    /// Sends these on the first connection without waiting for responses. Returns when all others have received all of
+    /// them and the sender has its responses, or after a minute. `{}` in a frame becomes the message's number.
     pub async fn hears(&mut self, frames: &[&str]) -> Heard {
-        self.asks(&Order::Say(frames.iter().map(|&frame| frame.to_owned()).collect())).await
+        self.asks(&Order::Say(frames.iter().map(|&frame| sent_frame(frame)).collect())).await
     }
 
-    /// What was heard by now of what was said last: copies may have come since.
+    /// The deliveries so far of what was sent last: duplicates may have arrived since.
     pub async fn recounts(&mut self) -> Heard {
         self.asks(&Order::Recount).await
     }
 
     async fn asks<T: for<'a> Deserialize<'a>>(&mut self, order: &Order) -> T {
         self.orders.write_all((serde_json::to_string(order).unwrap() + "\n").as_bytes()).await.unwrap();
-        let report = self.reports.next_line().await.unwrap().expect("the crowd has ended");
+        let report = self.reports.next_line().await.unwrap().expect("the process of the crowd has ended");
         serde_json::from_str(&report).unwrap()
     }
 }
 
-/// What the crowd has heard of what was said last.
+/// What the crowd has received of what was sent last.
 #[derive(Default)]
 struct Ears {
-    /// By message and connection: how often.
+    /// Number of deliveries, by message and connection.
     heard: BTreeMap<u64, Vec<u8>>,
-    /// How many pairs of a message and one of the others there are still to come.
+    /// Number of deliveries that are still missing.
     missing: usize,
     answers_missing: usize,
     frames: u64,
@@ -180,7 +179,7 @@ impl Ears {
             frames: self.frames,
             skipped: times(|count| count == 0),
             twice: times(|count| count == 2),
-            oftener: times(|count| count > 2),
+            more_often: times(|count| count > 2),
             seqs,
             contradictions: self.contradictions,
         }
@@ -192,7 +191,7 @@ fn number_behind(text: &str, mark: &str) -> Option<u64> {
     rest[..rest.find(|letter: char| !letter.is_ascii_digit())?].parse().ok()
 }
 
-/// The crowd, in its own process: obeys orders until there are no more.
+/// The main function of the crowd's process: executes orders until the input ends.
 pub fn run(url: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, obey(url));
@@ -229,7 +228,7 @@ async fn obey(url: &str) {
                 answer(&());
             }
             Order::Say(frames) => {
-                let sender = sender.as_mut().expect("nobody is connected");
+                let sender = sender.as_mut().expect("there are no connections");
                 let numbers = number..number + frames.len() as u64;
                 number = numbers.end;
                 *ears.borrow_mut() = Ears::for_messages(numbers.clone(), connections);

@@ -1,4 +1,4 @@
-//! How long a message takes to everybody in a room, and what of the function that takes.
+//! Fan-out: the time from a message to its last delivery, and the resources of the function meanwhile.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::table::{Figure, Goal, readable};
 use crate::world::{POST_MS, ROOM, STORE_MS, World, distances, median};
 
 const GROUP: &str = "fanout";
-/// Posts under way at once: `CONCURRENCY` of the delivery.
+/// Concurrent posts: `CONCURRENCY` of the delivery.
 const AT_ONCE: usize = 128;
-/// Rooms, and how many messages each is measured with. The larger ones take seconds for each.
+/// Members of each room, and the number of messages measured in it. In larger rooms a message takes seconds.
 const ROOMS: [(usize, usize); 4] = [(2, 9), (100, 9), (1_000, 7), (10_000, 3)];
 
 pub async fn figures(function: &Path) -> Vec<Figure> {
@@ -21,16 +21,16 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
     let mut world = World::of(function).await;
     for (members, messages) in ROOMS {
         world.grows_to(members).await;
-        figures.extend(in_peace(&mut world, members, messages, &mut amiss).await);
+        figures.extend(without_faults(&mut world, members, messages, &mut amiss).await);
     }
-    let amiss = Figure::told(GROUP, "messages that somebody did not hear exactly once", amiss as f64, "");
+    let amiss = Figure::told(GROUP, "deliveries that are missing or duplicate", amiss as f64, "");
     figures.push(amiss.with_goal(Goal::AtMost(0.0)));
     let processes = world.stack.function_processes();
     let memory = processes.into_iter().map(process::peak_memory_mb).fold(0.0, f64::max);
-    figures.push(Figure::told(GROUP, "most memory of the function", memory, "MB").with_goal(Goal::AtMost(64.0)));
-    figures.extend(in_trouble(&mut world).await);
+    figures.push(Figure::told(GROUP, "peak memory of the function", memory, "MB").with_goal(Goal::AtMost(64.0)));
+    figures.extend(with_faults(&mut world).await);
     drop(world);
-    figures.extend(in_haste(function).await);
+    figures.extend(with_a_short_timeout(function).await);
     figures
 }
 
@@ -38,10 +38,10 @@ fn said() -> String {
     format!(r#"{{"action":"sendMessage","roomId":"{ROOM}","content":"{{}} {}"}}"#, "x".repeat(100))
 }
 
-async fn in_peace(world: &mut World, members: usize, messages: usize, amiss: &mut u64) -> Vec<Figure> {
+async fn without_faults(world: &mut World, members: usize, messages: usize, amiss: &mut u64) -> Vec<Figure> {
     let room = |what: &str| format!("{what}, room of {}", readable(members as f64));
     world.faults.follow(distances());
-    // The first message of a room asks more, and finds no open sockets.
+    // Warm-up: the first message of a room makes more requests, and has no open sockets.
     world.crowd.hears(&[&said()]).await;
     world.rests().await;
     world.stack.take_store_calls();
@@ -61,48 +61,48 @@ async fn in_peace(world: &mut World, members: usize, messages: usize, amiss: &mu
 
     let files = files.most();
     let queries = world.stack.take_store_calls().iter().filter(|call| call.operation == "Query").count();
-    // Each message asks for the end of the log by one of them, beside its sender's seat.
+    // One query of each message reads the end of the log; the others read pages of subscribers.
     let pages = queries / messages - 1;
     let rounds = (members - 1).div_ceil(AT_ONCE);
     let floor = STORE_MS + STORE_MS + pages as f64 * STORE_MS + rounds as f64 * POST_MS;
     let time = median(times);
-    let mut figures = vec![Figure::told(GROUP, room("time to the last"), time, "ms")];
+    let mut figures = vec![Figure::told(GROUP, room("time to last delivery"), time, "ms")];
     if members >= 1_000 {
-        let name = format!("{} ({} ms)", room("of that the floor"), readable(floor));
+        let name = format!("lower bound ({} ms) / {}", readable(floor), room("time to last delivery"));
         figures.push(Figure::told(GROUP, name, floor / time, "").with_goal(Goal::AtLeast(0.9)));
-        figures.push(Figure::told(GROUP, room("time to the first"), median(firsts), "ms"));
-        figures.push(Figure::told(GROUP, room("CPU of the function for each post"), cpu_us, "µs"));
-        let most = Figure::told(GROUP, room("most sockets and files of the function"), files as f64, "");
+        figures.push(Figure::told(GROUP, room("time to first delivery"), median(firsts), "ms"));
+        figures.push(Figure::told(GROUP, room("function CPU per post"), cpu_us, "µs"));
+        let most = Figure::told(GROUP, room("peak open file descriptors of the function"), files as f64, "");
         figures.push(most.with_goal(Goal::AtMost(1_023.0)));
     }
     figures
 }
 
-/// One in a hundred is gone, one post in twenty is throttled, and one peer hangs.
-async fn in_trouble(world: &mut World) -> Vec<Figure> {
+/// One connection in a hundred is stale, one post in twenty is throttled, and one peer hangs.
+async fn with_faults(world: &mut World) -> Vec<Figure> {
     let members = ROOMS[ROOMS.len() - 1].0;
     let gone = (0..members / 100).map(|number| format!("GONE{number:011}="));
     let hanging = "HANGINGHANGING0=".to_owned();
     world.subscribe(gone.chain([hanging.clone()]).zip(members..)).await;
-    // So old that a 410 is believed.
+    // Old enough that a 410 removes the connection.
     world.stack.clock().advance(Duration::from_secs(60));
     let plan = Plan { post_throttled: 50, post_hanging: 1000, post_hanging_connections: vec![hanging], ..distances() };
     world.faults.follow(plan);
     let heard = world.crowd.hears(&[&said()]).await;
     world.rests().await;
     let again = world.crowd.recounts().await;
-    let room = |what: &str| format!("{what}, room of {} in trouble", readable(members as f64));
+    let room = |what: &str| format!("{what}, room of {} with faults", readable(members as f64));
     vec![
-        Figure::told(GROUP, room("time to the last"), heard.last_ms, "ms"),
-        Figure::told(GROUP, room("time to the answer"), heard.answered_ms, "ms"),
-        Figure::told(GROUP, room("who did not hear"), heard.skipped as f64, "").with_goal(Goal::AtMost(0.0)),
-        Figure::told(GROUP, room("who heard oftener than twice"), again.oftener as f64, "")
+        Figure::told(GROUP, room("time to last delivery"), heard.last_ms, "ms"),
+        Figure::told(GROUP, room("time to response"), heard.answered_ms, "ms"),
+        Figure::told(GROUP, room("missing deliveries"), heard.skipped as f64, "").with_goal(Goal::AtMost(0.0)),
+        Figure::told(GROUP, room("messages delivered more than twice"), again.more_often as f64, "")
             .with_goal(Goal::AtMost(0.0)),
     ]
 }
 
-/// The function has 5 s, and posts to everybody would take it 8.
-async fn in_haste(function: &Path) -> Vec<Figure> {
+/// The function has a timeout of 5 s, and the whole fan-out would take 8 s.
+async fn with_a_short_timeout(function: &Path) -> Vec<Figure> {
     let members = ROOMS[ROOMS.len() - 1].0;
     let short = |options| Options { timeout: Duration::from_secs(5), ..options };
     let mut world = World::changed(function, short).await;
@@ -111,12 +111,12 @@ async fn in_haste(function: &Path) -> Vec<Figure> {
     let heard = world.crowd.hears(&[&said()]).await;
     world.rests().await;
     let again = world.crowd.recounts().await;
-    let room = |what: &str| format!("{what}, room of {} in a function of 5 s", readable(members as f64));
+    let room = |what: &str| format!("{what}, room of {} with a timeout of 5 s", readable(members as f64));
     vec![
-        Figure::told(GROUP, room("time to the last"), heard.last_ms, "ms"),
-        Figure::told(GROUP, room("who did not hear"), again.skipped as f64, "").with_goal(Goal::AtMost(0.0)),
-        Figure::told(GROUP, room("who heard twice"), again.twice as f64, ""),
-        Figure::told(GROUP, room("who heard oftener than twice"), again.oftener as f64, "")
+        Figure::told(GROUP, room("time to last delivery"), heard.last_ms, "ms"),
+        Figure::told(GROUP, room("missing deliveries"), again.skipped as f64, "").with_goal(Goal::AtMost(0.0)),
+        Figure::told(GROUP, room("messages delivered twice"), again.twice as f64, ""),
+        Figure::told(GROUP, room("messages delivered more than twice"), again.more_often as f64, "")
             .with_goal(Goal::AtMost(0.0)),
     ]
 }

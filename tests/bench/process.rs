@@ -1,4 +1,4 @@
-//! What a process takes, as Linux tells it.
+//! Resource usage of a process, from /proc.
 
 use std::fs;
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Linux has told times in hundredths of a second for as long as it has told them here.
+/// Times in /proc are in hundredths of a second (USER_HZ).
 const TICK_MS: f64 = 10.0;
 
-/// CPU time, the kernel's on its behalf included; 0 for one that has ended.
+/// CPU time, user and system; 0 if the process has ended.
 pub fn cpu_ms(id: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // The name in front may have anything in it.
+    // The process name comes first and may contain any character.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() * TICK_MS
 }
 
-/// The most memory that it has had so far, in MB (a million bytes).
+/// Peak resident memory, in MB (a million bytes).
 pub fn peak_memory_mb(id: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -29,7 +29,7 @@ fn open_files(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
 }
 
-/// Looks at processes every few milliseconds, for the most files and sockets that one of them has open.
+/// Samples processes every few milliseconds for the peak number of open file descriptors of one of them.
 pub struct OpenFiles {
     most: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,

@@ -1,5 +1,5 @@
-//! Against what people use today: the same scenario with a function in Node that scans its table of connections for
-//! every message, behind the same gateway.
+//! Comparison with a common design: a function in Node.js that scans its table of connections for every message, behind
+//! the same gateway.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,7 +19,7 @@ const MESSAGES: usize = 20;
 const COLD_STARTS: usize = 7;
 const STRANGERS: [usize; 3] = [1, 1_000, 10_000];
 
-/// Two functions, and what is the same of both.
+/// A value for each of the two functions.
 struct Both<T> {
     ours: T,
     sample: T,
@@ -33,7 +33,7 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
     figures
 }
 
-/// The sample's command. What it needs goes into the build directory, once.
+/// Installs the sample's packages into the build directory, once, and returns its command.
 fn install() -> Vec<OsString> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/node");
     let installed = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-node");
@@ -59,7 +59,7 @@ async fn world(command: &[OsString]) -> World {
     World::changed(Path::new(&command[0]), options).await
 }
 
-/// From the first event, for which a process is started, to its answer.
+/// From the first event, which starts a process, to its response.
 async fn cold_starts(commands: &Both<Vec<OsString>>) -> Figure {
     let mut times = Both { ours: Vec::new(), sample: Vec::new() };
     for _ in 0..COLD_STARTS {
@@ -93,7 +93,7 @@ async fn messages(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
     for _ in 0..MESSAGES {
         for (world, times) in [(&mut worlds.ours, &mut times.ours), (&mut worlds.sample, &mut times.sample)] {
             let heard = world.crowd.hears(&[&said]).await;
-            assert_eq!(heard.skipped, 0, "somebody heard nothing");
+            assert_eq!(heard.skipped, 0, "a delivery is missing");
             times.push(heard.last_ms);
         }
     }
@@ -105,8 +105,8 @@ async fn messages(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
 
     let times = Both { ours: median(times.ours), sample: median(times.sample) };
     let mut figures = vec![
-        ratio(&format!("CPU of a message to {MEMBERS}"), " ms", &cpu),
-        ratio(&format!("time to the last of {MEMBERS}"), " ms", &times),
+        ratio(&format!("function CPU per message to {MEMBERS}"), " ms", &cpu),
+        ratio(&format!("time to last delivery, room of {MEMBERS}"), " ms", &times),
     ];
     let mut there = 0;
     for strangers in STRANGERS {
@@ -123,12 +123,12 @@ async fn messages(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
             *units = world.take_cost().reads;
         }
         let strangers = readable(strangers as f64);
-        figures.push(ratio(&format!("read units of a message, {strangers} connected elsewhere"), "", &units));
+        figures.push(ratio(&format!("read units per message, {strangers} connected in another room"), "", &units));
     }
     figures
 }
 
-/// Somebody who is connected, and in another room.
+/// A connection of another room.
 fn stranger(number: usize, channel: Option<&str>) -> Row {
     let named = |(name, value): (&str, String)| (name.to_owned(), AttributeValue::S(value));
     let id = ("connectionId", format!("STRANGER{number:07}="));

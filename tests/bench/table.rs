@@ -1,10 +1,10 @@
-//! Figures, and the table that they make.
+//! Figures, and the table of them.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// What a figure has to be.
+/// The goal of a figure.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Goal {
@@ -30,35 +30,35 @@ impl fmt::Display for Goal {
     }
 }
 
-/// Something that was measured.
+/// A measurement.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figure {
-    /// What it is about, as in `scripts/bench --only GROUP`.
+    /// The group, as in `scripts/bench --only GROUP`.
     pub group: &'static str,
     pub name: String,
     pub value: f64,
     pub unit: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goal: Option<Goal>,
-    /// Whether the goal is reached, if there is one.
+    /// Whether the goal is met, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds: Option<bool>,
 }
 
 impl Figure {
-    /// A figure that is only told.
+    /// A figure without a goal.
     pub fn told(group: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { group, name: name.into(), value, unit, goal: None, holds: None }
     }
 
-    /// A figure that has to reach a goal.
+    /// The same figure with a goal.
     pub fn with_goal(self, goal: Goal) -> Self {
         Self { holds: Some(goal.holds(self.value)), goal: Some(goal), ..self }
     }
 }
 
-/// What stands above figures that are printed as rows of a table in Markdown.
+/// The head of the Markdown table whose rows are figures.
 pub const HEAD: &str = "| | figure | | goal | |\n|---|---|---:|---:|---|";
 
 impl fmt::Display for Figure {
@@ -66,8 +66,8 @@ impl fmt::Display for Figure {
         let Self { group, name, unit, .. } = self;
         let goal = self.goal.map(|goal| goal.to_string()).unwrap_or_default();
         let verdict = match self.holds {
-            Some(true) => "holds",
-            Some(false) => "falls short",
+            Some(true) => "met",
+            Some(false) => "missed",
             None => "",
         };
         let value = format!("{} {unit}", Readable(self.value));
@@ -75,12 +75,12 @@ impl fmt::Display for Figure {
     }
 }
 
-/// A number as a person reads it.
+/// A number for human readers.
 pub fn readable(value: f64) -> String {
     Readable(value).to_string()
 }
 
-/// `1,234,567`, `12.3`, `0.0123`: as many digits as tell something.
+/// `1,234,567`, `12.3`, `0.0123`: with as many digits as are significant.
 struct Readable(f64);
 
 impl fmt::Display for Readable {

@@ -1,4 +1,4 @@
-//! Counts what a program does, with valgrind's callgrind: the same on any machine, however busy.
+//! Counts instructions and allocations of a program with Valgrind's callgrind, independent of the load of the machine.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// How long valgrind may take to write down what it has counted.
+/// Timeout for Valgrind to write its profile.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What allocates.
+/// The functions that allocate memory.
 const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
-/// A program that is counted while it runs. There can be only one process of it.
+/// A program that runs under callgrind. It must have only one process.
 pub struct Counted {
     folder: TempDir,
     program: PathBuf,
 }
 
-/// What a program did, the kernel's part left out.
+/// The counts of a program, without the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
     pub instructions: f64,
-    /// Of memory; growing what there is counts too.
+    /// Memory allocations, including reallocations.
     pub allocations: f64,
 }
 
@@ -33,14 +33,14 @@ impl Counted {
         Self { folder: TempDir::new().unwrap(), program: program.to_owned() }
     }
 
-    /// How it is started.
+    /// The command to start it.
     pub fn command(&self) -> Vec<OsString> {
         let mut file = OsString::from("--callgrind-out-file=");
         file.push(self.file());
         vec!["valgrind".into(), "--quiet".into(), "--tool=callgrind".into(), file, self.program.clone().into()]
     }
 
-    /// Ends the process, and tells what it did.
+    /// Terminates the process and returns its counts.
     pub fn end(self, process: u32) -> Counts {
         let process = Pid::from_raw(process.try_into().unwrap()).unwrap();
         kill_process(process, Signal::TERM).unwrap();

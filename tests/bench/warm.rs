@@ -1,5 +1,5 @@
-//! What an event takes of a function that runs already: the difference between so many of a kind and twice as many,
-//! divided by how many more there were.
+//! Instructions and allocations per event of a warm function: the difference between a run with n events and one with
+//! 2n, divided by n.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::table::{Figure, Goal};
 use crate::valgrind::{Counted, Counts};
 
 const GROUP: &str = "warm";
-/// Nothing may take longer: under valgrind a program is some fifty times as slow.
+/// Timeout of every step. Valgrind slows a program down by a factor of about fifty.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Listeners more, by which the cost of a post is told.
+/// Additional recipients, to measure the cost of one post.
 const MANY: usize = 50;
 
 pub async fn figures(function: &Path) -> Vec<Figure> {
@@ -28,15 +28,15 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
         figures.push(Figure::told(GROUP, name, each.allocations, "allocations"));
     };
     tell("$connect", each(function, Kind::Connect, 10).await, None);
-    tell("sendMessage to two", each(function, Kind::Send, 20).await, Some(Goal::AtMost(2e6)));
-    tell("typingIndicator to two", each(function, Kind::Type, 20).await, None);
-    tell("getMessages, 50 of them", each(function, Kind::Read, 20).await, None);
+    tell("sendMessage in a room of 2", each(function, Kind::Send, 20).await, Some(Goal::AtMost(2e6)));
+    tell("typingIndicator in a room of 2", each(function, Kind::Type, 20).await, None);
+    tell("getMessages, 50 messages", each(function, Kind::Read, 20).await, None);
     tell("handleFileUpload", each(function, Kind::Upload, 20).await, None);
     let to_two = each(function, Kind::Tell { listeners: 2 }, 5).await;
     let to_many = each(function, Kind::Tell { listeners: 2 + MANY }, 5).await;
     let share = |of: fn(Counts) -> f64| (of(to_many) - of(to_two)) / MANY as f64;
     let post = Counts { instructions: share(|of| of.instructions), allocations: share(|of| of.allocations) };
-    tell("a further recipient of a message", post, None);
+    tell("each additional recipient of a message", post, None);
     figures
 }
 
@@ -48,7 +48,7 @@ enum Kind {
     Type,
     Read,
     Upload,
-    /// To everybody who is connected.
+    /// To all connections, in the lobby.
     Tell {
         listeners: usize,
     },
@@ -61,7 +61,7 @@ async fn each(function: &Path, kind: Kind, count: usize) -> Counts {
     Counts { instructions: difference(|of| of.instructions), allocations: difference(|of| of.allocations) }
 }
 
-/// All that the function does in its life, with so many events of a kind in it.
+/// Counts over the whole life of a function process that handles `count` events of a kind.
 async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
     let counted = Counted::new(function);
     let options = Options::on_free_ports(function.into(), Arc::new(|_| {}));
@@ -116,12 +116,12 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
             }
         }
     }
-    // There is one process, which takes one event after the other: it has done all when it has done this.
+    // One process handles the events one after the other, so this is the last one.
     ana.asks(json!({ "action": "ping" })).await;
     counted.end(stack.function_processes()[0])
 }
 
-/// As long as what people say.
+/// A text of typical length.
 const TEXT: &str = "Shall we meet at the tea house at five, or is that too early for you?";
 
 struct User(Socket);
@@ -132,7 +132,7 @@ impl User {
     }
 
     async fn sends(&mut self, frame: Value) {
-        self.0.send(&frame.to_string()).await.unwrap();
+        self.0.send_frame(frame).await.unwrap();
     }
 
     /// Sends a frame and waits for its answer.
@@ -158,6 +158,6 @@ impl User {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, heard).await.expect("that never came");
+        tokio::time::timeout(PATIENCE, heard).await.expect("no such frame arrived");
     }
 }

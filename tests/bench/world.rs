@@ -16,17 +16,17 @@ use crate::crowd::Crowd;
 use crate::harness::{Logs, Socket};
 use crate::process;
 
-/// Long enough that concurrency decides, and not this machine.
+/// Latencies that are long enough to measure concurrency instead of the speed of this machine.
 pub const STORE_MS: f64 = 4.0;
 pub const POST_MS: f64 = 50.0;
-/// Where everybody is.
+/// The room of all clients.
 pub const ROOM: &str = "tea";
-/// What DynamoDB takes in one batch.
+/// The limit of BatchWriteItem.
 const BATCH_ROWS: usize = 25;
 
 pub type Row = HashMap<String, AttributeValue>;
 
-/// Stores and posts as far away as in a region of AWS, and nothing going wrong.
+/// The latency of DynamoDB and of posts in an AWS region, without faults.
 pub fn distances() -> Plan {
     let fixed = |median_ms| Latency { median_ms, sigma: 0.0 };
     Plan { store_latency: fixed(STORE_MS), post_latency: fixed(POST_MS), ..Plan::default() }
@@ -41,7 +41,7 @@ pub struct World {
 }
 
 impl World {
-    /// With the function that is measured, and nobody in it.
+    /// A stack with the measured function and no connections.
     pub async fn of(function: &Path) -> Self {
         Self::changed(function, |options| options).await
     }
@@ -55,9 +55,9 @@ impl World {
         Self { stack, faults, crowd, logs, members: 0 }
     }
 
-    /// Lets the room have so many live members, the first of whom does the talking. The first one joins it; the others
-    /// have real sockets, and the rows that a join makes of them are copies of the first one's: ten thousand joins
-    /// would take longer than what is measured.
+    /// Grows the room to so many live members, the first of which is the sender. Only the first one joins; the others
+    /// have real sockets, and copies of the rows that its join wrote: ten thousand joins would take longer than the
+    /// measurement.
     pub async fn grows_to(&mut self, members: usize) {
         let plan = self.faults.plan();
         self.faults.follow(Plan::default());

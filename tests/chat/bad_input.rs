@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{User, World};
+use crate::harness::{User, World, unchecked};
 
 #[tokio::test]
 async fn an_unknown_action_is_answered_with_the_known_ones() {
@@ -48,7 +48,7 @@ async fn an_unknown_action_is_answered_with_the_known_ones() {
         ("\"sendMessage\"", "BAD_REQUEST"),
         ("null", "BAD_REQUEST"),
     ] {
-        ana.send_text(frame.to_owned()).await;
+        ana.send(unchecked(frame)).await;
         let answer = ana.hears_anything().await;
         assert_eq!(
             (&answer["type"], &answer["code"], &answer["status"]),
@@ -74,10 +74,10 @@ async fn every_answer_repeats_the_request_id() {
         json!({ "action": "sendMessage", "content": "a", "text": "b" }),
         json!({ "action": "leaveRoom", "roomId": "tea" }),
     ] {
-        ana.ask(frame).await;
+        ana.ask(unchecked(frame)).await;
     }
     for id in [json!(5), json!("x".repeat(65)), json!({})] {
-        ana.send(json!({ "action": "ping", "requestId": id })).await;
+        ana.send(unchecked(json!({ "action": "ping", "requestId": id }))).await;
         let answer = ana.hears_anything().await;
         assert_eq!((&answer["code"], &answer["field"]), (&json!("INVALID_FIELD"), &json!("requestId")));
     }
@@ -106,7 +106,7 @@ async fn an_error_names_the_action_and_the_field() {
     ] {
         let mut frame = frame;
         frame["action"] = json!(action);
-        let answer = ana.ask(frame).await;
+        let answer = ana.ask(unchecked(frame)).await;
         assert_eq!((&answer["code"], &answer["field"]), (&json!("INVALID_FIELD"), &json!(field)), "{answer}");
         assert_eq!(answer["action"], action);
         assert!(answer["message"].as_str().unwrap().contains(field));
@@ -118,7 +118,7 @@ async fn unknown_fields_are_ignored() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let frame = json!({ "action": "sendMessage", "roomId": "tea", "content": "hi", "mood": "good", "nested": [{}] });
-    assert_eq!(ana.ask(frame).await["type"], "message");
+    assert_eq!(ana.ask(unchecked(frame)).await["type"], "message");
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn the_gateway_closes_on_binary_or_too_large_frames() {
     assert_eq!(ana.is_closed().await, Some(1003));
 
     let mut ben = world.connect("ben").await;
-    ben.send_text("x".repeat(32 * 1024 + 1)).await;
+    ben.send(unchecked("x".repeat(32 * 1024 + 1))).await;
     assert_eq!(ben.is_closed().await, Some(1009));
 }
 
@@ -253,7 +253,7 @@ impl Dice {
 async fn answers_to(user: &mut User, id: &str, frames: Vec<String>) {
     let count = frames.len();
     for frame in frames {
-        user.send_text(frame).await;
+        user.send(unchecked(frame)).await;
     }
     user.send(json!({ "action": "ping", "requestId": "the last" })).await;
     let mut last = false;

@@ -90,7 +90,7 @@ async fn a_close_frame_is_answered_with_the_same_code() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
 
-    ana.says_goodbye(4001).await;
+    ana.sends_close(4001).await;
 
     assert_eq!(ana.is_closed().await, Some(4001));
 }
@@ -102,7 +102,7 @@ async fn a_client_that_aborts_its_handshake_leaves_no_rows() {
     let processes = world.function_processes();
 
     for times in 1..=5 {
-        world.begins_a_handshake_and_goes("ben").await;
+        world.aborts_a_handshake("ben").await;
         world.has_called("$disconnect", times).await;
     }
 

@@ -16,7 +16,7 @@ fn hurry() -> Plan {
 async fn haunts(world: &World, room: &str, count: usize) {
     let letters = ('0'..='9').chain('A'..='Z').chain('a'..='z').cycle();
     let ids: Vec<_> = letters.zip(0..count).map(|(letter, number)| format!("{letter}HAUNTED{number:07}=")).collect();
-    join_all(ids.iter().map(|id| world.is_haunted_by(id, room))).await;
+    join_all(ids.iter().map(|id| world.has_stale_connection(id, room))).await;
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_fan_out_that_runs_out_of_time_reaches_every_connection() {
     faults.follow(hurry());
 
     let answer = users[0].says("tea", "hello all").await;
-    users[0].forgets_what_it_heard();
+    users[0].clears_received();
 
     assert_eq!(answer["seq"], 1);
     for user in &mut users[1..] {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use futures_util::future;
 use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::harness::{User, World};
+use crate::harness::{Answer, User, World};
 
 /// A hundred operations under faults in all: concurrent users, and how often each of them tries.
 const USERS: usize = 20;
@@ -140,12 +141,19 @@ async fn throttled_tables_are_retried_without_an_error() {
     assert!(faults.strike_count() > 0, "nothing was throttled");
 }
 
+/// Posts a plan to the fault control, which is not part of the documented API.
+async fn controls_faults(world: &World, plan: Value) -> Answer {
+    let url = format!("{}/_faults", world.urls().http);
+    world.fetch("POST", &url, &[("content-type", "application/json")], plan.to_string().into()).await
+}
+
 #[tokio::test]
 async fn fault_control_is_local_and_opt_in() {
     let world = world_with(&Faults::default()).await;
     let mut ana = world.connect_to("ana", "tea").await;
 
-    let told = world.post("/_faults", json!({ "storeThrottled": 1000, "storeThrottledOperations": ["PutItem"] })).await;
+    let plan = json!({ "storeThrottled": 1000, "storeThrottledOperations": ["PutItem"] });
+    let told = controls_faults(&world, plan).await;
     assert_eq!((told.status, &told.body["storeThrottled"]), (200, &json!(1000)));
     let say = json!({ "action": "sendMessage", "roomId": "tea", "content": "hello" });
     assert_eq!(ana.is_refused(say).await.0, 503);
@@ -158,18 +166,19 @@ async fn fault_control_is_local_and_opt_in() {
         (json!({ "storeThrottledOperations": ["putItem"] }), "unknown operation putItem"),
         (json!([1000]), "expected a map"),
     ] {
-        let told = world.post("/_faults", plan).await;
+        let told = controls_faults(&world, plan).await;
         assert_eq!(told.status, 400);
         assert!(told.body["message"].as_str().unwrap().contains(why), "{}", told.body);
     }
+    let url = format!("{}/_faults", world.urls().http);
     let page = [("origin", "http://127.0.0.1:7070"), ("content-type", "text/plain")];
-    let told = world.fetch("POST", &format!("{}/_faults", world.urls().http), &page, "{}".into()).await;
+    let told = world.fetch("POST", &url, &page, "{}".into()).await;
     assert_eq!(told.status, 403);
-    assert_eq!(world.get("/_faults").await.body["storeThrottled"], 1000);
+    assert_eq!(world.fetch("GET", &url, &[], Bytes::new()).await.body["storeThrottled"], 1000);
 
-    assert_eq!(world.post("/_faults", json!({})).await.status, 200);
+    assert_eq!(controls_faults(&world, json!({})).await.status, 200);
     ana.says("tea", "hello").await;
 
     let world = World::start().await;
-    assert_eq!(world.post("/_faults", json!({})).await.status, 404);
+    assert_eq!(controls_faults(&world, json!({})).await.status, 404);
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-use crate::harness::{User, World, token};
+use crate::harness::{User, World, token, with_aliases};
 use crate::uploads::{Upload, announcement};
 
 /// Fields of a frame, in alphabetical order.
@@ -238,20 +238,20 @@ async fn raw_connections_receive_lobby_messages_as_bare_text() {
     let mut ana = opened(&world, "").await;
     let mut ben = opened(&world, "").await;
     let mut cleo = world.connect("cleo").await;
-    let say = |text: &str| json!({ "action": "sendMessage", "data": text }).to_string();
+    let say = |text: &str| with_aliases(json!({ "action": "sendMessage", "data": text }));
 
-    ana.send_text(say("Hello, World!")).await;
+    ana.send(say("Hello, World!")).await;
     assert_eq!(ben.hears_text().await, "Hello, World!");
     assert_eq!(cleo.hears("message").await["content"], "Hello, World!");
     ana.hears_nothing().await;
 
     // Whoever says what looks like a frame is quoted in one.
     for text in [r#"{"type":"error"}"#, " [1]\n", r#"{"type":"error","n":[NaN,-Infinity]}"#] {
-        ana.send_text(say(text)).await;
+        ana.send(say(text)).await;
         assert_eq!(ben.hears("message").await["content"], text);
     }
     for text in ["{", "7", "\"quoted\"", "[1", "null"] {
-        ana.send_text(say(text)).await;
+        ana.send(say(text)).await;
         assert_eq!(ben.hears_anything().await, serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
     }
 }
@@ -261,12 +261,12 @@ async fn raw_senders_are_answered_only_with_a_request_id_or_client_message_id() 
     let world = World::start().await;
     let mut ana = opened(&world, "?format=raw").await;
 
-    ana.send(json!({ "action": "sendMessage", "data": "one" })).await;
+    ana.send(with_aliases(json!({ "action": "sendMessage", "data": "one" }))).await;
     ana.hears_nothing().await;
 
-    let ack = ana.ask(json!({ "action": "sendMessage", "data": "two" })).await;
+    let ack = ana.ask(with_aliases(json!({ "action": "sendMessage", "data": "two" }))).await;
     assert_eq!((&ack["type"], &ack["seq"]), (&json!("ack"), &json!(2)));
-    ana.send(json!({ "action": "sendMessage", "data": "three", "clientMessageId": "m3" })).await;
+    ana.send(with_aliases(json!({ "action": "sendMessage", "data": "three", "clientMessageId": "m3" }))).await;
     assert_eq!(ana.hears("ack").await["seq"], 3);
     ana.send(json!({ "action": "sendMessage", "content": "to nobody" })).await;
     assert_eq!(ana.hears("error").await["code"], "TARGET_REQUIRED");
@@ -365,6 +365,7 @@ async fn a_frame_may_name_its_sender_unless_the_token_does() {
     ana.ask(json!({ "action": "joinRoom", "roomId": "tea" })).await;
     let frame = json!({ "action": "send-message", "roomId": "tea", "message": "hi", "userName": "Ana",
         "userIcon": "a.png", "userColor": "red" });
+    let frame = with_aliases(frame);
 
     ana.ask(frame.clone()).await;
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 
-use crate::harness::World;
+use crate::harness::{World, with_aliases};
 
 #[tokio::test]
 async fn joining_over_http_subscribes_all_live_connections() {
@@ -93,7 +93,7 @@ async fn a_closed_room_is_closed_over_http_and_websocket_and_keeps_its_history()
     let told = json!({ "type": "room-closed", "roomId": tea, "reason": "closed", "userId": "ana" });
     assert_eq!(ben.hears("room-closed").await, told);
     assert_eq!(ana.hears("room-closed").await, told);
-    let ack = ana.ask(json!({ "action": "close-room", "roomId": coffee })).await;
+    let ack = ana.ask(with_aliases(json!({ "action": "close-room", "roomId": coffee }))).await;
     assert_eq!(ack, json!({ "type": "ack", "action": "closeRoom", "roomId": coffee }));
     assert_eq!(ben.hears("room-closed").await["roomId"], json!(coffee));
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{World, token};
+use crate::harness::{World, token, with_aliases};
 
 #[tokio::test]
 async fn lobby_messages_reach_everybody_and_are_acked() {
@@ -29,16 +29,16 @@ async fn the_lobby_has_a_history_and_can_be_left_and_joined_again() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
-    ana.ask(json!({ "action": "sendMessage", "data": "one" })).await;
+    ana.ask(with_aliases(json!({ "action": "sendMessage", "data": "one" }))).await;
     ben.hears("message").await;
 
     ben.ask(json!({ "action": "leaveRoom", "roomId": "lobby" })).await;
-    ana.ask(json!({ "action": "sendMessage", "data": "two" })).await;
+    ana.ask(with_aliases(json!({ "action": "sendMessage", "data": "two" }))).await;
     ben.hears_nothing().await;
 
     let info = ben.ask(json!({ "action": "joinRoom", "roomId": "lobby" })).await;
     assert_eq!((&info["participantCount"], &info["lastSeq"]), (&json!(2), &json!(2)));
-    ana.ask(json!({ "action": "sendMessage", "data": "three" })).await;
+    ana.ask(with_aliases(json!({ "action": "sendMessage", "data": "three" }))).await;
     assert_eq!(ben.hears("message").await["content"], "three");
     let history = ben.ask(json!({ "action": "getMessages", "roomId": "lobby" })).await;
     assert_eq!(history["items"].as_array().unwrap().len(), 3);
@@ -69,11 +69,11 @@ async fn a_disabled_lobby_does_not_exist() {
     let mut ana = world.connect("ana").await;
 
     for frame in [
-        json!({ "action": "sendMessage", "data": "anybody?" }),
-        json!({ "action": "joinRoom", "roomId": "lobby" }),
-        json!({ "action": "getMessages", "roomId": "lobby" }),
-        json!({ "action": "roomInfo", "roomId": "lobby" }),
-        json!({ "action": "typing", "roomId": "lobby" }),
+        with_aliases(json!({ "action": "sendMessage", "data": "anybody?" })),
+        json!({ "action": "joinRoom", "roomId": "lobby" }).into(),
+        json!({ "action": "getMessages", "roomId": "lobby" }).into(),
+        json!({ "action": "roomInfo", "roomId": "lobby" }).into(),
+        json!({ "action": "typing", "roomId": "lobby" }).into(),
     ] {
         assert_eq!(ana.is_refused(frame).await, (404, "ROOM_NOT_FOUND".to_owned()));
     }

@@ -8,7 +8,7 @@ use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
 use switchboard::metrics::Metric;
 
-use crate::harness::{World, token};
+use crate::harness::{World, token, unchecked};
 use crate::uploads::{Upload, announcement};
 
 const NAMESPACE: &str = "Chat/Test";
@@ -101,9 +101,9 @@ async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
     cleo.hears("message").await;
     ana.ask(json!({ "action": "closeRoom", "roomId": made })).await;
     ana.is_refused(json!({ "action": "closeRoom", "roomId": made })).await;
-    world.is_haunted_by("GONEGONEGONEGO0=", "tea").await;
+    world.has_stale_connection("GONEGONEGONEGO0=", "tea").await;
     world.time_passes(1_860);
-    world.is_swept().await;
+    world.runs_sweep().await;
     ben.says("tea", "anybody?").await;
     faults.follow(Plan { store_throttled: 1000, ..Plan::default() });
     assert_eq!(ben.is_refused(json!({ "action": "ping" })).await, (503, "UNAVAILABLE".to_owned()));
@@ -225,10 +225,10 @@ async fn logs_contain_neither_content_nor_tokens() {
     let token = token(&json!({ "sub": "ana", "iat": now }));
     let mut ana = world.open(&format!("?token={token}&roomId=tea")).await.unwrap();
     ana.says("tea", "a-secret-word").await;
-    ana.send_text("a-secret-word, and no JSON".to_owned()).await;
+    ana.send(unchecked("a-secret-word, and no JSON")).await;
     ana.hears("error").await;
-    ana.is_refused(json!({ "action": "a-secret-word" })).await;
-    ana.is_refused(json!({ "action": "getMessages", "limit": "a-secret-word" })).await;
+    ana.is_refused(unchecked(json!({ "action": "a-secret-word" }))).await;
+    ana.is_refused(unchecked(json!({ "action": "getMessages", "limit": "a-secret-word" }))).await;
     assert_eq!(world.open(&format!("?token={token}x")).await.err(), Some(401));
 
     let log = serde_json::to_string(&world.log()).unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::World;
+use crate::harness::{World, unchecked};
 
 #[tokio::test]
 async fn a_message_reaches_the_others_in_the_room() {
@@ -85,7 +85,7 @@ async fn a_message_can_reply_to_another() {
 
     for (seq, refusal) in [(json!(3), 404), (json!(0), 404), (json!("first"), 400), (json!(-1), 400)] {
         let frame = json!({ "action": "sendMessage", "roomId": "tea", "content": "?", "replyTo": seq });
-        assert_eq!(ben.is_refused(frame).await.0, refusal, "{seq}");
+        assert_eq!(ben.is_refused(unchecked(frame)).await.0, refusal, "{seq}");
     }
 }
 
@@ -123,8 +123,9 @@ async fn a_sender_cannot_impersonate_another_user() {
     let mut ana = world.connect_to("ana", "tea").await;
     let mut eve = world.connect_to("eve", "tea").await;
 
-    eve.ask(json!({ "action": "sendMessage", "roomId": "tea", "content": "hi", "userId": "ana", "userName": "ana" }))
-        .await;
+    let frame =
+        json!({ "action": "sendMessage", "roomId": "tea", "content": "hi", "userId": "ana", "userName": "ana" });
+    eve.ask(unchecked(frame)).await;
 
     let heard = ana.hears("message").await;
     // A name can be anybody's where no token vouches for one; the user cannot.
@@ -183,18 +184,18 @@ async fn data_is_an_object_of_at_most_1_kb_that_comes_back_as_it_was_sent() {
 
     // Of numbers that no table holds, of nested parts, and of white space between the parts nothing is lost or counted.
     let data = r#"{"n":123456789012345678901234567890,"tiny":1e-300,"deep":[{"q":"a } \" b"},null]}"#;
-    ana.send_text(frame(&data.replace(',', " ,\n\t "))).await;
+    ana.send(frame(&data.replace(',', " ,\n\t "))).await;
     let heard = ben.hears("message").await;
     let sent: Value = serde_json::from_str(data).unwrap();
     assert_eq!(heard["data"], sent);
     let history = ben.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
     assert_eq!(history["items"][0]["data"], sent);
 
-    ana.send_text(frame(&of_bytes(1024))).await;
+    ana.send(frame(&of_bytes(1024))).await;
     assert_eq!(ben.hears("message").await["data"]["a"].as_str().unwrap().len(), 1016);
-    ana.forgets_what_it_heard();
+    ana.clears_received();
     for refused in [of_bytes(1025), "[1]".to_owned(), "7".to_owned()] {
-        ana.send_text(frame(&refused)).await;
+        ana.send(unchecked(frame(&refused))).await;
         let answer = loop {
             let answer = ana.hears_anything().await;
             if answer["type"] == "error" {

@@ -53,7 +53,7 @@ async fn concurrent_connections_always_announce_presence() {
         // States may be repeated.
         while ana.hears("presence").await["status"] != "offline" {}
         assert!(!is_online(&mut ana, &tea, "ben").await);
-        ana.forgets_what_it_heard();
+        ana.clears_received();
     }
 }
 
@@ -79,7 +79,7 @@ async fn presence_is_not_announced_above_100_connections() {
     let mut ana = world.connect_to("ana", "tea").await;
     let _others = world.crowd("tea", 100).await;
     ana.ask(json!({ "action": "ping" })).await;
-    ana.forgets_what_it_heard();
+    ana.clears_received();
 
     let late = world.connect_to("late", "tea").await;
     late.closes().await;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::World;
+use crate::harness::{World, unchecked};
 
 async fn private_room(world: &World) -> String {
     let room = json!({ "userId": "ana", "latitude": 1, "longitude": 1, "roomType": "private" });
@@ -125,7 +125,7 @@ async fn only_moderators_create_invites() {
         (json!({ "userId": "ana", "expiresInSeconds": -1 }), "expiresInSeconds"),
         (json!({ "maxUses": 1 }), "userId"),
     ] {
-        assert_eq!(world.post(&path, body).await.refusal(), (400, "INVALID_FIELD", field));
+        assert_eq!(world.post(&path, unchecked(body)).await.refusal(), (400, "INVALID_FIELD", field));
     }
     world.post("/rooms/close", json!({ "roomId": den, "userId": "ana" })).await;
     assert_eq!(world.post(&path, json!({ "userId": "ana" })).await.refusal(), (410, "ROOM_CLOSED", ""));

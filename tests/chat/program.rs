@@ -265,7 +265,7 @@ async fn only_the_functions_aws_calls_are_recorded() {
     ana.says("tea", "hello").await;
     let upload = Upload::of(&ana.ask(announcement("tea", "a.png", 3)).await);
     let (_, key) = upload.url.split_once("/switchboard-uploads/").unwrap();
-    world.tells_of_object("switchboard-uploads", key.split('?').next().unwrap()).await;
+    world.repeats_object_event("switchboard-uploads", key.split('?').next().unwrap()).await;
     assert_eq!(upload.puts(&world, b"abc").await, 200);
     assert_eq!(ben.hears("message").await["content"], "hello");
     assert_eq!(ben.hears("message").await["content"], "a.png");

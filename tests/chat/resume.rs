@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::harness::{User, World};
+use crate::harness::{User, World, unchecked, with_aliases};
 
 async fn resume(user: &mut User, rooms: Value) -> Value {
     let answer = user.ask(json!({ "action": "resume", "rooms": rooms })).await;
@@ -46,7 +46,7 @@ async fn direct_conversations_and_the_lobby_can_be_resumed() {
     let world = World::start().await;
     let mut ben = world.connect("ben").await;
     let sent = ben.ask(json!({ "action": "sendMessage", "recipientId": "ana", "content": "psst" })).await;
-    ben.ask(json!({ "action": "sendMessage", "data": "all" })).await;
+    ben.ask(with_aliases(json!({ "action": "sendMessage", "data": "all" }))).await;
     let dm = sent["roomId"].as_str().unwrap();
     let mut ana = world.connect_to("ana", "tea").await;
 
@@ -54,7 +54,7 @@ async fn direct_conversations_and_the_lobby_can_be_resumed() {
 
     assert_eq!(rooms[dm]["items"], json!([sent]));
     assert_eq!(rooms["lobby"]["items"][0]["content"], "all");
-    ben.ask(json!({ "action": "sendMessage", "data": "again" })).await;
+    ben.ask(with_aliases(json!({ "action": "sendMessage", "data": "again" }))).await;
     assert_eq!(ana.hears("message").await["content"], "again");
 }
 
@@ -201,7 +201,7 @@ async fn at_most_50_rooms_are_resumed_at_once() {
     let many = |count: usize| (0..count).map(|room| (format!("room-{room}"), json!(0))).collect::<Value>();
 
     for rooms in [many(51), json!([]), json!({ "tea": -1 }), json!({ "tea": "one" }), json!({ "": 1 }), json!(null)] {
-        let refused = ana.is_refused(json!({ "action": "resume", "rooms": rooms })).await;
+        let refused = ana.is_refused(unchecked(json!({ "action": "resume", "rooms": rooms }))).await;
         assert_eq!(refused, (400, "INVALID_FIELD".to_owned()));
     }
     assert_eq!(resume(&mut ana, json!({})).await, json!({}));

@@ -13,7 +13,7 @@ async fn a_stale_connection_is_removed_and_its_presence_announced() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
-    world.is_haunted_by("GONEGONEGONEGO0=", "tea").await;
+    world.has_stale_connection("GONEGONEGONEGO0=", "tea").await;
     world.time_passes(60);
 
     ana.says("tea", "anybody?").await;
@@ -30,7 +30,7 @@ async fn a_stale_connection_is_removed_and_its_presence_announced() {
 async fn a_subscription_without_a_connection_row_is_removed_on_410() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
-    world.is_haunted_by("GONEGONEGONEGO0=", "tea").await;
+    world.has_stale_connection("GONEGONEGONEGO0=", "tea").await;
     let key = AttributeValue::S("GONEGONEGONEGO0=".to_owned());
     world.dynamodb().delete_item().table_name("Connections").key("connectionId", key).send().await.unwrap();
     world.time_passes(60);
@@ -44,7 +44,7 @@ async fn a_subscription_without_a_connection_row_is_removed_on_410() {
 async fn a_connection_that_may_still_be_opening_is_not_removed() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
-    world.is_haunted_by("YOUNGYOUNGYOUN0=", "tea").await;
+    world.has_stale_connection("YOUNGYOUNGYOUN0=", "tea").await;
 
     ana.says("tea", "too early?").await;
 

@@ -20,10 +20,10 @@ async fn idle_rooms_created_over_http_close_after_half_an_hour() {
 
     world.time_passes(IDLE_SECONDS - 60);
     ana.says(&talking, "still here").await;
-    world.is_swept().await;
+    world.runs_sweep().await;
     ana.hears_nothing().await;
     world.time_passes(120);
-    world.is_swept().await;
+    world.runs_sweep().await;
 
     assert_eq!(ana.hears("room-closed").await, json!({ "type": "room-closed", "roomId": idle, "reason": "idle" }));
     ana.hears_nothing().await;
@@ -38,10 +38,10 @@ async fn idle_rooms_created_over_http_close_after_half_an_hour() {
     assert_eq!(history["items"].as_array().unwrap().len(), 1);
 
     world.time_passes(IDLE_SECONDS + 60);
-    world.is_swept().await;
+    world.runs_sweep().await;
     assert_eq!(ana.hears("room-closed").await["roomId"], json!(talking));
     world.time_passes(IDLE_SECONDS + 60);
-    world.is_swept().await;
+    world.runs_sweep().await;
     ana.hears_nothing().await;
 }
 
@@ -52,7 +52,7 @@ async fn the_idle_time_is_configurable() {
     let room = world.posts_room("ana", 1.0, 1.0).await;
 
     world.time_passes(62);
-    world.is_swept().await;
+    world.runs_sweep().await;
 
     assert_eq!(ana.hears("room-closed").await["roomId"], json!(room));
 }
@@ -67,7 +67,7 @@ async fn concurrent_sweeps_are_safe() {
     }
     world.time_passes(IDLE_SECONDS + 60);
 
-    tokio::join!(world.is_swept(), world.is_swept());
+    tokio::join!(world.runs_sweep(), world.runs_sweep());
 
     let mut closed = Vec::new();
     for _ in &rooms {
@@ -89,11 +89,11 @@ async fn a_sweep_out_of_time_is_continued_by_the_next() {
     }
     world.time_passes(IDLE_SECONDS + 60);
 
-    world.is_swept().await;
+    world.runs_sweep().await;
     let left = world.rows_with("ChatRooms", "status", "active").await;
     assert!(left > 0, "it took no notice of the time");
     while world.rows_with("ChatRooms", "status", "active").await > 0 {
-        world.is_swept().await;
+        world.runs_sweep().await;
     }
 
     let sweeps = world.log().into_iter().filter(|line| line["route"] == "schedule");
@@ -110,7 +110,7 @@ async fn a_sweep_queries_an_index_and_never_scans() {
     }
     world.take_store_calls();
 
-    world.is_swept().await;
+    world.runs_sweep().await;
 
     let calls = world.take_store_calls();
     assert_eq!(calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(), ["Query"]);
@@ -125,10 +125,10 @@ async fn a_sweep_removes_stale_connections() {
     ana.says(&room, "boo").await;
     let ghosts = ["GONEGONEGONEGO1=", "GONEGONEGONEGO2="];
     for ghost in ghosts {
-        world.is_haunted_by(ghost, &room).await;
+        world.has_stale_connection(ghost, &room).await;
     }
     world.time_passes(60);
-    world.is_swept().await;
+    world.runs_sweep().await;
 
     for ghost in ghosts {
         for table in ["Subscriptions", "Connections"] {
@@ -144,9 +144,9 @@ async fn closing_a_room_unsubscribes_all_connections() {
     let world = World::with(&[("ROOM_IDLE_SECONDS", "1")]).await;
     let mut ana = world.connect("ana").await;
     let room = world.posts_room("ana", 1.0, 1.0).await;
-    world.is_haunted_by("GONEGONEGONEGO1=", &room).await;
+    world.has_stale_connection("GONEGONEGONEGO1=", &room).await;
     world.time_passes(3);
-    world.is_swept().await;
+    world.runs_sweep().await;
 
     ana.hears("room-closed").await;
     assert_eq!(world.rows_with("Subscriptions", "channel", &format!("room#{room}")).await, 0);

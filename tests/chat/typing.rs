@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::World;
+use crate::harness::{World, unchecked, with_aliases};
 
 #[tokio::test]
 async fn the_others_in_a_room_see_who_is_typing() {
@@ -11,7 +11,7 @@ async fn the_others_in_a_room_see_who_is_typing() {
     let mut ben = world.connect_to("ben", "tea").await;
     ana.hears("joined").await;
 
-    ana.send(json!({ "action": "typingIndicator", "chatRoomId": "tea" })).await;
+    ana.send(with_aliases(json!({ "action": "typingIndicator", "chatRoomId": "tea" }))).await;
 
     let typing = json!({ "type": "typing", "roomId": "tea", "userId": "ana", "userName": "ana", "isTyping": true });
     assert_eq!(ben.hears("typing").await, typing);
@@ -97,10 +97,10 @@ async fn typing_is_not_answered_under_any_alias() {
     let mut ben = world.connect_to("ben", "tea").await;
     ana.hears("joined").await;
     for action in ["typingIndicator", "typing", "user-typing", "TypingIndicator", "userTyping", "user_typing"] {
-        ana.send(json!({ "action": action, "roomId": "tea", "requestId": "1" })).await;
+        ana.send(unchecked(json!({ "action": action, "roomId": "tea", "requestId": "1" }))).await;
         assert_eq!(ben.hears("typing").await["userId"], "ana", "{action}");
         ana.hears_nothing().await;
-        let refused = ana.ask(json!({ "action": action, "roomId": "nowhere" })).await;
+        let refused = ana.ask(unchecked(json!({ "action": action, "roomId": "nowhere" }))).await;
         assert_eq!(refused["code"], "ROOM_NOT_FOUND", "{action}");
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::harness::{User, World};
+use crate::harness::{User, World, unchecked};
 
 const BUCKET: &str = "switchboard-uploads";
 
@@ -207,7 +207,7 @@ async fn disallowed_uploads_are_refused_before_signing() {
         ("fileName", Value::Null),
         ("sha256", json!("abc")),
     ] {
-        let answer = ana.ask(with(field, value.clone())).await;
+        let answer = ana.ask(unchecked(with(field, value.clone()))).await;
         assert_eq!((&answer["code"], &answer["field"]), (&json!("INVALID_FIELD"), &json!(field)), "{value}: {answer}");
     }
     assert_eq!(ana.is_refused(with("size", json!(1001))).await, (413, "TOO_LARGE".to_owned()));
@@ -281,12 +281,12 @@ async fn a_repeated_bucket_event_creates_one_message() {
     assert!(key.ends_with("/a b+c&d=é.png"), "{key}");
 
     for _ in 0..3 {
-        world.tells_of_object(BUCKET, &key).await;
+        world.repeats_object_event(BUCKET, &key).await;
     }
     // And of another, three times at the very moment when it comes.
     let upload = Upload::of(&ana.ask(announcement(&tea, "b.png", 4)).await);
     let second = format!("rooms/{tea}/{}/b.png", upload.id);
-    let again = || world.tells_of_object(BUCKET, &second);
+    let again = || world.repeats_object_event(BUCKET, &second);
     tokio::join!(upload.puts(&world, b"once"), again(), again(), again());
     let second = ben.hears("message").await;
     assert_eq!(ana.hears("message").await, second);
@@ -393,9 +393,9 @@ async fn an_interrupted_announcement_is_finished_by_the_next_event() {
     let message = uploaded(&world, &mut ana, &mut ben, &tea, "a.png", b"once").await;
     world.has_called("ObjectCreated", 1).await;
     let key = world.objects(BUCKET).await.remove(0);
-    world.forgets_that_a_file_was_told(message["file"]["fileId"].as_str().unwrap()).await;
+    world.marks_file_unannounced(message["file"]["fileId"].as_str().unwrap()).await;
 
-    world.tells_of_object(BUCKET, &key).await;
+    world.repeats_object_event(BUCKET, &key).await;
 
     assert_eq!(ben.hears("message").await, message);
 }
@@ -498,11 +498,11 @@ async fn files_expire_with_messages_and_pending_ones_after_a_day() {
     assert!((days - 29 * 86_400).abs() < 60, "{days} seconds between the two");
 
     world.time_passes(29 * 86_400);
-    world.ends_old_objects().await;
+    world.applies_lifecycle().await;
     assert_eq!(world.objects(BUCKET).await.len(), 1);
     assert_eq!(world.get(&format!("{path}?userId=ben")).await.status, 302);
     world.time_passes(86_400 + 60);
-    world.ends_old_objects().await;
+    world.applies_lifecycle().await;
     assert!(world.objects(BUCKET).await.is_empty());
     assert_eq!(world.get(&format!("{path}?userId=ben")).await.status, 404);
 }

@@ -1,4 +1,4 @@
-//! The records against the log.
+//! Compares the records of the clients with the log.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,14 +10,14 @@ use super::record::{Record, Said};
 
 type Row = HashMap<String, AttributeValue>;
 
-/// What a log holds at a position.
+/// The entry of a log at a position.
 #[derive(Clone, Debug)]
 pub struct Entry {
     said: Said,
     client_id: Option<String>,
 }
 
-/// All logs as they stand in the table.
+/// All logs in the table.
 pub async fn logs(stack: &Stack) -> BTreeMap<String, BTreeMap<u64, Entry>> {
     let mut logs: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for row in rows(stack, "Messages").await {
@@ -105,7 +105,7 @@ pub fn of_records(records: &[&Record], logs: &BTreeMap<String, BTreeMap<u64, Ent
     violations
 }
 
-/// What is left in the tables of connections that are not there.
+/// Rows that are left of closed connections.
 pub async fn of_rows(stack: &Stack) -> Vec<String> {
     let open: BTreeSet<_> = stack.open_connections().into_iter().collect();
     let mut violations = Vec::new();

@@ -1,4 +1,4 @@
-//! Somebody who chats at random, loses the connection, and comes back.
+//! A client that chats at random, loses its connection and reconnects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::ROOMS;
 use super::harness::Socket;
 use super::record::{Absence, Clock, Heard, Record, Said, Sent};
 
-/// How long an answer is waited for before it counts as lost.
+/// A response that takes longer counts as lost.
 const LOST: Duration = Duration::from_secs(5);
-/// How often something is tried again before it is given up, while things go wrong.
+/// Maximum number of retries while faults are injected.
 const TRIES: usize = 4;
-/// And while nothing goes wrong, but on a machine that is busy.
+/// Maximum number of attempts without faults, on a busy machine.
 const MUST: usize = 20;
 
 pub struct Client {
@@ -25,21 +25,21 @@ pub struct Client {
     url: String,
     clock: Arc<Clock>,
     socket: Option<Socket>,
-    /// Rooms it believes to be in; where it does not know it is in neither set.
+    /// Rooms that it believes to be in. A room is in neither set if it does not know.
     inside: BTreeSet<String>,
     asked: usize,
-    /// By room: from where to resume.
+    /// By room: the last sequence number seen, from which to resume.
     cursors: BTreeMap<String, u64>,
 }
 
-/// Makes a room before anything goes wrong.
+/// Creates a room before faults are injected.
 pub async fn make_room(url: &str, room: &str) {
     let (mut socket, _) = Socket::open(&format!("{url}?userId=host&roomId={room}&format=native"), &[]).await.unwrap();
     socket.close(None).await.unwrap();
 }
 
-/// Says something where every connection could be live, so that those that are dead answer 410. The one who says it
-/// stays connected.
+/// Sends a message to every connection that could be live, so that posts to stale ones get 410. The sender stays
+/// connected.
 pub async fn speak_everywhere(url: &str, clients: &[Client]) -> Client {
     let mut host = Client::new(usize::MAX, 0, url.to_owned(), Arc::default());
     host.record.user = "host".to_owned();
@@ -86,7 +86,7 @@ impl Client {
         self
     }
 
-    /// With nothing going wrong any more: back in its rooms, up to date, and with the whole history read.
+    /// After the faults: rejoins its rooms, resumes, and reads the whole history.
     pub async fn comes_back(mut self) -> Self {
         for room in ROOMS {
             if self.inside.contains(room) {
@@ -170,7 +170,7 @@ impl Client {
         }
     }
 
-    /// Until everything that was missed is there; `false` when that does not come about.
+    /// Resumes until nothing is missing; `false` if that fails.
     async fn resumes(&mut self, tries: usize) -> bool {
         let mut left: BTreeSet<_> = self.inside.clone();
         let mut failures = 0;
@@ -202,7 +202,7 @@ impl Client {
         left.is_empty()
     }
 
-    /// What must go through, since nothing goes wrong.
+    /// Like `ask`, but must succeed, because no faults are injected.
     async fn must(&mut self, frame: Value) -> Value {
         for _ in 0..MUST {
             match self.ask(frame.clone(), true).await {
@@ -214,13 +214,13 @@ impl Client {
         panic!("{} was never answered: {frame}", self.record.user);
     }
 
-    /// Sends a frame, on a new connection if there is none. `None` when there was no answer, or none was wanted.
+    /// Sends a frame, on a new connection if there is none. `None` without a response, or if none was wanted.
     async fn ask(&mut self, mut frame: Value, wants_answer: bool) -> Option<Value> {
         self.connects().await?;
         self.asked += 1;
         let id = json!(format!("{}", self.asked));
         frame["requestId"] = id.clone();
-        let sent = self.socket.as_mut()?.send(&frame.to_string()).await;
+        let sent = self.socket.as_mut()?.send_frame(frame).await;
         if sent.is_err() {
             self.socket = None;
             return None;
@@ -233,7 +233,7 @@ impl Client {
             match timeout_at(until, self.socket.as_mut()?.receive_published()).await {
                 Ok(Some(Ok(Message::Text(text)))) => {
                     let heard: Value = serde_json::from_str(&text).unwrap();
-                    // What the gateway says of a failure names no frame; there is but one under way.
+                    // Errors of the gateway have no request id, but only one request is pending.
                     if heard["requestId"] == id || heard.get("type").is_none() {
                         return Some(heard);
                     }
@@ -264,7 +264,7 @@ impl Client {
         }
         let room = frame["roomId"].as_str().unwrap().to_owned();
         let content = Said::of(frame).content;
-        // An answer that came too late is no delivery.
+        // A late response is not a delivery.
         if frame.get("requestId").is_none() {
             let seq = frame["seq"].as_u64().unwrap();
             self.record.heard.push(Heard { at: self.clock.tick(), room, seq, content });
@@ -284,7 +284,7 @@ impl Client {
     }
 }
 
-/// Whether it may work when it is tried again.
+/// Whether a retry may succeed.
 fn passes(answer: &Value) -> bool {
     answer["message"] == "Internal server error"
         || answer["message"] == "Endpoint request timed out"

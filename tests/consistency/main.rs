@@ -1,15 +1,15 @@
-//! Whether the promises hold while everything goes wrong.
+//! Checks the guarantees under faults.
 //!
-//! Clients chat at random, chosen by a seed, while sockets break, function processes die, events come twice, and the
-//! stores and posts fail in every way they can. Each client records what it sent, was told and heard. Afterwards the
-//! faults end, everybody comes back, and the records are held against the log:
+//! Clients chat at random, from a seed, while sockets break, function processes crash, events are repeated, and
+//! requests to DynamoDB and posts fail in every way. Each client records what it sent and received. Then the faults
+//! end, all clients reconnect, and the records are compared with the log:
 //!
-//! 1. every acknowledged message is in the log exactly once, where its sender was told;
-//! 2. no position and no client's message id is there twice;
-//! 3. all readers see one log, dense from the first;
-//! 4. every member's view, after its last resume, is the log;
-//! 5. nobody heard or read anything of a room that they were not in;
-//! 6. a message that was not acknowledged is wholly there or wholly absent;
+//! 1. every acknowledged message is in the log exactly once, at the position of its acknowledgement;
+//! 2. no position and no client message id occurs twice;
+//! 3. all readers see the same log, without gaps from the first position;
+//! 4. each member's view after its last resume equals the log;
+//! 5. no client received or read anything of a room of which it was not a member;
+//! 6. a message without acknowledgement is either complete or absent;
 //! 7. no row is left of a connection that answered 410.
 //!
 //! `cargo test --release --test consistency -- --seed 1 --seeds 200`
@@ -33,24 +33,24 @@ use switchboard::local::{Options, Stack};
 use client::Client;
 use record::{Clock, Record};
 
-/// Checks the promises under faults.
+/// Checks the guarantees under faults.
 #[derive(Parser)]
 struct Arguments {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds, one after the other
+    /// Number of seeds, one after the other
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// How many clients chat
+    /// Number of clients
     #[arg(long, default_value_t = 50)]
     clients: usize,
-    /// How many things each of them does
+    /// Number of operations of each client
     #[arg(long, default_value_t = 12)]
     operations: usize,
 }
 
-/// Rooms that everybody may be in; each client is in some of them.
+/// The rooms. Each client is a member of some of them.
 pub const ROOMS: [&str; 4] = ["tea", "coffee", "cocoa", "water"];
 
 fn plan() -> Plan {

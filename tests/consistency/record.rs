@@ -1,11 +1,11 @@
-//! What a client did, and what it was told.
+//! The record of a client: what it sent and received.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-/// One order for all that happens, in whatever client.
+/// A logical clock: one order of all events, across clients.
 #[derive(Default)]
 pub struct Clock(AtomicU64);
 
@@ -15,7 +15,7 @@ impl Clock {
     }
 }
 
-/// What a message says, as every reader must see it.
+/// The parts of a message that are the same for all readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     pub user: String,
@@ -34,13 +34,13 @@ pub struct Sent {
     pub room: String,
     pub id: String,
     pub content: String,
-    /// When it was first sent.
+    /// The time of the first attempt.
     pub started: u64,
-    /// The position that the sender was told.
+    /// The position in the acknowledgement.
     pub acked: Option<u64>,
 }
 
-/// A time in which a client was not in a room: from the answer to its leaving to the start of its joining again.
+/// A period in which a client was not a member: from the response to its leave to the start of its next join.
 #[derive(Clone, Debug)]
 pub struct Absence {
     pub room: String,
@@ -61,13 +61,13 @@ pub struct Record {
     pub user: String,
     pub operations: usize,
     pub sent: Vec<Sent>,
-    /// By delivery alone.
+    /// Received by delivery only.
     pub heard: Vec<Heard>,
     pub absences: Vec<Absence>,
-    /// By room: all that was heard, answered and resumed.
+    /// By room: all messages from deliveries, responses and resumes.
     pub views: BTreeMap<String, BTreeMap<u64, Said>>,
-    /// By room: the history as it was read at the end.
+    /// By room: the history, read at the end.
     pub histories: BTreeMap<String, BTreeMap<u64, Said>>,
-    /// Whatever should never have come.
+    /// Anything that should not have been received.
     pub oddities: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The bucket, as tests reach it.
+//! The S3 bucket, from the side of tests.
 
 use aws_sdk_s3::Client;
 use axum::body::Bytes;
@@ -8,14 +8,14 @@ use switchboard::local::clients;
 use super::{Answer, World, request};
 
 impl World {
-    /// A plain request to any address.
+    /// An HTTP request to any URL, without validation.
     pub async fn fetch(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
-        // Every client counts for itself how long its body is.
+        // The client sets content-length itself.
         let headers: Vec<_> = headers.iter().copied().filter(|(name, _)| *name != "content-length").collect();
         request(method, url, &headers, &body).await
     }
 
-    /// As somebody reaches the bucket who is not the function.
+    /// An S3 client that is independent of the function.
     pub fn s3(&self) -> Client {
         clients::s3(&self.urls().s3, self.access_key()).unwrap()
     }
@@ -31,8 +31,8 @@ impl World {
         listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
     }
 
-    /// Lets S3 tell of an object once more.
-    pub async fn tells_of_object(&self, bucket: &str, key: &str) {
+    /// Sends the event of an object again, as S3 may.
+    pub async fn repeats_object_event(&self, bucket: &str, key: &str) {
         let encoded = form_urlencoded::byte_serialize(key.as_bytes()).collect::<String>();
         let object = json!({ "bucket": { "name": bucket }, "object": { "key": encoded, "size": 1 } });
         let record = json!({ "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": object,
@@ -40,17 +40,17 @@ impl World {
         self.sends_event(json!({ "Records": [record] })).await;
     }
 
-    /// Gives the function an event that nobody waits for.
+    /// Invokes the function asynchronously.
     pub async fn sends_event(&self, event: Value) {
         self.stack().send_event(event).await;
     }
 
-    /// Applies the rules of the bucket's lifecycle, as S3 does once a day.
-    pub async fn ends_old_objects(&self) {
+    /// Applies the bucket's lifecycle rules, as S3 does once a day.
+    pub async fn applies_lifecycle(&self) {
         self.stack().expire_objects().await;
     }
 
-    pub async fn forgets_that_a_file_was_told(&self, file: &str) {
+    pub async fn marks_file_unannounced(&self, file: &str) {
         use aws_sdk_dynamodb::types::AttributeValue;
         let update = self.dynamodb().update_item().table_name("Files");
         let update = update.key("fileId", AttributeValue::S(file.to_owned())).update_expression("REMOVE told");

@@ -1,26 +1,33 @@
-//! Holds whatever tests send and hear to the published schemas (tests/schema): a document that lies fails the suite.
+//! Validates everything that tests send and hear against the published schemas (tests/schema), so that a schema that
+//! does not match the behaviour fails the suite.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
+use axum::body::Bytes;
 use jsonschema::Validator;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Answer;
-
-/// Tests of these modules send what is not as documented on purpose: aliases, numbers as text, broken frames.
-const LENIENT: &[&str] = &["bad_input", "compatibility", "formats", "http::two_thousand", "leniency"];
+use super::outgoing::{Outgoing, Validity};
 
 struct Route {
     method: String,
     path: Vec<String>,
-    request: Option<Validator>,
+    request: Option<Request>,
     success: HashMap<u16, Validator>,
+}
+
+/// A frame or the body of an HTTP request.
+struct Request {
+    validator: Validator,
+    fields: BTreeSet<String>,
 }
 
 struct Contract {
     frames: HashMap<String, Validator>,
-    requests: HashMap<String, Validator>,
+    /// By action, and by each alias that is documented.
+    requests: HashMap<String, Request>,
     routes: Vec<Route>,
     error: Validator,
 }
@@ -28,12 +35,7 @@ struct Contract {
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let openapi = read("openapi.json");
     let schemas = &openapi["components"]["schemas"];
-    Contract {
-        frames: validators("frames"),
-        requests: validators("requests"),
-        routes: routes(&openapi),
-        error: validator(&schemas["error"]),
-    }
+    Contract { frames: frames(), requests: requests(), routes: routes(&openapi), error: validator(&schemas["error"]) }
 });
 
 fn folder() -> std::path::PathBuf {
@@ -48,10 +50,38 @@ fn validator(schema: &Value) -> Validator {
     jsonschema::validator_for(schema).unwrap()
 }
 
-/// The validators of a folder, by the names of its files.
-fn validators(kind: &str) -> HashMap<String, Validator> {
+/// The schemas of a folder, by the names of its files.
+fn schemas(kind: &str) -> impl Iterator<Item = (String, Value)> {
     let files = std::fs::read_dir(folder().join(kind)).unwrap().map(|entry| entry.unwrap().path());
-    files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), validator(&read(&path)))).collect()
+    files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), read(&path)))
+}
+
+fn frames() -> HashMap<String, Validator> {
+    schemas("frames").map(|(name, schema)| (name, validator(&schema))).collect()
+}
+
+fn requests() -> HashMap<String, Request> {
+    let mut requests = HashMap::new();
+    for (_, schema) in schemas("requests") {
+        for action in schema["properties"]["action"]["enum"].as_array().unwrap() {
+            requests.insert(action.as_str().unwrap().to_owned(), request(schema.clone()));
+        }
+    }
+    requests
+}
+
+/// The server ignores unknown fields, so the schemas allow them. In a test such a field is a mistake of the test or of
+/// the schema.
+fn request(mut schema: Value) -> Request {
+    schema["additionalProperties"] = false.into();
+    let fields = schema["properties"].as_object().unwrap().keys().cloned().collect();
+    Request { validator: validator(&schema), fields }
+}
+
+/// Without tokens, the body of an HTTP request may contain `userId`.
+fn body(mut schema: Value) -> Request {
+    schema["properties"]["userId"] = json!({ "type": "string" });
+    request(schema)
 }
 
 fn routes(openapi: &Value) -> Vec<Route> {
@@ -63,11 +93,11 @@ fn routes(openapi: &Value) -> Vec<Route> {
                 let reference = response["content"]["application/json"]["schema"]["$ref"].as_str()?;
                 Some((status.parse().ok()?, validator(&schemas[reference.rsplit('/').next()?])))
             });
-            let request = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
             routes.push(Route {
                 method: method.to_uppercase(),
                 path: path.split('/').map(str::to_owned).collect(),
-                request: request.is_object().then(|| validator(request)),
+                request: schema.is_object().then(|| body(schema.clone())),
                 success: success.collect(),
             });
         }
@@ -80,15 +110,10 @@ fn routes(openapi: &Value) -> Vec<Route> {
 fn check(validator: &Validator, value: &Value, what: &str) {
     let problems: Vec<_> =
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(problems.is_empty(), "{what} is not as its schema says: {}\n{value}", problems.join("; "));
+    assert!(problems.is_empty(), "{what} does not match its schema: {}\n{value}", problems.join("; "));
 }
 
-/// Whether this test sends what is not as documented on purpose.
-fn is_lenient() -> bool {
-    std::thread::current().name().is_some_and(|name| LENIENT.iter().any(|module| name.starts_with(module)))
-}
-
-/// A text that a client heard: a frame of ours; bare text and what API Gateway itself says are not.
+/// Validates a text that a client received. Bare text and errors of API Gateway are not frames, and pass.
 pub fn heard_frame(text: &str) {
     let Ok(frame @ Value::Object(_)) = serde_json::from_str::<Value>(text) else { return };
     let Some(kind) = frame["type"].as_str() else { return };
@@ -97,22 +122,42 @@ pub fn heard_frame(text: &str) {
     check(schema, &frame, &format!("the frame {kind}"));
 }
 
-/// What a client asked and was answered: what the server accepts is as documented.
-pub fn answered_frame(frame: &Value, answer: &Value) {
-    let is_refused = answer["type"] == "error" || answer.get("type").is_none();
-    if is_refused || is_lenient() {
-        return;
+/// The text of a frame that a client sends. It must be valid unless it is marked.
+pub fn sent_frame(frame: impl Into<Outgoing>) -> String {
+    let frame = frame.into();
+    let text = std::str::from_utf8(&frame.body).unwrap().to_owned();
+    if frame.validity == Validity::Unchecked {
+        return text;
     }
-    let action = frame["action"].as_str().unwrap_or_default();
-    // An alias is one only where the action has no field of that name.
-    if let Some(schema) = CONTRACT.requests.get(action).filter(|schema| !schema.is_valid(frame)) {
-        check(schema, &without_aliases(frame.clone()), &format!("the request {action}"));
+    let mut sent: Value =
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("sent a frame that is no JSON: {text}"));
+    if frame.validity == Validity::WithAliases {
+        replace_alias_of_action(&mut sent);
     }
+    let action = sent["action"].as_str().unwrap_or_default().to_owned();
+    let request = CONTRACT.requests.get(&action).unwrap_or_else(|| panic!("sent an undocumented action: {text}"));
+    if frame.validity == Validity::WithAliases {
+        replace_aliases_of_fields(&mut sent, &request.fields);
+    }
+    check(&request.validator, &sent, &format!("the sent frame {action}"));
+    text
 }
 
-/// A frame with the names that the schemas use, as the protocol's section on aliases says.
-fn without_aliases(mut frame: Value) -> Value {
-    let fields = frame.as_object_mut().unwrap();
+/// Replaces kebab-case: `join-room` becomes `joinRoom`.
+fn replace_alias_of_action(frame: &mut Value) {
+    let action = frame["action"].as_str().unwrap_or_default().to_owned();
+    if CONTRACT.requests.contains_key(&action) {
+        return;
+    }
+    let mut words = action.split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    let capitalized = words.filter(|word| !word.is_empty()).map(|word| word[..1].to_uppercase() + &word[1..]);
+    frame["action"] = capitalized.fold(first, |action, word| action + &word).into();
+}
+
+/// Replaces aliases by the names in the schemas. A name is an alias only if the request has no such field.
+fn replace_aliases_of_fields(body: &mut Value, fields: &BTreeSet<String>) {
+    let Some(body) = body.as_object_mut() else { return };
     for (alias, name) in [
         ("message", "content"),
         ("text", "content"),
@@ -121,39 +166,59 @@ fn without_aliases(mut frame: Value) -> Value {
         ("name", "userName"),
         ("chatRoomId", "roomId"),
     ] {
-        if fields.get(alias).is_some_and(|value| alias != "data" || !value.is_object()) {
-            let value = fields.remove(alias).unwrap();
-            fields.entry(name).or_insert(value);
+        // `data` is a field of `sendMessage` too, and then an object.
+        let is_alias = |value: &Value| !fields.contains(alias) || alias == "data" && value.is_string();
+        if body.get(alias).is_some_and(is_alias) {
+            let value = body.remove(alias).unwrap();
+            body.entry(name).or_insert(value);
         }
     }
-    frame
 }
 
-/// What a client asked over HTTP and was answered.
-pub fn answered_request((method, path): (&str, &str), body: &[u8], answer: &Answer) {
-    // What API Gateway itself says.
+fn route_of(method: &str, path: &str) -> Option<&'static Route> {
+    let segments: Vec<_> = path.split('?').next().unwrap_or_default().split('/').collect();
+    let is_path = |pattern: &[String]| {
+        pattern.len() == segments.len()
+            && pattern.iter().zip(&segments).all(|(pattern, segment)| pattern.starts_with('{') || pattern == segment)
+    };
+    CONTRACT.routes.iter().find(|route| route.method == method && is_path(&route.path))
+}
+
+/// The body of an HTTP request that a client sends. It must be valid unless it is marked.
+pub fn sent_body((method, path): (&str, &str), body: impl Into<Outgoing>) -> Bytes {
+    let Outgoing { body, validity } = body.into();
+    if validity == Validity::Unchecked {
+        return body;
+    }
+    let Some(request) = route_of(method, path).and_then(|route| route.request.as_ref()) else {
+        assert!(body.is_empty(), "sent a body to {method} {path}, for which none is documented");
+        return body;
+    };
+    // No body is taken as one without fields.
+    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    let mut sent: Value = serde_json::from_slice(text)
+        .unwrap_or_else(|_| panic!("sent a body to {method} {path} that is no JSON: {body:?}"));
+    if validity == Validity::WithAliases {
+        replace_aliases_of_fields(&mut sent, &request.fields);
+    }
+    check(&request.validator, &sent, &format!("the body sent to {method} {path}"));
+    body
+}
+
+/// Validates an HTTP response.
+pub fn heard_answer((method, path): (&str, &str), answer: &Answer) {
+    // An error of API Gateway itself.
     if answer.body.get("message").is_some() && answer.body.get("code").is_none() {
         return;
     }
     if answer.status >= 400 {
         return check(&CONTRACT.error, &answer.body, &format!("the error of {method} {path}"));
     }
-    let segments: Vec<_> = path.split('?').next().unwrap_or_default().split('/').collect();
-    let is_path = |pattern: &[String]| {
-        pattern.len() == segments.len()
-            && pattern.iter().zip(&segments).all(|(pattern, segment)| pattern.starts_with('{') || pattern == segment)
-    };
-    let Some(route) = CONTRACT.routes.iter().find(|route| route.method == method && is_path(&route.path)) else {
+    let Some(route) = route_of(method, path) else {
+        assert!(method == "OPTIONS", "the route {method} {path} is not documented");
         return;
     };
-    if let Some(schema) = route.success.get(&answer.status) {
-        check(schema, &answer.body, &format!("the answer of {method} {path}"));
-    } else {
-        panic!("the status {} of {method} {path} is not documented", answer.status);
-    }
-    if let (Some(schema), Ok(body)) = (&route.request, serde_json::from_slice::<Value>(body))
-        && !is_lenient()
-    {
-        check(schema, &body, &format!("the body of {method} {path}"));
-    }
+    let schema = route.success.get(&answer.status);
+    let schema = schema.unwrap_or_else(|| panic!("the status {} of {method} {path} is not documented", answer.status));
+    check(schema, &answer.body, &format!("the answer of {method} {path}"));
 }

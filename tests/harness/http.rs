@@ -1,4 +1,4 @@
-//! The HTTP client: what a test sends and hears, held against the published schemas.
+//! The HTTP client: what a test sends and hears is validated against the published schemas.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request};
@@ -7,13 +7,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use super::outgoing::Outgoing;
 use super::{World, contract, soon};
 
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub bytes: Bytes,
-    /// Nothing, where there is no JSON.
+    /// `Null` if the body is not JSON.
     pub body: Value,
 }
 
@@ -55,26 +56,33 @@ impl World {
         self.request("GET", path, &[], Bytes::new()).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.request("POST", path, &[("content-type", "application/json")], body.to_string().into()).await
+    pub async fn post(&self, path: &str, body: impl Into<Outgoing>) -> Answer {
+        self.request("POST", path, &[("content-type", "application/json")], body).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
         self.request("DELETE", path, &[], Bytes::new()).await
     }
 
-    /// A request to the HTTP API. Every answer to it that has a body is JSON, and says so.
-    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+    /// A request to the HTTP API. Asserts that a response with a body is JSON, with that content type.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Outgoing>,
+    ) -> Answer {
+        let body = contract::sent_body((method, path), body);
         let answer = request(method, &format!("{}{path}", self.urls().http), headers, &body).await;
         if !answer.bytes.is_empty() {
             assert_eq!(answer.header("content-type"), "application/json", "{method} {path}");
             assert!(serde_json::from_slice::<Value>(&answer.bytes).is_ok(), "{method} {path}: {}", answer.text());
         }
-        contract::answered_request((method, path), &body, &answer);
+        contract::heard_answer((method, path), &answer);
         answer
     }
 
-    /// Makes a room at a place, and gives its id.
+    /// Creates a room at a location and returns its id.
     pub async fn posts_room(&self, user: &str, latitude: f64, longitude: f64) -> String {
         let room = serde_json::json!({ "userId": user, "latitude": latitude, "longitude": longitude });
         let answer = self.post("/rooms", room).await;

@@ -1,4 +1,4 @@
-//! The function's log, as a test reads it.
+//! The function's log, for tests.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Takes a line: where a stack logs to.
+    /// The sink that a stack logs to.
     pub fn sink(self: &Arc<Self>) -> Arc<dyn Fn(&str) + Send + Sync> {
         let logs = Arc::clone(self);
         Arc::new(move |line: &str| {
@@ -35,7 +35,7 @@ impl Logs {
         self.lines.lock().unwrap().clear();
     }
 
-    /// The line of which `wanted` holds for the `times`-th time, when it comes.
+    /// Waits for the n-th line that matches, with n = `times`.
     pub async fn wait_for(&self, times: usize, wanted: impl Fn(&Value) -> bool) -> Value {
         let line = async {
             loop {
@@ -48,6 +48,6 @@ impl Logs {
                 more.await;
             }
         };
-        soon("that was not logged so often", line).await
+        soon("too few matching log lines", line).await
     }
 }

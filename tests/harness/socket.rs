@@ -1,4 +1,4 @@
-//! The WebSocket client: what a test sends and hears, held against the published schemas.
+//! The WebSocket client: what a test sends and hears is validated against the published schemas.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -9,15 +9,16 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use super::outgoing::Outgoing;
 use super::{contract, soon};
 
-/// Thousands of sockets with the usual buffers would fill a process.
+/// Small, because tests open thousands of sockets in a process.
 const READ_BUFFER_BYTES: usize = 4096;
 
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    /// Opens a connection. Returns the headers of the answer too, or the status of a refusal.
+    /// Opens a connection. Also returns the response headers, or the status of a failed handshake.
     pub async fn open(url: &str, headers: &[(&str, &str)]) -> Result<(Self, HeaderMap), u16> {
         let opened = soon("no answer to the handshake", Self::try_open(url, headers)).await;
         match opened {
@@ -27,7 +28,7 @@ impl Socket {
         }
     }
 
-    /// As `open`, where the network may fail too.
+    /// Like `open`, but also returns network errors.
     pub async fn try_open(url: &str, headers: &[(&str, &str)]) -> Result<(Self, HeaderMap), Error> {
         let mut request = url.into_client_request()?;
         for (name, value) in headers {
@@ -38,7 +39,12 @@ impl Socket {
         Ok((Self(socket), response.headers().clone()))
     }
 
-    /// Sends a text as it is.
+    /// Sends a frame to Switchboard's function. It must be valid by its schema, unless it is marked.
+    pub async fn send_frame(&mut self, frame: impl Into<Outgoing>) -> Result<(), Error> {
+        self.send(&contract::sent_frame(frame)).await
+    }
+
+    /// Sends a text without validation, to a function other than Switchboard's.
     pub async fn send(&mut self, text: &str) -> Result<(), Error> {
         self.send_message(Message::text(text)).await
     }
@@ -53,7 +59,7 @@ impl Socket {
         self.0.next().await
     }
 
-    /// As `receive`, from Switchboard's function: a text must be one of the published frames, or bare text.
+    /// Like `receive`, from Switchboard's function: a text must be a published frame or bare text.
     pub async fn receive_published(&mut self) -> Option<Result<Message, Error>> {
         let message = self.receive().await;
         if let Some(Ok(Message::Text(text))) = &message {
@@ -62,30 +68,30 @@ impl Socket {
         message
     }
 
-    /// Closes the connection, and waits until the server has too.
+    /// Closes the connection and waits for the close frame of the server.
     pub async fn close(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
         self.0.close(frame).await?;
         while let Some(Ok(_)) = self.0.next().await {}
         Ok(())
     }
 
-    /// Sends a close frame and does not wait.
+    /// Sends a close frame without waiting for the response.
     pub async fn leave(mut self) {
         let _ = self.0.close(None).await;
     }
 
-    /// Sends what is buffered.
+    /// Flushes the buffer.
     pub async fn flush(&mut self) {
         let _ = self.0.flush().await;
     }
 
-    /// The halves of the stream, for sending and receiving at once.
+    /// The stream, which can be split to send and receive concurrently.
     pub fn into_inner(self) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
         self.0
     }
 }
 
-/// A frame as it was heard: JSON, or a bare text.
+/// A received frame: JSON or bare text.
 pub fn frame_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }

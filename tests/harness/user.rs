@@ -7,11 +7,11 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::socket::frame_of;
-use super::{PATIENCE, Socket, contract};
+use super::{Outgoing, PATIENCE, Socket};
 
 pub struct User {
     socket: Socket,
-    /// Heard, but not asked for yet.
+    /// Received frames that the test has not consumed.
     heard: VecDeque<Value>,
     asked: u32,
 }
@@ -21,34 +21,28 @@ impl User {
         Self { socket, heard: VecDeque::new(), asked: 0 }
     }
 
-    pub async fn send(&mut self, frame: Value) {
-        self.send_text(frame.to_string()).await;
-    }
-
-    pub async fn send_text(&mut self, text: String) {
-        self.socket.send(&text).await.unwrap();
+    /// Sends a frame. It must be valid by its schema unless it is marked: `unchecked(..)`, `with_aliases(..)`.
+    pub async fn send(&mut self, frame: impl Into<Outgoing>) {
+        self.socket.send_frame(frame).await.unwrap();
     }
 
     pub async fn send_binary(&mut self, bytes: Vec<u8>) {
         self.socket.send_message(Message::binary(bytes)).await.unwrap();
     }
 
-    /// Sends a frame and waits for the answer to that very frame, which is given without its request id.
-    pub async fn ask(&mut self, mut frame: Value) -> Value {
+    /// Sends a frame and returns the response to it, matched by request id and without that field.
+    pub async fn ask(&mut self, frame: impl Into<Outgoing>) -> Value {
         self.asked += 1;
         let id = json!(format!("question {}", self.asked));
-        frame["requestId"] = id.clone();
-        self.send(frame.clone()).await;
+        self.send(frame.into().with_request_id(&id)).await;
         let mut answer = self.waits_for("an answer", |frame| frame["requestId"] == id).await;
-        contract::answered_frame(&frame, &answer);
         answer.as_object_mut().unwrap().remove("requestId");
         answer
     }
 
-    /// As `ask`, where the connection may end or nothing may come.
-    pub async fn may_ask(&mut self, mut frame: Value) -> Option<Value> {
-        frame["requestId"] = json!("question");
-        self.socket.send(&frame.to_string()).await.ok()?;
+    /// Like `ask`, but the connection may end or the response may be missing.
+    pub async fn may_ask(&mut self, frame: impl Into<Outgoing>) -> Option<Value> {
+        self.socket.send_frame(frame.into().with_request_id(&json!("question"))).await.ok()?;
         let answer = async {
             while let Some(Ok(message)) = self.socket.receive_published().await {
                 let frame: Value = message.to_text().ok().and_then(|text| serde_json::from_str(text).ok())?;
@@ -61,19 +55,20 @@ impl User {
         tokio::time::timeout(PATIENCE, answer).await.ok().flatten()
     }
 
-    /// As `ask`, of what is to be refused: the status and the code.
-    pub async fn is_refused(&mut self, frame: Value) -> (u64, String) {
+    /// Like `ask`, for a request that must fail. Returns the status and the code.
+    pub async fn is_refused(&mut self, frame: impl Into<Outgoing>) -> (u64, String) {
+        let frame = frame.into();
         let answer = self.ask(frame.clone()).await;
         assert_eq!(answer["type"], "error", "{frame} was answered {answer}");
         (answer["status"].as_u64().unwrap(), answer["code"].as_str().unwrap().to_owned())
     }
 
-    /// The next frame of this type; others stay to be asked for.
+    /// The next frame of this type. Other frames remain to be consumed.
     pub async fn hears(&mut self, kind: &str) -> Value {
         self.waits_for(kind, |frame| frame["type"] == kind).await
     }
 
-    /// The next frame, which is bare text.
+    /// The next frame that is bare text.
     pub async fn hears_text(&mut self) -> String {
         let text = self.waits_for("a text", Value::is_string).await;
         text.as_str().unwrap().to_owned()
@@ -84,40 +79,40 @@ impl User {
         self.waits_for("anything", |_| true).await
     }
 
-    /// Nothing has come that was not asked for. Decided by an answer that comes behind whatever would have come.
+    /// Asserts that no frame is left, with a ping whose response must arrive after all earlier frames.
     pub async fn hears_nothing(&mut self) {
         let pong = self.ask(json!({ "action": "ping" })).await;
         assert_eq!(pong["type"], "pong");
         assert!(self.heard.is_empty(), "heard {:?}", self.heard);
     }
 
-    /// What has come so far is not asked for any more.
-    pub fn forgets_what_it_heard(&mut self) {
+    /// Drops the received frames.
+    pub fn clears_received(&mut self) {
         self.heard.clear();
     }
 
-    /// Becomes a member of a room.
+    /// Joins a room.
     pub async fn joined(mut self, room: &str) -> Self {
         let answer = self.ask(json!({ "action": "joinRoom", "roomId": room })).await;
         assert_eq!(answer["type"], "room", "{answer}");
         self
     }
 
-    /// Makes a room with these members, and gives its id.
+    /// Creates a room with these members and returns its id.
     pub async fn creates_room(&mut self, members: &[&str]) -> String {
         let answer = self.ask(json!({ "action": "createRoom", "members": members })).await;
         assert_eq!(answer["type"], "room", "{answer}");
         answer["roomId"].as_str().unwrap().to_owned()
     }
 
-    /// Says something in a room, and gives the own copy of it.
+    /// Sends a message to a room and returns the sender's copy.
     pub async fn says(&mut self, room: &str, content: &str) -> Value {
         let answer = self.ask(json!({ "action": "sendMessage", "roomId": room, "content": content })).await;
         assert_eq!(answer["type"], "message", "{answer}");
         answer
     }
 
-    /// Waits for the server to end the connection, and gives the code.
+    /// Waits until the server closes the connection, and returns the code.
     pub async fn is_closed(&mut self) -> Option<u16> {
         let closed = async {
             loop {
@@ -134,18 +129,18 @@ impl User {
         tokio::time::timeout(PATIENCE, closed).await.expect("the connection stays open")
     }
 
-    /// Sends a close frame, and stays to hear the answer.
-    pub async fn says_goodbye(&mut self, code: u16) {
+    /// Sends a close frame. The response can be received with `is_closed`.
+    pub async fn sends_close(&mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "bye".into() };
         self.socket.send_message(Message::Close(Some(frame))).await.unwrap();
     }
 
-    /// Leaves, saying goodbye.
+    /// Closes the connection with a close handshake.
     pub async fn closes(mut self) {
         self.socket.close(None).await.unwrap();
     }
 
-    /// Leaves without waiting for an answer to its goodbye.
+    /// Sends a close frame and does not wait for the response.
     pub async fn goes(self) {
         self.socket.leave().await;
     }

@@ -1,4 +1,4 @@
-//! A whole stack of a test's own: gateway, function processes, stores.
+//! A complete stack for each test: gateway, function processes, DynamoDB and S3.
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
@@ -17,49 +17,49 @@ use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 use super::{Logs, Socket, User};
 
-/// What tokens are signed with in worlds that want them.
+/// The secret that signs tokens.
 const SECRET: &str = "a secret for tests, long enough for HS256";
 
-/// A token as anybody with the secret can make one.
+/// A signed token with these claims.
 pub fn token(claims: &Value) -> String {
     switchboard::aws::jwt_crypto::install();
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
 thread_local! {
-    /// How many worlds there have been in this test, which has a thread of its own.
+    /// The number of worlds in this test so far. Each test has its own thread.
     static WORLDS: Cell<u32> = const { Cell::new(0) };
 }
 
 pub struct World {
     stack: Stack,
     logs: Arc<Logs>,
-    /// Which of its test's worlds it is.
+    /// The number of this world in its test.
     number: u32,
 }
 
 impl World {
-    /// In which everybody is believed.
+    /// A world with `AUTH_MODE=open`.
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// In which a signed token is asked for.
+    /// A world that requires signed tokens.
     pub async fn with_tokens() -> Self {
         Self::with_tokens_and(&[]).await
     }
 
-    /// As `with_tokens`, and the function finds these variables.
+    /// Like `with_tokens`, with these environment variables.
     pub async fn with_tokens_and(environment: &[(&str, &str)]) -> Self {
         Self::with(&[&[("AUTH_MODE", "jwt"), ("JWT_SECRET", SECRET)], environment].concat()).await
     }
 
-    /// In which the function finds these variables.
+    /// A world with these environment variables.
     pub async fn with(environment: &[(&str, &str)]) -> Self {
         Self::changed(environment, |options| options).await
     }
 
-    /// As `with`, on a stack that differs from the usual one.
+    /// Like `with`, with changed options of the stack.
     pub async fn changed(environment: &[(&str, &str)], change: impl FnOnce(Options) -> Options) -> Self {
         let logs = Arc::new(Logs::default());
         let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), logs.sink());
@@ -82,36 +82,36 @@ impl World {
         self.stack.urls()
     }
 
-    /// A user who says who they are and wants native frames.
+    /// Connects a user by id, with the native format.
     pub async fn connect(&self, user: &str) -> User {
         self.open(&format!("?userId={user}&format=native")).await.unwrap()
     }
 
-    /// A user who opens a connection for one room, which is made if it is not there.
+    /// Connects a user for one room, which is created if it does not exist.
     pub async fn connect_to(&self, user: &str, room: &str) -> User {
         self.open(&format!("?userId={user}&roomId={room}&format=native")).await.unwrap()
     }
 
-    /// So many users in one room, `user-0` the first of them. They come a few at a time: a handshake waits for its
-    /// turn, and the gateway for a handshake not for ever.
+    /// Connects `count` users to one room, named from `user-0`. At most 8 handshakes are concurrent, because one that
+    /// waits longer than the integration timeout fails.
     pub async fn crowd(&self, room: &str, count: usize) -> Vec<User> {
         let names = stream::iter((0..count).map(|number| format!("user-{number}")));
         names.map(|user| async move { self.connect_to(&user, room).await }).buffered(8).collect().await
     }
 
-    /// A handshake with this query; the HTTP status where it is refused.
+    /// Opens a connection with this query, or returns the HTTP status of the failed handshake.
     pub async fn open(&self, query: &str) -> Result<User, u16> {
         self.open_with(query, &[]).await.map(|(user, _)| user)
     }
 
-    /// A handshake with this query and these headers, and the headers of the answer.
+    /// Like `open`, with these request headers. Also returns the response headers.
     pub async fn open_with(&self, query: &str, headers: &[(&str, &str)]) -> Result<(User, HeaderMap), u16> {
         let opened = Socket::open(&format!("{}{query}", self.urls().websocket), headers).await;
         opened.map(|(socket, headers)| (User::new(socket), headers))
     }
 
-    /// A client that asks for a connection and is gone as soon as the function is at work on it.
-    pub async fn begins_a_handshake_and_goes(&self, user: &str) {
+    /// A client that sends a handshake and disconnects as soon as the function handles it.
+    pub async fn aborts_a_handshake(&self, user: &str) {
         let query = format!("?userId={user}");
         let (host, path) = self.urls().websocket.strip_prefix("ws://").unwrap().split_once('/').unwrap();
         let mut stream = TcpStream::connect(host).await.unwrap();
@@ -125,22 +125,22 @@ impl World {
         }
     }
 
-    /// Lets the events that follow come from so much later.
+    /// Advances the clock of the stack.
     pub fn time_passes(&self, seconds: u64) {
         self.stack.clock().advance(Duration::from_secs(seconds));
     }
 
-    /// Calls the function by its schedule, and returns when it is done.
-    pub async fn is_swept(&self) {
+    /// Invokes the scheduled sweep and waits for its end.
+    pub async fn runs_sweep(&self) {
         self.stack.fire_schedule().await;
     }
 
-    /// What the function asked of DynamoDB since this was last called.
+    /// The DynamoDB requests of the function since the last call.
     pub fn take_store_calls(&self) -> Vec<StoreCall> {
         self.stack.take_store_calls()
     }
 
-    /// Every call of AWS that the function has made so far.
+    /// All AWS calls of the function so far.
     pub fn aws_calls(&self) -> BTreeSet<AwsCall> {
         self.stack.aws_calls()
     }
@@ -149,7 +149,7 @@ impl World {
         self.stack.function_processes()
     }
 
-    /// How many function processes there have been.
+    /// The number of function processes so far, including ended ones.
     pub fn processes_ever(&self) -> usize {
         self.stack.function_processes_started()
     }
@@ -159,46 +159,46 @@ impl World {
         self.logs.all()
     }
 
-    /// The first line of log of which `wanted` holds, when it comes.
+    /// Waits for the first log line that matches.
     pub async fn logs(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         self.has_logged(1, wanted).await
     }
 
-    /// Waits until a route was called so many times.
+    /// Waits until a route has been called this many times.
     pub async fn has_called(&self, route: &str, times: usize) {
         self.has_logged(times, |line| line["route"] == route).await;
     }
 
-    /// The line of log of which `wanted` holds for the so-many-th time, when it comes.
+    /// Waits for the n-th log line that matches, with n = `times`.
     pub async fn has_logged(&self, times: usize, wanted: impl Fn(&Value) -> bool) -> Value {
         self.logs.wait_for(times, wanted).await
     }
 
-    /// As the function itself reaches the tables.
+    /// A DynamoDB client for the tables of the function.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         clients::dynamodb(&self.urls().dynamodb, self.access_key()).unwrap()
     }
 
-    /// Every row of a table.
+    /// All rows of a table.
     pub async fn rows(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
         let pages = self.dynamodb().scan().table_name(table).consistent_read(true).into_paginator().items().send();
         pages.collect::<Result<Vec<_>, _>>().await.unwrap()
     }
 
-    /// Ends a membership and nothing else, as a function does that dies in the middle of a removal.
+    /// Deletes a membership and nothing else, like a function that crashes during a removal.
     pub async fn loses_membership(&self, user: &str, room: &str) {
         let delete = self.dynamodb().delete_item().table_name("Members");
         let delete = delete.key("userId", AttributeValue::S(user.to_owned()));
         delete.key("roomId", AttributeValue::S(room.to_owned())).send().await.unwrap();
     }
 
-    /// How many rows there are of a connection or of a room, wherever they may be.
+    /// The number of rows with this value of an attribute.
     pub async fn rows_with(&self, table: &str, attribute: &str, value: &str) -> usize {
         let value = AttributeValue::S(value.to_owned());
         self.rows(table).await.into_iter().filter(|row| row.get(attribute) == Some(&value)).count()
     }
 
-    /// Who is live on a channel, in the table's order: connection and user.
+    /// The subscribers of a channel, sorted: connection and user.
     pub async fn subscribers(&self, channel: &str) -> Vec<(String, String)> {
         let channel = AttributeValue::S(channel.to_owned());
         let rows = self.rows("Subscriptions").await.into_iter().filter(|row| row.get("channel") == Some(&channel));
@@ -208,8 +208,8 @@ impl World {
         live
     }
 
-    /// Lets the tables know a connection that API Gateway does not, as when `$disconnect` was lost.
-    pub async fn is_haunted_by(&self, id: &str, room: &str) {
+    /// Writes the rows of a connection that API Gateway does not have, as after a lost `$disconnect`.
+    pub async fn has_stale_connection(&self, id: &str, room: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let text = |value: &str| AttributeValue::S(value.to_owned());
         let number = |value: u128| AttributeValue::N(value.to_string());
@@ -233,7 +233,7 @@ impl World {
     }
 }
 
-/// What the function called is kept, to be held against the permissions that it is deployed with.
+/// Records the AWS calls of the function, for the check `privileges`.
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {

@@ -1,4 +1,4 @@
-//! The clients, and who talks to them.
+//! The clients, and the posts to them.
 
 use futures_util::future;
 use futures_util::stream::{self, StreamExt};
@@ -7,7 +7,7 @@ use switchboard::local::{AccessKey, clients};
 use super::function;
 use super::harness::Socket;
 
-/// Handshakes, questions or posts under way at once.
+/// Concurrent handshakes, requests or posts.
 const AT_ONCE: usize = 64;
 
 pub struct Client {
@@ -41,7 +41,7 @@ impl Client {
     }
 
     async fn hears(&mut self) -> String {
-        let heard = self.socket.receive().await.expect("the connection has ended").expect("the connection has broken");
+        let heard = self.socket.receive().await.expect("the connection has ended").expect("the connection failed");
         heard.into_text().unwrap().as_str().to_owned()
     }
 }
@@ -59,7 +59,7 @@ impl Posts {
     }
 }
 
-/// Posts to each of them, until all have heard it and nothing else.
+/// Posts to all clients, and waits until each has received exactly that.
 pub async fn broadcast(posts: &Posts, crowd: &mut [Client], text: &str) {
     let ids: Vec<_> = crowd.iter().map(|client| client.id.clone()).collect();
     let posted = stream::iter(ids).for_each_concurrent(AT_ONCE, async |id| {

@@ -1,13 +1,13 @@
-//! The function: it answers each message with its connection's id.
+//! The function: it responds to each message with the id of the connection.
 
 use std::process::ExitCode;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
-/// The argument by which this program becomes the function.
+/// The argument that runs this program as the function.
 pub const ARGUMENT: &str = "--as-function";
-/// The message of which it dies.
+/// The message that makes it crash.
 pub const CRASH: &str = "crash";
 
 pub fn serve() -> ExitCode {

@@ -1,7 +1,7 @@
-//! Whether a stack holds a crowd: thousands of sockets, each of which hears a broadcast, and what one of them costs.
+//! Load test of the local stack: thousands of sockets, each of which receives a broadcast, and the memory of a socket.
 //!
-//! The stack is the program `local` with a function that is no chat; the clients are in this process. Figures of time
-//! are for people: nothing fails for being slow.
+//! The stack is the program `local` with a minimal function; the clients are in this process. Times are informative:
+//! only memory has a goal.
 //!
 //! `cargo test --release --test load`
 
@@ -23,19 +23,19 @@ use switchboard::local::open_files;
 use crowd::{Client, Posts, broadcast};
 use stack::Stack;
 
-/// Most memory of the stack's process that an idle socket may take.
+/// Goal: memory of the stack's process per idle socket.
 const GOAL_BYTES: u64 = 40_000;
-/// The first ones to come are not counted: with them the stack takes what it needs for any.
+/// Sockets before the measurement, which warm up the stack.
 const FIRST: usize = 64;
-/// What a process has open besides the sockets.
+/// Open files of a process besides the sockets.
 const OTHER_FILES: u64 = 256;
-/// Nothing may take longer: what is not heard by then is lost.
+/// Timeout of every step.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Lets a crowd connect to a stack, and talks to it.
+/// Connects many clients to a stack, and broadcasts to them.
 #[derive(Parser)]
 struct Arguments {
-    /// How many sockets
+    /// Number of sockets
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(2 * FIRST as u64..=20_000))]
     sockets: u64,
 }
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the memory is within its goal. Whatever else is not as it should be panics.
+/// Whether the memory meets its goal. Any other failure panics.
 async fn run(sockets: usize) -> bool {
     let stack = Stack::start().await;
     let posts = Posts::new(&stack.urls.connections, &stack.access_key);

@@ -1,4 +1,4 @@
-//! The stack, in a process of its own.
+//! The stack, in its own process.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::function;
 
-/// Where it logs, the function's ends among all else.
+/// Its log, which includes the exits of function processes.
 pub const LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/load.log");
 
 pub struct Stack {
@@ -45,7 +45,7 @@ impl Stack {
         Self { urls, access_key, process }
     }
 
-    /// What is resident, where the machine tells.
+    /// Resident memory, if the machine reports it.
     pub fn memory_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

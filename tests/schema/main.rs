@@ -1,4 +1,4 @@
-//! The documents that are generated from the catalogue, held equal to the code. `UPDATE=1 cargo test --test schema`
+//! The documents that are generated from the code must be up to date. `UPDATE=1 cargo test --test schema`
 //! rewrites them.
 
 // Helpers of tests, which fail by panicking.

@@ -1,4 +1,4 @@
-"""What scripts/deploy and scripts/destroy ask of Terraform."""
+"""The Terraform commands of scripts/deploy and scripts/destroy."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
-# Stands for Terraform: notes what it is asked, and knows one output.
+# A stub of Terraform: records its arguments, and has one output.
 STUB = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >> "$ASKED"
 if [[ $* == *'output -raw protected'* ]]; then [[ ${PROTECTED:-} ]] && echo "$PROTECTED"; fi
@@ -82,7 +82,10 @@ class Deployments(unittest.TestCase):
             self.assertTrue(asked[-1].startswith("-chdir=terraform plan "), asked)
 
     def test_allowed_origins_are_found_wherever_terraform_takes_variables_from(self):
-        setting = 'chat = {\n  allowed_content_types = ["image/png"] # all\n  allowed_origins = [\n    "https://chat.example.com"\n  ]\n}\n'
+        setting = (
+            'chat = {\n  allowed_content_types = ["image/png"] # all\n'
+            '  allowed_origins = [\n    "https://chat.example.com"\n  ]\n}\n'
+        )
         (self.folder / "own.tfvars").write_text(setting)
         plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
         found = [
@@ -115,7 +118,7 @@ class Deployments(unittest.TestCase):
             self.assertIn("web page", done.stderr)
 
     def in_copy(self, files, script, *arguments, **variables):
-        """Runs a script of a copy of the repository that has files in terraform/."""
+        """Runs a script of a copy of the repository with these files in terraform/."""
         copy = Path(tempfile.mkdtemp(dir=self.folder))
         shutil.copytree(SCRIPTS, copy / "scripts")
         (copy / "terraform").mkdir()

@@ -1,4 +1,4 @@
-"""scripts/logs asks the AWS CLI for the right lines. An `aws` and a `terraform` stand in for the real ones."""
+"""scripts/logs requests the right lines from the AWS CLI. `aws` and `terraform` are stubs."""
 
 import os
 import shutil

@@ -13,7 +13,7 @@ impl Client {
     }
 
     pub async fn send(&mut self, frame: Value) {
-        self.0.send(&frame.to_string()).await.unwrap();
+        self.0.send_frame(frame).await.unwrap();
     }
 
     /// The next frame of this type.

@@ -1,4 +1,4 @@
-"""Puts the Terraform through its paces: see scripts/test-terraform.
+"""Tests the Terraform configuration against an emulated AWS: see scripts/test-terraform.
 
 Everything happens in a copy under target/terraform, with the state in a local file and AWS on a port of this machine.
 """
@@ -26,15 +26,19 @@ WORK = ROOT / "target" / "terraform"
 COPY = WORK / "copy"
 REGISTRY = "registry.terraform.io"
 
-# The state is kept here for once.
+# A local file holds the state instead of S3.
 BACKEND = ("backend_override.tf", 'terraform {\n  backend "local" {}\n}\n')
-# What the emulator does not know: saved queries, which terraform test holds to a plan, and a reset of the account.
+# The emulator does not support saved queries, which `terraform test` covers, nor the reset of the account settings.
 EMULATED = {
-    "modules/observability/emulator_override.tf": 'resource "aws_cloudwatch_query_definition" "saved" {\n  for_each = {}\n}\n',
-    "modules/websocket_api/emulator_override.tf": 'resource "aws_api_gateway_account" "logs" {\n  reset_on_delete = false\n}\n',
+    "modules/observability/emulator_override.tf": (
+        'resource "aws_cloudwatch_query_definition" "saved" {\n  for_each = {}\n}\n'
+    ),
+    "modules/websocket_api/emulator_override.tf": (
+        'resource "aws_api_gateway_account" "logs" {\n  reset_on_delete = false\n}\n'
+    ),
 }
 
-# What somebody who deploys from here has set is not what is tested.
+# The settings of a developer's own deployment are not part of the test.
 OWN_SETTINGS = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars")
 
 SETTINGS = {
@@ -66,7 +70,7 @@ def run(*command, environment):
 
 def terraform_environment():
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
-    # A setting that points nowhere is a warning on every line that Terraform prints.
+    # Terraform warns on every run about a TF_CLI_CONFIG_FILE that does not exist.
     if not Path(environment.get("TF_CLI_CONFIG_FILE", "")).is_file():
         environment.pop("TF_CLI_CONFIG_FILE", None)
     return environment | {"TF_IN_AUTOMATION": "1", "TF_CLI_ARGS": "-no-color", "CHECKPOINT_DISABLE": "1"}
@@ -80,7 +84,7 @@ def provider_version():
 
 
 def has_provider(directory):
-    """Whether it is a mirror with the pinned provider, unpacked or packed."""
+    """Whether the directory is a mirror that has the pinned provider, unpacked or packed."""
     provider = Path(directory) / REGISTRY / "hashicorp" / "aws"
     version = provider_version()
     return (provider / version).is_dir() or any(provider.glob(f"terraform-provider-aws_{version}_*.zip"))
@@ -95,7 +99,7 @@ def registry_answers():
 
 
 def implied_directories():
-    """Where Terraform itself looks for a mirror. Source: its CLI configuration, "Implied Local Mirror Directories"."""
+    """The implied local mirror directories, according to the documentation of Terraform's CLI configuration."""
     data = [os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"]
     data += (os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
     return [COPY / "terraform.d/plugins", Path.home() / ".terraform.d/plugins"] + [
@@ -107,7 +111,7 @@ def searched_directories():
     for directory, names, _ in os.walk("/"):
         if REGISTRY in names:
             yield Path(directory)
-        # Not what is no disk, nor what Terraform keeps for one configuration.
+        # Skips what is not a disk, and the plugins that Terraform caches for one configuration.
         passed_over = {"proc", "sys", "dev"} if directory == "/" else {".terraform", "node_modules", ".git"}
         names[:] = [name for name in names if name not in passed_over]
 
@@ -130,8 +134,9 @@ def init_arguments(environment):
         if has_provider(directory):
             return [f"-plugin-dir={directory}"]
     raise Failed(
-        f"the AWS provider {provider_version()} is not here: {REGISTRY} cannot be reached, and no mirror was found. Download "
-        f"terraform-provider-aws_{provider_version()} from releases.hashicorp.com into DIR/{REGISTRY}/hashicorp/aws/ and set "
+        f"the AWS provider {provider_version()} is not available: {REGISTRY} is unreachable, and no mirror was found. "
+        f"Download terraform-provider-aws_{provider_version()} from releases.hashicorp.com into "
+        f"DIR/{REGISTRY}/hashicorp/aws/ and set "
         "TERRAFORM_PROVIDERS=DIR"
     )
 
@@ -169,7 +174,7 @@ def prepare():
         SOURCE, COPY, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", ".terraform.lock.hcl", *OWN_SETTINGS)
     )
     (COPY / BACKEND[0]).write_text(BACKEND[1])
-    # Nobody runs it: the emulator only keeps it.
+    # The emulator stores the function, but does not run it.
     with zipfile.ZipFile(WORK / "function.zip", "w") as package:
         package.writestr("bootstrap", "#!/bin/sh\n")
     (WORK / "settings.tfvars.json").write_text(json.dumps(SETTINGS))
@@ -204,7 +209,7 @@ def own_tests(environment):
 
 
 def a_life(environment, url):
-    """Applied, read back, planned again, given free, destroyed."""
+    """Applies, reads back, plans again, removes the deletion protection and destroys."""
     environment = environment | {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "emulated",
@@ -251,7 +256,7 @@ STARTED = time.monotonic()
 
 
 def main():
-    # So that the emulator ends with this, whatever ends this.
+    # Exits normally on SIGTERM, so that the emulator is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         prepare()

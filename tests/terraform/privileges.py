@@ -1,11 +1,11 @@
-"""Holds what the function's policy grants against the calls of AWS that the function made while it was tested.
+"""Compares the IAM policy of the function with the AWS calls that the tests recorded.
 
 Usage: python3 tests/terraform/privileges.py POLICY.json RESOURCES.json target/tmp/aws-calls
 
-POLICY.json is the policy document of the function's role. RESOURCES.json gives ARNs their names here: tables go by
-their variables (MESSAGES_TABLE), beside them are "bucket", "connections" (the stage of the WebSocket API), "function",
-"log_group" and "failures" (the queue). The folder has what the tests recorded. Prints a sentence for each difference, and exits 1
-if there is one.
+POLICY.json is the policy document of the function's role. RESOURCES.json maps names to ARNs: tables have the names of
+their variables (MESSAGES_TABLE), the others are "bucket", "connections" (the stage of the WebSocket API), "function",
+"log_group" and "failures" (the queue). The folder contains the records of the tests. Prints a sentence for each
+difference, and exits with 1 if there is one.
 """
 
 import json
@@ -17,7 +17,7 @@ Grant = tuple[str, str]
 # (service, call, resource), as the local stack records it.
 Call = tuple[str, str, str]
 
-# What a call needs to be granted; {} is the resource that was recorded.
+# The permissions of each call; {} is the recorded resource.
 CALLS: dict[str, Grant] = {
     "GetItem": ("dynamodb:GetItem", "{}"),
     "PutItem": ("dynamodb:PutItem", "{}"),
@@ -35,7 +35,7 @@ CALLS: dict[str, Grant] = {
     "GetObject": ("s3:GetObject", "bucket/{}"),
     "HeadObject": ("s3:GetObject", "bucket/{}"),
     "DeleteObject": ("s3:DeleteObject", "bucket/{}"),
-    # Who may not list a bucket is told 403 of what is not there, and not 404.
+    # Without ListBucket, S3 responds with 403 instead of 404 for an object that does not exist.
     "HeadObject of nothing": ("s3:ListBucket", "bucket"),
     "PostToConnection": ("execute-api:ManageConnections", "connections/POST/{}"),
     "GetConnection": ("execute-api:ManageConnections", "connections/GET/{}"),
@@ -43,7 +43,7 @@ CALLS: dict[str, Grant] = {
     "DeleteConnection": ("execute-api:ManageConnections", "connections/DELETE/{}"),
 }
 
-# What no local call can show, and why it is granted.
+# Permissions that no local call can verify, with their reasons.
 UNSEEN: dict[Grant, str] = {
     ("logs:CreateLogStream", "log_group:*"): "Lambda itself opens a stream for each process, by the function's role",
     ("logs:PutLogEvents", "log_group:*"): "Lambda itself writes the function's log, by the function's role",
@@ -54,7 +54,7 @@ UNSEEN: dict[Grant, str] = {
 
 
 def calls(directory: Path) -> set[Call]:
-    """Every call that was recorded."""
+    """All recorded calls."""
     recordings = [json.loads(file.read_text()) for file in sorted(directory.glob("*.json"))]
     found = {(call["service"], call["call"], call["resource"]) for recording in recordings for call in recording}
     if not found:
@@ -71,12 +71,12 @@ def grant_for(call: Call) -> Grant:
 
 
 def recorded(directory: Path) -> set[Grant]:
-    """What has to be granted for the calls that were recorded."""
+    """The permissions that the recorded calls need."""
     return {grant_for(call) for call in calls(directory)}
 
 
 def granted(policy: dict, names: dict[str, str]) -> set[Grant]:
-    """What the statements allow: each of their actions on each of their resources."""
+    """The permissions of the statements: each action on each resource."""
     return {
         (action, named(resource, names))
         for statement in listed(policy["Statement"])
@@ -87,7 +87,7 @@ def granted(policy: dict, names: dict[str, str]) -> set[Grant]:
 
 
 def differences(directory: Path, policy: dict, names: dict[str, str]) -> list[str]:
-    """A sentence for each thing that is missing, unused or not as it should be."""
+    """A sentence for each missing, unused or wrong permission."""
     grants = granted(policy, names)
     missing = [
         f"{told(call)}, which needs {grant_for(call)[0]}; no statement grants it"
@@ -107,7 +107,7 @@ def differences(directory: Path, policy: dict, names: dict[str, str]) -> list[st
 
 
 def unclear(policy: dict) -> list[str]:
-    """Statements of which the calls prove nothing."""
+    """Problems of the statements that no recorded call can verify."""
     found = []
     for statement in listed(policy["Statement"]):
         name = statement.get("Sid", "a statement without a Sid")
@@ -143,7 +143,7 @@ def told(call: Call) -> str:
 
 
 def named(arn: str, names: dict[str, str]) -> str:
-    """An ARN by the name of its resource, and by itself where it has none."""
+    """The name of the resource of an ARN, or the ARN if it has none."""
     for name, known in names.items():
         rest = arn.removeprefix(known)
         if arn.startswith(known) and rest[:1] in ("", "/", ":"):
@@ -152,7 +152,7 @@ def named(arn: str, names: dict[str, str]) -> str:
 
 
 def listed(value: object) -> list:
-    """IAM takes one thing for a list of one."""
+    """A list: IAM allows a single value in place of a list with one element."""
     return value if isinstance(value, list) else [value]
 
 

@@ -1,4 +1,4 @@
-"""What an apply has made, asked of AWS itself."""
+"""Reads the resources of an apply back from AWS."""
 
 import json
 import unittest
@@ -7,7 +7,7 @@ import boto3
 
 # Set before the tests run.
 outputs = {}
-# Their ids, by their routes': the emulator does not list them.
+# The ids of route responses, by those of their routes: the emulator does not list them.
 route_responses = {}
 settings = {}
 contract = {}
@@ -270,7 +270,7 @@ def source(condition):
 
 
 def left():
-    """What is still there of what an apply makes."""
+    """Resources that are left after a destroy."""
     found = {
         "tables": client("dynamodb").list_tables()["TableNames"],
         "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],

@@ -1,4 +1,4 @@
-"""What is said of a policy that is not what the function needs. Run: python3 -m unittest discover tests/terraform"""
+"""The check reports missing, unused and wrong permissions. Run: python3 -m unittest discover tests/terraform"""
 
 import json
 import subprocess
@@ -61,7 +61,7 @@ class Privileges(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        # As two tests record them, which have a call in common.
+        # The records of two tests, with one call in common.
         self.record("one", CALLS[:4])
         self.record("two", CALLS[3:])
 

@@ -1,4 +1,4 @@
-"""Holds the GitHub workflows to their schema, and what they name to what is there.
+"""Validates the GitHub workflows against their schema, and that the scripts, checks and tests that they name exist.
 
 Usage: scripts/python tests/workflows/check.py [FILE...]   without files: all of .github/workflows
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Repository:
-    """What a workflow can name: executable scripts, the checks of scripts/test, and the integration tests."""
+    """The names that a workflow can use: executable scripts, checks of scripts/test and integration tests."""
 
     scripts: set[str]
     checks: set[str]
@@ -38,7 +38,7 @@ def printed(*command):
 
 
 def problems(text, repository):
-    """What is wrong with a workflow beyond its schema, a sentence each."""
+    """Problems of a workflow that its schema does not find, a sentence each."""
     workflow = YAML(typ="safe").load(text)
     if not isinstance(workflow.get("permissions"), dict):
         yield "the workflow names no permissions of its own at the top, so it has all that the repository gives"
@@ -80,7 +80,7 @@ def expanded(command, job):
 
 def problems_of_command(command, repository):
     for expression in re.findall(r"\$\{\{.*?\}\}", command):
-        yield f"{expression} in a command can bring in a command of its own, or names no value of the matrix: give it by env"
+        yield f"{expression} in a command allows injection, or names no value of the matrix: pass it by env"
     for script in re.findall(r"(?<![\w./-])(?:\./)?(scripts/[\w.-]+)", command):
         if script not in repository.scripts:
             yield f"{script} is not there, or not executable"

@@ -1,4 +1,4 @@
-"""The check of the workflows finds what it is there to find.
+"""The check of the workflows reports problems.
 
 Usage: scripts/python -m unittest discover -s tests/workflows
 """
@@ -61,7 +61,7 @@ class Check(unittest.TestCase):
         self.assertIn("names no value of the matrix", next(problems(workflow, REPOSITORY)))
 
     def test_what_others_write_does_not_get_into_a_command(self):
-        self.finds("give it by env", '"$(url websocket)"', '"${{ github.head_ref }}"')
+        self.finds("pass it by env", '"$(url websocket)"', '"${{ github.head_ref }}"')
 
     def test_an_action_that_can_change_under_us_is_found(self):
         for loose in ["actions/checkout@v7", "actions/checkout@main", PINNED.removesuffix(" # v7.0.1"), PINNED[:-4]]:

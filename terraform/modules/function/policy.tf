@@ -1,11 +1,24 @@
 locals {
   # The tables that each DynamoDB action needs. No action scans.
   table_actions = {
-    "dynamodb:GetItem"        = ["CHAT_ROOMS_TABLE", "CONNECTIONS_TABLE", "FILES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:BatchGetItem"   = ["CHAT_ROOMS_TABLE"]
-    "dynamodb:Query"          = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:PutItem"        = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
-    "dynamodb:UpdateItem"     = ["CHAT_ROOMS_TABLE", "CONNECTIONS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE"]
+    "dynamodb:GetItem" = [
+      "CHAT_ROOMS_TABLE",
+      "CONNECTIONS_TABLE",
+      "FILES_TABLE",
+      "MEMBERS_TABLE",
+      "MESSAGES_TABLE",
+      "SUBSCRIPTIONS_TABLE",
+    ]
+    "dynamodb:BatchGetItem" = ["CHAT_ROOMS_TABLE"]
+    "dynamodb:Query"        = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:PutItem"      = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
+    "dynamodb:UpdateItem" = [
+      "CHAT_ROOMS_TABLE",
+      "CONNECTIONS_TABLE",
+      "FILES_TABLE",
+      "INVITES_TABLE",
+      "MEMBERS_TABLE",
+    ]
     "dynamodb:DeleteItem"     = ["CONNECTIONS_TABLE", "INVITES_TABLE", "MEMBERS_TABLE"]
     "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "SUBSCRIPTIONS_TABLE"]
   }
@@ -22,9 +35,12 @@ locals {
 
   other_statements = [
     {
-      Effect   = "Allow"
-      Action   = "dynamodb:Query"
-      Resource = flatten([for table, indexes in local.queried_indexes : [for index in indexes : "${var.resources.tables[table]}/index/${index}"]])
+      Effect = "Allow"
+      Action = "dynamodb:Query"
+      Resource = flatten([
+        for table, indexes in local.queried_indexes :
+        [for index in indexes : "${var.resources.tables[table]}/index/${index}"]
+      ])
     },
     {
       # The function presigns uploads and downloads, so they run with its permissions.
@@ -45,9 +61,14 @@ locals {
     },
     {
       # Fan-out to a large room continues in further invocations. The ARN is spelled out to avoid a dependency cycle.
-      Effect   = "Allow"
-      Action   = "lambda:InvokeFunction"
-      Resource = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:function:${var.name}"
+      Effect = "Allow"
+      Action = "lambda:InvokeFunction"
+      Resource = join(":", [
+        "arn:${data.aws_partition.current.partition}:lambda",
+        data.aws_region.current.name,
+        data.aws_caller_identity.current.account_id,
+        "function:${var.name}",
+      ])
     },
     {
       Effect   = "Allow"

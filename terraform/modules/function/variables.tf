@@ -34,13 +34,13 @@ variable "environment" {
 }
 
 variable "secrets" {
-  description = "Environment variables of the function that hold secrets. The Terraform state stores them in plain text."
+  description = "Environment variables of the function that are secret. The Terraform state stores them in plain text."
   type        = map(string)
   sensitive   = true
 }
 
 variable "resources" {
-  description = "ARNs that the function may use: tables by environment variable, the bucket, and the WebSocket API's stage."
+  description = "ARNs that the function may use: tables by environment variable, bucket and WebSocket API stage."
   type = object({
     tables      = map(string)
     bucket      = string

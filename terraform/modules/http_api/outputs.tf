@@ -11,5 +11,8 @@ output "url" {
 
 output "dns_target" {
   description = "With a custom domain: the target of its DNS alias or CNAME record."
-  value       = { for domain in aws_apigatewayv2_domain_name.custom : domain.domain_name => domain.domain_name_configuration[0].target_domain_name }
+  value = {
+    for domain in aws_apigatewayv2_domain_name.custom :
+    domain.domain_name => domain.domain_name_configuration[0].target_domain_name
+  }
 }

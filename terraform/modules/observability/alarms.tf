@@ -56,7 +56,7 @@ locals {
       above      = 0
     }
     dead-letters = {
-      about      = "Events of the bucket or the schedule failed after all retries. The dead-letter queue keeps them for 14 days."
+      about      = "S3 or schedule events failed after all retries. The dead-letter queue keeps them for 14 days."
       namespace  = "AWS/SQS"
       metric     = "ApproximateNumberOfMessagesVisible"
       dimensions = local.queue_dimensions

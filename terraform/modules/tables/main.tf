@@ -23,11 +23,13 @@ resource "aws_dynamodb_table" "catalogue" {
     for_each = each.value.indexes
 
     content {
-      name               = global_secondary_index.key
-      hash_key           = global_secondary_index.value.partition_key
-      range_key          = global_secondary_index.value.sort_key
-      projection_type    = length(global_secondary_index.value.includes) > 0 ? "INCLUDE" : "KEYS_ONLY"
-      non_key_attributes = length(global_secondary_index.value.includes) > 0 ? global_secondary_index.value.includes : null
+      name            = global_secondary_index.key
+      hash_key        = global_secondary_index.value.partition_key
+      range_key       = global_secondary_index.value.sort_key
+      projection_type = length(global_secondary_index.value.includes) > 0 ? "INCLUDE" : "KEYS_ONLY"
+      non_key_attributes = (
+        length(global_secondary_index.value.includes) > 0 ? global_secondary_index.value.includes : null
+      )
     }
   }
 

@@ -1,4 +1,4 @@
-# What AWS would say that the configuration reads again.
+# Attributes that AWS would return and that the configuration uses.
 
 mock_resource "aws_apigatewayv2_api" {
   defaults = {
