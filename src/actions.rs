@@ -187,6 +187,8 @@ pub const OBJECT_CREATED: &str = "ObjectCreated";
 pub const SWEEP: &str = "schedule";
 /// Continue a fan-out: called by the function itself only.
 pub const FAN_OUT: &str = "fan-out";
+/// Remove stale connections: called by the function itself only.
+pub const CLEANUP: &str = "cleanup";
 
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
 /// the answer to the sender.
@@ -253,6 +255,7 @@ mod tests {
             "GET /health",
             "schedule",
             "fan-out",
+            "cleanup",
             "ObjectCreated",
             "",
         ];

@@ -40,17 +40,17 @@ pub fn require_lobby(services: &Services) -> Result<(), Error> {
 ///
 /// # Errors
 /// `NOT_A_MEMBER`, whether the conversation exists or not: who talks to whom is private.
-pub async fn direct_peer(services: &Services, user: &UserId, room: &RoomId) -> Result<UserId, Error> {
-    services.store.member(user, room).await?.and_then(|member| member.peer).ok_or(Error::NotAMember)
+pub async fn direct_peer(ctx: &Context, user: &UserId, room: &RoomId) -> Result<UserId, Error> {
+    ctx.store.member(user, room, ctx.now).await?.and_then(|member| member.peer).ok_or(Error::NotAMember)
 }
 
 /// # Errors
 /// `NOT_A_MEMBER` for a user who is not, or no longer, in a room; everybody is in the lobby, where there is one.
-pub async fn require_member(services: &Services, user: &UserId, room: &RoomId) -> Result<(), Error> {
+pub async fn require_member(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
     if room.is_lobby() {
-        return require_lobby(services);
+        return require_lobby(ctx);
     }
-    services.store.member(user, room).await?.map(drop).ok_or(Error::NotAMember)
+    ctx.store.member(user, room, ctx.now).await?.map(drop).ok_or(Error::NotAMember)
 }
 
 /// A join and a message that are sent back to back are handled by two invocations at once: how long a send waits for
@@ -62,17 +62,20 @@ const JOIN_POLL: Duration = Duration::from_millis(30);
 ///
 /// # Errors
 /// `ROOM_NOT_FOUND`, at once; `NOT_A_MEMBER`.
-pub async fn membership(services: &Services, user: &UserId, room: &RoomId) -> Result<Member, Error> {
+pub async fn membership(ctx: &Context, user: &UserId, room: &RoomId) -> Result<Member, Error> {
     let until = Instant::now() + JOIN_PATIENCE;
-    let (known, mut member) = try_join!(services.store.room(room), services.store.member(user, room))?;
-    if known.is_none() {
-        return Err(Error::RoomNotFound);
-    }
-    while member.is_none() && Instant::now() < until {
+    let (known, mut membership) = try_join!(ctx.store.room(room, ctx.now), ctx.store.membership(user, room, ctx.now))?;
+    let known = known.ok_or(Error::RoomNotFound)?;
+    loop {
+        if let Some(member) = membership.within(&known).member() {
+            return Ok(member);
+        }
+        if Instant::now() >= until {
+            return Err(Error::NotAMember);
+        }
         sleep(JOIN_POLL).await;
-        member = services.store.member(user, room).await?;
+        membership = ctx.store.membership(user, room, ctx.now).await?;
     }
-    member.ok_or(Error::NotAMember)
 }
 
 /// A user's rank in a room, lowest first.
@@ -90,9 +93,9 @@ enum Rank {
 impl Rank {
     fn of(user: &UserId, room: &Room, membership: &Membership) -> Self {
         match membership {
-            Membership::Banned => Self::Stranger,
+            Membership::Banned { .. } => Self::Stranger,
             _ if room.creator == *user => Self::Owner,
-            Membership::Stranger => Self::Stranger,
+            Membership::Stranger | Membership::Former => Self::Stranger,
             Membership::Member(member) => match member.role {
                 Role::Owner => Self::Owner,
                 Role::Admin => Self::Admin,
@@ -128,8 +131,10 @@ impl Moderator {
         if id.is_lobby() || id.is_direct() {
             return Err(Error::Forbidden("nobody is in charge of the lobby or of a direct conversation"));
         }
-        let (room, membership) = try_join!(ctx.store.room(id), ctx.store.membership(&caller.user, id))?;
+        let (room, membership) =
+            try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(&caller.user, id, ctx.now))?;
         let room = room.ok_or(Error::RoomNotFound)?;
+        let membership = membership.within(&room);
         let rank = if caller.is_admin { Rank::AdminOfAll } else { Rank::of(&caller.user, &room, &membership) };
         if rank < least {
             return Err(Error::Forbidden(match least {
@@ -144,8 +149,8 @@ impl Moderator {
     ///
     /// # Errors
     /// `FORBIDDEN` for a user of the same rank or above.
-    pub async fn outranks(&self, services: &Services, user: &UserId) -> Result<Membership, Error> {
-        let membership = services.store.membership(user, &self.room.id).await?;
+    pub async fn outranks(&self, ctx: &Context, user: &UserId) -> Result<Membership, Error> {
+        let membership = ctx.store.membership(user, &self.room.id, ctx.now).await?.within(&self.room);
         if Rank::of(user, &self.room, &membership) >= self.rank {
             return Err(Error::Forbidden("that is for somebody who ranks higher in the room than they do"));
         }

@@ -76,7 +76,7 @@ impl Sender {
         let caller = origin.caller(ctx).await?;
         // What cannot be a room's id is a user's.
         let Ok(room) = RoomId::try_from(target.to_string()) else { return Ok(Self::to_peer(&caller, target)) };
-        match ctx.store.member(&caller.user, &room).await? {
+        match ctx.store.member(&caller.user, &room, ctx.now).await? {
             Some(Member { peer: Some(peer), .. }) => Ok(Self::to_peer(&caller, &peer)),
             Some(member) => Ok(Self::member(&caller, &member)),
             None if room.is_lobby() => Self::in_room(ctx, origin, &room).await,

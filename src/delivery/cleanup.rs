@@ -1,55 +1,106 @@
-//! Removing stale connections: those that API Gateway no longer knows.
+//! Removing stale connections: those that API Gateway no longer knows. The sender of a message does not wait for it:
+//! another invocation does it.
 
 use futures_util::future;
 use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
 
 use super::post::is_gone;
-use super::{CONCURRENCY, Delivery, OPENING_MS};
-use crate::domain::Timestamp;
+use super::{CONCURRENCY, Delivered, Delivery, OPENING_MS, RequestContext};
+use crate::domain::{ConnectionId, Timestamp};
 use crate::error::Error;
-use crate::store::{Channel, Subscription};
+use crate::store::{Channel, Connection, Subscription};
+
+/// Most connections in one event: an asynchronous invocation takes 256 KB.
+const CLEANED_AT_ONCE: usize = 500;
+
+/// Connections that answered 410: the event that asks another invocation to remove them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cleanup {
+    source: String,
+    /// Of the request that found them.
+    pub request_id: String,
+    /// When that was.
+    pub at: Timestamp,
+    pub connections: Vec<Gone>,
+}
+
+/// A connection, and the channel on which it was found stale.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gone {
+    connection_id: ConnectionId,
+    channel: Channel,
+}
+
+impl From<&Subscription> for Gone {
+    fn from(live: &Subscription) -> Self {
+        Self { connection_id: live.connection_id.clone(), channel: live.channel.clone() }
+    }
+}
+
+impl Cleanup {
+    /// What tells these events from those of other sources.
+    pub const SOURCE: &str = "switchboard.cleanup";
+}
 
 impl Delivery {
     /// Removes the stale connections of a channel, and returns how many these were.
     ///
     /// # Errors
     /// The channel cannot be read.
-    pub async fn prune_stale(&self, channel: &Channel, now: Timestamp) -> Result<u64, Error> {
+    pub async fn prune_stale(&self, channel: &Channel, request: RequestContext<'_>) -> Result<u64, Error> {
+        let now = request.now;
         let live = self.store.all_subscribers(channel, now).await?;
-        let gone = stream::iter(&live)
+        let gone: Vec<Gone> = stream::iter(&live)
             .filter(|live| future::ready(now.millis_since(live.connected_at) > OPENING_MS))
             .map(|live| async move {
-                let asked = self.client.get_connection().connection_id(live.connection_id.as_str()).send().await;
-                let is_gone = asked.is_err_and(|error| is_gone(&error));
-                if is_gone {
-                    Box::pin(self.remove(live, now)).await;
-                }
-                u64::from(is_gone)
+                let known = self.client.get_connection().connection_id(live.connection_id.as_str()).send().await;
+                known.is_err_and(|error| is_gone(&error)).then(|| Gone::from(live))
             })
-            .buffer_unordered(CONCURRENCY);
-        Ok(gone.fold(0, |all, one| future::ready(all + one)).await)
+            .buffer_unordered(CONCURRENCY)
+            .filter_map(future::ready)
+            .collect()
+            .await;
+        self.clean_up(&gone, request).await;
+        Ok(gone.len() as u64)
     }
 
-    /// Removes connections that answered 410.
-    pub(super) async fn clean_up(&self, gone: Vec<Subscription>, now: Timestamp) {
-        // Boxed: telling that somebody went offline is a publication too, which can meet other stale connections.
-        stream::iter(gone)
-            .for_each_concurrent(CONCURRENCY, |live| Box::pin(async move { self.remove(&live, now).await }))
+    /// Asks another invocation to remove connections that answered 410. Where that fails they are found gone again.
+    pub(super) async fn request_cleanup(&self, gone: Vec<Subscription>, request: RequestContext<'_>) {
+        for some in gone.chunks(CLEANED_AT_ONCE) {
+            let event = Cleanup {
+                source: Cleanup::SOURCE.to_owned(),
+                request_id: request.request_id.to_owned(),
+                at: request.now,
+                connections: some.iter().map(Gone::from).collect(),
+            };
+            if let Err(error) = self.invoke(&event).await {
+                tracing::warn!(error = error.cause(), "failed to request the cleanup of stale connections");
+            }
+        }
+    }
+
+    /// Removes connections, and tells their rooms who went offline with them: all at once.
+    pub async fn clean_up(&self, gone: &[Gone], request: RequestContext<'_>) -> Delivered {
+        let removed: Vec<_> = stream::iter(gone)
+            .map(|gone| self.remove(gone))
+            .buffer_unordered(CONCURRENCY)
+            .filter_map(future::ready)
+            .collect()
             .await;
+        self.announce_gone(&removed, request).await
     }
 
     /// The connection is also closed: were it alive after all, its client reconnects.
-    async fn remove(&self, live: &Subscription, now: Timestamp) {
-        match self.store.remove_connection(&live.connection_id, Some(&live.channel)).await {
-            Ok(Some(connection)) => {
-                self.announce_gone(&connection, now).await;
-            }
-            Ok(None) => {}
-            Err(error) => {
-                let error = error.cause();
-                tracing::warn!(connection_id = %live.connection_id, error, "failed to remove a stale connection");
-            }
-        }
-        self.close(&live.connection_id).await;
+    async fn remove(&self, gone: &Gone) -> Option<Connection> {
+        let removed = self.store.remove_connection(&gone.connection_id, Some(&gone.channel)).await;
+        self.close(&gone.connection_id).await;
+        removed.unwrap_or_else(|error| {
+            let error = error.cause();
+            tracing::warn!(connection_id = %gone.connection_id, error, "failed to remove a stale connection");
+            None
+        })
     }
 }

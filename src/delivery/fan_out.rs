@@ -54,12 +54,22 @@ impl Delivery {
     /// Sends a frame to everybody on `channels`; other invocations go on with it where one has no time for all. What is
     /// published is in the log, or of the moment: a failure is logged, and clients catch up.
     pub async fn publish(&self, channels: &[Channel], what: &OutboundFrame, request: RequestContext<'_>) -> Delivered {
+        log_failure(self.publish_all(channels, what, request).await)
+    }
+
+    /// As [`Delivery::publish`], and returns also why not everybody was told.
+    pub async fn publish_all(
+        &self,
+        channels: &[Channel],
+        what: &OutboundFrame,
+        request: RequestContext<'_>,
+    ) -> (Delivered, Result<(), Error>) {
         let ranges = channels.iter().map(|channel| {
             let whole = KeyRange::from(channel);
             let pages = self.store.subscribers(&whole, request.now);
             (whole, pages)
         });
-        self.publish_ranges(ranges, what, request).await
+        self.post_all(ranges, what, request).await
     }
 
     /// As [`Delivery::publish`], on one channel, with a first page that the caller has read already.
@@ -71,7 +81,8 @@ impl Delivery {
         what: &OutboundFrame,
         request: RequestContext<'_>,
     ) -> Delivered {
-        self.publish_ranges([(KeyRange::from(channel), stream::iter([Ok(first)]).chain(rest))], what, request).await
+        let ranges = [(KeyRange::from(channel), stream::iter([Ok(first)]).chain(rest))];
+        log_failure(self.post_all(ranges, what, request).await)
     }
 
     /// Goes on with a fan-out. Doing it twice does no harm: clients drop by seq.
@@ -81,22 +92,6 @@ impl Delivery {
     pub async fn go_on(&self, with: &Continuation, request: RequestContext<'_>) -> (Delivered, Result<(), Error>) {
         let pages = self.store.subscribers(&with.range, request.now);
         self.post_all([(with.range.clone(), pages)], &with.frame, request).await
-    }
-
-    async fn publish_ranges<P>(
-        &self,
-        ranges: impl IntoIterator<Item = (KeyRange, P)>,
-        what: &OutboundFrame,
-        request: RequestContext<'_>,
-    ) -> Delivered
-    where
-        P: Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + 'static,
-    {
-        let (delivered, all) = self.post_all(ranges, what, request).await;
-        if let Err(error) = all {
-            tracing::warn!(error = error.cause(), "fan-out incomplete");
-        }
-        delivered
     }
 
     /// Returns what was delivered, and why it was not everything.
@@ -128,14 +123,14 @@ impl Delivery {
             }
         });
         let (delivered, gone) = self.post_each(each, what, request.now).await;
-        // What is not cleaned up in time is found gone again.
-        let cleanup = async {
+        self.request_cleanup(gone, request).await;
+        // Subscriptions that are not deleted in time end with their connections.
+        let _ = timeout_at(last_moment, async {
             if let Err(error) = self.store.clear(&unsubscribed).await {
                 tracing::warn!(error = error.cause(), "failed to clear a channel");
             }
-            self.clean_up(gone, request.now).await;
-        };
-        let _ = timeout_at(last_moment, cleanup).await;
+        })
+        .await;
         (Delivered { handed_on, ..delivered }, all)
     }
 
@@ -171,12 +166,20 @@ impl Delivery {
         all
     }
 
-    async fn invoke(&self, event: &Continuation) -> Result<(), Error> {
+    /// Invokes this function, without waiting for it.
+    pub(super) async fn invoke(&self, event: &impl Serialize) -> Result<(), Error> {
         let event = serde_json::to_vec(event).map_err(Error::internal)?;
         let invoke = self.lambda.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
         let invoked = invoke.payload(Blob::new(event)).send().await;
         invoked.map(drop).map_err(|error| Error::Unavailable(error.into()))
     }
+}
+
+fn log_failure((delivered, all): (Delivered, Result<(), Error>)) -> Delivered {
+    if let Err(error) = all {
+        tracing::warn!(error = error.cause(), "fan-out incomplete");
+    }
+    delivered
 }
 
 /// The recipients on ranges, for as long as the fan-out of this invocation may take.

@@ -17,6 +17,7 @@ use crate::domain::Timestamp;
 use crate::file_links::FileLinks;
 use crate::store::Store;
 
+pub use cleanup::Cleanup;
 pub use fan_out::Continuation;
 pub use outbound::{Except, OutboundFrame};
 

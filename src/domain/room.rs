@@ -99,9 +99,19 @@ pub struct Room {
     pub ends_at: Option<i64>,
     /// A lower bound of the end of the log.
     pub last_seq: Seq,
+    /// Whether everybody has been told that it was closed.
+    pub is_closing_told: bool,
+    /// Whether a client chose the id, and so may make another room of that id once this one has expired. The row then
+    /// outlives the room, so that no `seq` is given twice.
+    pub has_chosen_id: bool,
 }
 
 impl Room {
+    /// Memberships and bans from before this moment are those of an earlier room of the same id.
+    pub fn since(&self) -> Timestamp {
+        if self.has_chosen_id { self.created_at } else { Timestamp::from_millis(0) }
+    }
+
     /// Public, permanent, without location, limit and members.
     pub fn new(id: RoomId, creator: UserId, now: Timestamp) -> Self {
         Self {
@@ -118,6 +128,8 @@ impl Room {
             participant_count: 0,
             ends_at: None,
             last_seq: Seq::ZERO,
+            is_closing_told: false,
+            has_chosen_id: false,
         }
     }
 }
@@ -128,6 +140,7 @@ pub struct Member {
     pub user: UserId,
     pub room: RoomId,
     pub role: Role,
+    /// Also tells this membership from earlier ones of the user in the room: it is later than theirs.
     pub joined_at: Timestamp,
     pub name: Name,
     /// The other user, in a direct conversation.

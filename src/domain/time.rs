@@ -65,6 +65,11 @@ impl Timestamp {
         self.minus_secs(-seconds)
     }
 
+    /// The moment so many milliseconds after.
+    pub const fn plus_millis(self, milliseconds: i64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+
     /// From whole seconds since the epoch.
     pub const fn from_secs(epoch_secs: i64) -> Self {
         Self(epoch_secs.saturating_mul(1000))

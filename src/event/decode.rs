@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Connect, Event, Frame, HttpCredentials, HttpRequest, Invocation, NewObject, UnknownEvent, WaitingClient};
 use crate::actions::{self, HttpRoute};
-use crate::delivery::Continuation;
+use crate::delivery::{Cleanup, Continuation};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp};
 use crate::error::BoxError;
 use crate::wire::{ClientFrame, Fields};
@@ -138,6 +138,10 @@ impl Invocation {
             Some(Continuation::SOURCE) => {
                 let rest: Continuation = parsed(event)?;
                 Ok(Self { request_id: rest.request_id.clone(), at: rest.at, event: Event::FanOut(Box::new(rest)) })
+            }
+            Some(Cleanup::SOURCE) => {
+                let cleanup: Cleanup = parsed(event)?;
+                Ok(Self { request_id: cleanup.request_id.clone(), at: cleanup.at, event: Event::Cleanup(cleanup) })
             }
             _ => Err("an unknown source".into()),
         }

@@ -5,7 +5,7 @@ mod decode;
 use http::HeaderMap;
 
 use crate::actions::{self, HttpRoute};
-use crate::delivery::Continuation;
+use crate::delivery::{Cleanup, Continuation};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp, UserId};
 use crate::error::{BoxError, Error};
 use crate::wire::{ClientFrame, Fields};
@@ -35,6 +35,8 @@ pub enum Event {
     Sweep,
     /// The continuation of a fan-out that another invocation began.
     FanOut(Box<Continuation>),
+    /// The cleanup of stale connections that another invocation found.
+    Cleanup(Cleanup),
 }
 
 /// The handshake of a WebSocket.
@@ -84,6 +86,7 @@ impl Event {
             Self::ObjectsCreated(_) => actions::OBJECT_CREATED,
             Self::Sweep => actions::SWEEP,
             Self::FanOut(_) => actions::FAN_OUT,
+            Self::Cleanup(_) => actions::CLEANUP,
         }
     }
 

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use super::membership;
 use crate::access::{self, Anyone, Caller, Identified};
 use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
 use crate::context::Context;
+use crate::delivery::Cleanup;
 use crate::domain::{ConnectionId, Format, MAX_CONTENT_BYTES, Member, RoomId};
 use crate::error::Error;
 use crate::event::Connect;
 use crate::metrics::Metric;
-use crate::store::{Channel, Connection, Subscription};
+use crate::store::{Connection, Subscription};
 use crate::wire::LARGEST_FRAME_BYTES;
-use crate::wire::frames::{Health, Hello, Limits, Pong, PresenceStatus};
+use crate::wire::frames::{Health, Hello, Limits, Pong};
 use crate::wire::requests::{Handshake, Nothing};
 
 /// Rooms whose members are told at once that a user came online.
@@ -96,30 +97,26 @@ fn connection(ctx: &Context, id: ConnectionId, identity: Identity, handshake: Ha
 
 /// Joins the room, and creates it when it is unknown: clients that connect so have no other way to create one.
 async fn open_for_one(ctx: &Context, me: &Connection, id: &RoomId) -> Result<(), Error> {
-    let mine = Channel::of_user(&me.user_id);
     if id.is_lobby() {
         access::require_lobby(ctx)?;
-        return ctx.store.add_connection(me, &[mine, Channel::of_room(id)]).await;
+        return ctx.store.add_connection(me, &[me.in_room(id, None, me.display_name())]).await;
     }
     if id.is_direct() {
         access::direct_peer(ctx, &me.user_id, id).await?;
-        return ctx.store.add_connection(me, &[mine]).await;
+        return ctx.store.add_connection(me, &[]).await;
     }
     let caller = Caller::from(me.clone());
     let entered = match membership::admit(ctx, &caller, id, None).await {
         Err(Error::RoomNotFound) => membership::create(ctx, &caller, id).await?,
         entered => entered?,
     };
-    ctx.store.add_connection(me, &[mine, Channel::of_room(id)]).await?;
+    ctx.store.add_connection(me, &[me.in_room(id, Some(entered.member.joined_at), me.display_name())]).await?;
     membership::settle(ctx, &caller, &entered).await
 }
 
 async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
-    let mut channels = vec![Channel::of_user(&me.user_id)];
-    if ctx.config.lobby {
-        channels.push(Channel::of_room(&RoomId::lobby()));
-    }
-    ctx.store.add_connection(me, &channels).await?;
+    let lobby = ctx.config.lobby.then(|| me.in_room(&RoomId::lobby(), None, me.display_name()));
+    ctx.store.add_connection(me, lobby.as_slice()).await?;
 
     let rows = rooms_of(ctx, me).await?;
     if rows.is_empty() {
@@ -129,35 +126,48 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     let subscribe = async { ctx.store.subscribe(&me.connection_id, &rows).await.map(drop) };
     let lost = membership::subscribe_checked(ctx, &me.user_id, &rooms, subscribe).await?;
     let heard = rooms.iter().filter(|room| !lost.contains(room));
-    let mut announced =
-        stream::iter(heard)
-            .map(|room| async move {
-                ctx.delivery.announce_presence(room, me, PresenceStatus::Online, me.connected_at).await
-            })
-            .buffer_unordered(ROOMS_AT_ONCE);
+    let mut announced = stream::iter(heard)
+        .map(|room| async move { ctx.delivery.announce_online(room, me, ctx.request()).await })
+        .buffer_unordered(ROOMS_AT_ONCE);
     while let Some(delivered) = announced.next().await {
         ctx.delivered(delivered);
     }
     Ok(())
 }
 
-/// A connection's rows in all open rooms of its user. Direct conversations need none: they are heard as the user.
+/// A connection's rows in all open rooms of its user. Direct conversations need none: they are heard as the user. A name
+/// that is given now is the one that the rooms show from now on.
 async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Subscription>, Error> {
+    let mut memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
+    memberships.retain(|member| !member.room.is_direct() && !member.is_over);
+    if let Some(name) = &me.name {
+        let renamed = memberships.iter().filter(|member| member.name != *name);
+        stream::iter(renamed)
+            .map(|member| ctx.store.rename_member(member, name))
+            .buffer_unordered(ROOMS_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+    }
     let row = |member: Member| {
         let name = me.name.clone().unwrap_or(member.name);
-        me.on(Channel::of_room(&member.room), name)
+        me.in_room(&member.room, Some(member.joined_at), name)
     };
-    let memberships = ctx.store.memberships(&me.user_id).await?;
-    Ok(memberships.into_iter().filter(|member| !member.room.is_direct() && !member.is_over).map(row).collect())
+    Ok(memberships.into_iter().map(row).collect())
 }
 
 /// Removes a connection that has closed.
 pub async fn close(ctx: &Context, id: &ConnectionId) -> Result<(), Error> {
     if let Some(known) = ctx.store.remove_connection(id, None).await? {
         ctx.count(Metric::ConnectionsClosed, 1);
-        ctx.delivered(ctx.delivery.announce_gone(&known, ctx.now).await);
         ctx.note_user(&known.user_id);
+        ctx.delivered(ctx.delivery.announce_gone(&[known], ctx.request()).await);
     }
+    Ok(())
+}
+
+/// Removes connections that a fan-out found to be gone.
+pub async fn clean_up(ctx: &Context, cleanup: &Cleanup) -> Result<(), Error> {
+    ctx.delivered(ctx.delivery.clean_up(&cleanup.connections, ctx.request()).await);
     Ok(())
 }
 

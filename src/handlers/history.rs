@@ -9,10 +9,10 @@ use tokio::try_join;
 use super::membership;
 use crate::access::{self, Sender};
 use crate::context::Context;
-use crate::domain::{Entry, Name, Page, RoomId, Seq};
+use crate::domain::{Entry, Member, Name, Page, RoomId, Seq, Timestamp};
 use crate::error::Error;
-use crate::store::{Channel, Connection, Tail};
-use crate::wire::frames::{Item, Message, Messages, Missed, PresenceStatus, Refusal, Resumed, ResumedRoom};
+use crate::store::{Connection, Tail};
+use crate::wire::frames::{Item, Message, Messages, Missed, Refusal, Resumed, ResumedRoom};
 use crate::wire::requests::{GetMessages, Resume};
 use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
@@ -76,12 +76,13 @@ async fn hear_again(
 ) -> Result<BTreeMap<RoomId, Error>, Error> {
     let mut refused = BTreeMap::new();
     let mut rows = Vec::new();
-    let names = member_names(ctx, me).await?;
+    let memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
+    let members: BTreeMap<_, _> = memberships.into_iter().map(|member| (member.room.clone(), member)).collect();
     for id in rooms {
-        match name_in(ctx, me, &names, id).await {
+        match name_in(ctx, me, &members, id).await {
             // Direct conversations are heard as the user.
             Ok(_) if id.is_direct() => {}
-            Ok(name) => rows.push(me.on(Channel::of_room(id), me.name.clone().unwrap_or(name))),
+            Ok((name, since)) => rows.push(me.in_room(id, since, me.name.clone().unwrap_or(name))),
             Err(error) if error.status() >= 500 => return Err(error),
             Err(error) => {
                 refused.insert(id.clone(), error);
@@ -97,26 +98,26 @@ async fn hear_again(
     let lost = membership::subscribe_checked(ctx, &me.user_id, &heard, subscribe).await?;
     for id in heard.iter().filter(|id| !lost.contains(id)) {
         if !me.hears(id) {
-            ctx.delivered(ctx.delivery.announce_presence(id, me, PresenceStatus::Online, ctx.now).await);
+            ctx.delivered(ctx.delivery.announce_online(id, me, ctx.request()).await);
         }
     }
     refused.extend(lost.into_iter().map(|id| (id, Error::NotAMember)));
     Ok(refused)
 }
 
-/// The display name of a connection's user in each of its rooms.
-async fn member_names(ctx: &Context, me: &Connection) -> Result<BTreeMap<RoomId, Name>, Error> {
-    let memberships = ctx.store.memberships(&me.user_id).await?;
-    Ok(memberships.into_iter().map(|member| (member.room, member.name)).collect())
-}
-
-/// The display name of a connection's user in a room that it may hear.
-async fn name_in(ctx: &Context, me: &Connection, names: &BTreeMap<RoomId, Name>, id: &RoomId) -> Result<Name, Error> {
-    match names.get(id) {
-        _ if id.is_lobby() => access::require_lobby(ctx).map(|()| me.display_name()),
-        Some(name) => Ok(name.clone()),
+/// The display name of a connection's user in a room that it may hear, and since when the user is a member.
+async fn name_in(
+    ctx: &Context,
+    me: &Connection,
+    members: &BTreeMap<RoomId, Member>,
+    id: &RoomId,
+) -> Result<(Name, Option<Timestamp>), Error> {
+    let of_member = |member: &Member| (member.name.clone(), Some(member.joined_at));
+    match members.get(id) {
+        _ if id.is_lobby() => access::require_lobby(ctx).map(|()| (me.display_name(), None)),
+        Some(member) => Ok(of_member(member)),
         None if id.is_direct() => Err(Error::NotAMember),
-        None => access::membership(ctx, &me.user_id, id).await.map(|member| member.name),
+        None => access::membership(ctx, &me.user_id, id).await.map(|member| of_member(&member)),
     }
 }
 
@@ -136,30 +137,41 @@ struct MissedRoom {
 
 impl MissedRoom {
     async fn read(ctx: &Context, me: &Connection, room: RoomId, after: Seq) -> Result<Self, Error> {
-        let read = || ctx.store.entries(&room, Page::After(after), MAX_MISSED, ctx.now);
-        let ((mut entries, mut more), tail) = try_join!(read(), ctx.store.tail(&room))?;
+        let read = |after| ctx.store.entries(&room, Page::After(after), MAX_MISSED, ctx.now);
+        let ((mut entries, mut more), tail) = try_join!(read(after), ctx.store.tail(&room))?;
         // What was written between the two reads exists, and has not expired.
         if entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
-            (entries, more) = read().await?;
+            (entries, more) = read(after).await?;
         }
         // The next one to be written: one more than the last, but for a log whose end has expired.
         let next = match &tail {
-            Some(tail) if tail.is_closing || (entries.is_empty() && after >= tail.seq) => tail.last_seq().next(),
+            Some(tail) if tail.closes_room(ctx.now) || (entries.is_empty() && after >= tail.seq) => {
+                tail.last_seq().next()
+            }
             tail => match ctx.store.next_seq(&room, tail.as_ref(), ctx.now).await {
                 // Nobody has ever written to the lobby.
                 Err(Error::RoomNotFound) => Seq::ZERO.next(),
                 next => next?,
             },
         };
+        // A position that this log has not reached is one of another log: the client begins again with what there is.
+        let is_above = after > tail.as_ref().map_or(next.previous(), |tail| tail.seq);
+        if is_above {
+            (entries, more) = read(Seq::ZERO).await?;
+        }
         let first = entries.first().map_or(next, |entry| entry.seq);
+        let last_seq = tail.as_ref().map_or(next.previous(), Tail::last_seq);
+        // What was written after the entries were read is not in them: then a client that goes on from `lastSeq` would
+        // miss it.
+        let last_seq = entries.last().filter(|_| !more).map_or(last_seq, |entry| entry.seq);
         let item = |entry: Entry| (entry.seq, Item::Message(Message::seen_by(&me.user_id, entry)));
         Ok(Self {
-            oldest: (after.next() < first).then_some(first),
-            last_seq: tail.as_ref().map_or(next.previous(), Tail::last_seq),
-            closed: tail.is_some_and(|tail| tail.is_closing),
+            oldest: (is_above || after.next() < first).then_some(first),
+            last_seq,
+            closed: tail.is_some_and(|tail| tail.closes_room(ctx.now)),
             items: entries.into_iter().map(item).collect(),
             room,
-            after,
+            after: if is_above { Seq::ZERO } else { after },
             more,
         })
     }

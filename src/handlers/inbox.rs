@@ -43,7 +43,7 @@ pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Resu
 /// A page of the caller's groups and direct conversations, newest activity first.
 pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<Rooms, Error> {
     let behind = request.cursor.as_ref().map(Position::parse).transpose()?;
-    let memberships = ctx.store.memberships(&me.user_id).await?;
+    let memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
     let mut rooms: Vec<_> = stream::iter(memberships)
         .map(|member| async move { ctx.store.tail(&member.room).await.map(|tail| Listed { member, tail }) })
         .buffer_unordered(ROOMS_AT_ONCE)
@@ -122,7 +122,7 @@ impl Listed {
             }
         };
         let (room, newest, live, unread) = try_join!(
-            ctx.store.room(&member.room),
+            ctx.store.room(&member.room, ctx.now),
             ctx.store.newest(&member.room, ctx.now),
             room::live_in(ctx, &member.room, &both),
             unread,

@@ -4,26 +4,31 @@
 use std::collections::BTreeSet;
 use std::slice;
 
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
 use crate::access::Caller;
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{InviteCode, Member, Name, Role, Room, RoomId, RoomStatus, RoomType, UserId};
+use crate::domain::{InviteCode, Member, Role, Room, RoomId, RoomStatus, RoomType, Timestamp, UserId};
 use crate::error::Error;
 use crate::metrics::Metric;
 use crate::store::{Admission, Channel, Connection, Membership, Subscription};
-use crate::wire::frames::{Joined, LeaveReason, Left, PresenceStatus};
+use crate::wire::frames::{Joined, LeaveReason, Left};
 
 /// Devices that are subscribed or unsubscribed at once.
 const DEVICES_AT_ONCE: usize = 16;
+/// After this time no process is left that could write a subscription for a membership that has ended: a function lives
+/// 29 seconds.
+const LATE_SUBSCRIPTION_MS: i64 = 60_000;
 /// Most rooms that a user can be in: one request reads a list of them all.
 pub const MAX_ROOMS: usize = 200;
 
 /// A room whose member the caller is, and whether since just now.
 pub struct Entered {
     pub room: Room,
+    pub member: Member,
     is_new: bool,
 }
 
@@ -38,9 +43,10 @@ pub async fn create(ctx: &Context, caller: &Caller, id: &RoomId) -> Result<Enter
     let room = Room { participant_count: 1, ..Room::new(id.clone(), caller.user.clone(), ctx.now) };
     require_capacity(ctx, &caller.user).await?;
     let owner = Member::new(caller.user.clone(), caller.display_name(), id.clone(), Role::Owner, ctx.now);
-    if ctx.store.create_room(&room, &[owner]).await? {
+    if let Some(room) = ctx.store.create_chosen_room(room, &owner).await? {
         ctx.count(Metric::RoomsOpened, 1);
-        return Ok(Entered { room, is_new: true });
+        let member = Member { joined_at: room.created_at, ..owner };
+        return Ok(Entered { room, member, is_new: true });
     }
     // Somebody else created it in between.
     admit(ctx, caller, id, None).await
@@ -51,15 +57,15 @@ pub async fn create(ctx: &Context, caller: &Caller, id: &RoomId) -> Result<Enter
 /// # Errors
 /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, `BANNED`, `INVITE_REQUIRED`, `ROOM_FULL`.
 pub async fn admit(ctx: &Context, caller: &Caller, id: &RoomId, invite: Option<&InviteCode>) -> Result<Entered, Error> {
-    let (room, membership) = try_join!(ctx.store.room(id), ctx.store.membership(&caller.user, id))?;
+    let (room, membership) = try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(&caller.user, id, ctx.now))?;
     let mut room = room.ok_or(Error::RoomNotFound)?;
     if room.status == RoomStatus::Closed {
         return Err(Error::RoomClosed);
     }
-    match membership {
-        Membership::Member(_) => return Ok(Entered { room, is_new: false }),
-        Membership::Banned => return Err(Error::Banned),
-        Membership::Stranger => {}
+    match membership.within(&room) {
+        Membership::Member(member) => return renamed(ctx, caller, room, member).await,
+        Membership::Banned { .. } => return Err(Error::Banned),
+        Membership::Stranger | Membership::Former => {}
     }
     // The creator of a private room needs no invite.
     let is_private = room.room_type == RoomType::Private && room.creator != caller.user;
@@ -69,16 +75,31 @@ pub async fn admit(ctx: &Context, caller: &Caller, id: &RoomId, invite: Option<&
     require_capacity(ctx, &caller.user).await?;
     let role = if room.creator == caller.user { Role::Owner } else { Role::Member };
     let member = Member::new(caller.user.clone(), caller.display_name(), id.clone(), role, ctx.now);
-    let is_new = ctx.store.admit(&member, invite.filter(|_| is_private), ctx.now).await? == Admission::Joined;
-    room.participant_count += u64::from(is_new);
-    Ok(Entered { room, is_new })
+    match ctx.store.admit(member, room.since(), invite.filter(|_| is_private), ctx.now).await? {
+        Admission::Joined(member) => {
+            // Others may have joined and left since the room was read; there never are more than it has capacity for.
+            room.participant_count = (room.participant_count + 1).min(room.max_participants.unwrap_or(u64::MAX));
+            Ok(Entered { room, member, is_new: true })
+        }
+        Admission::AlreadyIn(member) => renamed(ctx, caller, room, member).await,
+    }
+}
+
+/// A member who comes back: the name that they give now is the one that lists show.
+async fn renamed(ctx: &Context, caller: &Caller, room: Room, mut member: Member) -> Result<Entered, Error> {
+    if let Some(name) = caller.name.as_ref().filter(|name| **name != member.name) {
+        ctx.store.rename_member(&member, name).await?;
+        member.name = name.clone();
+    }
+    Ok(Entered { room, member, is_new: false })
 }
 
 /// What follows a join, once the caller's own connection hears the room: the user's other devices hear it too, and the
 /// other members are told. Over HTTP all devices are others.
 pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result<(), Error> {
     let id = &entered.room.id;
-    let lost = subscribe_checked(ctx, &caller.user, slice::from_ref(id), subscribe_others(ctx, caller, id)).await?;
+    let subscribe = subscribe_others(ctx, caller, id, Some(entered.member.joined_at));
+    let lost = subscribe_checked(ctx, &caller.user, slice::from_ref(id), subscribe).await?;
     if !lost.is_empty() {
         return Err(Error::NotAMember);
     }
@@ -90,11 +111,11 @@ pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result
             copies: None,
         };
         let frame = OutboundFrame::new(&frame.into(), ctx.others());
-        ctx.delivered(ctx.delivery.announce(&Channel::of_room(id), &frame, ctx.now).await);
+        ctx.delivered(ctx.delivery.announce(&Channel::of_room(id), &frame, ctx.request()).await);
     } else if let Some(connection) = &caller.connection
         && !connection.hears(id)
     {
-        let announced = ctx.delivery.announce_presence(id, connection, PresenceStatus::Online, ctx.now).await;
+        let announced = ctx.delivery.announce_online(id, connection, ctx.request()).await;
         ctx.delivered(announced);
     }
     Ok(())
@@ -114,8 +135,8 @@ pub async fn subscribe_checked(
     let subscribed = subscribe.await;
     let members: Vec<_> = match rooms {
         [] => Vec::new(),
-        [room] => ctx.store.member(user, room).await?.into_iter().collect(),
-        _ => ctx.store.memberships(user).await?,
+        [room] => ctx.store.member(user, room, ctx.now).await?.into_iter().collect(),
+        _ => ctx.store.memberships(user, ctx.now).await?,
     };
     let current: BTreeSet<_> = members.into_iter().map(|member| member.room).collect();
     let lost: BTreeSet<_> = rooms.iter().filter(|room| !current.contains(room)).cloned().collect();
@@ -129,34 +150,41 @@ pub async fn subscribe_checked(
 ///
 /// # Errors
 /// `RECONNECT` for a connection that is gone.
-pub async fn enter(ctx: &Context, caller: &Caller, room: &RoomId) -> Result<(), Error> {
+pub async fn enter(ctx: &Context, caller: &Caller, room: &RoomId, membership: Option<Timestamp>) -> Result<(), Error> {
     let Some(connection) = &caller.connection else { return Ok(()) };
     let connection = Connection { room_id: Some(room.clone()), ..connection.clone() };
-    let row = connection.on(Channel::of_room(room), caller.display_name());
+    let row = connection.in_room(room, membership, caller.display_name());
     if ctx.store.enter(&connection, row).await? { Ok(()) } else { Err(Error::Reconnect) }
 }
 
 /// Lets the caller's other devices hear a room. Those that were opened for another room do not, unless the caller has
 /// no connection of its own to hear it on.
-pub async fn subscribe_others(ctx: &Context, caller: &Caller, room: &RoomId) -> Result<(), Error> {
+pub async fn subscribe_others(
+    ctx: &Context,
+    caller: &Caller,
+    room: &RoomId,
+    membership: Option<Timestamp>,
+) -> Result<(), Error> {
     let own = caller.connection.as_ref().map(|connection| &connection.connection_id);
     let devices = devices(ctx, &caller.user).await?;
     let others = devices.into_iter().filter(|live| match own {
         Some(own) => !live.pinned && live.connection_id != *own,
         None => true,
     });
-    subscribe(ctx, others, caller.name.as_ref(), room).await
+    let rows = others.map(|live| live.in_room(room, membership, caller.name.as_ref().unwrap_or(&live.name).clone()));
+    subscribe(ctx, rows).await
 }
 
-/// Lets all of a user's devices hear a room, but for those that were opened for another one.
-pub async fn subscribe_devices(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
-    let devices = devices(ctx, user).await?;
-    subscribe(ctx, devices.into_iter().filter(|live| !live.pinned), None, room).await
+/// Lets all of a member's devices hear a room, but for those that were opened for another one.
+async fn subscribe_devices(ctx: &Context, member: &Member) -> Result<(), Error> {
+    let devices = devices(ctx, &member.user).await?;
+    let rows = devices.into_iter().filter(|live| !live.pinned);
+    subscribe(ctx, rows.map(|live| live.in_room(&member.room, Some(member.joined_at), live.name.clone()))).await
 }
 
-/// Lets all devices of several users hear a room.
-pub async fn subscribe_all(ctx: &Context, users: &BTreeSet<UserId>, room: &RoomId) -> Result<(), Error> {
-    let subscribed = stream::iter(users).map(|user| async move { subscribe_devices(ctx, user, room).await });
+/// Lets all devices of several members hear a room.
+pub async fn subscribe_all(ctx: &Context, members: &[Member]) -> Result<(), Error> {
+    let subscribed = stream::iter(members).map(|member| async move { subscribe_devices(ctx, member).await });
     subscribed.buffer_unordered(DEVICES_AT_ONCE).try_collect().await
 }
 
@@ -164,14 +192,8 @@ async fn devices(ctx: &Context, user: &UserId) -> Result<Vec<Subscription>, Erro
     ctx.store.all_subscribers(&Channel::of_user(user), ctx.now).await
 }
 
-/// Each device keeps its name unless one is given.
-async fn subscribe(
-    ctx: &Context,
-    devices: impl Iterator<Item = Subscription>,
-    name: Option<&Name>,
-    room: &RoomId,
-) -> Result<(), Error> {
-    stream::iter(devices.map(|live| live.on(Channel::of_room(room), name.unwrap_or(&live.name).clone())))
+async fn subscribe(ctx: &Context, rows: impl Iterator<Item = Subscription>) -> Result<(), Error> {
+    stream::iter(rows)
         .map(|row| async move { ctx.store.subscribe(&row.connection_id, slice::from_ref(&row)).await.map(drop) })
         .buffer_unordered(DEVICES_AT_ONCE)
         .try_collect()
@@ -189,26 +211,44 @@ pub async fn unsubscribe_user(ctx: &Context, user: &UserId, room: &RoomId) -> Re
         .await
 }
 
-/// What follows the end of a membership: no device hears the room any more, and both sides are told, if there was one.
-/// Called in any case: an earlier request may have ended after the membership and before this.
+/// What follows the end of a membership: no device hears the room any more, and both sides are told. Called in any case:
+/// an earlier request may have ended after the membership and before this. `has_ended`: this request ended it.
 pub async fn depart(
     ctx: &Context,
     user: &UserId,
     room: &RoomId,
     reason: LeaveReason,
-    was_member: bool,
+    has_ended: bool,
 ) -> Result<(), Error> {
-    unsubscribe_user(ctx, user, room).await?;
-    // A join on another device in between may have lost its subscriptions to this.
-    if ctx.store.member(user, room).await?.is_some() {
-        let devices = subscribe_devices(ctx, user, room);
-        return subscribe_checked(ctx, user, slice::from_ref(room), devices).await.map(drop);
-    }
-    if was_member {
+    let gone = ctx.store.gone_from(room).await?;
+    // Told first: where subscriptions are left, nobody may have been told.
+    if has_ended || (gone.iter().any(|(other, _)| other == user) && is_on(ctx, user, room).await?) {
         let frame = Left { room_id: room.clone(), user_id: user.clone(), reason, copies: None }.into();
         let frame = OutboundFrame::new(&frame, ctx.others()).with_own(user, &frame);
         ctx.publish(&[Channel::of_user(user)], &frame).await;
-        ctx.delivered(ctx.delivery.announce(&Channel::of_room(room), &frame, ctx.now).await);
+        ctx.delivered(ctx.delivery.announce(&Channel::of_room(room), &frame, ctx.request()).await);
+    }
+    take_off(ctx, user, room).await?;
+    let overdue = |at: Timestamp| ctx.now.millis_since(at) > LATE_SUBSCRIPTION_MS;
+    for (other, at) in gone.iter().filter(|(other, at)| other != user && overdue(*at)).take(DEVICES_AT_ONCE) {
+        take_off(ctx, other, room).await?;
+        ctx.store.drop_gone(room, other, *at).await?;
     }
     Ok(())
+}
+
+/// Whether a device of a user is subscribed to a room, whatever that is worth.
+async fn is_on(ctx: &Context, user: &UserId, room: &RoomId) -> Result<bool, Error> {
+    let channel = Channel::of_room(room);
+    let devices = devices(ctx, user).await?;
+    let rows = devices.iter().map(|live| ctx.store.has_subscription(&channel, &live.connection_id));
+    Ok(try_join_all(rows).await?.contains(&true))
+}
+
+/// Deletes the subscriptions of a user who is no longer in a room.
+async fn take_off(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
+    unsubscribe_user(ctx, user, room).await?;
+    // A join on another device in between may have lost its subscriptions to this.
+    let Some(member) = ctx.store.member(user, room, ctx.now).await? else { return Ok(()) };
+    subscribe_checked(ctx, user, slice::from_ref(room), subscribe_devices(ctx, &member)).await.map(drop)
 }

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::delivery::OutboundFrame;
 use crate::domain::RoomStatus;
 use crate::error::Error;
-use crate::store::Channel;
+use crate::store::{Channel, Membership};
 use crate::wire::frames::{Ack, LeaveReason};
 use crate::wire::requests::{AboutMember, SetRole};
 
@@ -15,12 +15,13 @@ pub async fn remove(ctx: &Context, moderator: Moderator, request: AboutMember) -
     let AboutMember { room_id, user_id } = request;
     let known = moderator.outranks(ctx, &user_id).await?;
 
-    let was_member = ctx.store.dismiss(&user_id, &room_id).await?;
-    membership::depart(ctx, &user_id, &room_id, LeaveReason::Removed, was_member).await?;
-    if known.member().is_none() {
-        return Err(Error::UserNotFound);
-    }
-    Ok(Ack::of(ctx.route, room_id))
+    let is_stranger = matches!(known, Membership::Stranger);
+    let has_ended = match known.member() {
+        Some(member) => ctx.store.dismiss(&member, ctx.now).await?,
+        None => false,
+    };
+    membership::depart(ctx, &user_id, &room_id, LeaveReason::Removed, has_ended).await?;
+    if is_stranger { Err(Error::UserNotFound) } else { Ok(Ack::of(ctx.route, room_id)) }
 }
 
 /// Bans members, and strangers before they join.
@@ -31,14 +32,14 @@ pub async fn ban(ctx: &Context, moderator: Moderator, request: AboutMember) -> R
         return Err(Error::RoomClosed);
     }
 
-    let was_member = ctx.store.ban(&user_id, &room_id, ctx.now).await?;
-    membership::depart(ctx, &user_id, &room_id, LeaveReason::Banned, was_member).await?;
+    let ended = ctx.store.ban(&user_id, &moderator.room, ctx.now).await?;
+    membership::depart(ctx, &user_id, &room_id, LeaveReason::Banned, ended.is_some()).await?;
     Ok(Ack::of(ctx.route, room_id))
 }
 
 /// Lets a user join again; joining is left to them.
 pub async fn unban(ctx: &Context, _: Moderator, request: AboutMember) -> Result<Ack, Error> {
-    ctx.store.unban(&request.user_id, &request.room_id).await?;
+    ctx.store.unban(&request.user_id, &request.room_id, ctx.now).await?;
     Ok(Ack::of(ctx.route, request.room_id))
 }
 
@@ -54,7 +55,8 @@ pub async fn set_role(ctx: &Context, owner: Owner, request: SetRole) -> Result<A
     if !ctx.store.set_role(&user_id, &room_id, role).await? {
         return Err(Error::UserNotFound);
     }
-    let frame = room::describe(ctx, owner.room, None).await?.into();
+    let member = ctx.store.member(&user_id, &room_id, ctx.now).await?;
+    let frame = room::describe(ctx, owner.room, None, member.as_slice()).await?.into();
     ctx.publish(&[Channel::of_room(&room_id)], &OutboundFrame::new(&frame, ctx.others())).await;
     Ok(Ack::of(ctx.route, room_id))
 }

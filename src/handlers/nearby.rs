@@ -32,8 +32,8 @@ pub async fn create(ctx: &Context, mut caller: Caller, request: CreateRoomAt) ->
         participant_count: 1,
         ..domain::Room::new(RoomId::fresh(), caller.user.clone(), ctx.now)
     };
-    room::create_with_members(ctx, &caller, &room, &BTreeSet::new()).await?;
-    room::describe(ctx, room, None).await
+    let members = room::create_with_members(ctx, &caller, &room, &BTreeSet::new()).await?;
+    room::describe(ctx, room, None, &members).await
 }
 
 /// A page of the active rooms near a place, nearest first; private ones for their members only.
@@ -93,7 +93,7 @@ async fn keep_visible(
         return Ok(());
     }
     let mine: BTreeSet<_> = match user {
-        Some(user) => ctx.store.memberships(&user).await?.into_iter().map(|member| member.room).collect(),
+        Some(user) => ctx.store.memberships(&user, ctx.now).await?.into_iter().map(|member| member.room).collect(),
         None => BTreeSet::new(),
     };
     found.retain(|(_, row)| row.room_type == RoomType::Public || mine.contains(&row.id));

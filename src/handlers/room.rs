@@ -1,7 +1,6 @@
 //! Rooms: creating, joining, leaving, describing and closing them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::slice;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
@@ -40,18 +39,18 @@ pub async fn create(ctx: &Context, caller: Caller, request: CreateRoom) -> Resul
         participant_count,
         ..domain::Room::new(RoomId::fresh(), caller.user.clone(), ctx.now)
     };
-    create_with_members(ctx, &caller, &room, &invited).await?;
+    let members = create_with_members(ctx, &caller, &room, &invited).await?;
     ctx.delivered(announce_members(ctx, &invited, &room.id).await);
-    describe(ctx, room, None).await
+    describe(ctx, room, None, &members).await
 }
 
-/// Creates a room with its first members, and lets their devices hear it.
+/// Creates a room with its first members, and lets their devices hear it. Returns the members.
 pub async fn create_with_members(
     ctx: &Context,
     caller: &Caller,
     room: &domain::Room,
     invited: &BTreeSet<UserId>,
-) -> Result<(), Error> {
+) -> Result<Vec<Member>, Error> {
     let member = |user: &UserId, name, role| Member::new(user.clone(), name, room.id.clone(), role, ctx.now);
     let founders: Vec<_> = [member(&caller.user, caller.display_name(), Role::Owner)]
         .into_iter()
@@ -61,9 +60,11 @@ pub async fn create_with_members(
     ctx.count(Metric::RoomsOpened, 1);
 
     ctx.note_room(&room.id);
-    membership::enter(ctx, caller, &room.id).await?;
-    membership::subscribe_others(ctx, caller, &room.id).await?;
-    membership::subscribe_all(ctx, invited, &room.id).await
+    let since = Some(ctx.now);
+    membership::enter(ctx, caller, &room.id, since).await?;
+    membership::subscribe_others(ctx, caller, &room.id, since).await?;
+    membership::subscribe_all(ctx, &founders[1..]).await?;
+    Ok(founders)
 }
 
 /// Makes the caller a member of a room, and lets their devices hear it.
@@ -73,19 +74,19 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
     caller.introduce(&introduction);
     if id.is_lobby() {
         access::require_lobby(ctx)?;
-        membership::enter(ctx, &caller, &id).await?;
+        membership::enter(ctx, &caller, &id, None).await?;
         if caller.connection.is_none() {
-            membership::subscribe_others(ctx, &caller, &id).await?;
+            membership::subscribe_others(ctx, &caller, &id, None).await?;
         }
     } else if id.is_direct() {
         access::direct_peer(ctx, &caller.user, &id).await?;
     } else {
         let entered = membership::admit(ctx, &caller, &id, invite.as_ref()).await?;
-        membership::enter(ctx, &caller, &id).await?;
+        membership::enter(ctx, &caller, &id, Some(entered.member.joined_at)).await?;
         membership::settle(ctx, &caller, &entered).await?;
-        return describe(ctx, entered.room, None).await;
+        return describe(ctx, entered.room, None, &[entered.member]).await;
     }
-    describe(ctx, existing(ctx, &id).await?, None).await
+    describe(ctx, existing(ctx, &id).await?, None, &[]).await
 }
 
 /// Ends the caller's own membership.
@@ -101,18 +102,21 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
     } else if id.is_direct() {
         access::direct_peer(ctx, &caller.user, &id).await?;
         return Err(Error::Forbidden("a direct conversation has no way out; it is you and the other one"));
-    } else if ctx.store.room(&id).await?.is_none() {
-        return Err(Error::RoomNotFound);
     } else {
-        let was_member = ctx.store.dismiss(&caller.user, &id).await?;
-        membership::depart(ctx, &caller.user, &id, LeaveReason::Left, was_member).await?;
+        let (room, known) = try_join!(ctx.store.room(&id, ctx.now), ctx.store.membership(&caller.user, &id, ctx.now))?;
+        let known = known.within(&room.ok_or(Error::RoomNotFound)?);
+        let has_ended = match known.member() {
+            Some(member) => ctx.store.dismiss(&member, ctx.now).await?,
+            None => false,
+        };
+        membership::depart(ctx, &caller.user, &id, LeaveReason::Left, has_ended).await?;
     }
     Ok(Ack::of(ctx.route, id))
 }
 
 /// What a room is, and a page of its participants.
 pub async fn info(ctx: &Context, _: Visitor, request: RoomInfo) -> Result<Room, Error> {
-    describe(ctx, existing(ctx, &request.room_id).await?, request.cursor).await
+    describe(ctx, existing(ctx, &request.room_id).await?, request.cursor, &[]).await
 }
 
 /// Closes a room for good, and tells those who are live in it.
@@ -120,12 +124,12 @@ pub async fn close(ctx: &Context, moderator: Moderator, request: AboutRoom) -> R
     let id = request.room_id;
     let was_closed = moderator.room.status == RoomStatus::Closed;
     if !was_closed {
-        ctx.store.close_room(&id, &moderator.user, ctx.now, ctx.deadline).await?;
+        ctx.store.close_room(&moderator.room, &moderator.user, ctx.now, ctx.deadline).await?;
         ctx.count(Metric::RoomsClosed, 1);
     }
     // Also when it was closed before: that request may have ended before this. Those whom it told are no longer live.
-    let delivered = announce_closed(ctx, &id, CloseReason::Closed, Some(moderator.user), ctx.others()).await;
-    ctx.delivered(delivered);
+    let frame = RoomClosed { room_id: id.clone(), reason: CloseReason::Closed.as_str(), user_id: Some(moderator.user) };
+    ctx.delivered(announce_closed(ctx, frame, ctx.others()).await);
     if was_closed { Err(Error::RoomClosed) } else { Ok(Ack::of(ctx.route, id)) }
 }
 
@@ -133,36 +137,31 @@ pub async fn close(ctx: &Context, moderator: Moderator, request: AboutRoom) -> R
 pub async fn close_and_show(ctx: &Context, moderator: Moderator, request: AboutRoom) -> Result<Room, Error> {
     let id = request.room_id.clone();
     close(ctx, moderator, request).await?;
-    describe(ctx, existing(ctx, &id).await?, None).await
+    describe(ctx, existing(ctx, &id).await?, None, &[]).await
 }
 
-/// What follows the closing of a room: those who are live hear of it, and nothing after that.
-pub async fn announce_closed(
-    ctx: &Context,
-    room: &RoomId,
-    reason: CloseReason,
-    closer: Option<UserId>,
-    except: Except,
-) -> Delivered {
-    let frame = RoomClosed { room_id: room.clone(), reason: reason.as_str(), user_id: closer };
-    let frame = OutboundFrame::new(&frame.into(), except).last();
-    let channel = Channel::of_room(room);
-    let delivered = ctx.delivery.publish(slice::from_ref(&channel), &frame, ctx.request()).await;
-    expire_members(ctx, room).await;
+/// What follows the closing of a room: those who are live hear of it, and nothing after that; the rows of its members end
+/// with its history. What fails here the sweep does later: it finds the room until all of it is noted as done.
+pub async fn announce_closed(ctx: &Context, closed: RoomClosed, except: Except) -> Delivered {
+    let room = closed.room_id.clone();
+    let frame = OutboundFrame::new(&closed.into(), except).last();
+    let (delivered, all) = ctx.delivery.publish_all(&[Channel::of_room(&room)], &frame, ctx.request()).await;
+    let finished = async {
+        all?;
+        expire_members(ctx, &room).await?;
+        ctx.store.note_closed(&room, ctx.now).await
+    };
+    if let Err(error) = finished.await {
+        tracing::warn!(room_id = %room, error = chain(&error), "failed to finish the closing of a room");
+    }
     delivered
 }
 
-/// Lets the memberships in a closed room end with its history.
-async fn expire_members(ctx: &Context, id: &RoomId) {
-    let expired = async {
-        match ctx.store.room(id).await?.and_then(|room| room.ends_at) {
-            Some(ends_at) => ctx.store.end_members(id, ends_at).await,
-            None => Ok(()),
-        }
-    };
-    if let Err(error) = expired.await {
-        // The room is closed all the same.
-        tracing::warn!(room_id = %id, error = chain(&error), "failed to expire the members of a closed room");
+/// Lets the rows of a closed room's members end with its history.
+pub async fn expire_members(ctx: &Context, id: &RoomId) -> Result<(), Error> {
+    match ctx.store.room(id, ctx.now).await?.and_then(|room| room.ends_at) {
+        Some(ends_at) => ctx.store.end_members(id, ends_at).await,
+        None => Ok(()),
     }
 }
 
@@ -174,7 +173,7 @@ pub fn lobby(now: Timestamp) -> domain::Room {
 /// # Errors
 /// `ROOM_NOT_FOUND`; never for the lobby, which exists from the start.
 async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error> {
-    match ctx.store.room(id).await? {
+    match ctx.store.room(id, ctx.now).await? {
         None if id.is_lobby() => Ok(lobby(ctx.now)),
         room => room.ok_or(Error::RoomNotFound),
     }
@@ -198,9 +197,22 @@ async fn announce_members(ctx: &Context, invited: &BTreeSet<UserId>, room: &Room
         .await
 }
 
-/// What a room is, where its log ends, who is in it and who is online; participants from behind `after`.
-pub async fn describe(ctx: &Context, room: domain::Room, after: Option<UserId>) -> Result<Room, Error> {
-    let (tail, (members, more)) = try_join!(ctx.store.tail(&room.id), ctx.store.members(&room.id, after.as_ref()))?;
+/// What a room is, where its log ends, who is in it and who is online; participants from behind `after`. The index of
+/// members may lag behind what this request wrote: `known` members are as given, and are added where they are missing.
+pub async fn describe(
+    ctx: &Context,
+    room: domain::Room,
+    after: Option<UserId>,
+    known: &[Member],
+) -> Result<Room, Error> {
+    let (tail, (members, mut more)) = try_join!(ctx.store.tail(&room.id), ctx.store.members(&room.id, after.as_ref()))?;
+    let end = if more { members.last().map(|last| last.user.clone()) } else { None };
+    let mut members: BTreeMap<_, _> = members.into_iter().map(|member| (member.user.clone(), member)).collect();
+    let is_on_page = |user: &UserId| end.as_ref().is_none_or(|end| user <= end);
+    members
+        .extend(known.iter().filter(|known| is_on_page(&known.user)).map(|known| (known.user.clone(), known.clone())));
+    more |= members.len() > PARTICIPANTS_PAGE;
+    let members: Vec<_> = members.into_values().take(PARTICIPANTS_PAGE).collect();
     let users: Vec<_> = members.iter().map(|member| &member.user).collect();
     let live = live_in(ctx, &room.id, &users).await?;
 

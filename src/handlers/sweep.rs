@@ -9,28 +9,27 @@ use tokio::time::{Instant, timeout_at};
 use super::room;
 use crate::context::Context;
 use crate::delivery::{Delivered, Except};
-use crate::domain::{CloseReason, RoomId, Timestamp};
+use crate::domain::{CloseReason, RoomId, Timestamp, UserId};
 use crate::error::{Error, chain};
 use crate::metrics::Metric;
 use crate::store::Channel;
+use crate::wire::frames::RoomClosed;
 
 /// Rooms that are visited at once.
 const ROOMS_AT_ONCE: usize = 16;
 /// No further page of rooms begins when less time than this is left.
 const PAGE_RESERVE: Duration = Duration::from_secs(5);
 
-/// Visits the rooms whose last known activity is too old, until its time is up. Each visited room leaves the front of
-/// the index: the next call goes on where this one stopped, and two calls at once do no harm.
+/// Visits the rooms whose last known activity is too old, and closed rooms with something left to do, until its time is
+/// up. Each visited room leaves the front of its index: the next call goes on where this one stopped, and two calls at
+/// once do no harm.
 pub async fn run(ctx: &Context) -> Result<(), Error> {
     let before = ctx.now.minus_secs(ctx.config.room_idle_seconds);
     let mut pages = ctx.store.seemingly_idle(before);
     while let Some(page) = pages.next().await {
         let visits = stream::iter(page?).map(|id| async move { visit(ctx, &id, before).await });
         let mut visits = pin!(visits.buffer_unordered(ROOMS_AT_ONCE));
-        while let Ok(Some(visited)) = timeout_at(ctx.deadline, visits.next()).await {
-            ctx.delivered(visited.delivered);
-            ctx.count(Metric::RoomsClosed, u64::from(visited.has_closed));
-        }
+        while let Ok(Some(())) = timeout_at(ctx.deadline, visits.next()).await {}
         if ctx.deadline.saturating_duration_since(Instant::now()) < PAGE_RESERVE {
             break;
         }
@@ -38,35 +37,52 @@ pub async fn run(ctx: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// The outcome of a visit.
-#[derive(Default)]
-struct Visited {
-    delivered: Delivered,
-    has_closed: bool,
-}
-
 /// A room that cannot be visited now is left for the next call; the others do not wait for it.
-async fn visit(ctx: &Context, id: &RoomId, before: Timestamp) -> Visited {
-    inspect(ctx, id, before).await.unwrap_or_else(|error| {
+async fn visit(ctx: &Context, id: &RoomId, before: Timestamp) {
+    if let Err(error) = inspect(ctx, id, before).await {
         tracing::warn!(room_id = %id, error = chain(&error), "failed to sweep a room");
-        Visited::default()
-    })
+    }
 }
 
-async fn inspect(ctx: &Context, id: &RoomId, before: Timestamp) -> Result<Visited, Error> {
+/// Closes a room that is idle, notes the activity of one that is not, and finishes the closing of one that is closed.
+async fn inspect(ctx: &Context, id: &RoomId, before: Timestamp) -> Result<(), Error> {
     let tail = ctx.store.tail(id).await?;
+    if tail.as_ref().is_some_and(|tail| tail.closes_room(ctx.now)) {
+        return finish_closing(ctx, id).await;
+    }
     if let Some(tail) = tail.as_ref().filter(|tail| tail.created_at >= before) {
         ctx.store.note_activity(id, tail.created_at).await?;
-        let gone = ctx.delivery.prune_stale(&Channel::of_room(id), ctx.now).await?;
-        return Ok(Visited { delivered: Delivered { gone, ..Delivered::default() }, has_closed: false });
+        let gone = ctx.delivery.prune_stale(&Channel::of_room(id), ctx.request()).await?;
+        ctx.delivered(Delivered { gone, ..Delivered::default() });
+        return Ok(());
     }
-    match ctx.store.close_idle(id, tail, ctx.now).await {
+    let Some(room) = ctx.store.room(id, ctx.now).await? else { return Ok(()) };
+    match ctx.store.close_idle(&room, tail, ctx.now).await {
         Ok(true) => {
-            let delivered = room::announce_closed(ctx, id, CloseReason::Idle, None, Except::Nobody).await;
-            Ok(Visited { delivered, has_closed: true })
+            ctx.count(Metric::RoomsClosed, 1);
+            let reason = CloseReason::Idle.as_str();
+            let frame = RoomClosed { room_id: id.clone(), reason, user_id: None };
+            ctx.delivered(room::announce_closed(ctx, frame, Except::Nobody).await);
+            Ok(())
         }
         // Somebody has just written to it, or closed it.
-        Ok(false) | Err(Error::RoomClosed | Error::RoomNotFound) => Ok(Visited::default()),
+        Ok(false) | Err(Error::RoomClosed | Error::RoomNotFound) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Finishes what the request that closed a room did not: it ended before everybody was told.
+async fn finish_closing(ctx: &Context, id: &RoomId) -> Result<(), Error> {
+    let Some(room) = ctx.store.room(id, ctx.now).await? else { return Ok(()) };
+    if room.is_closing_told {
+        // Once more: the index may have lagged behind the first time.
+        room::expire_members(ctx, id).await?;
+        return ctx.store.note_ended(id).await;
+    }
+    let closing = ctx.store.closing_of(id).await?;
+    let (reason, closer) = closing.unwrap_or((CloseReason::Closed, UserId::system()));
+    let user_id = (reason == CloseReason::Closed).then_some(closer);
+    let frame = RoomClosed { room_id: id.clone(), reason: reason.as_str(), user_id };
+    ctx.delivered(room::announce_closed(ctx, frame, Except::Nobody).await);
+    Ok(())
 }

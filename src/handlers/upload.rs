@@ -34,7 +34,7 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
         return Err(Error::FileTooLarge { most_bytes: uploads.max_bytes });
     }
     match ctx.store.tail(&sender.room).await? {
-        Some(tail) if tail.is_closing => return Err(Error::RoomClosed),
+        Some(tail) if tail.closes_room(ctx.now) => return Err(Error::RoomClosed),
         Some(_) => {}
         None => message::begin(ctx, &sender).await?,
     }

@@ -80,6 +80,7 @@ async fn dispatch(ctx: &Context, event: Event) -> (Response, Result<u16, Error>)
         Event::ObjectsCreated(objects) => done(upload::created(ctx, objects).await),
         Event::Sweep => done(sweep::run(ctx).await),
         Event::FanOut(rest) => done(message::continue_fan_out(ctx, &rest).await),
+        Event::Cleanup(cleanup) => done(connection::clean_up(ctx, &cleanup).await),
     }
 }
 

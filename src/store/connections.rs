@@ -58,8 +58,13 @@ impl Connection {
         connected_at.as_secs() + LIFETIME_SECS
     }
 
-    /// The connection's row on a channel, where it is called `name`.
-    pub fn on(&self, channel: Channel, name: Name) -> Subscription {
+    /// The connection's row on the channel of a room, where it is called `name`.
+    pub fn in_room(&self, room: &RoomId, membership: Option<Timestamp>, name: Name) -> Subscription {
+        Subscription { membership, ..self.on(Channel::of_room(room), name) }
+    }
+
+    /// The connection's row on a channel that has no members, where it is called `name`.
+    fn on(&self, channel: Channel, name: Name) -> Subscription {
         Subscription {
             pinned: self.pinned && channel == Channel::of_user(&self.user_id),
             channel,
@@ -71,6 +76,7 @@ impl Connection {
             user_color: self.user_color.clone(),
             connected_at: self.connected_at,
             format: self.format,
+            membership: None,
             may_rename: self.may_rename,
             ttl: self.ttl,
         }
@@ -113,13 +119,15 @@ impl Store {
         Ok(row.filter(|row| !now.has_passed(row.ttl)))
     }
 
-    /// Stores a new connection, subscribed to `channels`.
-    pub async fn add_connection(&self, connection: &Connection, channels: &[Channel]) -> Result<(), Error> {
+    /// Stores a new connection, subscribed to its user's channel and to `rooms`.
+    pub async fn add_connection(&self, connection: &Connection, rooms: &[Subscription]) -> Result<(), Error> {
+        let mine = connection.on(Channel::of_user(&connection.user_id), connection.display_name());
+        let rows: Vec<_> = rooms.iter().chain([&mine]).collect();
         let mut row = connection.clone();
-        row.channels = channels.iter().map(Channel::name).collect();
+        row.channels = rows.iter().map(|row| row.channel.name()).collect();
         let mut writes = vec![(&CONNECTIONS, put_request(&row)?)];
-        for channel in channels {
-            writes.push((&SUBSCRIPTIONS, put_request(&connection.on(channel.clone(), connection.display_name()))?));
+        for row in rows {
+            writes.push((&SUBSCRIPTIONS, put_request(row)?));
         }
         self.write_all(writes).await
     }
@@ -174,8 +182,8 @@ impl Store {
         self.update(&CONNECTIONS, CONNECTIONS.key(connection.as_str()), &statement).await.map(drop)
     }
 
-    /// Removes a connection everywhere, and returns what it was. `seen_on` is the channel on which it was found stale;
-    /// its own row may be gone already.
+    /// Removes a connection everywhere, and returns what it was: to one caller only, however many remove it at once.
+    /// `seen_on` is the channel on which it was found stale; its own row may be gone already.
     ///
     /// One subscription goes last, after the connection's own row, and always the same one: whatever fails between two
     /// steps, a post to that one is answered 410 again, and the rest is done then. The connection's row is read once
@@ -200,11 +208,9 @@ impl Store {
             .send()
             .await
             .map_err(failed)?;
-        let at_the_end = match gone.attributes.filter(|row| !row.is_empty()) {
-            Some(row) => &row_of::<Connection>(row)?.channels - &channels,
-            None => BTreeSet::new(),
-        };
+        let gone: Option<Connection> = gone.attributes.filter(|row| !row.is_empty()).map(row_of).transpose()?;
+        let at_the_end = gone.as_ref().map(|row| &row.channels - &channels).unwrap_or_default();
         self.delete_subscriptions(id, at_the_end.union(&last).map(String::as_str)).await?;
-        Ok(known)
+        Ok(gone)
     }
 }

@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update, WriteRequest};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -96,6 +96,29 @@ impl Store {
     async fn item(&self, table: &Table, key: Key) -> Result<Option<Item>, Error> {
         let get = self.client.get_item().table_name(self.name(table)).set_key(Some(key)).consistent_read(true);
         Ok(get.send().await.map_err(failed)?.item)
+    }
+
+    /// Reads two rows of a table consistently, by one request.
+    async fn two_items(&self, table: &Table, one: Key, two: Key) -> Result<(Option<Item>, Option<Item>), Error> {
+        let both = [one.clone(), two.clone()];
+        let mut wanted = KeysAndAttributes::builder().set_keys(Some(both.to_vec())).consistent_read(true).build();
+        let (mut items, mut backoff) = (Vec::new(), Backoff::new());
+        loop {
+            let keys = wanted.map_err(Error::internal)?;
+            let answer = self.client.batch_get_item().request_items(self.name(table), keys).send().await;
+            let answer = answer.map_err(failed)?;
+            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            let Some((_, rest)) = answer.unprocessed_keys.into_iter().flatten().next() else { break };
+            if !backoff.pause().await {
+                return Err(Error::Unavailable("keys were left unprocessed by DynamoDB".into()));
+            }
+            wanted = Ok(rest);
+        }
+        let mut take = |key: &Key| {
+            let at = items.iter().position(|item: &Item| key.iter().all(|(name, value)| item.get(name) == Some(value)));
+            at.map(|at| items.swap_remove(at))
+        };
+        Ok((take(&one), take(&two)))
     }
 
     /// Writes rows in as few requests as there can be. Not atomic: the order of the rows is kept between requests of
@@ -184,17 +207,6 @@ impl Store {
             .set_expression_attribute_names(statement.names())
             .set_expression_attribute_values(statement.values());
         Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
-    }
-
-    /// The part of a transaction that deletes an item.
-    fn delete_part(&self, table: &Table, key: Key, statement: &Statement) -> Result<TransactWriteItem, Error> {
-        let delete = Delete::builder()
-            .table_name(self.name(table))
-            .set_key(Some(key))
-            .set_condition_expression(statement.condition.clone())
-            .set_expression_attribute_names(statement.names())
-            .set_expression_attribute_values(statement.values());
-        Ok(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build())
     }
 
     /// Writes all parts or none. Where others write the same items it retries until a condition decides. Returns the

@@ -13,8 +13,14 @@ use crate::tables::{ROOMS, ROOMS_BY_ACTIVITY};
 
 /// Most members that a room can be made with: it and all of them are written in one transaction.
 pub const MAX_FOUNDERS: usize = TRANSACTION_ITEMS - 1;
-/// The one partition of the rooms that the sweep looks after.
+/// The one partition of the rooms that the sweep looks after: open ones that close when idle, and closed ones for which
+/// something is left to do.
 const SWEPT: &str = "open";
+/// After this time the sweep takes over from a request that closed a room and did not finish (seconds). A function lives
+/// 29 seconds.
+const CLOSING_SECS: i64 = 60;
+/// How long after the first pass over the rows of a closed room the second one follows (seconds).
+const SECOND_PASS_SECS: i64 = 3600;
 /// Rooms in a page of those: the sweep looks at the clock between pages.
 const SWEPT_PAGE: i32 = 32;
 
@@ -57,7 +63,16 @@ pub(super) struct RoomRow {
     participant_count: u64,
     #[serde(default)]
     last_seq: Seq,
-    /// Set when the room is closed.
+    /// As [`Room::is_closing_told`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    closing_told: bool,
+    /// As [`Room::has_chosen_id`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_chosen_id: bool,
+    /// Set when the room is closed (epoch seconds): its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_at: Option<i64>,
+    /// As `endsAt`, in rooms whose row goes with them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl: Option<i64>,
 }
@@ -94,7 +109,10 @@ impl From<&Room> for RoomRow {
             max_participants: room.max_participants,
             participant_count: room.participant_count,
             last_seq: room.last_seq,
-            ttl: room.ends_at,
+            closing_told: room.is_closing_told,
+            has_chosen_id: room.has_chosen_id,
+            ends_at: room.ends_at,
+            ttl: room.ends_at.filter(|_| !room.has_chosen_id),
         }
     }
 }
@@ -118,7 +136,9 @@ impl From<RoomRow> for Room {
             max_participants: row.max_participants,
             participant_count: row.participant_count,
             last_seq: row.last_seq,
-            ends_at: row.ttl,
+            is_closing_told: row.closing_told,
+            has_chosen_id: row.has_chosen_id,
+            ends_at: row.ends_at.or(row.ttl),
         }
     }
 }
@@ -131,16 +151,36 @@ enum Part {
 }
 
 impl Store {
-    /// A room's row.
-    pub async fn room(&self, id: &RoomId) -> Result<Option<Room>, Error> {
+    /// A room, unless it has expired.
+    pub async fn room(&self, id: &RoomId, now: Timestamp) -> Result<Option<Room>, Error> {
+        let room = self.any_room(id).await?;
+        Ok(room.filter(|room| room.ends_at.is_none_or(|ends_at| !now.has_passed(ends_at))))
+    }
+
+    /// As [`Store::room`], also one that has expired.
+    async fn any_room(&self, id: &RoomId) -> Result<Option<Room>, Error> {
         Ok(self.row::<RoomRow>(&ROOMS, ROOMS.key(id.as_str())).await?.map(Room::from))
+    }
+
+    /// Creates a room with its first members under an id that a client chose. A room that had the id before has expired:
+    /// the new one goes on behind its log, and is younger. `None` when a room of that id exists.
+    pub async fn create_chosen_room(&self, mut room: Room, owner: &Member) -> Result<Option<Room>, Error> {
+        room.has_chosen_id = true;
+        if let Some(before) = self.any_room(&room.id).await? {
+            room.last_seq = before.last_seq;
+            room.created_at = room.created_at.max(before.created_at.plus_millis(1));
+        }
+        let owner = Member { joined_at: room.created_at, ..owner.clone() };
+        Ok(self.create_room(&room, &[owner]).await?.then_some(room))
     }
 
     /// Creates a room with its first members, all at once. `false` when a room of that id exists.
     pub async fn create_room(&self, room: &Room, founders: &[Member]) -> Result<bool, Error> {
         let mut row = RoomRow::from(room);
         row.participant_count = founders.len() as u64;
-        let is_new = Statement::default().when("attribute_not_exists(id)");
+        let is_new = Statement::default()
+            .when("attribute_not_exists(id) OR ttl <= :now OR endsAt <= :now")
+            .bind(":now", room.last_activity.as_secs());
         let mut parts = vec![(Part::Room, self.put_part(&ROOMS, item_of(&row)?, &is_new)?)];
         for founder in founders {
             parts.push((Part::Founder, self.founder(founder)?));
@@ -173,27 +213,54 @@ impl Store {
     }
 
     /// The part of a transaction that closes a room behind its last message, until its history ends: if it is active.
+    /// The sweep finds the room in its index until all that follows is done.
     pub(super) fn closing(
         &self,
-        room: &RoomId,
+        room: &Room,
         last: Seq,
         now: Timestamp,
-        ttl: i64,
+        ends_at: i64,
     ) -> Result<TransactWriteItem, Error> {
-        const CLOSE: &str = "SET status = :closed, lastSeq = :seq, lastActivity = :now, ttl = :ttl \
-            REMOVE cell, spot, sweep, activeAt";
-        let statement = Statement::update(CLOSE)
-            .when("status = :active")
+        const CLOSE: &str = "SET status = :closed, lastSeq = :seq, lastActivity = :now, endsAt = :end, \
+            sweep = :swept, activeAt = :due";
+        let ttl = if room.has_chosen_id { "" } else { ", ttl = :end" };
+        let statement = Statement::update(&format!("{CLOSE}{ttl} REMOVE cell, spot"))
+            .when("status = :active AND createdAt = :createdAt")
             .bind(":closed", "closed")
             .bind(":active", "active")
-            .bind(":ttl", ttl)
+            .bind(":createdAt", room.created_at.as_millis())
+            .bind(":swept", SWEPT)
+            .bind(":due", &*self.seems_idle_after(CLOSING_SECS, now))
+            .bind(":end", ends_at)
             .bind(":seq", last.as_i64())
             .bind(":now", now.as_millis());
-        self.update_part(&ROOMS, ROOMS.key(room.as_str()), &statement)
+        self.update_part(&ROOMS, ROOMS.key(room.id.as_str()), &statement)
+    }
+
+    /// Notes that all that follows the closing of a room has been done once. Its rows get their end once more an hour
+    /// later, since the index in which they are found may have lagged behind.
+    pub async fn note_closed(&self, room: &RoomId, now: Timestamp) -> Result<(), Error> {
+        let statement = Statement::update("SET closingTold = :told, activeAt = :due")
+            .when("attribute_exists(sweep) AND status = :closed")
+            .bind(":told", true)
+            .bind(":closed", "closed")
+            .bind(":due", &*self.seems_idle_after(SECOND_PASS_SECS, now));
+        self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await.map(drop)
+    }
+
+    /// Notes that nothing is left to do for a closed room.
+    pub async fn note_ended(&self, room: &RoomId) -> Result<(), Error> {
+        let statement = Statement::update("REMOVE sweep, activeAt").when("status = :closed").bind(":closed", "closed");
+        self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await.map(drop)
+    }
+
+    /// The activity of a room for which the sweep is to come so many seconds from now.
+    fn seems_idle_after(&self, seconds: i64, now: Timestamp) -> String {
+        now.plus_secs(seconds).minus_secs(self.config.room_idle_seconds).to_iso()
     }
 
     /// Active rooms that close by themselves and whose last known activity is before `before`, page by page, the
-    /// longest idle first. The log's tail may know of later activity.
+    /// longest idle first. The log's tail may know of later activity. Also closed rooms that are due.
     pub fn seemingly_idle(
         &self,
         before: Timestamp,
@@ -213,7 +280,8 @@ impl Store {
     /// one.
     pub async fn note_activity(&self, room: &RoomId, at: Timestamp) -> Result<(), Error> {
         let statement = Statement::update("SET lastActivity = :at, activeAt = :text")
-            .when("attribute_exists(sweep) AND lastActivity < :at")
+            .when("attribute_exists(sweep) AND status = :active AND lastActivity < :at")
+            .bind(":active", "active")
             .bind(":at", at.as_millis())
             .bind(":text", &*at.to_iso());
         self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await.map(drop)
@@ -222,7 +290,7 @@ impl Store {
     /// Makes a direct conversation known to both users, if it is not yet: its row, and a membership for each.
     pub async fn open_direct(&self, me: &UserId, peer: &UserId, name: Name, now: Timestamp) -> Result<(), Error> {
         let id = RoomId::direct(me, peer);
-        if self.room(&id).await?.is_some() {
+        if self.any_room(&id).await?.is_some() {
             return Ok(());
         }
         let member = |user: &UserId, other: &UserId, name| Member {

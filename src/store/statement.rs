@@ -5,8 +5,19 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// Words of the expression language; every other word is the name of an attribute.
-const KEYWORDS: &[&str] =
-    &["ADD", "AND", "BETWEEN", "DELETE", "OR", "REMOVE", "SET", "attribute_exists", "attribute_not_exists"];
+const KEYWORDS: &[&str] = &[
+    "ADD",
+    "AND",
+    "BETWEEN",
+    "DELETE",
+    "OR",
+    "REMOVE",
+    "SET",
+    "attribute_exists",
+    "attribute_not_exists",
+    "contains",
+    "if_not_exists",
+];
 
 /// The expressions of one request. Attributes are written by their names: the builder replaces each by a placeholder,
 /// since many are reserved words.
@@ -52,6 +63,12 @@ impl Statement {
         self
     }
 
+    /// The attribute behind a placeholder, such as `#user`, whose name is data.
+    pub fn attribute(mut self, placeholder: &str, name: String) -> Self {
+        self.names.insert(placeholder.to_owned(), name);
+        self
+    }
+
     /// The value of a placeholder, such as `:now`.
     pub fn bind(mut self, placeholder: &str, value: impl Into<Value>) -> Self {
         self.values.insert(placeholder.to_owned(), value.into().0);
@@ -69,7 +86,7 @@ impl Statement {
     }
 
     fn named(&mut self, expression: &str) -> String {
-        let is_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | ':');
+        let is_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | ':' | '#');
         let mut named = String::with_capacity(expression.len() + 16);
         for token in expression.split_inclusive(|letter| !is_word(letter)) {
             let word = token.trim_end_matches(|letter| !is_word(letter));

@@ -1,11 +1,14 @@
 //! Who is live on a channel.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use futures_util::stream::{Stream, StreamExt, TryStreamExt};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Statement, Store, delete_request, pages, put_request};
-use crate::domain::{ConnectionId, Format, Invalid, Name, RoomId, Timestamp, UserId};
+use super::{Connection, Item, Key, Statement, Store, delete_request, failed, put_request, row_of};
+use crate::domain::{ConnectionId, Format, Invalid, Member, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::SUBSCRIPTIONS;
 
@@ -45,6 +48,11 @@ impl Channel {
             Self::Room(room) => Some(room.clone()),
             Self::User(_) => None,
         }
+    }
+
+    /// Whether only members hear it.
+    fn has_memberships(&self) -> bool {
+        matches!(self, Self::Room(room) if !room.is_lobby())
     }
 
     /// The name in rows.
@@ -121,6 +129,9 @@ pub struct Subscription {
     pub connected_at: Timestamp,
     #[serde(default, rename = "f", skip_serializing_if = "Format::is_default")]
     pub format: Format,
+    /// Of a member of the room: when that membership began. It tells which memberships have ended since.
+    #[serde(default, rename = "m", skip_serializing_if = "Option::is_none")]
+    pub membership: Option<Timestamp>,
     /// Whether the user may take another name although tokens are asked for: theirs has none. Where nobody asks for
     /// tokens everybody may, and no row says so: a fan-out reads them all.
     #[serde(default, rename = "r", skip_serializing_if = "std::ops::Not::not")]
@@ -132,32 +143,132 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The same connection's row on another channel, where it is called `name`.
-    pub fn on(&self, channel: Channel, name: Name) -> Self {
-        Self { channel, name, pinned: false, ..self.clone() }
+    /// The same connection's row on the channel of a room, where it is called `name`. Everybody is in the lobby, without
+    /// a membership.
+    pub fn in_room(&self, room: &RoomId, membership: Option<Timestamp>, name: Name) -> Self {
+        Self { channel: Channel::of_room(room), name, membership, pinned: false, ..self.clone() }
+    }
+}
+
+/// The memberships of a room that ended not long ago: one row of the room's partition, `!gone`, with an attribute for
+/// each user. It is written in the transaction that ends the membership, and sorts before every connection, so whoever
+/// reads the connections of a room has read it before. A row of a subscription may appear or remain after that, when
+/// the process that should delete it died, or when one was slow to write it; it counts for nothing.
+#[derive(Debug, Default)]
+struct Gone(HashMap<String, Ended>);
+
+/// The newest membership of a user that ended.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    membership: Timestamp,
+    at: Timestamp,
+}
+
+impl Gone {
+    const SORT_KEY: &str = "!gone";
+    const PREFIX: &str = "u#";
+
+    fn key(channel: &Channel) -> Key {
+        SUBSCRIPTIONS.key_of(&channel.name(), Self::SORT_KEY)
+    }
+
+    fn attribute(user: &UserId) -> String {
+        format!("{}{user}", Self::PREFIX)
+    }
+
+    fn of(item: Option<Item>) -> Self {
+        let ended = |(name, value): (String, AttributeValue)| {
+            let (membership, at) = value.as_s().ok()?.split_once(' ')?;
+            let moment = |text: &str| text.parse().ok().map(Timestamp::from_millis);
+            Some((
+                name.strip_prefix(Self::PREFIX)?.to_owned(),
+                Ended { membership: moment(membership)?, at: moment(at)? },
+            ))
+        };
+        Self(item.into_iter().flatten().filter_map(ended).collect())
+    }
+
+    /// Whether a row belongs to a membership that has ended. Rows of earlier versions do not say to which they belong:
+    /// they are as old as their connections.
+    fn excludes(&self, live: &Subscription) -> bool {
+        self.0.get(live.user_id.as_str()).is_some_and(|ended| match live.membership {
+            Some(membership) => membership <= ended.membership,
+            None => live.connected_at <= ended.at,
+        })
+    }
+
+    /// The subscriptions of a page that count.
+    fn filter(&mut self, page: Vec<Item>) -> Result<Vec<Subscription>, Error> {
+        let mut rows = Vec::with_capacity(page.len());
+        for item in page {
+            if item.get("connectionId").and_then(|id| id.as_s().ok()).is_some_and(|id| id == Self::SORT_KEY) {
+                *self = Self::of(Some(item));
+                continue;
+            }
+            let row = row_of(item)?;
+            if !self.excludes(&row) {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
     }
 }
 
 impl Store {
-    /// A connection's own row on a channel.
+    /// A connection's own row on a channel, unless its membership in the room has ended.
     pub async fn subscription(
         &self,
         channel: &Channel,
         connection: &ConnectionId,
         now: Timestamp,
     ) -> Result<Option<Subscription>, Error> {
-        let row: Option<Subscription> =
-            self.row(&SUBSCRIPTIONS, SUBSCRIPTIONS.key_of(&channel.name(), connection.as_str())).await?;
-        Ok(row.filter(|row| !now.has_passed(row.ttl)))
+        let own = SUBSCRIPTIONS.key_of(&channel.name(), connection.as_str());
+        let (own, gone) = if channel.has_memberships() {
+            self.two_items(&SUBSCRIPTIONS, own, Gone::key(channel)).await?
+        } else {
+            (self.item(&SUBSCRIPTIONS, own).await?, None)
+        };
+        let gone = Gone::of(gone);
+        let row: Option<Subscription> = own.map(row_of).transpose()?;
+        Ok(row.filter(|row| !now.has_passed(row.ttl) && !gone.excludes(row)))
     }
 
-    /// Everybody live on a range of a channel, page by page, as it is now.
+    /// Whether there is a row of a connection on a channel, also one that counts for nothing.
+    pub async fn has_subscription(&self, channel: &Channel, connection: &ConnectionId) -> Result<bool, Error> {
+        let key = SUBSCRIPTIONS.key_of(&channel.name(), connection.as_str());
+        Ok(self.item(&SUBSCRIPTIONS, key).await?.is_some())
+    }
+
+    /// Everybody live on a range of a channel, page by page, as it is now, without those whose membership has ended.
     pub fn subscribers(
         &self,
         range: &KeyRange,
         now: Timestamp,
     ) -> impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + use<> {
-        pages(self.live_on(range, now).limit(PAGE))
+        self.live_pages(range, PAGE, now)
+    }
+
+    fn live_pages(
+        &self,
+        range: &KeyRange,
+        limit: i32,
+        now: Timestamp,
+    ) -> impl Stream<Item = Result<Vec<Subscription>, Error>> + Send + Unpin + use<> {
+        let items = self.live_on(range, now).limit(limit).into_paginator().send();
+        // The row of those who are gone sorts before every connection: only a later range has to read it by itself.
+        let ahead = (range.first.is_some() && range.channel.has_memberships()).then(|| Gone::key(&range.channel));
+        let state = (self.clone(), items, ahead, Gone::default());
+        Box::pin(stream::unfold(state, |(store, mut items, ahead, mut gone)| async {
+            if let Some(key) = ahead {
+                match store.item(&SUBSCRIPTIONS, key).await {
+                    Ok(item) => gone = Gone::of(item),
+                    Err(error) => return Some((Err(error), (store, items, None, gone))),
+                }
+            }
+            let page = items.next().await?.map_err(failed);
+            let rows = page.and_then(|page| gone.filter(page.items.unwrap_or_default()));
+            Some((rows, (store, items, None, gone)))
+        }))
     }
 
     /// Everybody live on a channel, at once: for a user's own devices, and for what is told of a room.
@@ -173,7 +284,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Subscription>, Error> {
         let limit = i32::try_from(most).unwrap_or(i32::MAX);
-        let mut pages = pages(self.live_on(&channel.into(), now).limit(limit));
+        let mut pages = self.live_pages(&channel.into(), limit, now);
         let mut live = Vec::new();
         while let Some(page) = pages.next().await {
             live.extend(page?);
@@ -201,6 +312,32 @@ impl Store {
             }
         }
         self.query(&SUBSCRIPTIONS, &statement).consistent_read(true)
+    }
+
+    /// The part of a transaction that lets the subscriptions of a membership count for nothing from then on, whatever
+    /// becomes of their rows.
+    pub(super) fn gone_part(&self, member: &Member, now: Timestamp) -> Result<TransactWriteItem, Error> {
+        let statement = Statement::update("SET #user = :ended, ttl = :ttl")
+            .attribute("#user", Gone::attribute(&member.user))
+            .bind(":ended", &*format!("{} {}", member.joined_at.as_millis(), now.as_millis()))
+            .bind(":ttl", Connection::expiry(now));
+        self.update_part(&SUBSCRIPTIONS, Gone::key(&Channel::of_room(&member.room)), &statement)
+    }
+
+    /// The members who left or were removed from a room not long ago, and when each of their memberships ended: their
+    /// subscriptions are excluded, and may still have to be deleted.
+    pub async fn gone_from(&self, room: &RoomId) -> Result<Vec<(UserId, Timestamp)>, Error> {
+        let gone = Gone::of(self.item(&SUBSCRIPTIONS, Gone::key(&Channel::of_room(room))).await?);
+        Ok(gone.0.into_iter().map(|(user, ended)| (UserId::stored(user), ended.at)).collect())
+    }
+
+    /// Drops what [`Store::gone_from`] returned, once no subscription of that membership is left and none can appear.
+    pub async fn drop_gone(&self, room: &RoomId, user: &UserId, at: Timestamp) -> Result<(), Error> {
+        let statement = Statement::update("REMOVE #user")
+            .when("contains(#user, :at)")
+            .attribute("#user", Gone::attribute(user))
+            .bind(":at", &*format!(" {}", at.as_millis()));
+        self.update(&SUBSCRIPTIONS, Gone::key(&Channel::of_room(room)), &statement).await.map(drop)
     }
 
     /// Puts a connection on channels. Their names must stand in the connection's own row first: what is written here

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{World, unchecked, with_aliases};
+use crate::harness::{User, World, unchecked, with_aliases};
 
 #[tokio::test]
 async fn members_of_a_new_room_are_told_at_once() {
@@ -258,4 +258,48 @@ async fn a_room_cannot_be_created_with_too_many_members() {
         assert_eq!(ana.is_refused(unchecked(frame)).await, (400, "INVALID_FIELD".to_owned()));
     }
     assert!(world.rows("ChatRooms").await.is_empty());
+}
+
+#[tokio::test]
+async fn lists_show_the_name_that_a_member_gave_last() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let name_of_ben = async |asker: &mut User| {
+        let room = asker.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
+        let participants = room["participants"].as_array().unwrap().clone();
+        participants.into_iter().find(|one| one["userId"] == "ben").unwrap()["userName"].clone()
+    };
+
+    world.open("?userId=ben&userName=Ben&roomId=tea&format=native").await.unwrap().goes().await;
+    assert_eq!(name_of_ben(&mut ana).await, "Ben");
+    let mut ben = world.open("?userId=ben&userName=Benjamin&format=native").await.unwrap();
+    assert_eq!(name_of_ben(&mut ana).await, "Benjamin");
+    ben.ask(json!({ "action": "joinRoom", "roomId": "tea", "userName": "Benny" })).await;
+    assert_eq!(name_of_ben(&mut ana).await, "Benny");
+}
+
+#[tokio::test]
+async fn a_room_made_again_after_its_end_is_a_new_room() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let last = ana.says("tea", "the end").await["seq"].as_u64().unwrap();
+    ana.ask(json!({ "action": "banMember", "roomId": "tea", "userId": "eve" })).await;
+    ana.ask(json!({ "action": "closeRoom", "roomId": "tea" })).await;
+    world.time_passes(31 * 86_400);
+
+    let mut eve = world.connect_to("eve", "tea").await;
+    let mut ana = world.connect("ana").await;
+
+    let first = eve.says("tea", "a new one").await["seq"].as_u64().unwrap();
+    assert!(first > last, "{first}");
+    let not_a_member = (403, "NOT_A_MEMBER".to_owned());
+    assert_eq!(ana.is_refused(json!({ "action": "getMessages", "roomId": "tea" })).await, not_a_member);
+    let ban = json!({ "action": "banMember", "roomId": "tea", "userId": "eve" });
+    assert_eq!(ana.is_refused(ban).await, (403, "FORBIDDEN".to_owned()));
+    assert_eq!(ana.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await["type"], "ack");
+    let room = eve.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
+    assert_eq!((&room["creator"], &room["participantCount"]), (&json!("eve"), &json!(1)));
+    assert_eq!(ana.ask(json!({ "action": "joinRoom", "roomId": "tea" })).await["participantCount"], 2);
+    let page = ana.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
 }

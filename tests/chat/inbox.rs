@@ -164,3 +164,20 @@ async fn a_page_of_rooms_is_cut_at_the_frame_limit() {
     }
     assert_eq!(found, 4);
 }
+
+#[tokio::test]
+async fn a_read_mark_survives_leaving_and_joining_again() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    ana.says("tea", "one").await;
+    ana.says("tea", "two").await;
+    ben.ask(json!({ "action": "markRead", "roomId": "tea", "seq": 2 })).await;
+
+    ben.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await;
+    assert_eq!(list(&mut ben).await, Vec::<Value>::new());
+    ben.ask(json!({ "action": "joinRoom", "roomId": "tea" })).await;
+
+    let rooms = list(&mut ben).await;
+    assert_eq!((&rooms[0]["lastReadSeq"], &rooms[0]["unread"]), (&json!(2), &json!(0)));
+}

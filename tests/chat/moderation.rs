@@ -1,5 +1,8 @@
 //! Looking after a room.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::harness::{User, World, token, unchecked};
@@ -37,7 +40,9 @@ async fn a_removed_member_is_told_unsubscribed_and_may_rejoin() {
     tablet.hears_nothing().await;
     let refused = ben.is_refused(json!({ "action": "sendMessage", "roomId": tea, "content": "why?" })).await;
     assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()));
-    assert_eq!(ana.is_refused(about("removeMember", &tea, "ben")).await, (404, "USER_NOT_FOUND".to_owned()));
+    // A repeat of the request is answered like the first.
+    assert_eq!(ana.ask(about("removeMember", &tea, "ben")).await["type"], "ack");
+    assert_eq!(ana.is_refused(about("removeMember", &tea, "eve")).await, (404, "USER_NOT_FOUND".to_owned()));
     let room = ben.ask(json!({ "action": "joinRoom", "roomId": tea })).await;
     assert_eq!(room["participantCount"], 3);
 }
@@ -53,6 +58,77 @@ async fn an_interrupted_removal_is_finished_by_its_retry() {
 
     let refused = ben.is_refused(json!({ "action": "sendMessage", "roomId": tea, "content": "?" })).await;
     assert_eq!(refused, (403, "NOT_A_MEMBER".to_owned()));
+}
+
+/// A subscription can outlive a membership: when a process dies between the two, or is slow to write the subscription.
+async fn subscription_outlives(world: &World, room: &str, user: &str, ends: impl Future<Output = Value>) {
+    let channel = AttributeValue::S(format!("room#{room}"));
+    let user = AttributeValue::S(user.to_owned());
+    let rows = world.rows("Subscriptions").await;
+    let is_of_user = |row: &&HashMap<String, AttributeValue>| {
+        row.get("channel") == Some(&channel) && row.get("userId") == Some(&user)
+    };
+    let row = rows.iter().find(is_of_user).unwrap().clone();
+    assert_eq!(ends.await["type"], "ack");
+    world.dynamodb().put_item().table_name("Subscriptions").set_item(Some(row)).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_subscription_that_outlives_the_membership_is_worth_nothing() {
+    for action in ["removeMember", "banMember"] {
+        let world = World::start().await;
+        let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
+
+        subscription_outlives(&world, &tea, "ben", ana.ask(about(action, &tea, "ben"))).await;
+
+        for user in [&mut ben, &mut cleo] {
+            assert_eq!(user.hears("left").await["userId"], "ben", "{action}");
+        }
+        ana.says(&tea, "quiet now").await;
+        assert_eq!(cleo.hears("message").await["content"], "quiet now", "{action}");
+        ben.hears_nothing().await;
+        for ask in [
+            json!({ "action": "sendMessage", "roomId": tea, "content": "?" }),
+            json!({ "action": "getMessages", "roomId": tea }),
+            json!({ "action": "handleFileUpload", "roomId": tea, "fileName": "a.png", "contentType": "image/png",
+                "size": 1 }),
+        ] {
+            assert_eq!(ben.is_refused(ask).await, (403, "NOT_A_MEMBER".to_owned()), "{action}");
+        }
+        ben.send(json!({ "action": "typingIndicator", "roomId": tea })).await;
+        cleo.hears_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn who_joins_again_is_heard_although_an_earlier_membership_ended() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
+    subscription_outlives(&world, &tea, "ben", ana.ask(about("removeMember", &tea, "ben"))).await;
+
+    let room = ben.ask(json!({ "action": "joinRoom", "roomId": tea })).await;
+
+    assert_eq!(room["participantCount"], 3);
+    ben.says(&tea, "back").await;
+    assert_eq!(cleo.hears("message").await["content"], "back");
+    ana.says(&tea, "welcome").await;
+    assert_eq!(ben.hears("message").await["content"], "welcome");
+}
+
+#[tokio::test]
+async fn a_later_removal_deletes_the_subscriptions_that_an_earlier_one_left() {
+    let world = World::start().await;
+    let (tea, mut ana, mut _ben, mut cleo) = room_of_three(&world).await;
+    subscription_outlives(&world, &tea, "ben", ana.ask(about("removeMember", &tea, "ben"))).await;
+    world.time_passes(61);
+
+    assert_eq!(cleo.ask(json!({ "action": "leaveRoom", "roomId": tea })).await["type"], "ack");
+
+    let left: Vec<_> = world.subscribers(&format!("room#{tea}")).await.into_iter().map(|(_, user)| user).collect();
+    assert_eq!(left, ["ana"]);
+    let rows = world.rows("Subscriptions").await;
+    let gone = rows.iter().find(|row| row["connectionId"] == AttributeValue::S("!gone".to_owned())).unwrap();
+    assert!(gone.contains_key("u#cleo") && !gone.contains_key("u#ben"), "{gone:?}");
 }
 
 #[tokio::test]

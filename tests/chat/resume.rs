@@ -207,3 +207,21 @@ async fn at_most_50_rooms_are_resumed_at_once() {
     assert_eq!(resume(&mut ana, json!({})).await, json!({}));
     assert_eq!(resume(&mut ana, many(2)).await.as_object().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_cursor_above_the_end_of_the_log_is_reset() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    for content in ["one", "two", "three"] {
+        ana.says("tea", content).await;
+    }
+
+    let resumed = resume(&mut ana, json!({ "tea": 500, "lobby": 7 })).await;
+
+    let tea = &resumed["tea"];
+    assert_eq!((&tea["reset"], &tea["oldestSeq"], &tea["lastSeq"]), (&json!(true), &json!(1), &json!(3)));
+    assert_eq!((&tea["complete"], tea["items"].as_array().map(Vec::len)), (&json!(true), Some(3)));
+    assert_eq!(resumed["lobby"]["reset"], true);
+    let current = resume(&mut ana, json!({ "tea": 3 })).await;
+    assert!(current["tea"].get("reset").is_none_or(|reset| *reset == json!(false)), "{current}");
+}

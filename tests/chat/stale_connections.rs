@@ -19,6 +19,7 @@ async fn a_stale_connection_is_removed_and_its_presence_announced() {
     ana.says("tea", "anybody?").await;
 
     assert_eq!(ben.hears("message").await["content"], "anybody?");
+    world.has_called("cleanup", 1).await;
     for table in ["Connections", "Subscriptions"] {
         assert_eq!(world.rows_with(table, "connectionId", "GONEGONEGONEGO0=").await, 0, "{table}");
     }
@@ -37,7 +38,30 @@ async fn a_subscription_without_a_connection_row_is_removed_on_410() {
 
     ana.says("tea", "anybody?").await;
 
+    world.has_called("cleanup", 1).await;
     assert_eq!(world.rows_with("Subscriptions", "channel", "room#tea").await, 1);
+}
+
+#[tokio::test]
+async fn a_sender_does_not_wait_for_the_cleanup_of_150_stale_connections() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    for number in 0..150 {
+        world.has_stale_connection(&format!("GONE{number:010}="), "tea").await;
+    }
+    world.time_passes(60);
+
+    ana.says("tea", "anybody?").await;
+
+    world.has_called("cleanup", 1).await;
+    let line = world.logs(|line| line["route"] == "sendMessage").await;
+    assert_eq!((&line["recipients"], &line["gone"]), (&json!(1), &json!(150)));
+    assert_eq!(world.rows_with("Subscriptions", "channel", "room#tea").await, 2);
+    assert_eq!(ben.hears("message").await["content"], "anybody?");
+    // All of them were one user.
+    assert_eq!(ben.hears("presence").await["status"], "offline");
+    ben.hears_nothing().await;
 }
 
 #[tokio::test]

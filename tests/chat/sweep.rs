@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use switchboard::local::Options;
+use switchboard::local::faults::{Faults, Plan};
 
 use crate::harness::World;
 
@@ -161,4 +162,31 @@ async fn the_local_stack_runs_the_schedule() {
 
     ana.hears("room-closed").await;
     world.has_called("schedule", 2).await;
+}
+
+#[tokio::test]
+async fn the_sweep_finishes_a_closing_that_was_cut_off() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let _ben = world.connect_to("ben", "tea").await;
+    let updates = vec!["UpdateItem".to_owned()];
+    faults.follow(Plan { store_throttled: 1000, store_throttled_operations: updates, ..Plan::default() });
+    assert_eq!(ana.ask(json!({ "action": "closeRoom", "roomId": "tea" })).await["type"], "ack");
+    assert!(faults.strike_count() > 0, "nothing was throttled");
+    faults.follow(Plan::default());
+    let rows_without_end = async || {
+        let members = world.rows("Members").await;
+        members.iter().filter(|row| !row.contains_key("ttl")).count()
+    };
+    assert_eq!(rows_without_end().await, 2);
+
+    world.time_passes(120);
+    world.runs_sweep().await;
+    assert_eq!(rows_without_end().await, 0);
+    world.time_passes(2 * 3600);
+    world.runs_sweep().await;
+
+    let rooms = world.rows("ChatRooms").await;
+    assert!(rooms.iter().all(|room| !room.contains_key("sweep")), "{rooms:?}");
 }

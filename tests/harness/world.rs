@@ -201,7 +201,8 @@ impl World {
     /// The subscribers of a channel, sorted: connection and user.
     pub async fn subscribers(&self, channel: &str) -> Vec<(String, String)> {
         let channel = AttributeValue::S(channel.to_owned());
-        let rows = self.rows("Subscriptions").await.into_iter().filter(|row| row.get("channel") == Some(&channel));
+        let is_live = |row: &HashMap<_, _>| row.get("channel") == Some(&channel) && row.contains_key("userId");
+        let rows = self.rows("Subscriptions").await.into_iter().filter(is_live);
         let mut live: Vec<_> =
             rows.map(|row| ["connectionId", "userId"].map(|name| row[name].as_s().unwrap().clone()).into()).collect();
         live.sort();

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::super::{Backoff, CONFLICT, Item, Statement, Store, failed, item_of, row_of};
 use super::{CLOSED, EntryRow, MESSAGE, Tail, entry_of};
-use crate::domain::{Body, CloseReason, Entry, Event, FileId, IdempotencyKey, RoomId, Seq, Style, Timestamp, UserId};
+use crate::domain::{
+    Body, CloseReason, Entry, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, Timestamp, UserId,
+};
 use crate::error::Error;
 use crate::tables::MESSAGES;
 
@@ -161,10 +163,10 @@ impl Store {
     ///
     /// # Errors
     /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, or `ROOM_BUSY` when too many write at once until `deadline`.
-    pub async fn close_room(&self, room: &RoomId, by: &UserId, now: Timestamp, deadline: Instant) -> Result<(), Error> {
+    pub async fn close_room(&self, room: &Room, by: &UserId, now: Timestamp, deadline: Instant) -> Result<(), Error> {
         let mut backoff = Backoff::until(deadline);
         loop {
-            let tail = self.tail(room).await?;
+            let tail = self.tail(&room.id).await?;
             if self.close_behind(room, by, CloseReason::Closed, tail, now).await? {
                 return Ok(());
             }
@@ -178,26 +180,26 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::close_room`].
-    pub async fn close_idle(&self, room: &RoomId, tail: Option<Tail>, now: Timestamp) -> Result<bool, Error> {
+    pub async fn close_idle(&self, room: &Room, tail: Option<Tail>, now: Timestamp) -> Result<bool, Error> {
         self.close_behind(room, &UserId::system(), CloseReason::Idle, tail, now).await
     }
 
     async fn close_behind(
         &self,
-        room: &RoomId,
+        room: &Room,
         by: &UserId,
         reason: CloseReason,
         tail: Option<Tail>,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let seq = self.free_seq(room, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
+        let seq = self.free_seq(&room.id, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
         let body = Body::new(by.clone(), by.as_name(), Style::default(), reason.into());
-        let draft = self.draft(room, seq, (CLOSED, &body), tail.as_ref(), now)?;
+        let draft = self.draft(&room.id, seq, (CLOSED, &body), tail.as_ref(), now)?;
         let closing = self.closing(room, seq.previous(), now, draft.row.ttl)?;
         let entry = self.put_part(&MESSAGES, draft.item, &is_free())?;
         let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, closing)]).await?;
         if refused.contains(&Part::Room) {
-            return Err(match self.room(room).await? {
+            return Err(match self.room(&room.id, now).await? {
                 None => Error::RoomNotFound,
                 Some(_) => Error::RoomClosed,
             });

@@ -50,8 +50,8 @@ pub struct Tail {
     pub created_at: Timestamp,
     /// Epoch seconds.
     pub expires_at: i64,
-    /// Whether it closes the room: then no entry follows.
-    pub is_closing: bool,
+    /// Whether it closed its room: then no entry follows, unless a room is made again under the same id after that.
+    is_closing: bool,
     carry: Option<AttributeValue>,
 }
 
@@ -59,6 +59,11 @@ impl Tail {
     /// The last position that can have a message.
     pub fn last_seq(&self) -> Seq {
         if self.is_closing { self.seq.previous() } else { self.seq }
+    }
+
+    /// Whether it closes the room. Once it has expired, so has the room that it closed.
+    pub fn closes_room(&self, now: Timestamp) -> bool {
+        self.is_closing && !self.is_expired(now)
     }
 
     /// Whether the entry has expired.

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::Select;
 
 use super::super::{Item, Statement, Store, failed};
 use super::{CLOSED, MESSAGE, Tail, entry_of};
-use crate::domain::{Entry, Page, RESTART_GAP, Room, RoomId, RoomStatus, Seq, Timestamp, UserId};
+use crate::domain::{CloseReason, Entry, Event, Page, RESTART_GAP, Room, RoomId, RoomStatus, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::MESSAGES;
 
@@ -88,6 +88,20 @@ impl Store {
         Ok(count.min(most + 1))
     }
 
+    /// Why and by whom a room was closed.
+    pub async fn closing_of(&self, room: &RoomId) -> Result<Option<(CloseReason, UserId)>, Error> {
+        let query = self.log_query(between(room, Seq::ZERO, Seq::MAX)).scan_index_forward(false).limit(1);
+        let newest = query.send().await.map_err(failed)?.items.unwrap_or_default().pop();
+        let Some(Entry { event: Event::System { what, body }, .. }) =
+            newest.map(|item| entry_of(item, &self.config)).transpose()?
+        else {
+            return Ok(None);
+        };
+        let is_idle = body.content.as_str() == CloseReason::Idle.as_str();
+        let reason = if is_idle { CloseReason::Idle } else { CloseReason::Closed };
+        Ok((what == CLOSED).then_some((reason, body.user_id)))
+    }
+
     /// The newest entry, unless it has expired.
     pub async fn newest(&self, room: &RoomId, now: Timestamp) -> Result<Option<Entry>, Error> {
         Ok(self.entries(room, Page::Latest, 1, now).await?.0.pop())
@@ -102,7 +116,7 @@ impl Store {
         match tail {
             Some(tail) if !tail.is_expired(now) => Ok(tail.seq.next()),
             _ => {
-                let row = self.room(room).await?.ok_or(Error::RoomNotFound)?;
+                let row = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
                 Ok(self.restart(&row, tail, now))
             }
         }
@@ -116,11 +130,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Seq>, Error> {
         match tail {
-            Some(tail) if tail.is_closing => Ok(None),
+            Some(tail) if tail.closes_room(now) => Ok(None),
             Some(tail) if !tail.is_expired(now) => Ok(Some(tail.seq.next())),
             _ => {
                 // The entry that closed the room may have expired.
-                let row = self.room(room).await?.ok_or(Error::RoomNotFound)?;
+                let row = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
                 Ok((row.status == RoomStatus::Active).then(|| self.restart(&row, tail, now)))
             }
         }

@@ -9,7 +9,7 @@ locals {
       "MESSAGES_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
-    "dynamodb:BatchGetItem" = ["CHAT_ROOMS_TABLE"]
+    "dynamodb:BatchGetItem" = ["CHAT_ROOMS_TABLE", "SUBSCRIPTIONS_TABLE"]
     "dynamodb:Query"        = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
     "dynamodb:PutItem"      = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
     "dynamodb:UpdateItem" = [
@@ -18,8 +18,9 @@ locals {
       "FILES_TABLE",
       "INVITES_TABLE",
       "MEMBERS_TABLE",
+      "SUBSCRIPTIONS_TABLE",
     ]
-    "dynamodb:DeleteItem"     = ["CONNECTIONS_TABLE", "INVITES_TABLE", "MEMBERS_TABLE"]
+    "dynamodb:DeleteItem"     = ["CONNECTIONS_TABLE", "INVITES_TABLE"]
     "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "SUBSCRIPTIONS_TABLE"]
   }
   queried_indexes = {
