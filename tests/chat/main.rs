@@ -29,6 +29,7 @@ mod nearby;
 mod presence;
 mod private_rooms;
 mod program;
+mod restarts;
 mod resume;
 mod stale_connections;
 mod sweep;
