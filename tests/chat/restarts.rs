@@ -1,12 +1,13 @@
 //! Restarts of the local stack on the same folder.
 
 use std::path::Path;
+use std::process::ExitStatus;
 
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::harness::request;
-use crate::program::{PATIENCE, Running, connect, running};
+use crate::harness::{Socket, request};
+use crate::program::{FREE_PORTS, PATIENCE, Running, connect, local, running};
 use crate::uploads::announcement;
 
 /// A stack on a folder.
@@ -18,6 +19,13 @@ async fn stack_on(folder: &Path, arguments: &[&str]) -> Running {
 async fn is_killed(mut stack: Running) {
     stack.process.start_kill().unwrap();
     timeout(PATIENCE, stack.process.wait()).await.unwrap().unwrap();
+}
+
+/// Starts a stack that does not start: its status, and what it prints on standard error.
+async fn is_not_started_on(folder: &Path, environment: &[(&str, &str)]) -> (ExitStatus, String) {
+    let arguments = [&FREE_PORTS, &["--data", folder.to_str().unwrap()][..]].concat();
+    let output = timeout(PATIENCE, local(&arguments, environment).output()).await.unwrap().unwrap();
+    (output.status, String::from_utf8(output.stderr).unwrap())
 }
 
 #[tokio::test]
@@ -77,4 +85,46 @@ async fn a_file_that_was_uploaded_just_before_a_crash_is_told_after_the_restart(
     let resumed = ana.ask(file).await;
     assert_eq!(resumed["rooms"][room.as_str()]["items"].as_array().unwrap().len(), 1);
     assert_eq!(std::fs::read_dir(folder.path().join("s3-events")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_restarted_stack_has_no_connections_and_keeps_memberships() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = stack_on(folder.path(), &[]).await;
+    let mut ana = connect(&stack.urls).await;
+    let room = ana.ask(json!({ "action": "createRoom", "members": ["ben"] })).await;
+    let info = json!({ "action": "roomInfo", "roomId": room["roomId"] });
+    let ben = format!("{}?userId=ben", stack.urls["websocket"].as_str().unwrap());
+    let _ben = Socket::open(&ben, &[]).await.unwrap();
+    assert_eq!(ana.ask(info.clone()).await["onlineCount"], 2);
+
+    is_killed(stack).await;
+    let stack = stack_on(folder.path(), &[]).await;
+
+    let mut ana = connect(&stack.urls).await;
+    let info = ana.ask(info).await;
+    assert_eq!((&info["onlineCount"], &info["participantCount"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_folder_of_another_version_is_refused_with_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    is_killed(stack_on(folder.path(), &[]).await).await;
+    let version = folder.path().join("version");
+    let current = std::fs::read_to_string(&version).unwrap();
+
+    std::fs::write(&version, "999\n").unwrap();
+    let (status, error) = is_not_started_on(folder.path(), &[]).await;
+    assert!(!status.success() && error.lines().count() == 1, "{error}");
+    assert!(error.contains(folder.path().to_str().unwrap()) && error.contains("version 999"), "{error}");
+
+    // A folder of before there were versions is used if its tables are the same.
+    std::fs::remove_file(&version).unwrap();
+    is_killed(stack_on(folder.path(), &[]).await).await;
+    assert_eq!(std::fs::read_to_string(&version).unwrap(), current);
+    std::fs::remove_file(&version).unwrap();
+    let (status, error) = is_not_started_on(folder.path(), &[("MEMBERS_TABLE", "ChatRooms")]).await;
+    assert!(!status.success() && error.lines().count() == 1, "{error}");
+    assert!(error.contains("the table ChatRooms has other keys") && error.contains("--data"), "{error}");
+    assert!(!version.exists());
 }
