@@ -278,6 +278,7 @@ export interface PongFrame {
 
 /** A user came online or went offline. */
 export interface PresenceFrame {
+  /** The newest one of a user counts. */
   at: string;
   chatRoomId?: string;
   /** Repeated on the answer to this frame. */
@@ -286,11 +287,15 @@ export interface PresenceFrame {
   /** Whether a user has a live connection to a room. */
   status: "online" | "offline";
   type: "presence";
+  /** When the user counts as offline unless told again; absent if they are offline. */
+  until?: string;
   userId: string;
 }
 
 /** A member's read position. */
 export interface ReadFrame {
+  /** The newest one of a user counts. */
+  at: string;
   chatRoomId?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
@@ -539,12 +544,16 @@ export interface RoomsFrame {
 export interface TypingFrame {
   /** The action of the sender. */
   action?: string;
+  /** The newest one of a user counts. */
+  at: string;
   chatRoomId?: string;
   isTyping: boolean;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId: string;
   type: "typing";
+  /** When the indicator ends by itself; absent if the user has stopped. */
+  until?: string;
   userId: string;
   userName: string;
 }

@@ -10,6 +10,9 @@ use futures_util::stream;
 
 /// Most connections of a channel that hear who comes and goes.
 const MAX_ANNOUNCED: usize = 100;
+/// When a connection closes and a user's next one was opened so much later (milliseconds), the user is announced as
+/// online again: recipients may know only when the closed one would have ended.
+const RENEWED_AFTER_MS: i64 = 60_000;
 
 impl Delivery {
     /// As [`Delivery::publish`], but to nobody when more than [`MAX_ANNOUNCED`] connections hear the channel.
@@ -22,7 +25,8 @@ impl Delivery {
 
     /// Tells the others in a room that a user came online or went offline with this connection, unless another
     /// connection of the user makes that no news. Its rows were written or deleted before: so of two that open at once
-    /// the older one tells, of two that close the last one to read, and somebody always does.
+    /// the older one tells, of two that close the last one to read, and somebody always does. A frame about an online
+    /// user says until when, so that a lost `$disconnect` is not shown for ever.
     pub async fn announce_presence(
         &self,
         room: &RoomId,
@@ -34,16 +38,26 @@ impl Delivery {
             return Delivered::default();
         };
         let mine = (connection.connected_at, &connection.connection_id);
-        let is_known = recipients.iter().filter(|live| live.user_id == connection.user_id).any(|other| {
-            let other = (other.connected_at, &other.connection_id);
-            other != mine && (status == PresenceStatus::Offline || other < mine)
-        });
-        if is_known {
-            return Delivered::default();
-        }
+        let of_user = recipients.iter().filter(|live| live.user_id == connection.user_id);
+        let mut others = of_user.filter(|live| live.connection_id != connection.connection_id);
+        let ends_at = match status {
+            PresenceStatus::Online if others.any(|other| (other.connected_at, &other.connection_id) < mine) => {
+                return Delivered::default();
+            }
+            PresenceStatus::Online => Some(connection.ttl),
+            PresenceStatus::Offline => match others.max_by_key(|other| other.connected_at) {
+                Some(newest) if newest.connected_at.millis_since(connection.connected_at) > RENEWED_AFTER_MS => {
+                    Some(newest.ttl)
+                }
+                Some(_) => return Delivered::default(),
+                None => None,
+            },
+        };
         let user_id = connection.user_id.clone();
         let except = Except::User(user_id.clone());
-        let frame = Presence { room_id: room.clone(), user_id, status, at: now.into(), copies: None };
+        let status = if ends_at.is_some() { PresenceStatus::Online } else { PresenceStatus::Offline };
+        let until = ends_at.map(|seconds| Timestamp::from_secs(seconds).into());
+        let frame = Presence { room_id: room.clone(), user_id, status, at: now.into(), until, copies: None };
         self.post_to(recipients, &OutboundFrame::new(&frame.into(), except), now).await
     }
 

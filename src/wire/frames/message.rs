@@ -107,6 +107,10 @@ pub struct Typing {
     pub user_id: UserId,
     pub user_name: Name,
     pub is_typing: bool,
+    /// The newest one of a user counts.
+    pub at: Iso,
+    /// When the indicator ends by itself; absent if the user has stopped.
+    pub until: Option<Iso>,
     #[serde(flatten)]
     pub copies: Option<Box<TypingCopies>>,
 }
@@ -175,6 +179,8 @@ pub struct Read {
     pub room_id: RoomId,
     pub user_id: UserId,
     pub seq: Seq,
+    /// The newest one of a user counts.
+    pub at: Iso,
     #[serde(flatten)]
     pub copies: Option<Box<ChatRoomCopy>>,
 }
