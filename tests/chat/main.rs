@@ -26,6 +26,7 @@ mod messages;
 mod mixed_versions;
 mod moderation;
 mod nearby;
+mod outbox;
 mod presence;
 mod private_rooms;
 mod program;
