@@ -183,7 +183,7 @@ impl Store {
         if let Some(invite) = invite {
             parts.push((Part::Invite, self.use_invite(&member.room, invite, now)?));
         }
-        let refused = self.transact(parts).await?;
+        let refused = self.transact_within(Backoff::of_memberships(), parts).await?;
         if refused.is_empty() {
             Ok(Admission::Joined)
         } else if refused.contains(&Part::Membership) {
@@ -206,7 +206,7 @@ impl Store {
     pub async fn dismiss(&self, user: &UserId, room: &RoomId) -> Result<bool, Error> {
         let membership = self.delete_part(&MEMBERS, key(user, room), &of_member(Statement::default()))?;
         let parts = vec![(Part::Membership, membership), (Part::Participants, self.one_less(room)?)];
-        Ok(self.transact(parts).await?.is_empty())
+        Ok(self.transact_within(Backoff::of_memberships(), parts).await?.is_empty())
     }
 
     /// Ends a membership, if there is one, and keeps the user from joining again. Returns whether there was one.
