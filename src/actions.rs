@@ -33,6 +33,8 @@ macro_rules! actions {
             SetRole = "setRole" [], moderation::set_role(Owner, SetRole) -> Ack, Frames;
             /// Send a message to a room, to a user or to the lobby.
             SendMessage = "sendMessage" [], message::send(Writer, SendMessage) -> Sent, Messages;
+            /// Send up to 20 messages, in their order.
+            SendMessages = "sendMessages" [], message::send_all(Writer, SendMessages) -> SentMessages, Messages;
             /// Send a message to a room, or as an admin to everybody.
             BroadcastMessage = "broadcastMessage" [], message::broadcast(Writer, BroadcastMessage) -> Sent, Messages;
             /// Signal that the caller is typing, or has stopped.

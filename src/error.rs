@@ -14,6 +14,9 @@ macro_rules! errors {
         #[derive(Debug, thiserror::Error)]
         pub enum Error {
             $($(#[$meta])+ $name $(($($inner)+))? $({$($field: $type),+})?,)+
+            /// An error of one message of several; `index` counts from 0.
+            #[error("messages[{index}]: {error}")]
+            InMessage { index: usize, error: Box<Error> },
         }
 
         impl Error {
@@ -22,12 +25,18 @@ macro_rules! errors {
 
             /// The HTTP status: the same for handshakes, HTTP answers and `error` frames.
             pub fn status(&self) -> u16 {
-                match self { $(Self::$name { .. } => $status,)+ }
+                match self {
+                    $(Self::$name { .. } => $status,)+
+                    Self::InMessage { error, .. } => error.status(),
+                }
             }
 
             /// The code by which clients handle the error.
             pub fn code(&self) -> &'static str {
-                match self { $(Self::$name { .. } => $code,)+ }
+                match self {
+                    $(Self::$name { .. } => $code,)+
+                    Self::InMessage { error, .. } => error.code(),
+                }
             }
         }
     };
@@ -103,12 +112,23 @@ impl Error {
         Self::Internal(cause.into())
     }
 
+    /// The error of the message at `index` of several.
+    pub fn in_message(self, index: usize) -> Self {
+        Self::InMessage { index, error: Box::new(self) }
+    }
+
+    /// The message at fault, of several.
+    pub fn index(&self) -> Option<usize> {
+        if let Self::InMessage { index, .. } = self { Some(*index) } else { None }
+    }
+
     /// The field at fault, where there is one.
     pub fn field(&self) -> Option<&'static str> {
         match self {
             Self::InvalidField { field, .. } | Self::AmbiguousField { field } => Some(field),
             Self::FileTooLarge { .. } => Some("size"),
             Self::TypeNotAllowed { .. } => Some("contentType"),
+            Self::InMessage { error, .. } => error.field(),
             _ => None,
         }
     }
@@ -120,7 +140,10 @@ impl Error {
 
     /// The cause and its causes in one line, for the log.
     pub fn cause(&self) -> Option<String> {
-        self.source().map(chain)
+        match self {
+            Self::InMessage { error, .. } => Self::cause(error),
+            error => error.source().map(chain),
+        }
     }
 }
 

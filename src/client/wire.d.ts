@@ -24,6 +24,8 @@ export interface ErrorFrame {
   field?: string;
   /** The file that the failure is about. */
   fileId?: string;
+  /** The message at fault, of several: its place in `messages`, from 0. */
+  index?: number;
   message: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
@@ -278,6 +280,7 @@ export interface PongFrame {
 
 /** A user came online or went offline. */
 export interface PresenceFrame {
+  /** The newest one of a user counts. */
   at: string;
   chatRoomId?: string;
   /** Repeated on the answer to this frame. */
@@ -286,11 +289,15 @@ export interface PresenceFrame {
   /** Whether a user has a live connection to a room. */
   status: "online" | "offline";
   type: "presence";
+  /** When the user counts as offline unless told again; absent if they are offline. */
+  until?: string;
   userId: string;
 }
 
 /** A member's read position. */
 export interface ReadFrame {
+  /** The newest one of a user counts. */
+  at: string;
   chatRoomId?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
@@ -358,7 +365,7 @@ export interface ResumedFrame {
     /** Whether some of what was missed has expired. */
     reset?: boolean;
   } | {
-    /** Why a room is not resumed. */
+    /** Why a room is not resumed, or a message not written. */
     error: {
       code: string;
       message: string;
@@ -535,16 +542,39 @@ export interface RoomsFrame {
   type: "rooms";
 }
 
+/** The positions of several messages that the caller sent. */
+export interface SentFrame {
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** In the order of the request. */
+  results: Array<{
+    createdAt: string;
+    duplicate?: boolean;
+    messageId: string;
+    seq: number;
+  } | {
+    code: string;
+    message: string;
+    status: number;
+  }>;
+  roomId: string;
+  type: "sent";
+}
+
 /** A user started or stopped typing. */
 export interface TypingFrame {
   /** The action of the sender. */
   action?: string;
+  /** The newest one of a user counts. */
+  at: string;
   chatRoomId?: string;
   isTyping: boolean;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId: string;
   type: "typing";
+  /** When the indicator ends by itself; absent if the user has stopped. */
+  until?: string;
   userId: string;
   userName: string;
 }
@@ -581,6 +611,7 @@ export type Frame =
   | RoomFrame
   | RoomClosedFrame
   | RoomsFrame
+  | SentFrame
   | TypingFrame
   | UploadFrame;
 
@@ -701,6 +732,33 @@ export interface SendMessageRequest {
   recipientId?: string | null;
   /** The message that it replies to. */
   replyTo?: number | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId?: string | null;
+  /** A room, if the caller is in one of that id, or else a user. */
+  targetId?: string | null;
+  userColor?: string | null;
+  userIcon?: string | null;
+  /** The display name. Ignored if the token has one. */
+  userName?: string | null;
+}
+
+/**  Send up to 20 messages, in their order. */
+export interface SendMessagesRequest {
+  action: "sendMessages";
+  /** 1 to 20 messages, in their order. */
+  messages: Array<{
+    /** Idempotency key, another one for each message: a retry with the same id is written once. */
+    clientMessageId: string;
+    /** 1 byte to 16 KB of UTF-8. */
+    content: string;
+    /** An object of at most 1 KB, for the clients alone. */
+    data?: Record<string, unknown> | null;
+    /** The message that it replies to. */
+    replyTo?: number | null;
+  }>;
+  /** The user of a direct conversation. */
+  recipientId?: string | null;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
@@ -833,6 +891,7 @@ export type Request =
   | UnbanMemberRequest
   | SetRoleRequest
   | SendMessageRequest
+  | SendMessagesRequest
   | BroadcastMessageRequest
   | TypingIndicatorRequest
   | HandleFileUploadRequest

@@ -1,6 +1,7 @@
 //! A frame on its way, and who hears which text of it.
 
 use std::borrow::Cow;
+use std::iter;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,9 @@ pub struct OutboundFrame {
     /// Whether the frame tells of a file: many recipients get a link of their own.
     #[serde(default)]
     has_file: bool,
+    /// The frames that each recipient receives after this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    next: Vec<Self>,
     /// Whether it is the last frame of the channel: recipients are unsubscribed.
     pub(super) is_last: bool,
 }
@@ -46,7 +50,7 @@ impl OutboundFrame {
     /// The same frame for all recipients.
     pub fn new(frame: &Frame, except: Except) -> Self {
         let has_file = matches!(frame, Frame::Message(message) if message.body.file.is_some());
-        Self { frame: Encoded::new(frame, false), for_own: None, except, has_file, is_last: false }
+        Self { frame: Encoded::new(frame, false), for_own: None, except, has_file, next: Vec::new(), is_last: false }
     }
 
     /// The last frame of its channel.
@@ -59,8 +63,23 @@ impl OutboundFrame {
         Self { for_own: Some((user.clone(), Encoded::new(frame, true))), ..self }
     }
 
+    /// With frames that each recipient receives after this one, in their order.
+    pub fn followed_by(self, next: Vec<Self>) -> Self {
+        Self { next, ..self }
+    }
+
+    /// What a connection hears of it and of the frames after it.
+    pub(super) fn texts_for<'a>(
+        &'a self,
+        live: &'a Subscription,
+        links: &'a FileLinks,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Cow<'a, str>> {
+        iter::once(self).chain(&self.next).filter_map(move |frame| frame.text_for(live, links, now))
+    }
+
     /// What a connection hears of it; `None` where it is left out.
-    pub(super) fn text_for(&self, live: &Subscription, links: &FileLinks, now: Timestamp) -> Option<Cow<'_, str>> {
+    fn text_for(&self, live: &Subscription, links: &FileLinks, now: Timestamp) -> Option<Cow<'_, str>> {
         let is_left_out = match &self.except {
             Except::Nobody => false,
             Except::Connection(connection) => live.connection_id == *connection,

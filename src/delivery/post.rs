@@ -33,7 +33,8 @@ impl Delivery {
         }
     }
 
-    /// Posts a frame to each recipient. Returns what was delivered, and the connections that are gone.
+    /// Posts a frame, and those after it, to each recipient. Returns what was delivered, and the connections that are
+    /// gone.
     pub(super) async fn post_each(
         &self,
         recipients: impl Stream<Item = Subscription>,
@@ -42,10 +43,11 @@ impl Delivery {
     ) -> (Delivered, Vec<Subscription>) {
         let outcomes: Vec<_> = recipients
             .filter_map(|live| {
-                let text = what.text_for(&live, &self.links, now).map(|text| Blob::new(text.into_owned()));
-                future::ready(text.map(|text| (text, live)))
+                let texts = what.texts_for(&live, &self.links, now).map(|text| Blob::new(text.into_owned()));
+                let texts: Vec<_> = texts.collect();
+                future::ready((!texts.is_empty()).then_some((texts, live)))
             })
-            .map(|(data, live)| async move { (self.post(&live.connection_id, data).await, live) })
+            .map(|(texts, live)| async move { (self.post_in_order(&live.connection_id, texts).await, live) })
             .buffer_unordered(CONCURRENCY)
             .filter_map(|(posted, live)| {
                 future::ready(match posted {
@@ -61,6 +63,17 @@ impl Delivery {
         let gone: Vec<_> = outcomes.into_iter().flatten().collect();
         let delivered = Delivered { recipients: (total - gone.len()) as u64, gone: gone.len() as u64, handed_on: 0 };
         (delivered, gone)
+    }
+
+    /// None is posted after one that failed: the client catches up, and nobody waits for a dead connection repeatedly.
+    async fn post_in_order(&self, connection: &ConnectionId, texts: Vec<Blob>) -> Posted {
+        for text in texts {
+            match self.post(connection, text).await {
+                Posted::Delivered => {}
+                failed => return failed,
+            }
+        }
+        Posted::Delivered
     }
 
     async fn post(&self, connection: &ConnectionId, data: Blob) -> Posted {

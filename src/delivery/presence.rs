@@ -1,7 +1,7 @@
 //! Who came online and who went offline. Not told above [`MAX_ANNOUNCED`] connections: it would cost more than the
 //! chat.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::stream;
 
@@ -12,6 +12,9 @@ use crate::wire::frames::{Presence, PresenceStatus};
 
 /// Most connections of a channel that hear who comes and goes.
 const MAX_ANNOUNCED: usize = 100;
+/// When a connection closes and a user's next one was opened so much later (milliseconds), the user is announced as
+/// online again: recipients may know only when the closed one would have ended.
+const RENEWED_AFTER_MS: i64 = 60_000;
 
 impl Delivery {
     /// As [`Delivery::publish`], but to nobody when more than [`MAX_ANNOUNCED`] connections hear the channel.
@@ -23,7 +26,8 @@ impl Delivery {
     }
 
     /// Tells the others in a room that a user came online with this connection, unless an older connection of the user
-    /// makes that no news. Its row was written before: so of two that open at once the older one tells.
+    /// makes that no news. Its row was written before: so of two that open at once the older one tells. The frame says
+    /// until when, so that a lost `$disconnect` is not shown for ever.
     pub async fn announce_online(
         &self,
         room: &RoomId,
@@ -38,27 +42,33 @@ impl Delivery {
         if own.any(|other| (other.connected_at, &other.connection_id) < mine) {
             return Delivered::default();
         }
-        let frame = presence(room, &connection.user_id, PresenceStatus::Online, request.now);
+        let frame = presence(room, &connection.user_id, Some(connection.ttl), request.now);
         self.post_to(recipients, &frame, request).await
     }
 
     /// Tells the rooms that connections were live in who went offline with them, once their rows are gone: each user
     /// once, and nobody who has another connection.
     pub async fn announce_gone(&self, gone: &[Connection], request: RequestContext<'_>) -> Delivered {
-        let mut users: BTreeMap<RoomId, BTreeSet<&UserId>> = BTreeMap::new();
+        let mut users: BTreeMap<RoomId, BTreeMap<&UserId, Timestamp>> = BTreeMap::new();
         for connection in gone {
             for room in connection.rooms() {
-                users.entry(room).or_default().insert(&connection.user_id);
+                let opened = users.entry(room).or_default().entry(&connection.user_id);
+                let opened = opened.or_insert(connection.connected_at);
+                *opened = (*opened).max(connection.connected_at);
             }
         }
         let mut delivered = Delivered::default();
         for (room, users) in users {
             let Some(recipients) = self.small_audience(&Channel::of_room(&room), request.now).await else { continue };
-            for user in users {
-                if recipients.iter().all(|live| live.user_id != *user) {
-                    let frame = presence(&room, user, PresenceStatus::Offline, request.now);
-                    delivered += self.post_to(recipients.clone(), &frame, request).await;
-                }
+            for (user, opened) in users {
+                let others = recipients.iter().filter(|live| live.user_id == *user);
+                let ends_at = match others.max_by_key(|other| other.connected_at) {
+                    Some(newest) if newest.connected_at.millis_since(opened) > RENEWED_AFTER_MS => Some(newest.ttl),
+                    Some(_) => continue,
+                    None => None,
+                };
+                let frame = presence(&room, user, ends_at, request.now);
+                delivered += self.post_to(recipients.clone(), &frame, request).await;
             }
         }
         delivered
@@ -87,7 +97,15 @@ impl Delivery {
     }
 }
 
-fn presence(room: &RoomId, user: &UserId, status: PresenceStatus, now: Timestamp) -> OutboundFrame {
-    let frame = Presence { room_id: room.clone(), user_id: user.clone(), status, at: now.into(), copies: None };
+/// Online until `ends_at` (epoch seconds), or offline.
+fn presence(room: &RoomId, user: &UserId, ends_at: Option<i64>, now: Timestamp) -> OutboundFrame {
+    let frame = Presence {
+        room_id: room.clone(),
+        user_id: user.clone(),
+        status: if ends_at.is_some() { PresenceStatus::Online } else { PresenceStatus::Offline },
+        at: now.into(),
+        until: ends_at.map(|seconds| Timestamp::from_secs(seconds).into()),
+        copies: None,
+    };
     OutboundFrame::new(&frame.into(), Except::User(user.clone()))
 }

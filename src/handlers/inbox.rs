@@ -34,7 +34,8 @@ pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Resu
     // What has not been written has not been read.
     let seq = ctx.store.tail(&room_id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.last_seq()));
     if ctx.store.mark_read(&sender.user, &room_id, seq).await? {
-        let frame = Read { room_id: room_id.clone(), user_id: sender.user, seq, copies: None };
+        let (room_id, user_id) = (room_id.clone(), sender.user);
+        let frame = Read { room_id, user_id, seq, at: ctx.now.into(), copies: None };
         ctx.publish(&sender.channels, &OutboundFrame::new(&frame.into(), ctx.others())).await;
     }
     Ok(Ack::of(ctx.route, room_id))

@@ -6,8 +6,10 @@ use crate::delivery::{Continuation, OutboundFrame};
 use crate::domain::{Body, Format, Seq};
 use crate::error::Error;
 use crate::metrics::Metric;
-use crate::wire::frames::{Ack, Message, Sent};
-use crate::wire::requests::{BroadcastMessage, Introduction, SendMessage};
+use crate::store::Tail;
+use crate::wire::frames::{Ack, Message, Refusal, Sent, SentMessages, SentResult};
+use crate::wire::requests::{BroadcastMessage, Introduction, OutboxMessage, SendMessage, SendMessages};
+use crate::wire::{ENVELOPE_BYTES, fitting};
 
 /// Sends a message to a room, to a user or to the lobby.
 pub async fn send(ctx: &Context, writer: Writer, request: SendMessage) -> Result<Sent, Error> {
@@ -40,14 +42,9 @@ async fn post(
 ) -> Result<Sent, Error> {
     sender.introduce(introduction);
     let body = draft(&sender);
-    if body.reply_to.is_some_and(|to| to == Seq::ZERO || tail.as_ref().is_none_or(|tail| to > tail.seq)) {
-        return Err(Error::MessageNotFound);
-    }
+    check(&sender, tail.as_ref(), &body)?;
     if tail.is_none() {
         begin(ctx, &sender).await?;
-    }
-    if !Message::fits(&sender.room, &body) {
-        return Err(Error::TooLarge);
     }
     let is_answer_wanted = ctx.trace().format != Format::Raw || body.client_message_id.is_some();
     let appended = ctx.store.append(&sender.room, &body, tail, ctx.now, ctx.deadline).await?;
@@ -55,19 +52,81 @@ async fn post(
     // A repeat is published again, since the first request may have ended before it: clients drop by seq.
     let own = Message::from(appended.entry);
     let duplicate = appended.is_duplicate;
-    let others = own.clone().seen_by_others().into();
-    let mut frame = OutboundFrame::new(&others, ctx.others());
-    if own.body.client_message_id.is_some() {
-        frame = frame.with_own(&sender.user, &own.clone().into());
-    }
     ctx.count(Metric::Messages, u64::from(!duplicate));
-    ctx.publish(&sender.channels, &frame).await;
+    ctx.publish(&sender.channels, &outbound(ctx, &sender, &own)).await;
 
     if !sender.room.is_lobby() {
         return Ok(Sent::Message(Box::new(Message { duplicate, ..own })));
     }
     let ack = Ack { position: Some(own.position), duplicate, ..Ack::of(ctx.route, sender.room) };
     Ok(if is_answer_wanted { Sent::Ack(ack) } else { Sent::AckIfAsked(ack) })
+}
+
+/// Sends several messages of a client's outbox, in their order. Those that were sent before keep their positions; the
+/// others are written together.
+pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> Result<SentMessages, Error> {
+    let Writer { mut sender, tail } = writer;
+    sender.introduce(&request.introduction);
+    let draft = |message: OutboxMessage| Body {
+        reply_to: message.reply_to,
+        client_message_id: Some(message.client_message_id),
+        data: message.data,
+        ..Body::new(sender.user.clone(), sender.name.clone(), sender.style.clone(), message.content)
+    };
+    let bodies: Vec<_> = request.messages.into_iter().map(draft).collect();
+    for (index, body) in bodies.iter().enumerate() {
+        check(&sender, tail.as_ref(), body).map_err(|error| error.in_message(index))?;
+    }
+    if tail.is_none() {
+        begin(ctx, &sender).await?;
+    }
+    let appended = ctx.store.append_all(&sender.room, &bodies, tail, ctx.now, ctx.deadline).await?;
+
+    let (mut results, mut written) = (Vec::new(), Vec::new());
+    for one in appended {
+        results.push(match one {
+            Ok(appended) => {
+                ctx.count(Metric::Messages, u64::from(!appended.is_duplicate));
+                let message = Message::from(appended.entry);
+                let position = message.position.clone();
+                written.push(message);
+                SentResult::Written { position, duplicate: appended.is_duplicate }
+            }
+            Err(error) => SentResult::Refused(Refusal::from(&error)),
+        });
+    }
+    publish_in_order(ctx, &sender, written).await;
+    Ok(SentMessages { room_id: sender.room, results })
+}
+
+/// Publishes messages, repeats too, so that each recipient receives them in the order of the log.
+async fn publish_in_order(ctx: &Context, sender: &Sender, mut messages: Vec<Message>) {
+    messages.sort_by_key(|message| message.position.seq);
+    let mut rest = &messages[..];
+    while !rest.is_empty() {
+        // No more at once than the largest single message: a fan-out may be handed on in an event.
+        let (group, more) = rest.split_at(fitting(rest.iter(), ENVELOPE_BYTES).max(1));
+        let mut frames = group.iter().map(|message| outbound(ctx, sender, message));
+        if let Some(first) = frames.next() {
+            ctx.publish(&sender.channels, &first.followed_by(frames.collect())).await;
+        }
+        rest = more;
+    }
+}
+
+/// # Errors
+/// `MESSAGE_NOT_FOUND` for a reply to a message that does not exist, `TOO_LARGE`.
+fn check(sender: &Sender, tail: Option<&Tail>, body: &Body) -> Result<(), Error> {
+    if body.reply_to.is_some_and(|to| to == Seq::ZERO || tail.is_none_or(|tail| to > tail.seq)) {
+        return Err(Error::MessageNotFound);
+    }
+    if Message::fits(&sender.room, body) { Ok(()) } else { Err(Error::TooLarge) }
+}
+
+/// A message as the others receive it. Only the sender's own devices see the `clientMessageId`.
+fn outbound(ctx: &Context, sender: &Sender, own: &Message) -> OutboundFrame {
+    let frame = OutboundFrame::new(&own.clone().seen_by_others().into(), ctx.others());
+    if own.body.client_message_id.is_some() { frame.with_own(&sender.user, &own.clone().into()) } else { frame }
 }
 
 /// Goes on with a fan-out for which another invocation had no time.

@@ -7,16 +7,22 @@ use crate::error::Error;
 use crate::wire::frames::{Silence, Typing};
 use crate::wire::requests::TypingIndicator;
 
+/// How long an indicator is shown unless it is sent again.
+const TYPING_SECONDS: i64 = 6;
+
 /// Tells the others that the caller is typing, or no longer.
 pub async fn indicate(ctx: &Context, listener: Listener, request: TypingIndicator) -> Result<Silence, Error> {
     let Listener { mut sender, subscribers } = listener;
     sender.introduce(&request.introduction);
     let except = Except::User(sender.user.clone());
+    let is_typing = request.is_typing.unwrap_or(true);
     let frame = Typing {
         room_id: sender.room,
         user_id: sender.user,
         user_name: sender.name,
-        is_typing: request.is_typing.unwrap_or(true),
+        is_typing,
+        at: ctx.now.into(),
+        until: is_typing.then(|| ctx.now.plus_secs(TYPING_SECONDS).into()),
         copies: None,
     };
     let frame = OutboundFrame::new(&frame.into(), except);

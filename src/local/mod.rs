@@ -7,7 +7,7 @@ mod calls;
 pub mod clients;
 mod clock;
 pub mod console;
-mod data_lock;
+mod data_folder;
 mod dynamodb;
 mod environment;
 pub mod faults;

@@ -1,7 +1,6 @@
 //! The services of a stack: their ports, what they share, and how each is started.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::calls::AwsCalls;
+use super::data_folder::DataFolder;
 use super::dynamodb::{self, DynamoDb};
 use super::faults::Faults;
 use super::gateway::{self, Gateway};
@@ -102,18 +102,22 @@ impl Shared {
     }
 
     /// # Errors
-    /// The embedded DynamoDB does not start.
+    /// The embedded DynamoDB does not start, or another version wrote the tables in the folder.
     pub async fn start_dynamodb(
         &self,
         listener: TcpListener,
-        data: Option<&Path>,
+        data: Option<&DataFolder>,
         tables: &TableNames,
     ) -> Result<DynamoDb, StartError> {
         let guard = self.guard(&listener, Pages::Refused)?;
-        let setup = dynamodb::Setup { data, keys: Arc::clone(&self.keys), guard };
-        DynamoDb::start(listener, setup, tables, self.calls.clone(), self.faults.clone())
-            .await
-            .map_err(StartError::DynamoDb)
+        let setup = dynamodb::Setup { data: data.map(DataFolder::path), keys: Arc::clone(&self.keys), guard };
+        let started = DynamoDb::start(listener, setup, tables, self.calls.clone(), self.faults.clone()).await;
+        let dynamodb = started.map_err(|failure| match (failure, data) {
+            (dynamodb::Failure::OtherKeys(problem), Some(folder)) => folder.incompatible(problem).into(),
+            (failure, _) => StartError::DynamoDb(failure.to_string()),
+        })?;
+        data.map_or(Ok(()), DataFolder::write_version)?;
+        Ok(dynamodb)
     }
 
     /// The function's processes, which start with the first events.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::calls::{AwsCall, AwsCalls};
-use super::data_lock::{DataLock, DataLockError};
+use super::data_folder::{DataFolder, DataFolderError};
 use super::dynamodb::{DynamoDb, StoreCall};
 use super::faults::Faults;
 use super::gateway::Gateway;
@@ -48,7 +48,7 @@ pub enum StartError {
     #[error("--function: {0}")]
     Function(String),
     #[error(transparent)]
-    Data(#[from] DataLockError),
+    Data(#[from] DataFolderError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("the stage must be 1 to 128 letters, digits, '-' or '_'")]
@@ -75,28 +75,28 @@ pub struct Stack {
     tasks: Vec<JoinHandle<()>>,
     _s3: s3::Folder,
     /// Dropped last: the folder is released when nothing writes to it any more.
-    _data: Option<DataLock>,
+    _data: Option<DataFolder>,
 }
 
 impl Stack {
     /// Starts everything, and returns when all ports accept requests.
     ///
     /// # Errors
-    /// Names every port in use with its flag, every invalid variable, and the owner of the data folder. Nothing is left
-    /// running.
+    /// Names every port in use with its flag, every invalid variable, and why the data folder is refused. Nothing is
+    /// left running.
     pub async fn start(mut options: Options) -> Result<Self, StartError> {
         let is_allowed = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
         if !(1..=128).contains(&options.stage.len()) || !options.stage.bytes().all(is_allowed) {
             return Err(StartError::Stage);
         }
         lambda::require_program(&options.function, &options.environment).map_err(StartError::Function)?;
-        let mut data = options.data.as_deref().map(DataLock::acquire).transpose()?;
+        let mut data = options.data.as_deref().map(DataFolder::open).transpose()?;
         let network = Network::new(options.host, options.public_host.as_deref());
         options.allowed_hosts.extend(network.other_name());
         let listeners = Listeners::bind(&options, &network).await?;
         let urls = listeners.urls(&options, &network)?;
-        if let Some(lock) = &mut data {
-            lock.write_owner(&urls.http)?;
+        if let Some(folder) = &mut data {
+            folder.write_owner(&urls.http)?;
         }
         let keys = Arc::new(Keys { function: AccessKey::random(), operator: options.access_key.clone() });
         let environment = environment::variables(&options, &urls, &network, &keys.function);
@@ -119,10 +119,10 @@ impl Stack {
         settings: Settings,
         urls: Urls,
         pool: Arc<Pool>,
-        data: Option<DataLock>,
+        data: Option<DataFolder>,
     ) -> Result<Self, StartError> {
         let folder = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
-        let dynamodb = shared.start_dynamodb(listeners.dynamodb, options.data.as_deref(), &settings.tables).await?;
+        let dynamodb = shared.start_dynamodb(listeners.dynamodb, data.as_ref(), &settings.tables).await?;
         let (lifecycle, mut tasks) =
             shared.start_s3(listeners.s3, &folder, settings, options.cors_origins.clone(), &pool)?;
         let (gateway, apis) = shared.start_gateway(listeners.http, listeners.websocket, &options, &pool)?;

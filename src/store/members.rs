@@ -210,7 +210,7 @@ impl Store {
             if let Some(invite) = invite {
                 parts.push((Part::Invite, self.use_invite(&member.room, invite, now)?));
             }
-            let refused = self.transact(parts).await?;
+            let refused = self.transact_within(Backoff::of_memberships(), parts).await?;
             if refused.is_empty() {
                 return Ok(Admission::Joined(member));
             } else if refused.contains(&Part::Membership) {
@@ -261,7 +261,7 @@ impl Store {
         let statement = Statement::update("SET status = :left, ttl = :ttl").bind(":ttl", ttl);
         let statement = of_membership(statement, member).bind(":left", Status::Left.as_str());
         let left = self.update_part(&MEMBERS, key(&member.user, &member.room), &statement)?;
-        Ok(self.transact(self.ending(member, left, now)?).await?.is_empty())
+        Ok(self.transact_within(Backoff::of_memberships(), self.ending(member, left, now)?).await?.is_empty())
     }
 
     /// The parts that end a membership, with the one that changes its row.

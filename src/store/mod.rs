@@ -1,5 +1,6 @@
 //! The rows in DynamoDB, by aggregate. The only place that names an attribute.
 
+mod backoff;
 mod connections;
 mod files;
 mod invites;
@@ -13,7 +14,6 @@ mod subscriptions;
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -23,12 +23,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWr
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
 
 use crate::config::Config;
 use crate::error::Error;
 
 use crate::tables::Table;
+use backoff::Backoff;
 pub use connections::Connection;
 pub use files::{Announcement, FileStatus, StoredFile};
 pub use invites::Invite;
@@ -64,8 +64,6 @@ type Item = HashMap<String, AttributeValue>;
 const BATCH_ROWS: usize = 25;
 /// Most items that one TransactWriteItems takes.
 const TRANSACTION_ITEMS: usize = 100;
-/// How long a write that conflicts with others is retried.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What DynamoDB answers to a single write that conflicts with a transaction.
 const CONFLICT: &str = "TransactionConflictException";
@@ -212,8 +210,16 @@ impl Store {
     /// Writes all parts or none. Where others write the same items it retries until a condition decides. Returns the
     /// names of the parts whose conditions did not hold: none when all was written.
     async fn transact<P: Copy>(&self, parts: Vec<(P, TransactWriteItem)>) -> Result<Vec<P>, Error> {
+        self.transact_within(Backoff::new(), parts).await
+    }
+
+    /// As `transact`, retried for as long as `backoff` allows.
+    async fn transact_within<P: Copy>(
+        &self,
+        mut backoff: Backoff,
+        parts: Vec<(P, TransactWriteItem)>,
+    ) -> Result<Vec<P>, Error> {
         let (names, items): (Vec<P>, Vec<_>) = parts.into_iter().unzip();
-        let mut backoff = Backoff::new();
         loop {
             let error = match self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await {
                 Ok(_) => return Ok(Vec::new()),
@@ -240,35 +246,6 @@ impl Store {
                 return Err(Error::RoomBusy);
             }
         }
-    }
-}
-
-/// Exponential backoff with full jitter, until a deadline.
-struct Backoff {
-    until: Instant,
-    most: Duration,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(10);
-    const LONGEST: Duration = Duration::from_millis(400);
-
-    fn new() -> Self {
-        Self::until(Instant::now() + PATIENCE)
-    }
-
-    fn until(until: Instant) -> Self {
-        Self { until, most: Self::FIRST }
-    }
-
-    /// `false`, at once, when there is no time for another attempt.
-    async fn pause(&mut self) -> bool {
-        if Instant::now() >= self.until {
-            return false;
-        }
-        sleep(self.most.mul_f64(fastrand::f64())).await;
-        self.most = (self.most * 2).min(Self::LONGEST);
-        true
     }
 }
 

@@ -3,15 +3,18 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::slice;
+use std::iter::Enumerate;
+use std::{slice, vec};
 
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, Unexpected, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use super::fields::{Fields, Given};
+use super::json::Members;
 use super::types;
 use crate::domain::{Seq, checked};
 use crate::error::Error;
@@ -175,6 +178,13 @@ impl<'de> Deserializer<'de> for Field {
         }
     }
 
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0.objects() {
+            Some(objects) => visitor.visit_seq(Objects(objects.into_iter().enumerate())),
+            None => Err(Refusal::Problem("must be a list of objects".into())),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -188,7 +198,22 @@ impl<'de> Deserializer<'de> for Field {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
         tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// A list of objects, each with fields as a request has them. An error names the place of the object.
+struct Objects(Enumerate<vec::IntoIter<Members>>);
+
+impl<'de> SeqAccess<'de> for Objects {
+    type Error = Refusal;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
+        let Some((index, members)) = self.0.next() else { return Ok(None) };
+        match seed.deserialize(Request(&mut Fields::of(members))) {
+            Err(Refusal::Error(error)) => Err(Refusal::Error(error.in_message(index))),
+            item => item.map(Some),
+        }
     }
 }

@@ -69,6 +69,14 @@ impl Given {
         }
     }
 
+    /// The members of each object, if it is a list of objects.
+    pub(super) fn objects(&self) -> Option<Vec<Members>> {
+        match self {
+            Self::Json(member) => serde_json::from_str(member.get()).ok(),
+            Self::Text(_) => None,
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Self::Json(member) => member.get() == "\"\"",

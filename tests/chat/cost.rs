@@ -54,6 +54,19 @@ async fn a_message_with_a_client_message_id_costs_4_write_units() {
 }
 
 #[tokio::test]
+async fn an_outbox_of_20_costs_80_write_units_and_reads_the_recipients_once() {
+    let world = World::start().await;
+    let mut users = room_of_100(&world).await;
+    let messages: Vec<_> =
+        (0..20).map(|number| json!({ "content": "x", "clientMessageId": format!("m{number}") })).collect();
+
+    users[0].ask(json!({ "action": "sendMessages", "roomId": "tea", "messages": messages })).await;
+
+    let cost = cost(&world.take_store_calls());
+    assert!(cost.writes == 80.0 && cost.reads > 0.0 && cost.reads <= 6.0 && cost.requests == 4, "{cost:?}");
+}
+
+#[tokio::test]
 async fn typing_to_100_costs_no_write_unit_at_most_4_read_units_and_1_request() {
     let world = World::start().await;
     let mut users = room_of_100(&world).await;

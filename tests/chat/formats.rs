@@ -66,7 +66,7 @@ async fn native_frames_have_no_copies() {
     let heard = ben.hears("message").await;
     assert_eq!(names(&heard), ["content", "createdAt", "messageId", "roomId", "seq", "type", "userId", "userName"]);
     ana.send(json!({ "action": "typing", "roomId": "tea" })).await;
-    assert_eq!(names(&ben.hears("typing").await), ["isTyping", "roomId", "type", "userId", "userName"]);
+    assert_eq!(names(&ben.hears("typing").await), ["at", "isTyping", "roomId", "type", "until", "userId", "userName"]);
     let room = ben.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
     assert!(room["participants"][0]["userId"].is_string() && room.get("members").is_none());
 }
@@ -99,9 +99,11 @@ async fn compat_room_events_have_room_id_and_chat_room_id() {
     ben.send(json!({ "action": "typing", "roomId": "tea" })).await;
     let typing = ana.hears("typing").await;
     assert_eq!((&typing["chatRoomId"], &typing["action"]), (&json!("tea"), &json!("typingIndicator")));
+    assert_eq!((&typing["userId"], &typing["isTyping"]), (&json!("ben"), &json!(true)));
     ana.says("tea", "hello").await;
     ben.ask(json!({ "action": "markRead", "roomId": "tea", "seq": 1 })).await;
-    assert_eq!(ana.hears("read").await["chatRoomId"], "tea");
+    let read = ana.hears("read").await;
+    assert_eq!((&read["chatRoomId"], &read["userId"], &read["seq"]), (&json!("tea"), &json!("ben"), &json!(1)));
     ben.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await;
     assert_eq!(ana.hears("left").await["chatRoomId"], "tea");
     let _ben = world.connect_to("ben", "tea").await;

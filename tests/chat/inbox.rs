@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{User, World};
+use crate::harness::{User, World, time_of};
 
 async fn list(user: &mut User) -> Vec<Value> {
     let answer = user.ask(json!({ "action": "listRooms" })).await;
@@ -61,16 +61,19 @@ async fn read_marks_are_shared_announced_and_never_go_back() {
     let ack = phone.ask(json!({ "action": "markRead", "roomId": tea, "seq": 2 })).await;
 
     assert_eq!(ack, json!({ "type": "ack", "action": "markRead", "roomId": tea }));
-    let read = json!({ "type": "read", "roomId": tea, "userId": "ana", "seq": 2 });
-    assert_eq!(ben.hears("read").await, read);
+    let read = ben.hears("read").await;
+    assert_eq!(read, json!({ "type": "read", "roomId": tea, "userId": "ana", "seq": 2, "at": read["at"] }));
     assert_eq!(laptop.hears("read").await, read);
     assert_eq!(list(&mut laptop).await[0]["unread"], 1);
 
     laptop.ask(json!({ "action": "markRead", "roomId": tea, "seq": 1 })).await;
     assert_eq!(list(&mut laptop).await[0]["lastReadSeq"], 2);
     // Nobody has read what was not said.
+    world.time_passes(60);
     laptop.ask(json!({ "action": "markRead", "roomId": tea, "seq": 1000 })).await;
-    assert_eq!(ben.hears("read").await["seq"], 3);
+    let later = ben.hears("read").await;
+    assert_eq!(later["seq"], 3);
+    assert!(time_of(&later["at"]).millis_since(time_of(&read["at"])) >= 60_000);
     assert_eq!(list(&mut phone).await[0]["unread"], 0);
     ben.hears_nothing().await;
 }

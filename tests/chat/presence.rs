@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{User, World};
+use crate::harness::{User, World, time_of};
 
 async fn is_online(asked: &mut User, room: &str, user: &str) -> bool {
     let info = asked.ask(json!({ "action": "roomInfo", "roomId": room })).await;
@@ -37,6 +37,45 @@ async fn presence_is_announced_for_the_first_and_last_connection() {
     second_tab.closes().await;
     assert_eq!(brief(&ana.hears("presence").await), json!([tea, "ben", "offline"]));
     assert!(!is_online(&mut ana, &tea, "ben").await);
+}
+
+#[tokio::test]
+async fn presence_ends_by_itself_two_hours_and_ten_minutes_after_the_connection_opened() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&["ben"]).await;
+
+    let ben = world.connect("ben").await;
+    let online = ana.hears("presence").await;
+    ben.closes().await;
+    let offline = ana.hears("presence").await;
+
+    let lasts_ms = time_of(&online["until"]).millis_since(time_of(&online["at"]));
+    // In whole seconds.
+    assert!((7_799_000..=7_800_000).contains(&lasts_ms), "{online}");
+    assert_eq!((brief(&offline), offline.get("until")), (json!([tea, "ben", "offline"]), None));
+    assert!(time_of(&offline["at"]) >= time_of(&online["at"]));
+}
+
+#[tokio::test]
+async fn presence_is_renewed_when_a_later_connection_remains() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&["ben"]).await;
+    let phone = world.connect("ben").await;
+    let first = ana.hears("presence").await;
+    world.time_passes(5_400);
+    let laptop = world.connect("ben").await;
+    ana.hears_nothing().await;
+
+    phone.closes().await;
+
+    // Otherwise ben would seem offline when the phone's connection would have ended.
+    let renewed = ana.hears("presence").await;
+    assert_eq!(brief(&renewed), json!([tea, "ben", "online"]));
+    assert!(time_of(&renewed["until"]).millis_since(time_of(&first["until"])) >= 5_400_000);
+    laptop.closes().await;
+    assert_eq!(brief(&ana.hears("presence").await), json!([tea, "ben", "offline"]));
 }
 
 #[tokio::test]

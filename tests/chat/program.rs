@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use crate::harness::{Socket, User, World, request};
 use crate::uploads::{Upload, announcement};
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const FREE_PORTS: [&str; 10] =
+pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const FREE_PORTS: [&str; 10] =
     ["--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0", "--lambda-port", "0"];
 
 /// The status and the body of a GET.
@@ -25,7 +25,7 @@ pub async fn get(url: &str) -> (u16, String) {
     (answer.status, answer.text().to_owned())
 }
 
-fn local(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+pub fn local(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command
         .args(arguments)
@@ -37,13 +37,13 @@ fn local(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command
 }
 
-struct Running {
-    process: Child,
+pub struct Running {
+    pub process: Child,
     line: String,
-    urls: Value,
+    pub urls: Value,
 }
 
-async fn running(arguments: &[&str]) -> Running {
+pub async fn running(arguments: &[&str]) -> Running {
     let mut process = local(&[&FREE_PORTS, arguments].concat(), &[]).spawn().unwrap();
     let mut line = String::new();
     let mut stdout = BufReader::new(process.stdout.take().unwrap());
@@ -52,7 +52,7 @@ async fn running(arguments: &[&str]) -> Running {
     Running { urls: serde_json::from_str(&line).unwrap(), process, line }
 }
 
-async fn connect(urls: &Value) -> User {
+pub async fn connect(urls: &Value) -> User {
     let url = format!("{}?userId=ana", urls["websocket"].as_str().unwrap());
     User::new(Socket::open(&url, &[]).await.unwrap().0)
 }
@@ -204,22 +204,6 @@ async fn an_invalid_configuration_stops_the_stack_with_one_line() {
     let output = timeout(PATIENCE, output.output()).await.unwrap().unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8(output.stderr).unwrap().contains("WEBSOCKET_ENDPOINT is missing"));
-}
-
-#[tokio::test]
-async fn messages_are_kept_in_the_data_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = ["--json", "--data", folder.path().to_str().unwrap()];
-    let stack = running(&data).await;
-    let note = json!({ "action": "sendMessage", "recipientId": "ana", "content": "remember" });
-    connect(&stack.urls).await.ask(note).await;
-    drop(stack);
-
-    let stack = running(&data).await;
-
-    let asked = json!({ "action": "getMessages", "recipientId": "ana" });
-    let history = connect(&stack.urls).await.ask(asked).await;
-    assert_eq!(history["items"][0]["content"], "remember");
 }
 
 #[tokio::test]

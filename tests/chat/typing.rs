@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{World, unchecked, with_aliases};
+use crate::harness::{World, time_of, unchecked, with_aliases};
 
 #[tokio::test]
 async fn the_others_in_a_room_see_who_is_typing() {
@@ -13,9 +13,30 @@ async fn the_others_in_a_room_see_who_is_typing() {
 
     ana.send(with_aliases(json!({ "action": "typingIndicator", "chatRoomId": "tea" }))).await;
 
-    let typing = json!({ "type": "typing", "roomId": "tea", "userId": "ana", "userName": "ana", "isTyping": true });
-    assert_eq!(ben.hears("typing").await, typing);
+    let heard = ben.hears("typing").await;
+    let expected = json!({
+        "type": "typing", "roomId": "tea", "userId": "ana", "userName": "ana", "isTyping": true,
+        "at": heard["at"], "until": heard["until"],
+    });
+    assert_eq!(heard, expected);
     ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_typing_indicator_ends_after_six_seconds_and_the_newest_counts() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+
+    ana.send(json!({ "action": "typing", "roomId": "tea" })).await;
+    let begun = ben.hears("typing").await;
+    world.time_passes(60);
+    ana.send(json!({ "action": "typing", "roomId": "tea", "isTyping": false })).await;
+    let stopped = ben.hears("typing").await;
+
+    assert_eq!(time_of(&begun["until"]).millis_since(time_of(&begun["at"])), 6_000);
+    assert!((60_000..120_000).contains(&time_of(&stopped["at"]).millis_since(time_of(&begun["at"]))));
+    assert!(stopped.get("until").is_none(), "{stopped}");
 }
 
 #[tokio::test]

@@ -121,6 +121,7 @@ def examples_are_sent(document):
         is_ok(ana.ask(examples.request("sendMessage")))
         examples.is_sent(ana.ask(examples.request("getMessages")))
         examples.is_sent(ana.ask(examples.request("resume")))
+        examples.is_sent(ana.ask(examples.request("sendMessages")))
         is_ok(ana.ask(examples.request("sendMessage")))
         ben.hear(lambda frame: frame.get("content") == "Just for you")
         is_ok(ana.ask(examples.request("getMessages")))

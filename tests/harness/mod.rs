@@ -14,6 +14,9 @@ mod world;
 
 use std::time::Duration;
 
+use serde_json::Value;
+use switchboard::domain::Timestamp;
+
 pub use contract::sent_frame;
 pub use http::{Answer, request};
 pub use log::Logs;
@@ -24,6 +27,12 @@ pub use world::{World, token};
 
 /// Timeout of every step of a test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The time in a field of a frame.
+pub fn time_of(field: &Value) -> Timestamp {
+    let time = field.as_str().and_then(Timestamp::from_iso);
+    time.unwrap_or_else(|| panic!("{field} is not a time"))
+}
 
 /// Awaits a future for at most [`PATIENCE`]. On a timeout the test fails with the message `otherwise`.
 pub async fn soon<T>(otherwise: &str, what: impl Future<Output = T>) -> T {

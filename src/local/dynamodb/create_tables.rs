@@ -1,30 +1,89 @@
-//! Creates the tables at start.
+//! Prepares the tables at start.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::error::{BuildError, DisplayErrorContext};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, TimeToLiveSpecification,
+    ScalarAttributeType, TableDescription, TimeToLiveSpecification,
 };
 
 use crate::local::clients;
 use crate::local::keys::AccessKey;
 use crate::tables::{self, Table, TableNames};
 
-/// Creates missing tables, through the API.
+/// The tables of live connections.
+const OF_CONNECTIONS: [&Table; 2] = [&tables::CONNECTIONS, &tables::SUBSCRIPTIONS];
+
+/// The tables cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A table that an earlier run has left is not the one that this version uses.
+    #[error("{0}")]
+    OtherKeys(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Creates missing tables, through the API, and empties those of connections.
 ///
 /// # Errors
-/// A table cannot be created.
-pub async fn create_missing(endpoint: &str, key: &AccessKey, names: &TableNames) -> Result<(), String> {
-    let client = clients::dynamodb(endpoint, key).map_err(|error| error.to_string())?;
+/// A table has other keys: then nothing is changed. Or a table cannot be created.
+pub async fn prepare(endpoint: &str, key: &AccessKey, names: &TableNames) -> Result<(), Failure> {
+    let client = clients::dynamodb(endpoint, key).map_err(|error| Failure::Other(error.to_string()))?;
+    let mut missing = Vec::new();
     for table in tables::ALL {
-        create_table(&client, table, names.of(table)).await.map_err(|error| {
-            format!("table {}: {}", names.of(table), aws_sdk_dynamodb::error::DisplayErrorContext(error))
-        })?;
+        let name = names.of(table);
+        match describe(&client, name).await.map_err(|error| failed(name, error))? {
+            None => missing.push(*table),
+            Some(known) if has_keys_of(&known, table) => {}
+            Some(_) => {
+                let problem = format!("the table {name} has other keys or indexes than this version uses");
+                return Err(Failure::OtherKeys(problem));
+            }
+        }
+    }
+    for table in tables::ALL {
+        let name = names.of(table);
+        let is_missing = missing.iter().any(|missing| missing.variable == table.variable);
+        let is_of_connections = OF_CONNECTIONS.iter().any(|of| of.variable == table.variable);
+        if is_of_connections && !is_missing {
+            let deleted = client.delete_table().table_name(name).send().await;
+            deleted.map_err(|error| failed(name, error.into()))?;
+        }
+        if is_of_connections || is_missing {
+            create_table(&client, table, name).await.map_err(|error| failed(name, error))?;
+        }
     }
     Ok(())
+}
+
+fn failed(table: &str, error: aws_sdk_dynamodb::Error) -> Failure {
+    Failure::Other(format!("table {table}: {}", DisplayErrorContext(error)))
+}
+
+/// `None` if the table does not exist.
+async fn describe(client: &Client, name: &str) -> Result<Option<TableDescription>, aws_sdk_dynamodb::Error> {
+    match client.describe_table().table_name(name).send().await {
+        Ok(described) => Ok(described.table),
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an existing table has the keys and the indexes of the catalogue.
+fn has_keys_of(known: &TableDescription, table: &Table) -> bool {
+    let keys = |schema: &[KeySchemaElement]| -> Vec<String> {
+        schema.iter().map(|element| element.attribute_name().to_owned()).collect()
+    };
+    let own: Vec<_> = [Some(table.partition_key), table.sort_key].into_iter().flatten().collect();
+    let has_index = |index: &tables::Index| {
+        known.global_secondary_indexes().iter().any(|known| {
+            known.index_name() == Some(index.name) && keys(known.key_schema()) == [index.partition_key, index.sort_key]
+        })
+    };
+    keys(known.key_schema()) == own && table.indexes.iter().all(has_index)
 }
 
 async fn create_table(client: &Client, table: &Table, name: &str) -> Result<(), aws_sdk_dynamodb::Error> {
@@ -47,14 +106,7 @@ async fn create_table(client: &Client, table: &Table, name: &str) -> Result<(), 
             AttributeDefinition::builder().attribute_name(attribute).attribute_type(ScalarAttributeType::S).build()?,
         );
     }
-    match request.send().await {
-        Ok(_) => {}
-        // It exists since an earlier run.
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    }
+    request.send().await?;
     let ttl = TimeToLiveSpecification::builder().attribute_name(tables::TTL).enabled(true).build()?;
     client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await?;
     Ok(())

@@ -27,6 +27,7 @@ use super::keys::Keys;
 use super::sigv4::Verifier;
 use crate::tables::TableNames;
 pub use capacity::StoreCall;
+pub use create_tables::Failure;
 use proxy::Proxy;
 
 /// The number of recorded requests.
@@ -74,19 +75,19 @@ impl Drop for DynamoDb {
 }
 
 impl DynamoDb {
-    /// Serves on `listener`, after creating the tables.
+    /// Serves on `listener`, with all tables. There are no connections: none survives a restart.
     ///
     /// # Errors
-    /// The database cannot be opened, the engine does not start, or a table cannot be created.
+    /// The database cannot be opened, the engine does not start, or a table cannot be created or has other keys.
     pub async fn start(
         listener: TcpListener,
         setup: Setup<'_>,
         names: &TableNames,
         aws_calls: AwsCalls,
         faults: Faults,
-    ) -> Result<Self, String> {
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let (engine_address, stop) = engine::start(setup.data).await?;
+    ) -> Result<Self, Failure> {
+        let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
+        let (engine_address, stop) = engine::start(setup.data).await.map_err(Failure::Other)?;
         let (calls, is_stopping) = (RecordedCalls::default(), Arc::<AtomicBool>::default());
         let verifier = Verifier::new("dynamodb", "Request is missing Authentication Token", Arc::clone(&setup.keys));
         let proxy = Proxy::new(engine_address, verifier, calls.clone(), aws_calls, faults, Arc::clone(&is_stopping));
@@ -100,7 +101,7 @@ impl DynamoDb {
             let _ = axum::serve(listener, router).await;
         });
         let started = Self { calls, proxy, is_stopping, _stop: stop };
-        create_tables::create_missing(&format!("http://{address}"), &setup.keys.operator, names).await?;
+        create_tables::prepare(&format!("http://{address}"), &setup.keys.operator, names).await?;
         started.take_calls();
         Ok(started)
     }

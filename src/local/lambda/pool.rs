@@ -122,8 +122,8 @@ impl Pool {
     }
 
     /// Sends the function an asynchronous event, with two retries and a shorter backoff than Lambda's. It waits where
-    /// synchronous events are throttled.
-    pub async fn invoke_async(&self, event: serde_json::Value) {
+    /// synchronous events are throttled. Returns `false` if the stack stopped before the function had handled it.
+    pub async fn invoke_async(&self, event: serde_json::Value) -> bool {
         let event = event.to_string();
         tokio::time::sleep(self.faults.event_delay()).await;
         let deliveries = 1 + u32::from(self.faults.strikes(|plan| plan.event_repeated));
@@ -131,12 +131,13 @@ impl Pool {
             for backoff in BACKOFF.into_iter().map(Some).chain([None]) {
                 let Err(failure) = self.invoke_when_free(event.clone()).await else { break };
                 match backoff {
-                    _ if matches!(failure, InvokeError::Stopped) => return,
+                    _ if matches!(failure, InvokeError::Stopped) => return false,
                     Some(backoff) => tokio::time::sleep(backoff).await,
                     None => tracing::error!(%failure, "an asynchronous event was discarded after three attempts"),
                 }
             }
         }
+        true
     }
 
     fn take_idle(&self) -> Option<Process> {

@@ -1,5 +1,5 @@
 //! The embedded S3: a folder behind S3's protocol. It verifies signatures, enforces the signed conditions of uploads,
-//! and sends the function an event for each new object.
+//! and sends the function an event for each new object, at least once.
 
 mod cors;
 mod errors;
@@ -7,6 +7,7 @@ mod events;
 mod lifecycle;
 mod middleware;
 mod objects;
+mod pending_events;
 mod presigned;
 mod signatures;
 
@@ -37,33 +38,35 @@ pub use cors::S3_CORS_HEADERS;
 pub use lifecycle::Lifecycle;
 use middleware::Middleware;
 use objects::Objects;
+use pending_events::PendingEvents;
 use signatures::SignatureChecks;
 
-/// The folder of the buckets. Each bucket is a folder in it.
+/// What S3 keeps: its buckets, and the events that the function has not handled yet.
 pub struct Folder {
-    path: PathBuf,
+    /// Each bucket is a folder in it.
+    buckets: PathBuf,
+    events: PathBuf,
     /// Deleted when dropped.
     _temporary: Option<TempDir>,
 }
 
 impl Folder {
-    /// A folder in `data`, or a temporary one.
+    /// Folders in `data`, or in a temporary folder.
     ///
     /// # Errors
     /// The folder cannot be created.
     pub fn new(data: Option<&Path>) -> Result<Self, String> {
-        match data {
-            Some(data) => {
-                let path = data.join("s3");
-                std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                Ok(Self { path, _temporary: None })
-            }
+        let temporary = match data {
+            Some(_) => None,
             None => {
                 let temporary = tempfile::Builder::new().prefix("switchboard-s3-").tempdir();
-                let temporary = temporary.map_err(|error| error.to_string())?;
-                Ok(Self { path: temporary.path().to_owned(), _temporary: Some(temporary) })
+                Some(temporary.map_err(|error| error.to_string())?)
             }
-        }
+        };
+        let parent = data.or(temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
+        let (buckets, events) = (parent.join("s3"), parent.join("s3-events"));
+        std::fs::create_dir_all(&buckets).map_err(|error| format!("{}: {error}", buckets.display()))?;
+        Ok(Self { buckets, events, _temporary: temporary })
     }
 }
 
@@ -91,12 +94,16 @@ pub fn serve(
     calls: AwsCalls,
     pool: Arc<Pool>,
 ) -> Result<(Lifecycle, Vec<JoinHandle<()>>), String> {
-    let bucket = folder.path.join(&setup.bucket);
+    let bucket = folder.buckets.join(&setup.bucket);
     std::fs::create_dir_all(&bucket).map_err(|error| format!("{}: {error}", bucket.display()))?;
-    let files = FileSystem::new(&folder.path).map_err(|error| format!("{error:?}"))?;
-    let objects = Objects::new(files, &folder.path, &setup, clock.clone(), pool);
+    let files = FileSystem::new(&folder.buckets).map_err(|error| format!("{error:?}"))?;
+    let failed = |error| format!("{}: {error}", folder.events.display());
+    let pending = PendingEvents::open(&folder.events).map_err(failed)?;
+    let left = pending.all().map_err(failed)?;
+    let objects = Objects::new((files, &folder.buckets), pending, &setup, clock.clone(), pool);
     let lifecycle =
         Lifecycle { objects: objects.clone(), folder: bucket, lifetime: setup.lifetime, clock: clock.clone() };
+    let redelivery = tokio::spawn(objects.clone().send_again(left));
 
     let service = HandleError::new(service(objects, &setup.keys), |error: s3s::HttpError| async move {
         tracing::error!(?error, "the embedded S3 failed");
@@ -116,7 +123,7 @@ pub fn serve(
         // Runs until the stack stops.
         let _ = axum::serve(listener, router).await;
     });
-    let tasks = vec![server, tokio::spawn(lifecycle.clone().run())];
+    let tasks = vec![server, redelivery, tokio::spawn(lifecycle.clone().run())];
     Ok((lifecycle, tasks))
 }
 

@@ -6,9 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, GetBucketLocationInput,
     GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
     HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
     ListObjectsV2Output, PutObjectInput, PutObjectOutput,
@@ -17,6 +18,7 @@ use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use sha2::{Digest, Sha256};
 
+use super::pending_events::{PendingEvent, PendingEvents};
 use super::{Setup, events};
 use crate::local::clock::Clock;
 use crate::local::faults::Faults;
@@ -24,6 +26,8 @@ use crate::local::lambda::Pool;
 
 /// Longer keys do not fit into the names of the metadata files that `s3s_fs` keeps beside an object.
 const MAX_NAME_BYTES: usize = 140;
+/// How many events of an earlier stack are sent at once.
+const SENT_AGAIN_AT_ONCE: usize = 8;
 
 /// The objects. Clones share them.
 #[derive(Clone)]
@@ -35,6 +39,7 @@ struct Inner {
     bucket: String,
     /// The folder of all buckets.
     root: PathBuf,
+    pending: PendingEvents,
     clock: Clock,
     faults: Faults,
     pool: Arc<Pool>,
@@ -55,12 +60,19 @@ impl Drop for WriteLock<'_> {
 }
 
 impl Objects {
-    /// A bucket whose objects are files below `root`.
-    pub fn new(files: FileSystem, root: &Path, setup: &Setup, clock: Clock, pool: Arc<Pool>) -> Self {
+    /// A bucket whose objects are `files` below `root`.
+    pub fn new(
+        (files, root): (FileSystem, &Path),
+        pending: PendingEvents,
+        setup: &Setup,
+        clock: Clock,
+        pool: Arc<Pool>,
+    ) -> Self {
         Self(Arc::new(Inner {
             files,
             bucket: setup.bucket.clone(),
             root: root.to_owned(),
+            pending,
             clock,
             faults: setup.faults.clone(),
             pool,
@@ -74,20 +86,21 @@ impl Objects {
         let Some(_lock) = self.0.lock(&bucket, &key) else {
             return Err(s3_error!(ConditionalRequestConflict, "another request is writing this object"));
         };
-        let size = req.input.content_length;
+        let size = req.input.content_length.unwrap_or_default();
+        let event = self.0.note_event(&bucket, &key)?;
         req.input.key = file_name(key.clone());
         let name = req.input.key.clone();
         let only_new = req.input.if_none_match.is_some();
         let put = self.0.files.put_object(req).await;
         let is_new = only_new && put.as_ref().is_err_and(|error| *error.code() != S3ErrorCode::PreconditionFailed);
-        match &put {
-            Ok(response) if bucket == self.0.bucket => {
-                let tag = response.output.e_tag.as_ref().map(|tag| tag.value().to_owned()).unwrap_or_default();
-                let at = self.0.faults.skewed(self.0.clock.now());
-                let event = events::object_created(&bucket, &key, size.unwrap_or_default(), &tag, at);
-                let pool = Arc::clone(&self.0.pool);
-                tokio::spawn(async move { pool.invoke_async(event).await });
+        match (&put, event) {
+            (Ok(response), Some(event)) => {
+                tokio::spawn(self.clone().send_event(event, size, response.output.e_tag.clone()));
             }
+            (_, Some(event)) => event.remove(),
+            _ => {}
+        }
+        match &put {
             // `s3s_fs` writes the file before it verifies the request.
             Err(error) if is_new || *error.code() == S3ErrorCode::BadDigest => {
                 let input = DeleteObjectInput { bucket, key: name, ..Default::default() };
@@ -98,6 +111,34 @@ impl Objects {
         put
     }
 
+    /// Sends the function the event of an object, which is pending until the function has handled it.
+    async fn send_event(self, pending: PendingEvent, size: i64, tag: Option<ETag>) {
+        let inner = &self.0;
+        let tag = tag.map(|tag| tag.value().to_owned()).unwrap_or_default();
+        let at = inner.faults.skewed(inner.clock.now());
+        let event = events::object_created(&inner.bucket, &pending.key, size, &tag, at);
+        if inner.pool.invoke_async(event).await {
+            pending.remove();
+        }
+    }
+
+    /// Sends the events that an earlier stack has left, if their objects exist.
+    pub async fn send_again(self, events: Vec<PendingEvent>) {
+        let send = |event: PendingEvent| async {
+            let (bucket, key) = (self.0.bucket.clone(), file_name(event.key.clone()));
+            let input = HeadObjectInput { bucket, key, ..Default::default() };
+            match self.0.files.head_object(request(input)).await {
+                Ok(head) => {
+                    let size = head.output.content_length.unwrap_or_default();
+                    self.clone().send_event(event, size, head.output.e_tag).await;
+                }
+                Err(error) if *error.code() == S3ErrorCode::NoSuchKey => event.remove(),
+                Err(error) => tracing::warn!(%error, key = event.key, "failed to send an event again"),
+            }
+        };
+        stream::iter(events).for_each_concurrent(SENT_AGAIN_AT_ONCE, send).await;
+    }
+
     /// Deletes the object in a file of the bucket, with its metadata.
     pub async fn delete_file(&self, name: String) -> S3Result<()> {
         let input = DeleteObjectInput { bucket: self.0.bucket.clone(), key: name, ..Default::default() };
@@ -106,6 +147,15 @@ impl Objects {
 }
 
 impl Inner {
+    /// The event of an object that is about to be written, if its bucket sends events.
+    fn note_event(&self, bucket: &str, key: &str) -> S3Result<Option<PendingEvent>> {
+        if bucket != self.bucket {
+            return Ok(None);
+        }
+        let event = self.pending.add(key);
+        event.map(Some).map_err(|error| s3_error!(error, InternalError, "failed to note the object's event"))
+    }
+
     /// # Errors
     /// The bucket does not exist.
     fn require_bucket(&self, bucket: &str) -> S3Result<()> {

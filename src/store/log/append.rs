@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ pub struct Appended {
 }
 
 /// How an attempt to write an entry ended.
-enum Attempt {
+pub(super) enum Attempt {
     Written(Entry),
     /// Another writer took the position.
     Taken,
@@ -61,7 +61,7 @@ enum Part {
 }
 
 /// An entry about to be written: its row, its message and the item of both.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     row: EntryRow,
     seq: Seq,
     created_at: Timestamp,
@@ -70,7 +70,7 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn entry(self) -> Entry {
+    pub(super) fn entry(self) -> Entry {
         let event = Event::Said(self.body.clone());
         Entry { room: self.row.room_id, seq: self.seq, created_at: self.created_at, event }
     }
@@ -208,7 +208,7 @@ impl Store {
     }
 
     /// The entry at `seq`. It takes over what the tail carries, also what this version does not know.
-    fn draft<'a>(
+    pub(super) fn draft<'a>(
         &self,
         room: &RoomId,
         seq: Seq,
@@ -233,7 +233,7 @@ impl Store {
         Ok(Draft { row, seq, created_at, body, item })
     }
 
-    async fn note_end(&self, room: &RoomId, seq: Seq) {
+    pub(super) async fn note_end(&self, room: &RoomId, seq: Seq) {
         if seq.is_multiple_of(LIFT_EVERY)
             && let Err(error) = self.lift_last_seq(room, seq).await
         {
@@ -276,20 +276,8 @@ impl Store {
     /// Writes the entry and its idempotency row together or not at all. The SDK retries a transaction whose answer was
     /// lost with the same token, and DynamoDB then answers as it did the first time.
     async fn put_entry_once(&self, draft: Draft<'_>, key: &IdempotencyKey, now: Timestamp) -> Result<Attempt, Error> {
-        let used = IdempotencyRow {
-            room_id: draft.row.room_id.clone(),
-            message_id: IdempotencyRow::key(key),
-            seq: draft.seq,
-            digest: key.digest.clone(),
-            ttl: draft.row.ttl,
-        };
-        let is_unused =
-            Statement::default().when("attribute_not_exists(roomId) OR ttl <= :now").bind(":now", now.as_secs());
-        let parts = vec![
-            (Part::Entry, self.put_part(&MESSAGES, draft.item.clone(), &is_free())?),
-            (Part::Idempotency, self.put_part(&MESSAGES, item_of(&used)?, &is_unused)?),
-        ];
-        let refused = self.transact(parts).await?;
+        let (entry, idempotency) = self.parts_once(&draft, key, now)?;
+        let refused = self.transact(vec![(Part::Entry, entry), (Part::Idempotency, idempotency)]).await?;
         if refused.is_empty() {
             Ok(Attempt::Written(draft.entry()))
         } else if refused.contains(&Part::Idempotency) {
@@ -299,7 +287,27 @@ impl Store {
         }
     }
 
-    async fn sent_before(&self, room: &RoomId, key: &IdempotencyKey) -> Result<Attempt, Error> {
+    /// The parts of a transaction that write an entry and its idempotency row.
+    pub(super) fn parts_once(
+        &self,
+        draft: &Draft<'_>,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<(TransactWriteItem, TransactWriteItem), Error> {
+        let used = IdempotencyRow {
+            room_id: draft.row.room_id.clone(),
+            message_id: IdempotencyRow::key(key),
+            seq: draft.seq,
+            digest: key.digest.clone(),
+            ttl: draft.row.ttl,
+        };
+        let is_unused =
+            Statement::default().when("attribute_not_exists(roomId) OR ttl <= :now").bind(":now", now.as_secs());
+        let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
+        Ok((entry, self.put_part(&MESSAGES, item_of(&used)?, &is_unused)?))
+    }
+
+    pub(super) async fn sent_before(&self, room: &RoomId, key: &IdempotencyKey) -> Result<Attempt, Error> {
         let Some(used) = self.item_at(room, &IdempotencyRow::key(key)).await? else {
             // It had expired, and has been deleted in between.
             return Ok(Attempt::Taken);

@@ -1,6 +1,7 @@
 //! The log of a room: dense, the same for every reader.
 
 mod append;
+mod outbox;
 mod read;
 
 use aws_sdk_dynamodb::types::AttributeValue;

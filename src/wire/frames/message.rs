@@ -100,6 +100,27 @@ impl Answer for Sent {
     }
 }
 
+/// The positions of several messages that the caller sent.
+#[apply(sent)]
+pub struct SentMessages {
+    pub room_id: RoomId,
+    /// In the order of the request.
+    pub results: Vec<SentResult>,
+}
+
+/// The position of one of several messages, or why it is not written.
+#[apply(sent)]
+#[serde(untagged)]
+pub enum SentResult {
+    Written {
+        #[serde(flatten)]
+        position: Position,
+        #[serde(skip_serializing_if = "Not::not")]
+        duplicate: bool,
+    },
+    Refused(Refusal),
+}
+
 /// A user started or stopped typing.
 #[apply(sent)]
 pub struct Typing {
@@ -107,6 +128,10 @@ pub struct Typing {
     pub user_id: UserId,
     pub user_name: Name,
     pub is_typing: bool,
+    /// The newest one of a user counts.
+    pub at: Iso,
+    /// When the indicator ends by itself; absent if the user has stopped.
+    pub until: Option<Iso>,
     #[serde(flatten)]
     pub copies: Option<Box<TypingCopies>>,
 }
@@ -155,7 +180,7 @@ pub struct Missed {
     pub closed: bool,
 }
 
-/// Why a room is not resumed.
+/// Why a room is not resumed, or a message not written.
 #[apply(sent)]
 pub struct Refusal {
     pub code: &'static str,
@@ -175,6 +200,8 @@ pub struct Read {
     pub room_id: RoomId,
     pub user_id: UserId,
     pub seq: Seq,
+    /// The newest one of a user counts.
+    pub at: Iso,
     #[serde(flatten)]
     pub copies: Option<Box<ChatRoomCopy>>,
 }

@@ -14,7 +14,8 @@ use crate::domain::{ConnectionId, File, FileId, Name, RoomId, Timestamp, UserId}
 use crate::error::Error;
 
 pub use message::{
-    Item, Message, Messages, Missed, Position, Read, Refusal, Resumed, ResumedRoom, Sent, System, Typing,
+    Item, Message, Messages, Missed, Position, Read, Refusal, Resumed, ResumedRoom, Sent, SentMessages, SentResult,
+    System, Typing,
 };
 pub use room::{
     Invite, Joined, LeaveReason, Left, ListedRoom, Nearby, NearbyRoom, Participant, Participants, Presence,
@@ -61,6 +62,8 @@ frames! {
     Failure = "error",
     /// A message of a room.
     Message = "message",
+    /// The positions of several messages that the caller sent.
+    SentMessages = "sent",
     /// A user started or stopped typing.
     Typing = "typing",
     /// A room and a page of its participants.
@@ -191,6 +194,8 @@ pub struct Failure {
     pub action: Option<&'static str>,
     /// The field at fault.
     pub field: Option<&'static str>,
+    /// The message at fault, of several: its place in `messages`, from 0.
+    pub index: Option<usize>,
     /// The actions that exist.
     pub actions: Option<Vec<&'static str>>,
     /// The file that the failure is about.
@@ -210,6 +215,7 @@ impl Failure {
             message,
             action: action.map(Action::key),
             field: error.field(),
+            index: error.index(),
             actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),
             file_id: None,
         }

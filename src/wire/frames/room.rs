@@ -125,7 +125,10 @@ pub struct Presence {
     pub room_id: RoomId,
     pub user_id: UserId,
     pub status: PresenceStatus,
+    /// The newest one of a user counts.
     pub at: Iso,
+    /// When the user counts as offline unless told again; absent if they are offline.
+    pub until: Option<Iso>,
     #[serde(flatten)]
     pub copies: Option<Box<ChatRoomCopy>>,
 }

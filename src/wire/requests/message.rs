@@ -1,5 +1,7 @@
 //! Requests about messages and files.
 
+use std::collections::BTreeSet;
+
 use macro_rules_attribute::apply;
 
 use super::{Addressed, Introduction, Recipient, Request, Target};
@@ -27,6 +29,51 @@ pub struct SendMessage {
 impl Request for SendMessage {
     fn check(&self) -> Result<(), Error> {
         check_size(&self.content)
+    }
+}
+
+/// Most messages in one request.
+const MAX_MESSAGES: usize = 20;
+
+/// Several messages to the same room, user or the lobby: a client's outbox in one frame.
+#[apply(received)]
+pub struct SendMessages {
+    #[serde(rename = "$target")]
+    pub target: Target,
+    /// 1 to 20 messages, in their order.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_MESSAGES)))]
+    pub messages: Vec<OutboxMessage>,
+    #[serde(rename = "$introduction")]
+    pub introduction: Introduction,
+}
+
+/// One of several messages.
+#[apply(received)]
+pub struct OutboxMessage {
+    /// 1 byte to 16 KB of UTF-8.
+    pub content: Content,
+    /// Idempotency key, another one for each message: a retry with the same id is written once.
+    pub client_message_id: ClientMessageId,
+    /// The message that it replies to.
+    pub reply_to: Option<Seq>,
+    /// An object of at most 1 KB, for the clients alone.
+    pub data: Option<Data>,
+}
+
+impl Request for SendMessages {
+    fn check(&self) -> Result<(), Error> {
+        if !(1..=MAX_MESSAGES).contains(&self.messages.len()) {
+            return Err(Error::invalid("messages", "must be a list of 1 to 20 messages"));
+        }
+        let mut ids = BTreeSet::new();
+        for (index, message) in self.messages.iter().enumerate() {
+            check_size(&message.content).map_err(|error| error.in_message(index))?;
+            if !ids.insert(message.client_message_id.as_str()) {
+                let error = Error::invalid("clientMessageId", "must be another one for each message");
+                return Err(error.in_message(index));
+            }
+        }
+        Ok(())
     }
 }
 

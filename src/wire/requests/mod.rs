@@ -15,7 +15,8 @@ use crate::domain::{Format, Name, RoomId, Style, UserId};
 use crate::error::Error;
 
 pub use message::{
-    BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, Resume, SendMessage, TypingIndicator,
+    BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, Resume, SendMessage,
+    SendMessages, TypingIndicator,
 };
 pub use room::{
     AboutMember, AboutRoom, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListRooms, RevokeInvite, RoomInfo,
@@ -114,7 +115,7 @@ macro_rules! addressed {
     )+};
 }
 
-addressed! { GetMessages, HandleFileUpload, SendMessage, TypingIndicator }
+addressed! { GetMessages, HandleFileUpload, SendMessage, SendMessages, TypingIndicator }
 
 /// How a user introduces themselves in a request.
 #[apply(received)]
