@@ -135,8 +135,8 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// A connection's rows in all open rooms of its user. Direct conversations need none: they are heard as the user. A name
-/// that is given now is the one that the rooms show from now on.
+/// A connection's rows in all open rooms of its user. Direct conversations need none: they are heard as the user. A
+/// name that is given now is the one that the rooms show from now on.
 async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Subscription>, Error> {
     let mut memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
     memberships.retain(|member| !member.room.is_direct() && !member.is_over);

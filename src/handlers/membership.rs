@@ -211,8 +211,8 @@ pub async fn unsubscribe_user(ctx: &Context, user: &UserId, room: &RoomId) -> Re
         .await
 }
 
-/// What follows the end of a membership: no device hears the room any more, and both sides are told. Called in any case:
-/// an earlier request may have ended after the membership and before this. `has_ended`: this request ended it.
+/// What follows the end of a membership: no device hears the room any more, and both sides are told. Called in any
+/// case: an earlier request may have ended after the membership and before this. `has_ended`: this request ended it.
 pub async fn depart(
     ctx: &Context,
     user: &UserId,

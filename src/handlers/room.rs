@@ -140,8 +140,8 @@ pub async fn close_and_show(ctx: &Context, moderator: Moderator, request: AboutR
     describe(ctx, existing(ctx, &id).await?, None, &[]).await
 }
 
-/// What follows the closing of a room: those who are live hear of it, and nothing after that; the rows of its members end
-/// with its history. What fails here the sweep does later: it finds the room until all of it is noted as done.
+/// What follows the closing of a room: those who are live hear of it, and nothing after that; the rows of its members
+/// end with its history. What fails here the sweep does later: it finds the room until all of it is noted as done.
 pub async fn announce_closed(ctx: &Context, closed: RoomClosed, except: Except) -> Delivered {
     let room = closed.room_id.clone();
     let frame = OutboundFrame::new(&closed.into(), except).last();

@@ -187,9 +187,9 @@ impl Store {
         self.put_part(&MEMBERS, item_of(&MemberRow::from(member))?, &Statement::default())
     }
 
-    /// Adds a member and counts it, if the room is open and has capacity; with an invite, if that has a use left, which
-    /// is used then. `joined_at` is what tells this membership from earlier ones of the same user, so it is raised above
-    /// theirs. What is left from before `since`, of an earlier room of the same id, counts for nothing.
+    /// Adds a member and counts it, if the room is open and has capacity; with an invite, if that has a use left,
+    /// which is used then. `joined_at` is what tells this membership from earlier ones of the same user, so it is
+    /// raised above theirs. What is left from before `since`, of an earlier room of the same id, counts for nothing.
     ///
     /// # Errors
     /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, `ROOM_FULL`, `BANNED`, `INVITE_REQUIRED`, or `ROOM_BUSY` when too many join at
@@ -234,8 +234,8 @@ impl Store {
         }
     }
 
-    /// The part of a transaction that makes a user a member: if they are none, are not banned, and left before. The read
-    /// mark of an earlier membership stays.
+    /// The part of a transaction that makes a user a member: if they are none, are not banned, and left before. The
+    /// read mark of an earlier membership stays.
     fn becomes_member(&self, member: &Member, since: Timestamp, now: Timestamp) -> Result<TransactWriteItem, Error> {
         const JOIN: &str = "SET role = :role, status = :member, joinedAt = :joinedAt, name = :name, \
             lastReadSeq = if_not_exists(lastReadSeq, :none) REMOVE ttl, peer";

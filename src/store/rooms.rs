@@ -16,8 +16,8 @@ pub const MAX_FOUNDERS: usize = TRANSACTION_ITEMS - 1;
 /// The one partition of the rooms that the sweep looks after: open ones that close when idle, and closed ones for which
 /// something is left to do.
 const SWEPT: &str = "open";
-/// After this time the sweep takes over from a request that closed a room and did not finish (seconds). A function lives
-/// 29 seconds.
+/// After this time the sweep takes over from a request that closed a room and did not finish (seconds). A function
+/// lives 29 seconds.
 const CLOSING_SECS: i64 = 60;
 /// How long after the first pass over the rows of a closed room the second one follows (seconds).
 const SECOND_PASS_SECS: i64 = 3600;
@@ -162,8 +162,8 @@ impl Store {
         Ok(self.row::<RoomRow>(&ROOMS, ROOMS.key(id.as_str())).await?.map(Room::from))
     }
 
-    /// Creates a room with its first members under an id that a client chose. A room that had the id before has expired:
-    /// the new one goes on behind its log, and is younger. `None` when a room of that id exists.
+    /// Creates a room with its first members under an id that a client chose. A room that had the id before has
+    /// expired: the new one goes on behind its log, and is younger. `None` when a room of that id exists.
     pub async fn create_chosen_room(&self, mut room: Room, owner: &Member) -> Result<Option<Room>, Error> {
         room.has_chosen_id = true;
         if let Some(before) = self.any_room(&room.id).await? {

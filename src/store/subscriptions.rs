@@ -143,8 +143,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The same connection's row on the channel of a room, where it is called `name`. Everybody is in the lobby, without
-    /// a membership.
+    /// The same connection's row on the channel of a room, where it is called `name`. Everybody is in the lobby,
+    /// without a membership.
     pub fn in_room(&self, room: &RoomId, membership: Option<Timestamp>, name: Name) -> Self {
         Self { channel: Channel::of_room(room), name, membership, pinned: false, ..self.clone() }
     }

@@ -48,7 +48,7 @@ async fn a_sender_does_not_wait_for_the_cleanup_of_150_stale_connections() {
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
     for number in 0..150 {
-        world.has_stale_connection(&format!("GONE{number:010}="), "tea").await;
+        world.has_stale_connection(&format!("GONE{number:04}GONEGO0="), "tea").await;
     }
     world.time_passes(60);
 
