@@ -46,7 +46,10 @@ pub async fn forward(
     {
         return errors::signature(&error);
     }
-    match proxy.handle(method, headers, body).await {
+    let lost = || Ok(errors::error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"));
+    let (process, what) = (proxy.aws_calls.process(&headers), proxy.aws_calls.description(&headers, &body));
+    let requests = proxy.faults.requests();
+    match requests.attend(process, &what, proxy.handle(method, headers, body), lost).await {
         Ok(response) => response,
         Err(error) => {
             if !proxy.is_stopping.load(Ordering::Acquire) {
