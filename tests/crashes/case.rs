@@ -72,10 +72,18 @@ pub struct Names {
     pub dora: String,
 }
 
+/// What the cases of a route share.
+pub struct Stage {
+    pub world: World,
+    pub faults: Faults,
+    pub tables: aws_sdk_dynamodb::Client,
+}
+
 /// A room with its owner on two devices, two members, and Dora outside.
 pub struct Case<'a> {
     pub world: &'a World,
     pub faults: &'a Faults,
+    pub tables: &'a aws_sdk_dynamodb::Client,
     pub route: &'static str,
     pub number: u32,
     pub room: String,
@@ -101,7 +109,8 @@ pub struct Seen {
 }
 
 impl<'a> Case<'a> {
-    pub async fn new(world: &'a World, faults: &'a Faults, route: &'static str, number: u32) -> Self {
+    pub async fn new(stage: &'a Stage, route: &'static str, number: u32) -> Self {
+        let Stage { world, faults, tables } = stage;
         let name = |user: &str| format!("{user}-{number}");
         let names = Names { host: name("host"), ben: name("ben"), carl: name("carl"), dora: name("dora") };
         let mut host = Client::open(world, &names.host, "").await.expect("the host connects");
@@ -121,6 +130,7 @@ impl<'a> Case<'a> {
         let mut case = Self {
             world,
             faults,
+            tables,
             route,
             number,
             room,

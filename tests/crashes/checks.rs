@@ -20,31 +20,39 @@ struct Rows {
 impl Rows {
     async fn of(case: &Case<'_>) -> Self {
         let mut rows = Self { log: BTreeMap::new(), members: BTreeMap::new(), room: Row::new() };
-        for row in case.world.rows("Messages").await {
-            if text(&row, "roomId") == case.room
-                && let Ok(seq) = text(&row, "messageId").parse()
-            {
+        for row in query(case, "Messages", None, "roomId").await {
+            if let Ok(seq) = text(&row, "messageId").parse() {
                 rows.log.insert(seq, row);
             }
         }
-        for row in case.world.rows("Members").await {
+        for row in query(case, "Members", Some("byRoom"), "roomId").await {
             let user = text(&row, "userId");
             let is_ban = text(&row, "status") == "banned" || user.starts_with("ban#");
-            if text(&row, "roomId") == case.room && !is_ban {
+            // The index has not all attributes.
+            if !is_ban && let Some(row) = member(case, user).await {
                 rows.members.insert(user.to_owned(), row);
             }
         }
-        for row in case.world.rows("ChatRooms").await {
-            if text(&row, "id") == case.room {
-                rows.room = row;
-            }
-        }
+        rows.room = query(case, "ChatRooms", None, "id").await.pop().unwrap_or_default();
         rows
     }
 
     fn is_closed(&self) -> bool {
         text(&self.room, "status") == "closed"
     }
+}
+
+/// The rows of the case's room in a table or an index.
+async fn query(case: &Case<'_>, table: &str, index: Option<&str>, key: &str) -> Vec<Row> {
+    let query = case.tables.query().table_name(table).set_index_name(index.map(str::to_owned));
+    let query = query.key_condition_expression("#key = :room").expression_attribute_names("#key", key);
+    let query = query.expression_attribute_values(":room", AttributeValue::S(case.room.clone()));
+    query.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
+}
+
+async fn member(case: &Case<'_>, user: &str) -> Option<Row> {
+    let get = case.tables.get_item().table_name("Members").key("userId", AttributeValue::S(user.to_owned()));
+    get.key("roomId", AttributeValue::S(case.room.clone())).send().await.unwrap().item
 }
 
 fn text<'a>(row: &'a Row, name: &str) -> &'a str {

@@ -30,7 +30,7 @@ use clap::Parser;
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Moment};
 
-use case::{Case, Mode};
+use case::{Case, Mode, Stage};
 use harness::World;
 
 /// No invocation makes more requests.
@@ -90,7 +90,9 @@ struct Totals {
 async fn check_route(route: &'static str, modes: &[Mode], verbose: bool, total: &mut Totals) {
     let faults = Faults::default();
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
-    let mut probe = Case::new(&world, &faults, route, 0).await;
+    let tables = world.dynamodb();
+    let stage = Stage { world, faults, tables };
+    let mut probe = Case::new(&stage, route, 0).await;
     if scenarios::prepare(&mut probe, route).await.is_none() {
         println!("VIOLATED {route}: no scenario: add one to tests/crashes/scenarios.rs");
         total.violations += 1;
@@ -100,7 +102,7 @@ async fn check_route(route: &'static str, modes: &[Mode], verbose: bool, total: 
     for &mode in modes {
         for request in 1..=MOST_REQUESTS {
             number += 1;
-            let mut case = Case::new(&world, &faults, route, number).await;
+            let mut case = Case::new(&stage, route, number).await;
             let Some(what) = case.run(mode, request).await else {
                 for violation in &case.seen.violations {
                     println!("VIOLATED {route}, {mode:?}: {violation}");
