@@ -153,6 +153,11 @@ impl AwsCalls {
         id == self.0.function_key_id || process_of(id, &self.0.function_key_id).is_some()
     }
 
+    /// The table of this name, if it is one of the stack's.
+    pub fn definition(&self, name: &str) -> Option<&'static tables::Table> {
+        tables::ALL.iter().copied().find(|table| self.0.variables.get(name) == Some(&table.variable))
+    }
+
     fn record(&self, service: &'static str, call: &str, resource: &str) {
         self.made().insert(AwsCall { service, call: call.to_owned(), resource: resource.to_owned() });
     }

@@ -32,6 +32,8 @@ pub struct Plan {
     /// DynamoDB executes the request and its response is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub store_answer_lost: u32,
+    /// Global secondary indexes show an item only so many milliseconds after it was put.
+    pub index_lag_ms: u32,
     /// Added latency of DynamoDB.
     pub store_latency: Latency,
     /// Added latency of S3.
@@ -259,6 +261,11 @@ impl Faults {
         }
         state.strikes += 1;
         Timestamp::from_millis(time.as_millis() + state.dice.i64(-most..=most))
+    }
+
+    /// How far global secondary indexes lag behind their tables.
+    pub(super) fn index_lag(&self) -> Duration {
+        Duration::from_millis(self.state().plan.index_lag_ms.into())
     }
 
     /// A random moment during an invocation.

@@ -23,10 +23,12 @@ mod client;
 mod harness;
 mod scenarios;
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use futures_util::stream::{self, StreamExt};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Moment};
 
@@ -35,8 +37,10 @@ use harness::World;
 
 /// No invocation makes more requests.
 const MOST_REQUESTS: u32 = 60;
+/// Each has a stack of its own.
+const ROUTES_AT_ONCE: usize = 2;
 /// The routes of the small size.
-const FEW: [&str; 4] = ["sendMessage", "joinRoom", "markRead", "POST /rooms/join"];
+const FEW: [&str; 4] = ["joinRoom", "closeRoom", "removeMember", "sendMessage"];
 
 /// Checks the promises at every crash point.
 #[derive(Parser)]
@@ -71,55 +75,87 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let started = Instant::now();
-    let mut total = Totals::default();
-    for (route, modes) in arguments.selection() {
-        runtime.block_on(check_route(route, &modes, arguments.verbose, &mut total));
-    }
+    let mut total = Report::default();
+    runtime.block_on(async {
+        total.add(every_route_has_a_scenario().await);
+        let routes = stream::iter(arguments.selection());
+        let reports = routes.map(|(route, modes)| check_route(route, modes, arguments.verbose));
+        let mut reports = pin!(reports.buffered(ROUTES_AT_ONCE));
+        while let Some(report) = reports.next().await {
+            print!("{}", report.text);
+            total.add(report);
+        }
+    });
     let seconds = started.elapsed().as_secs_f64();
     println!("{} cases, {} violations, {seconds:.0} s", total.cases, total.violations);
     if total.violations == 0 && total.cases > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The outcome of the cases of a route.
 #[derive(Default)]
-struct Totals {
+struct Report {
     cases: u32,
     violations: usize,
+    text: String,
 }
 
-/// All cases of a route, on a stack of their own.
-async fn check_route(route: &'static str, modes: &[Mode], verbose: bool, total: &mut Totals) {
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.cases += other.cases;
+        self.violations += other.violations;
+    }
+
+    fn violated(&mut self, what: &str) {
+        self.violations += 1;
+        self.text.push_str(&format!("VIOLATED {what}\n"));
+    }
+}
+
+async fn stage() -> Stage {
     let faults = Faults::default();
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let tables = world.dynamodb();
-    let stage = Stage { world, faults, tables };
-    let mut probe = Case::new(&stage, route, 0).await;
-    if scenarios::prepare(&mut probe, route).await.is_none() {
-        println!("VIOLATED {route}: no scenario: add one to tests/crashes/scenarios.rs");
-        total.violations += 1;
-        return;
+    Stage { world, faults, tables }
+}
+
+/// Also the routes that are not selected.
+async fn every_route_has_a_scenario() -> Report {
+    let stage = stage().await;
+    let mut case = Case::new(&stage, "ping", 0).await;
+    let mut report = Report::default();
+    for route in scenarios::routes() {
+        if scenarios::prepare(&mut case, route).await.is_none() {
+            report.violated(&format!("{route} has no scenario: add one to tests/crashes/scenarios.rs"));
+        }
     }
-    let (mut number, before) = (0, total.violations);
-    for &mode in modes {
+    print!("{}", report.text);
+    report
+}
+
+/// All cases of a route, on a stack of their own.
+async fn check_route(route: &'static str, modes: Vec<Mode>, verbose: bool) -> Report {
+    let stage = stage().await;
+    let mut report = Report::default();
+    let mut number = 0;
+    for mode in modes {
         for request in 1..=MOST_REQUESTS {
             number += 1;
             let mut case = Case::new(&stage, route, number).await;
             let Some(what) = case.run(mode, request).await else {
                 for violation in &case.seen.violations {
-                    println!("VIOLATED {route}, {mode:?}: {violation}");
-                    total.violations += 1;
+                    report.violated(&format!("{route}, {mode:?}: {violation}"));
                 }
                 break;
             };
-            let violations = checks::of(&mut case, mode).await;
-            total.cases += 1;
-            total.violations += violations.len();
+            report.cases += 1;
             if verbose {
-                println!("{route}, request {request} ({what}), {mode:?}");
+                report.text.push_str(&format!("{route}, request {request} ({what}), {mode:?}\n"));
             }
-            for violation in violations {
-                println!("VIOLATED {route}, request {request} ({what}), {mode:?}: {violation}");
+            for violation in checks::of(&mut case, mode).await {
+                report.violated(&format!("{route}, request {request} ({what}), {mode:?}: {violation}"));
             }
         }
     }
-    println!("{route}: {} cases, {} violations", number - modes.len() as u32, total.violations - before);
+    report.text.push_str(&format!("{route}: {} cases, {} violations\n", report.cases, report.violations));
+    report
 }

@@ -15,6 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::index_lag::IndexLag;
 use super::{DATA_OPERATIONS, RecordedCalls, StoreCall, capacity, errors, unprocessed};
 use crate::local::calls::AwsCalls;
 use crate::local::faults::Faults;
@@ -28,6 +29,7 @@ pub struct Proxy {
     calls: RecordedCalls,
     aws_calls: AwsCalls,
     faults: Faults,
+    lag: IndexLag,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -71,7 +73,8 @@ impl Proxy {
         is_stopping: Arc<AtomicBool>,
     ) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { engine_url: format!("http://{engine}/"), client, verifier, calls, aws_calls, faults, is_stopping }
+        let (engine_url, lag) = (format!("http://{engine}/"), IndexLag::default());
+        Self { engine_url, client, verifier, calls, aws_calls, faults, lag, is_stopping }
     }
 
     /// Injects faults, forwards the request, and records it.
@@ -92,7 +95,16 @@ impl Proxy {
         };
         let is_data = DATA_OPERATIONS.contains(&operation.as_str());
         let body = if is_data { capacity::request_capacity(body) } else { body };
+        let request = body.clone();
         let (mut parts, body) = self.send(method, headers, body, Some(&operation)).await?;
+        let body = match self.lag.answer(self.faults.index_lag(), &self.aws_calls, &request, &body) {
+            Some(behind) if parts.status.is_success() => {
+                parts.headers.remove(header::CONTENT_LENGTH);
+                parts.headers.remove("x-amz-crc32");
+                behind
+            }
+            _ => body,
+        };
         let body = match unprocessed {
             Some(unprocessed) => {
                 // Length and checksum of the original body.
