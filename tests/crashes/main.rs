@@ -21,6 +21,7 @@ mod checks;
 mod client;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod perform;
 mod scenarios;
 
 use std::pin::pin;

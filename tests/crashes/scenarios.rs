@@ -51,7 +51,9 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
     let (room, [host, ben, dora]) = (room.clone(), [names.host.clone(), names.ben.clone(), names.dora.clone()]);
     let about = |action: &str| json!({ "action": action, "roomId": room });
     let of_ben = |action: &str| json!({ "action": action, "roomId": room, "userId": ben });
-    let message = |action: &str| json!({ "action": action, "roomId": room, "content": "the message", "clientMessageId": case.message_id() });
+    let id = case.message_id();
+    let message =
+        |action: &str| json!({ "action": action, "roomId": room, "content": "the message", "clientMessageId": id });
     Some(match route {
         "ping" | "hello" | "listRooms" => Request::Frame(Who::Ben, json!({ "action": route })),
         "createRoom" => Request::Frame(Who::Host, json!({ "action": route, "members": [ben] })),

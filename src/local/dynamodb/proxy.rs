@@ -97,21 +97,13 @@ impl Proxy {
         let body = if is_data { capacity::request_capacity(body) } else { body };
         let request = body.clone();
         let (mut parts, body) = self.send(method, headers, body, Some(&operation)).await?;
-        let body = match self.lag.answer(self.faults.index_lag(), &self.aws_calls, &request, &body) {
-            Some(behind) if parts.status.is_success() => {
-                parts.headers.remove(header::CONTENT_LENGTH);
-                parts.headers.remove("x-amz-crc32");
-                behind
-            }
+        let behind = self.lag.answer(self.faults.index_lag(), &self.aws_calls, &request, &body);
+        let body = match behind {
+            Some(behind) if parts.status.is_success() => replaced(&mut parts, behind),
             _ => body,
         };
         let body = match unprocessed {
-            Some(unprocessed) => {
-                // Length and checksum of the original body.
-                parts.headers.remove(header::CONTENT_LENGTH);
-                parts.headers.remove("x-amz-crc32");
-                unprocessed.add_to(&body)
-            }
+            Some(unprocessed) => replaced(&mut parts, unprocessed.add_to(&body)),
             None => body,
         };
         if is_data {
@@ -162,4 +154,11 @@ impl Proxy {
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         Ok((parts, body))
     }
+}
+
+/// A body in place of the engine's, whose length and checksum are dropped.
+fn replaced(parts: &mut Parts, body: Bytes) -> Bytes {
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove("x-amz-crc32");
+    body
 }
