@@ -1,6 +1,6 @@
 # The checks of scripts/test: each is a function check_NAME. $target is the build directory, $filter a module or empty.
 
-checks=(formatting lints tests promises load lambda scripts docs schemas workflows smoke seeds terraform privileges)
+checks=(formatting lints tests promises crashes load lambda scripts docs schemas workflows smoke seeds terraform privileges)
 
 check_formatting() { cargo fmt --check; }
 
@@ -19,6 +19,9 @@ check_tests() {
 }
 
 check_promises() { cargo test --locked --test consistency -- --operations 6; }
+
+# A few routes; `cargo test --test crashes -- --all` runs every one.
+check_crashes() { cargo test --locked --test crashes; }
 
 check_load() { cargo test --locked --test load -- --sockets 300; }
 

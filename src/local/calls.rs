@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::keys::AccessKey;
+use super::keys::{AccessKey, process_of};
 use super::lambda::FUNCTION_NAME;
 use crate::tables;
 use crate::tables::TableNames;
@@ -85,6 +85,21 @@ impl AwsCalls {
         }
     }
 
+    /// A request to DynamoDB in short: the operation and the tables, for reports of faults.
+    pub fn description(&self, headers: &HeaderMap, request: &[u8]) -> String {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let request: Value = serde_json::from_slice(request).unwrap_or_default();
+        let items = request["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
+        let parts = items.map(|(action, item)| format!("{action} {}", self.table(item["TableName"].as_str())));
+        let batch = request["RequestItems"].as_object().into_iter().flat_map(|tables| tables.keys());
+        let batch = batch.map(|table| self.table(Some(table)).to_owned());
+        let single = request["TableName"].as_str().map(|table| self.table(Some(table)).to_owned());
+        let tables: Vec<_> = parts.chain(batch).chain(single).collect();
+        let index = request["IndexName"].as_str().map_or_else(String::new, |index| format!("/{index}"));
+        format!("dynamodb {operation} {}{index}", tables.join(", "))
+    }
+
     /// Records a request to S3, if the function sent it, and returns its operation.
     pub fn record_s3(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<String> {
         let query = uri.query().unwrap_or_default();
@@ -126,12 +141,21 @@ impl AwsCalls {
         }
     }
 
+    /// The number of the function process that sent a request. A presigned request is a client's.
+    pub fn process(&self, headers: &HeaderMap) -> Option<u64> {
+        process_of(credential(headers)?.split('/').next()?, &self.0.function_key_id)
+    }
+
     /// Whether a request is signed with the function's key, in a header or in a presigned URL.
     fn is_from_function(&self, headers: &HeaderMap, query: &str) -> bool {
-        let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
-        let in_header = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope.to_owned());
-        let scope = in_header.or_else(|| parameter(query, "X-Amz-Credential"));
-        scope.is_some_and(|scope| scope.split('/').next() == Some(&self.0.function_key_id))
+        let scope = credential(headers).map(str::to_owned).or_else(|| parameter(query, "X-Amz-Credential"));
+        let Some(id) = scope.as_deref().and_then(|scope| scope.split('/').next()) else { return false };
+        id == self.0.function_key_id || process_of(id, &self.0.function_key_id).is_some()
+    }
+
+    /// The table of this name, if it is one of the stack's.
+    pub fn definition(&self, name: &str) -> Option<&'static tables::Table> {
+        tables::ALL.iter().copied().find(|table| self.0.variables.get(name) == Some(&table.variable))
     }
 
     fn record(&self, service: &'static str, call: &str, resource: &str) {
@@ -162,6 +186,12 @@ fn s3_operation(method: &Method, key: &str, query: &str) -> String {
         _ => method.as_str(),
     }
     .to_owned()
+}
+
+/// The credential of a request that is signed in a header: the key's id and the scope.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    header.split_once("Credential=").map(|(_, scope)| scope)
 }
 
 fn parameter(query: &str, wanted: &str) -> Option<String> {

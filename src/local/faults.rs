@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::dynamodb::DATA_OPERATIONS;
+pub use super::request_faults::{HoldAtRequest, KillAtRequest, Moment, Outcome, RequestFaults};
 use crate::domain::Timestamp;
 
 /// The probability of each fault, per mille, and latencies. No faults and no added latency by default.
@@ -31,6 +32,8 @@ pub struct Plan {
     /// DynamoDB executes the request and its response is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub store_answer_lost: u32,
+    /// Global secondary indexes show an item only so many milliseconds after it was put.
+    pub index_lag_ms: u32,
     /// Added latency of DynamoDB.
     pub store_latency: Latency,
     /// Added latency of S3.
@@ -77,6 +80,12 @@ pub struct Plan {
     /// A socket breaks when its client sends a frame.
     #[serde(deserialize_with = "of_a_thousand")]
     pub socket_dropped: u32,
+    /// At a request to AWS of the next invocation of a route, the function process is killed or loses the response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kill_at_request: Option<KillAtRequest>,
+    /// At a request to AWS of the next invocation of a route, the response is held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_at_request: Option<HoldAtRequest>,
     /// Maximum clock skew of event times in milliseconds, in both directions.
     pub clock_skew_ms: u32,
 }
@@ -145,7 +154,10 @@ const TIMER_LATENESS: Duration = Duration::from_millis(1);
 
 /// The current plan and its random numbers. Clones share them.
 #[derive(Clone)]
-pub struct Faults(Arc<Mutex<State>>);
+pub struct Faults {
+    state: Arc<Mutex<State>>,
+    requests: RequestFaults,
+}
 
 struct State {
     plan: Plan,
@@ -163,11 +175,13 @@ impl Default for Faults {
 impl Faults {
     /// No faults yet; random numbers start from `seed`.
     pub fn seeded(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State { plan: Plan::default(), dice: fastrand::Rng::with_seed(seed), strikes: 0 })))
+        let state = State { plan: Plan::default(), dice: fastrand::Rng::with_seed(seed), strikes: 0 };
+        Self { state: Arc::new(Mutex::new(state)), requests: RequestFaults::default() }
     }
 
     /// Injects faults according to `plan` from now on.
     pub fn follow(&self, plan: Plan) {
+        self.requests.follow(&plan);
         let mut state = self.state();
         if let Some(seed) = plan.seed {
             state.dice = fastrand::Rng::with_seed(seed);
@@ -179,6 +193,11 @@ impl Faults {
     /// How often a fault has struck under the current plan.
     pub fn strike_count(&self) -> u64 {
         self.state().strikes
+    }
+
+    /// The faults at single requests: whether they have struck, and the release of a response that is held back.
+    pub fn requests(&self) -> &RequestFaults {
+        &self.requests
     }
 
     /// The current plan.
@@ -244,12 +263,17 @@ impl Faults {
         Timestamp::from_millis(time.as_millis() + state.dice.i64(-most..=most))
     }
 
+    /// How far global secondary indexes lag behind their tables.
+    pub(super) fn index_lag(&self) -> Duration {
+        Duration::from_millis(self.state().plan.index_lag_ms.into())
+    }
+
     /// A random moment during an invocation.
     pub(super) fn moment(&self) -> Duration {
         Duration::from_micros(self.state().dice.u64(..30_000))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

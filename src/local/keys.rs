@@ -28,6 +28,19 @@ impl AccessKey {
     }
 }
 
+impl AccessKey {
+    /// The key of one function process, as each execution environment of Lambda has credentials of its own. So a
+    /// request shows which process sent it.
+    pub fn for_process(&self, number: u64) -> Self {
+        Self { id: format!("{}-{number}", self.id), secret: self.secret.clone() }
+    }
+}
+
+/// The number of the process that has the key `id`, if it is one of the function's processes.
+pub fn process_of(id: &str, function_key_id: &str) -> Option<u64> {
+    id.strip_prefix(function_key_id)?.strip_prefix('-')?.parse().ok()
+}
+
 /// Without the secret: debug output is logged.
 impl fmt::Debug for AccessKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,8 +87,11 @@ pub struct Keys {
 
 impl Keys {
     /// The key of this id.
-    pub fn find(&self, id: &str) -> Option<&AccessKey> {
-        [&self.function, &self.operator].into_iter().find(|key| key.id == id)
+    pub fn find(&self, id: &str) -> Option<AccessKey> {
+        match process_of(id, &self.function.id) {
+            Some(process) => Some(self.function.for_process(process)),
+            None => [&self.function, &self.operator].into_iter().find(|key| key.id == id).cloned(),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod lambda;
 mod network;
 pub mod open_files;
 mod options;
+mod request_faults;
 mod s3;
 mod schedule;
 mod services;

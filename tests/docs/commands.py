@@ -258,6 +258,9 @@ COMMANDS = {
         "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun(
             "it takes hours; the check `promises` runs one seed"
         ),
+        "cargo test --test crashes -- --all": NotRun(
+            "it takes most of an hour; the check `crashes` runs a few routes"
+        ),
         "cargo test --release --test load": NotRun("it takes too long; the check `load` runs it with fewer sockets"),
         "scripts/bench": NotRun("it takes half an hour and needs an idle machine"),
     },

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use switchboard::local::faults::{Latency, Plan};
+use switchboard::local::clients;
+use switchboard::local::faults::{HoldAtRequest, KillAtRequest, Latency, Moment, Outcome, Plan};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::connections::refusal;
-use crate::support::{BUCKET, World, accepted, said};
+use crate::support::{BUCKET, Invocation, World, accepted, said};
 
 fn milliseconds(time: &Value) -> i64 {
     let parsed = |text| OffsetDateTime::parse(text, &Rfc3339).unwrap().unix_timestamp() * 1000;
@@ -200,4 +201,153 @@ async fn an_invalid_batch_is_refused_also_under_faults() {
         assert!(!answer.text().contains("Signature"), "{}", answer.text());
         assert_eq!(answer.status, 400, "{body}: {}", answer.text());
     }
+}
+
+/// DynamoDB, as the process of an invocation reaches it.
+fn tables_of(world: &World, invocation: &Invocation) -> aws_sdk_dynamodb::Client {
+    clients::dynamodb(&world.urls().dynamodb, &invocation.key.parse().unwrap()).unwrap()
+}
+
+async fn writes(client: &aws_sdk_dynamodb::Client, id: &str) -> bool {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let put = client.put_item().table_name("Connections").item("connectionId", AttributeValue::S(id.to_owned()));
+    put.send().await.is_ok()
+}
+
+async fn written(world: &World) -> Vec<String> {
+    let rows = world.dynamodb().scan().table_name("Connections").send().await.unwrap();
+    let mut ids: Vec<_> = rows.items().iter().map(|row| row["connectionId"].as_s().unwrap().clone()).collect();
+    ids.sort();
+    ids
+}
+
+/// The plan of a process that is killed at the second request of a `ping`.
+fn kill_at_second(moment: Moment) -> Plan {
+    let kill = KillAtRequest { route: "ping".to_owned(), request: 2, moment };
+    Plan { kill_at_request: Some(kill), ..Plan::default() }
+}
+
+#[tokio::test]
+async fn a_function_can_be_killed_before_and_after_a_request() {
+    for (moment, rows) in [(Moment::Before, vec!["one"]), (Moment::After, vec!["one", "two"])] {
+        let (faults, mut world) = World::with_faults().await;
+        let mut client = world.connect().await;
+        faults.follow(kill_at_second(moment));
+        client.asks_for("other").await;
+        let other = world.invoked().await;
+        assert!(writes(&tables_of(&world, &other), "one").await && writes(&tables_of(&world, &other), "one").await);
+        other.answers(said("done"));
+        assert_eq!(client.hears().await, "done");
+
+        client.asks_for("ping").await;
+        let ping = world.invoked().await;
+        let tables = tables_of(&world, &ping);
+        assert!(writes(&tables, "one").await);
+        let second = tokio::spawn(async move { writes(&tables, "two").await });
+
+        ping.waits_to_be_killed().await;
+        let struck = faults.requests().killed().await;
+        assert_eq!(struck, Outcome::Struck("dynamodb PutItem CONNECTIONS_TABLE".to_owned()));
+        assert!(client.is_told().await.contains("Internal server error"));
+        assert_eq!(written(&world).await, rows, "{moment:?}");
+        second.abort();
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_single_request_can_be_lost() {
+    let (faults, mut world) = World::with_faults().await;
+    let mut client = world.connect().await;
+    faults.follow(kill_at_second(Moment::AnswerLost));
+
+    client.asks_for("ping").await;
+    let ping = world.invoked().await;
+    let tables = tables_of(&world, &ping);
+    world.stack().take_store_calls();
+    let answered = [writes(&tables, "one").await, writes(&tables, "two").await, writes(&tables, "three").await];
+    ping.answers(said("done"));
+
+    assert_eq!(answered, [true; 3]);
+    assert_eq!(world.stack().take_store_calls().len(), 4, "the client repeats the request whose answer is lost");
+    assert_eq!(client.hears().await, "done");
+    assert_eq!(written(&world).await, ["one", "three", "two"]);
+}
+
+#[tokio::test]
+async fn an_invocation_with_fewer_requests_is_not_killed() {
+    let (faults, mut world) = World::with_faults().await;
+    let mut client = world.connect().await;
+    faults.follow(kill_at_second(Moment::Before));
+
+    client.asks_for("ping").await;
+    let ping = world.invoked().await;
+    assert!(writes(&tables_of(&world, &ping), "one").await);
+    ping.answers(said("done"));
+
+    assert_eq!(client.hears().await, "done");
+    assert_eq!(faults.requests().killed().await, Outcome::NotReached(1));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_single_request_can_be_held_back() {
+    let (faults, mut world) = World::with_faults().await;
+    let mut client = world.connect().await;
+    let hold = HoldAtRequest { route: "ping".to_owned(), request: 1 };
+    faults.follow(Plan { hold_at_request: Some(hold), ..Plan::default() });
+
+    client.asks_for("ping").await;
+    let ping = world.invoked().await;
+    let tables = tables_of(&world, &ping);
+    let held = tokio::spawn(async move { writes(&tables, "one").await });
+    assert_eq!(faults.requests().held().await, Outcome::Struck("dynamodb PutItem CONNECTIONS_TABLE".to_owned()));
+    while written(&world).await.is_empty() {}
+    assert!(!held.is_finished());
+    faults.requests().release();
+
+    assert!(held.await.unwrap());
+    ping.answers(said("done"));
+    assert_eq!(client.hears().await, "done");
+}
+
+#[test]
+fn a_plan_names_requests_from_one() {
+    let plan =
+        |request: u32| json!({ "killAtRequest": { "route": "ping", "request": request, "moment": "answerLost" } });
+    assert_eq!(Plan::parse(plan(2).to_string().as_bytes()).unwrap(), kill_at_second(Moment::AnswerLost));
+    let refused = Plan::parse(plan(0).to_string().as_bytes()).unwrap_err();
+    assert!(refused.to_string().contains("requests count from 1"), "{refused}");
+}
+
+/// The users of a room, by the index.
+async fn indexed(world: &World) -> Vec<String> {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let query = world.dynamodb().query().table_name("Members").index_name("byRoom");
+    let query = query.key_condition_expression("roomId = :room");
+    let found = query.expression_attribute_values(":room", AttributeValue::S("tea".to_owned())).send().await.unwrap();
+    assert_eq!(usize::try_from(found.count()).unwrap(), found.items().len());
+    found.items().iter().map(|row| row["userId"].as_s().unwrap().clone()).collect()
+}
+
+#[tokio::test]
+async fn an_index_can_lag_behind_its_table() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let (faults, world) = World::with_faults().await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = |user: &str| {
+        let put = world.dynamodb().put_item().table_name("Members").item("userId", text(user));
+        put.item("roomId", text("tea")).send()
+    };
+    put("ana").await.unwrap();
+    faults.follow(Plan { index_lag_ms: 3_000, ..Plan::default() });
+
+    put("ben").await.unwrap();
+    let written = Instant::now();
+
+    assert_eq!(indexed(&world).await, ["ana"]);
+    let rows = world.dynamodb().scan().table_name("Members").send().await.unwrap();
+    assert_eq!(rows.count(), 2, "the table itself does not lag");
+    while indexed(&world).await != ["ana", "ben"] {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(written.elapsed() >= Duration::from_millis(2_900), "{:?}", written.elapsed());
 }

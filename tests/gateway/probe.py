@@ -25,6 +25,7 @@ while True:
     _, headers, event = call("GET", "next")
     while True:
         seen = {"event": json.loads(event), "headers": dict(headers), "process": os.getpid(), "taken": taken}
+        seen["key"] = ":".join(os.environ[f"AWS_{name}"] for name in ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"])
         print(json.dumps(seen), file=test, flush=True)
         order = json.loads(test.readline())
         if "exit" in order:

@@ -5,6 +5,7 @@ mod capacity;
 mod create_tables;
 mod engine;
 mod errors;
+mod index_lag;
 mod proxy;
 mod unprocessed;
 

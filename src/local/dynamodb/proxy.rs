@@ -15,6 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::index_lag::IndexLag;
 use super::{DATA_OPERATIONS, RecordedCalls, StoreCall, capacity, errors, unprocessed};
 use crate::local::calls::AwsCalls;
 use crate::local::faults::Faults;
@@ -28,6 +29,7 @@ pub struct Proxy {
     calls: RecordedCalls,
     aws_calls: AwsCalls,
     faults: Faults,
+    lag: IndexLag,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -46,7 +48,10 @@ pub async fn forward(
     {
         return errors::signature(&error);
     }
-    match proxy.handle(method, headers, body).await {
+    let lost = || Ok(errors::error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"));
+    let (process, what) = (proxy.aws_calls.process(&headers), proxy.aws_calls.description(&headers, &body));
+    let requests = proxy.faults.requests();
+    match requests.attend(process, &what, proxy.handle(method, headers, body), lost).await {
         Ok(response) => response,
         Err(error) => {
             if !proxy.is_stopping.load(Ordering::Acquire) {
@@ -68,7 +73,8 @@ impl Proxy {
         is_stopping: Arc<AtomicBool>,
     ) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { engine_url: format!("http://{engine}/"), client, verifier, calls, aws_calls, faults, is_stopping }
+        let (engine_url, lag) = (format!("http://{engine}/"), IndexLag::default());
+        Self { engine_url, client, verifier, calls, aws_calls, faults, lag, is_stopping }
     }
 
     /// Injects faults, forwards the request, and records it.
@@ -89,14 +95,15 @@ impl Proxy {
         };
         let is_data = DATA_OPERATIONS.contains(&operation.as_str());
         let body = if is_data { capacity::request_capacity(body) } else { body };
+        let request = body.clone();
         let (mut parts, body) = self.send(method, headers, body, Some(&operation)).await?;
+        let behind = self.lag.answer(self.faults.index_lag(), &self.aws_calls, &request, &body);
+        let body = match behind {
+            Some(behind) if parts.status.is_success() => replaced(&mut parts, behind),
+            _ => body,
+        };
         let body = match unprocessed {
-            Some(unprocessed) => {
-                // Length and checksum of the original body.
-                parts.headers.remove(header::CONTENT_LENGTH);
-                parts.headers.remove("x-amz-crc32");
-                unprocessed.add_to(&body)
-            }
+            Some(unprocessed) => replaced(&mut parts, unprocessed.add_to(&body)),
             None => body,
         };
         if is_data {
@@ -147,4 +154,11 @@ impl Proxy {
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         Ok((parts, body))
     }
+}
+
+/// A body in place of the engine's, whose length and checksum are dropped.
+fn replaced(parts: &mut Parts, body: Bytes) -> Bytes {
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove("x-amz-crc32");
+    body
 }

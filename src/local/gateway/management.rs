@@ -34,7 +34,10 @@ pub async fn handle(gateway: &Gateway, id: &str, parts: &Parts, body: Body) -> R
         return invalid_signature(&error);
     }
     gateway.calls.record_connections(&parts.method, &parts.headers);
-    respond(gateway, &parts.method, id, body).await
+    let lost = || error_response(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", json!({}));
+    let (process, what) = (gateway.calls.process(&parts.headers), format!("execute-api {}", parts.method));
+    let response = respond(gateway, &parts.method, id, body);
+    gateway.faults.requests().attend(process, &what, response, lost).await
 }
 
 async fn respond(gateway: &Gateway, method: &Method, id: &str, body: Bytes) -> Response {

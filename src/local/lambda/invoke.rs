@@ -57,6 +57,12 @@ async fn invoke(
             .into_response();
     }
     lambda.calls.record_lambda(&headers, &name);
+    let lost = || error_response(StatusCode::INTERNAL_SERVER_ERROR, "ServiceException", "an injected fault");
+    let process = lambda.calls.process(&headers);
+    lambda.pool.requests().attend(process, "lambda Invoke", respond(&lambda, &name, &headers, &event), lost).await
+}
+
+async fn respond(lambda: &Lambda, name: &str, headers: &HeaderMap, event: &Bytes) -> Response {
     if name != FUNCTION_NAME {
         return error_response(
             StatusCode::NOT_FOUND,
@@ -71,7 +77,7 @@ async fn invoke(
             "event too large: the limit is 6 MB",
         );
     }
-    let Ok(event) = serde_json::from_slice::<Value>(if event.is_empty() { b"{}" } else { &event }) else {
+    let Ok(event) = serde_json::from_slice::<Value>(if event.is_empty() { b"{}" } else { event }) else {
         return error_response(
             StatusCode::BAD_REQUEST,
             "InvalidRequestContentException",
@@ -87,7 +93,8 @@ async fn invoke(
             "event too large: the limit is 1 MB",
         ),
         b"Event" => {
-            tokio::spawn(async move { lambda.pool.invoke_async(event).await });
+            let pool = Arc::clone(&lambda.pool);
+            tokio::spawn(async move { pool.invoke_async(event).await });
             StatusCode::ACCEPTED.into_response()
         }
         b"DryRun" => StatusCode::NO_CONTENT.into_response(),

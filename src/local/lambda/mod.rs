@@ -14,7 +14,9 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::keys::AccessKey;
 pub use pool::Pool;
+pub use process::{ProcessIdentity, kill_group};
 pub use program::require_program;
 
 /// The name of the function, as on Lambda.
@@ -31,6 +33,8 @@ pub struct Function {
     pub command: Vec<OsString>,
     pub environment: Vec<(String, String)>,
     pub timeout: Duration,
+    /// The function's access key, from which each process gets its own.
+    pub key: AccessKey,
 }
 
 /// An event got no response.

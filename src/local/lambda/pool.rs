@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 use super::process::{LogForwarder, Process, kill_group};
 use super::{Function, InvokeError, PAYLOAD_BYTES, lock};
 use crate::local::LogSink;
-use crate::local::faults::Faults;
+use crate::local::faults::{Faults, RequestFaults};
 
 /// Backoff between the attempts of an asynchronous event.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
@@ -96,8 +96,8 @@ impl Pool {
         let mut process = match self.take_idle() {
             Some(process) => process,
             None => {
-                self.started.fetch_add(1, Ordering::Relaxed);
-                Process::start(&self.function, &self.logs, &self.running).await?
+                let number = self.started.fetch_add(1, Ordering::Relaxed);
+                Process::start(&self.function, number as u64, &self.logs, &self.running).await?
             }
         };
         if self.faults.strikes(|plan| plan.function_killed_before) {
@@ -105,7 +105,9 @@ impl Pool {
         }
         let is_killed = self.faults.strikes(|plan| plan.function_killed);
         let kill = is_killed.then(|| process.kill_after(self.faults.moment()));
+        self.faults.requests().begin_invocation(&event, process.identity());
         let outcome = process.run(event, self.faults.function_timeout(self.function.timeout)).await;
+        self.faults.requests().end_invocation(process.identity());
         if let Some(kill) = kill {
             // The process is dropped in any case, so the kill must not strike during another event.
             kill.abort();
@@ -148,6 +150,11 @@ impl Pool {
                 return Some(process);
             }
         }
+    }
+
+    /// The faults at single requests of the function.
+    pub fn requests(&self) -> &RequestFaults {
+        self.faults.requests()
     }
 
     /// The number of processes started so far.

@@ -54,10 +54,19 @@ impl LogForwarder {
     }
 }
 
+/// A function process: its number in the pool, which its access key shows, and its id in the operating system.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessIdentity {
+    pub number: u64,
+    pub id: u32,
+}
+
 /// One process and its Runtime API. Dropping it stops both.
 pub struct Process {
     child: Child,
     id: u32,
+    /// The number of the process in its pool.
+    number: u64,
     events: mpsc::Sender<Invocation>,
     mailbox: Arc<Mailbox>,
     api: JoinHandle<()>,
@@ -76,10 +85,15 @@ impl Drop for Process {
 impl Process {
     /// # Errors
     /// The operating system does not start the program.
-    pub async fn start(function: &Function, logs: &LogForwarder, running: &Arc<Mutex<Vec<u32>>>) -> io::Result<Self> {
+    pub async fn start(
+        function: &Function,
+        number: u64,
+        logs: &LogForwarder,
+        running: &Arc<Mutex<Vec<u32>>>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let guard = Guard::new(&listener, &Arc::default(), Pages::Refused)?;
-        let mut child = command(function, &listener)?.spawn()?;
+        let mut child = command(function, number, &listener)?.spawn()?;
         let id = child.id().unwrap_or_default();
         logs.forward(child.stdout.take());
         logs.forward(child.stderr.take());
@@ -93,7 +107,12 @@ impl Process {
             // Runs until it is aborted. The process itself sees errors.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { child, id, events, mailbox, api, running: Arc::clone(running) })
+        Ok(Self { child, id, number, events, mailbox, api, running: Arc::clone(running) })
+    }
+
+    /// How requests and signals find the process.
+    pub fn identity(&self) -> ProcessIdentity {
+        ProcessIdentity { number: self.number, id: self.id }
     }
 
     /// Whether the process has not exited.
@@ -147,7 +166,7 @@ impl Process {
 }
 
 /// The command of a process whose Runtime API listens on `listener`.
-fn command(function: &Function, listener: &TcpListener) -> io::Result<Command> {
+fn command(function: &Function, number: u64, listener: &TcpListener) -> io::Result<Command> {
     let (program, arguments) =
         function.command.split_first().ok_or_else(|| io::Error::other("the function's command is empty"))?;
     let mut command = Command::new(program);
@@ -156,6 +175,7 @@ fn command(function: &Function, listener: &TcpListener) -> io::Result<Command> {
         // The access keys set below are long-term keys without a session token.
         .env_remove("AWS_SESSION_TOKEN")
         .envs(function.environment.iter().map(|(name, value)| (name, value)))
+        .env("AWS_ACCESS_KEY_ID", function.key.for_process(number).id)
         .env("AWS_LAMBDA_RUNTIME_API", listener.local_addr()?.to_string())
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEMORY_MB)

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::cors::Cors;
-use super::errors;
+use super::errors::{self, S3Error};
 use super::signatures::SignatureChecks;
 use crate::local::calls::AwsCalls;
 use crate::local::faults::Faults;
@@ -31,10 +31,16 @@ pub async fn check(State(middleware): State<Arc<Middleware>>, request: Request, 
     let origin = cors.allowed_origin(request.headers());
     faults.add_latency(|plan| plan.file_latency).await;
     let operation = calls.record_s3(request.method(), request.uri(), request.headers());
-    let mut response = match signatures.check(request.uri(), request.headers()) {
-        Ok(()) => errors::complete(next.run(request).await).await,
-        Err(error) => error.into_response(),
+    let process = calls.process(request.headers());
+    let what = format!("s3 {}", operation.as_deref().unwrap_or_default());
+    let lost = || S3Error::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "an injected fault").into_response();
+    let answered = async {
+        match signatures.check(request.uri(), request.headers()) {
+            Ok(()) => errors::complete(next.run(request).await).await,
+            Err(error) => error.into_response(),
+        }
     };
+    let mut response = faults.requests().attend(process, &what, answered, lost).await;
     if operation.as_deref() == Some("HeadObject") && response.status() == StatusCode::NOT_FOUND {
         calls.record_s3_absence();
     }

@@ -19,7 +19,8 @@ use axum::Router;
 use axum::error_handling::HandleError;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use s3s::auth::SimpleAuth;
+use s3s::S3Result;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
@@ -105,7 +106,7 @@ pub fn serve(
         Lifecycle { objects: objects.clone(), folder: bucket, lifetime: setup.lifetime, clock: clock.clone() };
     let redelivery = tokio::spawn(objects.clone().send_again(left));
 
-    let service = HandleError::new(service(objects, &setup.keys), |error: s3s::HttpError| async move {
+    let service = HandleError::new(service(objects, Arc::clone(&setup.keys)), |error: s3s::HttpError| async move {
         tracing::error!(?error, "the embedded S3 failed");
         StatusCode::INTERNAL_SERVER_ERROR
     });
@@ -127,14 +128,23 @@ pub fn serve(
     Ok((lifecycle, tasks))
 }
 
-/// The S3 protocol, with signature verification.
-fn service(objects: Objects, keys: &Keys) -> S3Service {
-    let mut service = S3ServiceBuilder::new(objects);
-    let mut auth = SimpleAuth::new();
-    for key in [&keys.function, &keys.operator] {
-        auth.register(key.id.clone(), key.secret.as_str().into());
+/// The access keys. Those of function processes come while the stack runs.
+struct Auth(Arc<Keys>);
+
+#[async_trait::async_trait]
+impl S3Auth for Auth {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        match self.0.find(access_key) {
+            Some(key) => Ok(key.secret.as_str().into()),
+            None => Err(s3s::s3_error!(NotSignedUp, "the access key is unknown")),
+        }
     }
-    service.set_auth(auth);
+}
+
+/// The S3 protocol, with signature verification.
+fn service(objects: Objects, keys: Arc<Keys>) -> S3Service {
+    let mut service = S3ServiceBuilder::new(objects);
+    service.set_auth(Auth(keys));
     // The middleware checks the time: only it knows whether the machine's clock or the stack's applies.
     let mut config = S3Config::default();
     config.presigned_url_max_skew_time_secs = u32::MAX;

@@ -68,7 +68,7 @@ impl Verifier {
         let authorization = Authorization::of(request.headers)?;
         let signed_at = signing_time(authorization.date, now)?;
         let key = self.key(&authorization)?;
-        let signature = self.signature(request, &authorization, key, signed_at);
+        let signature = self.signature(request, &authorization, &key, signed_at);
         let matches = signature.is_some_and(|signature| signature == authorization.signature);
         if matches { Ok(()) } else { Err(SignatureError::mismatch()) }
     }
@@ -83,7 +83,7 @@ impl Verifier {
     }
 
     /// The access key that the credential names.
-    fn key(&self, authorization: &Authorization<'_>) -> Result<&AccessKey, SignatureError> {
+    fn key(&self, authorization: &Authorization<'_>) -> Result<AccessKey, SignatureError> {
         let scope: Vec<_> = authorization.credential.split('/').collect();
         let &[id, date, region, service, terminator] = scope.as_slice() else {
             return Err(SignatureError::incomplete(format!(

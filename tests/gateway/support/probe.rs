@@ -18,6 +18,8 @@ pub struct Invocation {
     /// What the Runtime API has said with the event.
     pub headers: HashMap<String, String>,
     pub process: u32,
+    /// The access key of the process: `ID:SECRET`.
+    pub key: String,
     /// The Runtime API's status to this process's answer before.
     pub taken: Option<u16>,
     order: oneshot::Sender<Value>,
@@ -67,6 +69,7 @@ struct Seen {
     event: Value,
     headers: HashMap<String, String>,
     process: u32,
+    key: String,
     taken: Option<u16>,
 }
 
@@ -83,9 +86,9 @@ async fn attend_one(mut process: TcpStream, invocations: mpsc::UnboundedSender<I
     let (reader, mut writer) = process.split();
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let Seen { event, headers, process, taken } = serde_json::from_str(&line).unwrap();
+        let Seen { event, headers, process, key, taken } = serde_json::from_str(&line).unwrap();
         let (order, ordered) = oneshot::channel();
-        let _ = invocations.send(Invocation { event, headers, process, taken, order });
+        let _ = invocations.send(Invocation { event, headers, process, key, taken, order });
         tokio::select! {
             Ok(order) = ordered => {
                 let _ = writer.write_all(format!("{order}\n").as_bytes()).await;

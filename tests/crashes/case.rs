@@ -1,0 +1,221 @@
+//! One case: a fresh room with its members, and what goes wrong in it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use switchboard::local::faults::{Faults, HoldAtRequest, KillAtRequest, Moment, Plan};
+
+use crate::client::Client;
+use crate::harness::World;
+use crate::scenarios;
+
+pub const BUCKET: &str = "switchboard-uploads";
+/// A room that is older than this and silent is closed by the sweep.
+pub const IDLE_SECONDS: u64 = 1_860;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    Host,
+    Ben,
+    Dora,
+}
+
+/// What goes wrong at the request to AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Killed(Moment),
+    /// The response is held back while somebody else acts.
+    Held(Adversary),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adversary {
+    Remove,
+    Ban,
+    Close,
+    /// The same request once more.
+    Copy,
+}
+
+impl Mode {
+    pub const ALL: [Self; 7] = [
+        Self::Killed(Moment::Before),
+        Self::Killed(Moment::After),
+        Self::Killed(Moment::AnswerLost),
+        Self::Held(Adversary::Remove),
+        Self::Held(Adversary::Ban),
+        Self::Held(Adversary::Close),
+        Self::Held(Adversary::Copy),
+    ];
+
+    pub fn plan(self, route: &str, request: u32) -> Plan {
+        let route = route.to_owned();
+        match self {
+            Self::Killed(moment) => {
+                Plan { kill_at_request: Some(KillAtRequest { route, request, moment }), ..Plan::default() }
+            }
+            Self::Held(_) => Plan { hold_at_request: Some(HoldAtRequest { route, request }), ..Plan::default() },
+        }
+    }
+}
+
+/// The ids of the users of a case.
+pub struct Names {
+    pub host: String,
+    pub ben: String,
+    pub carl: String,
+    pub dora: String,
+}
+
+/// What the cases of a route share.
+pub struct Stage {
+    pub world: World,
+    pub faults: Faults,
+    pub tables: aws_sdk_dynamodb::Client,
+}
+
+/// A room with its owner on two devices, two members, and Dora outside.
+pub struct Case<'a> {
+    pub world: &'a World,
+    pub faults: &'a Faults,
+    pub tables: &'a aws_sdk_dynamodb::Client,
+    pub route: &'static str,
+    pub number: u32,
+    pub room: String,
+    pub names: Names,
+    pub host: Client,
+    pub host_device: Client,
+    pub ben: Client,
+    pub carl: Client,
+    pub dora: Client,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+#[derive(Default)]
+pub struct Seen {
+    /// The final answers to the request, as frames or HTTP bodies, in order.
+    pub answers: Vec<Value>,
+    /// A removal of the subject, or the closing of the room, that was answered with success, and the messages after it.
+    pub answered: Option<Adversary>,
+    /// The `seq` of the messages that Carl sent after that.
+    pub later: Vec<u64>,
+    pub violations: Vec<String>,
+}
+
+impl<'a> Case<'a> {
+    pub async fn new(stage: &'a Stage, route: &'static str, number: u32) -> Self {
+        let Stage { world, faults, tables } = stage;
+        let name = |user: &str| format!("{user}-{number}");
+        let names = Names { host: name("host"), ben: name("ben"), carl: name("carl"), dora: name("dora") };
+        let mut host = Client::open(world, &names.host, "").await.expect("the host connects");
+        let host_device = Client::open(world, &names.host, "").await.expect("the host connects");
+        let mut ben = Client::open(world, &names.ben, "").await.expect("Ben connects");
+        let mut carl = Client::open(world, &names.carl, "").await.expect("Carl connects");
+        let dora = Client::open(world, &names.dora, "").await.expect("Dora connects");
+        let room = if route == switchboard::actions::SWEEP {
+            world.posts_room(&names.host, 1.0, 1.0).await
+        } else {
+            let created = host.insist(&json!({ "action": "createRoom" })).await.expect("the room is created");
+            created["roomId"].as_str().expect("a room").to_owned()
+        };
+        for member in [&mut ben, &mut carl] {
+            member.insist(&json!({ "action": "joinRoom", "roomId": room })).await.expect("a member joins");
+        }
+        let mut case = Self {
+            world,
+            faults,
+            tables,
+            route,
+            number,
+            room,
+            names,
+            host,
+            host_device,
+            ben,
+            carl,
+            dora,
+            seen: Seen::default(),
+        };
+        case.carl_says("before").await;
+        case
+    }
+
+    pub fn message_id(&self) -> String {
+        format!("id-{}", self.number)
+    }
+
+    pub fn now(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(now.as_millis()).unwrap_or_default()
+    }
+
+    /// A frame as the event of a fan-out has it.
+    pub fn publication(&self) -> Value {
+        let frame = json!({ "type": "typing", "roomId": self.room, "userId": self.names.host, "userName": "host",
+            "isTyping": true });
+        json!({ "frame": frame.to_string(), "forOwn": null, "except": "nobody", "hasFile": false, "isLast": false })
+    }
+
+    pub fn client(&mut self, who: Who) -> &mut Client {
+        match who {
+            Who::Host => &mut self.host,
+            Who::Ben => &mut self.ben,
+            Who::Dora => &mut self.dora,
+        }
+    }
+
+    /// Carl sends a message and returns its `seq`, unless the room is closed.
+    pub async fn carl_says(&mut self, content: &str) -> Option<u64> {
+        let content = format!("{content}-{}", self.number);
+        let frame = json!({ "action": "sendMessage", "roomId": self.room, "content": content });
+        self.carl.insist(&frame).await?["seq"].as_u64()
+    }
+
+    pub async fn creates_invite(&self) -> String {
+        let path = format!("/rooms/{}/invites", self.room);
+        let made = self.world.post(&path, json!({ "userId": self.names.host })).await;
+        made.body["invite"].as_str().expect("an invite").to_owned()
+    }
+
+    /// Ben announces a file; the key of its object.
+    pub async fn announces_file(&mut self) -> String {
+        let upload = self.ben.insist(&scenarios::announcement(&self.room)).await.expect("an upload");
+        let url = upload["uploadUrl"].as_str().expect("a URL");
+        let path = url.split_once("//").and_then(|(_, rest)| rest.split_once('/')).expect("a path").1;
+        let key = path.split('?').next().and_then(|path| path.split_once('/')).expect("a key").1;
+        key.to_owned()
+    }
+
+    /// Ben uploads a file; its id.
+    pub async fn uploads_file(&mut self) -> String {
+        let upload = self.ben.insist(&scenarios::announcement(&self.room)).await.expect("an upload");
+        self.puts(&upload).await;
+        upload["fileId"].as_str().expect("an id").to_owned()
+    }
+
+    /// Uploads to a presigned URL, and waits for the event of the object.
+    pub async fn puts(&self, upload: &Value) {
+        let headers = upload["headers"].as_object().expect("headers");
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+        let before = self.handled("ObjectCreated");
+        let url = upload["uploadUrl"].as_str().expect("a URL");
+        let status = self.world.fetch("PUT", url, &headers, "x".into()).await.status;
+        if status == 200 {
+            self.world.has_called("ObjectCreated", before + 1).await;
+        }
+    }
+
+    pub fn handled(&self, route: &str) -> usize {
+        self.world.log().iter().filter(|line| line["route"] == route).count()
+    }
+
+    /// Carl says one more thing, and everybody receives what there is. Returns its `seq`, unless the room is closed.
+    pub async fn ends(&mut self) -> Option<u64> {
+        let seq = self.carl_says("in the end").await;
+        for client in [&mut self.host, &mut self.host_device, &mut self.ben, &mut self.carl, &mut self.dora] {
+            client.catches_up().await;
+        }
+        seq
+    }
+}
