@@ -149,11 +149,23 @@ pub struct Member {
     pub last_read: Seq,
     /// Whether the room is known to be closed.
     pub is_over: bool,
+    /// Whether the others may not have been told of the join: the request that joined may have ended before.
+    pub is_unannounced: bool,
 }
 
 impl Member {
     /// A new member.
     pub fn new(user: UserId, name: Name, room: RoomId, role: Role, now: Timestamp) -> Self {
-        Self { user, room, role, joined_at: now, name, peer: None, last_read: Seq::ZERO, is_over: false }
+        Self {
+            user,
+            room,
+            role,
+            joined_at: now,
+            name,
+            peer: None,
+            last_read: Seq::ZERO,
+            is_over: false,
+            is_unannounced: false,
+        }
     }
 }

@@ -103,7 +103,7 @@ pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result
     if !lost.is_empty() {
         return Err(Error::NotAMember);
     }
-    if entered.is_new {
+    if entered.is_new || entered.member.is_unannounced {
         let frame = Joined {
             room_id: id.clone(),
             user_id: caller.user.clone(),
@@ -112,9 +112,8 @@ pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result
         };
         let frame = OutboundFrame::new(&frame.into(), ctx.others());
         ctx.delivered(ctx.delivery.announce(&Channel::of_room(id), &frame, ctx.request()).await);
-    } else if let Some(connection) = &caller.connection
-        && !connection.hears(id)
-    {
+        ctx.store.note_announced(&entered.member).await?;
+    } else if let Some(connection) = caller.connection.as_ref().filter(|connection| !connection.hears(id)) {
         let announced = ctx.delivery.announce_online(id, connection, ctx.request()).await;
         ctx.delivered(announced);
     }

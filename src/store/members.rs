@@ -49,6 +49,9 @@ struct MemberRow {
     peer: Option<UserId>,
     #[serde(default)]
     last_read_seq: Seq,
+    /// As [`Member::is_unannounced`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unannounced: bool,
     /// Set when the membership or the room ends (epoch seconds).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl: Option<i64>,
@@ -62,15 +65,25 @@ impl MemberRow {
 
 impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
-        let Member { user, room, role, joined_at, name, peer, last_read, is_over: _ } = member.clone();
-        let status = Status::Member;
-        Self { user_id: user, room_id: room, role, status, joined_at, name, peer, last_read_seq: last_read, ttl: None }
+        let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, .. } = member.clone();
+        Self {
+            user_id: user,
+            room_id: room,
+            role,
+            status: Status::Member,
+            joined_at,
+            name,
+            peer,
+            last_read_seq: last_read,
+            unannounced: is_unannounced,
+            ttl: None,
+        }
     }
 }
 
 impl From<MemberRow> for Member {
     fn from(row: MemberRow) -> Self {
-        let MemberRow { user_id, room_id, role, status: _, joined_at, name, peer, last_read_seq, ttl } = row;
+        let MemberRow { user_id, room_id, role, joined_at, name, peer, last_read_seq, unannounced, ttl, .. } = row;
         Self {
             user: user_id,
             room: room_id,
@@ -80,6 +93,7 @@ impl From<MemberRow> for Member {
             peer,
             last_read: last_read_seq,
             is_over: ttl.is_some(),
+            is_unannounced: unannounced,
         }
     }
 }
@@ -238,7 +252,7 @@ impl Store {
     /// read mark of an earlier membership stays.
     fn becomes_member(&self, member: &Member, since: Timestamp, now: Timestamp) -> Result<TransactWriteItem, Error> {
         const JOIN: &str = "SET role = :role, status = :member, joinedAt = :joinedAt, name = :name, \
-            lastReadSeq = if_not_exists(lastReadSeq, :none) REMOVE ttl, peer";
+            unannounced = :true, lastReadSeq = if_not_exists(lastReadSeq, :none) REMOVE ttl, peer";
         const IS_NEW: &str = "attribute_not_exists(userId) OR \
             ((status = :left OR ttl <= :now OR joinedAt < :since) AND joinedAt < :joinedAt)";
         let statement = Statement::update(JOIN)
@@ -249,6 +263,7 @@ impl Store {
             .bind(":joinedAt", member.joined_at.as_millis())
             .bind(":name", member.name.as_str())
             .bind(":none", 0_i64)
+            .bind(":true", true)
             .bind(":since", since.as_millis())
             .bind(":now", now.as_secs());
         self.update_part(&MEMBERS, key(&member.user, &member.room), &statement)
@@ -339,6 +354,12 @@ impl Store {
     pub async fn set_role(&self, user: &UserId, room: &RoomId, role: Role) -> Result<bool, Error> {
         let statement = of_member(Statement::update("SET role = :role")).bind(":role", role.as_str());
         self.update(&MEMBERS, key(user, room), &statement).await
+    }
+
+    /// Notes that the others have been told of a join.
+    pub async fn note_announced(&self, member: &Member) -> Result<(), Error> {
+        let statement = of_membership(Statement::update("REMOVE unannounced"), member);
+        self.update(&MEMBERS, key(&member.user, &member.room), &statement).await.map(drop)
     }
 
     /// Gives a member another display name.

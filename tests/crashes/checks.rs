@@ -27,9 +27,9 @@ impl Rows {
         }
         for row in query(case, "Members", Some("byRoom"), "roomId").await {
             let user = text(&row, "userId");
-            let is_ban = text(&row, "status") == "banned" || user.starts_with("ban#");
+            let is_member = text(&row, "status") == "member";
             // The index has not all attributes.
-            if !is_ban && let Some(row) = member(case, user).await {
+            if is_member && let Some(row) = member(case, user).await {
                 rows.members.insert(user.to_owned(), row);
             }
         }

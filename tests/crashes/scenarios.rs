@@ -27,7 +27,7 @@ pub enum Request {
 /// The keys of all routes, and of the background events.
 pub fn routes() -> Vec<&'static str> {
     let background = [actions::CONNECT, actions::DISCONNECT, actions::DEFAULT, actions::OBJECT_CREATED];
-    let background = background.into_iter().chain([actions::SWEEP, actions::FAN_OUT]);
+    let background = background.into_iter().chain([actions::SWEEP, actions::FAN_OUT, actions::CLEANUP]);
     let actions = Action::ALL.iter().map(|action| action.key());
     actions.chain(HttpRoute::ALL.iter().map(|route| route.key())).chain(background).collect()
 }
@@ -71,6 +71,10 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
             Request::Frame(Who::Host, frame)
         }
         "sendMessage" | "broadcastMessage" => Request::Frame(Who::Ben, message(route)),
+        "sendMessages" => {
+            let messages = ["one", "two"].map(|id| json!({ "content": format!("{id} of ben"), "clientMessageId": id }));
+            Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "messages": messages }))
+        }
         "typingIndicator" => Request::Quiet(Who::Ben, json!({ "action": route, "roomId": room, "isTyping": true })),
         "handleFileUpload" => Request::Frame(Who::Ben, announcement(&room)),
         "getFile" => Request::Frame(Who::Ben, json!({ "action": route, "fileId": case.uploads_file().await })),
@@ -124,6 +128,12 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
             "at": case.now(),
             "part": { "channel": format!("room#{room}"), "first": null, "last": null },
             "publication": case.publication(),
+        })),
+        actions::CLEANUP => Request::FanOut(json!({
+            "source": "switchboard.cleanup",
+            "requestId": "a request",
+            "at": case.now(),
+            "connections": [{ "connectionId": "GONEGONEGONEGO0=", "channel": format!("room#{room}") }],
         })),
         _ => return None,
     })
