@@ -3,6 +3,7 @@
 mod backoff;
 mod connections;
 mod files;
+mod gone;
 mod invites;
 mod log;
 mod members;
@@ -31,6 +32,7 @@ use crate::tables::Table;
 use backoff::Backoff;
 pub use connections::Connection;
 pub use files::{Announcement, FileStatus, StoredFile};
+use gone::Gone;
 pub use invites::Invite;
 pub use log::{Appended, Tail};
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE};

@@ -1,14 +1,11 @@
 //! Who is live on a channel.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Connection, Item, Key, Statement, Store, delete_request, failed, put_request, row_of};
-use crate::domain::{ConnectionId, Format, Invalid, Member, Name, RoomId, Timestamp, UserId};
+use super::{Gone, Statement, Store, delete_request, failed, put_request, row_of};
+use crate::domain::{ConnectionId, Format, Invalid, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::SUBSCRIPTIONS;
 
@@ -150,70 +147,6 @@ impl Subscription {
     }
 }
 
-/// The memberships of a room that ended not long ago: one row of the room's partition, `!gone`, with an attribute for
-/// each user. It is written in the transaction that ends the membership, and sorts before every connection, so whoever
-/// reads the connections of a room has read it before. A row of a subscription may appear or remain after that, when
-/// the process that should delete it died, or when one was slow to write it; it counts for nothing.
-#[derive(Debug, Default)]
-struct Gone(HashMap<String, Ended>);
-
-/// The newest membership of a user that ended.
-#[derive(Clone, Copy, Debug)]
-struct Ended {
-    membership: Timestamp,
-    at: Timestamp,
-}
-
-impl Gone {
-    const SORT_KEY: &str = "!gone";
-    const PREFIX: &str = "u#";
-
-    fn key(channel: &Channel) -> Key {
-        SUBSCRIPTIONS.key_of(&channel.name(), Self::SORT_KEY)
-    }
-
-    fn attribute(user: &UserId) -> String {
-        format!("{}{user}", Self::PREFIX)
-    }
-
-    fn of(item: Option<Item>) -> Self {
-        let ended = |(name, value): (String, AttributeValue)| {
-            let (membership, at) = value.as_s().ok()?.split_once(' ')?;
-            let moment = |text: &str| text.parse().ok().map(Timestamp::from_millis);
-            Some((
-                name.strip_prefix(Self::PREFIX)?.to_owned(),
-                Ended { membership: moment(membership)?, at: moment(at)? },
-            ))
-        };
-        Self(item.into_iter().flatten().filter_map(ended).collect())
-    }
-
-    /// Whether a row belongs to a membership that has ended. Rows of earlier versions do not say to which they belong:
-    /// they are as old as their connections.
-    fn excludes(&self, live: &Subscription) -> bool {
-        self.0.get(live.user_id.as_str()).is_some_and(|ended| match live.membership {
-            Some(membership) => membership <= ended.membership,
-            None => live.connected_at <= ended.at,
-        })
-    }
-
-    /// The subscriptions of a page that count.
-    fn filter(&mut self, page: Vec<Item>) -> Result<Vec<Subscription>, Error> {
-        let mut rows = Vec::with_capacity(page.len());
-        for item in page {
-            if item.get("connectionId").and_then(|id| id.as_s().ok()).is_some_and(|id| id == Self::SORT_KEY) {
-                *self = Self::of(Some(item));
-                continue;
-            }
-            let row = row_of(item)?;
-            if !self.excludes(&row) {
-                rows.push(row);
-            }
-        }
-        Ok(rows)
-    }
-}
-
 impl Store {
     /// A connection's own row on a channel, unless its membership in the room has ended.
     pub async fn subscription(
@@ -312,32 +245,6 @@ impl Store {
             }
         }
         self.query(&SUBSCRIPTIONS, &statement).consistent_read(true)
-    }
-
-    /// The part of a transaction that lets the subscriptions of a membership count for nothing from then on, whatever
-    /// becomes of their rows.
-    pub(super) fn gone_part(&self, member: &Member, now: Timestamp) -> Result<TransactWriteItem, Error> {
-        let statement = Statement::update("SET #user = :ended, ttl = :ttl")
-            .attribute("#user", Gone::attribute(&member.user))
-            .bind(":ended", &*format!("{} {}", member.joined_at.as_millis(), now.as_millis()))
-            .bind(":ttl", Connection::expiry(now));
-        self.update_part(&SUBSCRIPTIONS, Gone::key(&Channel::of_room(&member.room)), &statement)
-    }
-
-    /// The members who left or were removed from a room not long ago, and when each of their memberships ended: their
-    /// subscriptions are excluded, and may still have to be deleted.
-    pub async fn gone_from(&self, room: &RoomId) -> Result<Vec<(UserId, Timestamp)>, Error> {
-        let gone = Gone::of(self.item(&SUBSCRIPTIONS, Gone::key(&Channel::of_room(room))).await?);
-        Ok(gone.0.into_iter().map(|(user, ended)| (UserId::stored(user), ended.at)).collect())
-    }
-
-    /// Drops what [`Store::gone_from`] returned, once no subscription of that membership is left and none can appear.
-    pub async fn drop_gone(&self, room: &RoomId, user: &UserId, at: Timestamp) -> Result<(), Error> {
-        let statement = Statement::update("REMOVE #user")
-            .when("contains(#user, :at)")
-            .attribute("#user", Gone::attribute(user))
-            .bind(":at", &*format!(" {}", at.as_millis()));
-        self.update(&SUBSCRIPTIONS, Gone::key(&Channel::of_room(room)), &statement).await.map(drop)
     }
 
     /// Puts a connection on channels. Their names must stand in the connection's own row first: what is written here

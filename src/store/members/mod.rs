@@ -1,17 +1,17 @@
 //! Who belongs to which room, and who is banned. Transactions keep each room's count of participants true.
 
+mod end;
+mod join;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select, TransactWriteItem};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Backoff, Key, Statement, Store, failed, item_of, pages, row_of};
-use crate::domain::{InviteCode, Member, Name, Role, Room, RoomId, RoomStatus, Seq, Timestamp, UserId};
+use super::{Key, Statement, Store, failed, item_of, pages, row_of};
+use crate::domain::{Member, Name, Role, Room, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{MEMBERS, MEMBERS_BY_ROOM};
-
-/// Memberships that are given their end at once.
-const ENDED_AT_ONCE: usize = 16;
 
 /// Most participants in one answer.
 pub const PARTICIPANTS_PAGE: usize = 100;
@@ -201,155 +201,6 @@ impl Store {
         self.put_part(&MEMBERS, item_of(&MemberRow::from(member))?, &Statement::default())
     }
 
-    /// Adds a member and counts it, if the room is open and has capacity; with an invite, if that has a use left,
-    /// which is used then. `joined_at` is what tells this membership from earlier ones of the same user, so it is
-    /// raised above theirs. What is left from before `since`, of an earlier room of the same id, counts for nothing.
-    ///
-    /// # Errors
-    /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, `ROOM_FULL`, `BANNED`, `INVITE_REQUIRED`, or `ROOM_BUSY` when too many join at
-    /// once.
-    pub async fn admit(
-        &self,
-        mut member: Member,
-        since: Timestamp,
-        invite: Option<&InviteCode>,
-        now: Timestamp,
-    ) -> Result<Admission, Error> {
-        member.joined_at = member.joined_at.max(since);
-        loop {
-            let mut parts = vec![
-                (Part::Membership, self.becomes_member(&member, since, now)?),
-                (Part::Participants, self.one_more(&member.room)?),
-            ];
-            if let Some(invite) = invite {
-                parts.push((Part::Invite, self.use_invite(&member.room, invite, now)?));
-            }
-            let refused = self.transact_within(Backoff::of_memberships(), parts).await?;
-            if refused.is_empty() {
-                return Ok(Admission::Joined(member));
-            } else if refused.contains(&Part::Membership) {
-                let row = self.row::<MemberRow>(&MEMBERS, key(&member.user, &member.room)).await?;
-                let Some(row) = row else { continue };
-                let counts = !row.has_expired(now) && row.joined_at >= since;
-                match row.status {
-                    Status::Banned if counts => return Err(Error::Banned),
-                    Status::Member if counts => return Ok(Admission::AlreadyIn(row.into())),
-                    _ => member.joined_at = member.joined_at.max(row.joined_at.plus_millis(1)),
-                }
-            } else if refused.contains(&Part::Invite) {
-                return Err(Error::InviteRequired);
-            } else {
-                return Err(match self.room(&member.room, now).await? {
-                    None => Error::RoomNotFound,
-                    Some(room) if room.status == RoomStatus::Closed => Error::RoomClosed,
-                    Some(_) => Error::RoomFull,
-                });
-            }
-        }
-    }
-
-    /// The part of a transaction that makes a user a member: if they are none, are not banned, and left before. The
-    /// read mark of an earlier membership stays.
-    fn becomes_member(&self, member: &Member, since: Timestamp, now: Timestamp) -> Result<TransactWriteItem, Error> {
-        const JOIN: &str = "SET role = :role, status = :member, joinedAt = :joinedAt, name = :name, \
-            unannounced = :true, lastReadSeq = if_not_exists(lastReadSeq, :none) REMOVE ttl, peer";
-        const IS_NEW: &str = "attribute_not_exists(userId) OR \
-            ((status = :left OR ttl <= :now OR joinedAt < :since) AND joinedAt < :joinedAt)";
-        let statement = Statement::update(JOIN)
-            .when(IS_NEW)
-            .bind(":role", member.role.as_str())
-            .bind(":member", Status::Member.as_str())
-            .bind(":left", Status::Left.as_str())
-            .bind(":joinedAt", member.joined_at.as_millis())
-            .bind(":name", member.name.as_str())
-            .bind(":none", 0_i64)
-            .bind(":true", true)
-            .bind(":since", since.as_millis())
-            .bind(":now", now.as_secs());
-        self.update_part(&MEMBERS, key(&member.user, &member.room), &statement)
-    }
-
-    /// Ends a membership and counts it; from then on its subscriptions count for nothing. `false` when that membership
-    /// had ended before.
-    pub async fn dismiss(&self, member: &Member, now: Timestamp) -> Result<bool, Error> {
-        let ttl = now.as_secs() + self.config.message_ttl_seconds();
-        let statement = Statement::update("SET status = :left, ttl = :ttl").bind(":ttl", ttl);
-        let statement = of_membership(statement, member).bind(":left", Status::Left.as_str());
-        let left = self.update_part(&MEMBERS, key(&member.user, &member.room), &statement)?;
-        Ok(self.transact_within(Backoff::of_memberships(), self.ending(member, left, now)?).await?.is_empty())
-    }
-
-    /// The parts that end a membership, with the one that changes its row.
-    fn ending(
-        &self,
-        member: &Member,
-        membership: TransactWriteItem,
-        now: Timestamp,
-    ) -> Result<Vec<(Part, TransactWriteItem)>, Error> {
-        Ok(vec![
-            (Part::Membership, membership),
-            (Part::Participants, self.one_less(&member.room)?),
-            (Part::Gone, self.gone_part(member, now)?),
-        ])
-    }
-
-    /// Ends a membership, if there is one, and keeps the user from joining again. Returns the membership that ended.
-    ///
-    /// # Errors
-    /// `ROOM_BUSY` when the user joins and leaves faster than that.
-    pub async fn ban(&self, user: &UserId, room: &Room, now: Timestamp) -> Result<Option<Member>, Error> {
-        let mut backoff = Backoff::new();
-        loop {
-            let row = self.row::<MemberRow>(&MEMBERS, key(user, &room.id)).await?;
-            let counts = row.as_ref().is_some_and(|row| !row.has_expired(now) && row.joined_at >= room.since());
-            let unchanged = match &row {
-                None => Statement::default().when("attribute_not_exists(userId)"),
-                Some(row) => Statement::default()
-                    .when("status = :status AND joinedAt = :joinedAt")
-                    .bind(":status", row.status.as_str())
-                    .bind(":joinedAt", row.joined_at.as_millis()),
-            };
-            let (parts, ended) = match row {
-                Some(row) if counts && row.status == Status::Banned => return Ok(None),
-                Some(row) if counts && row.status == Status::Member => {
-                    let member = Member::from(row);
-                    let ban = self.put_part(&MEMBERS, item_of(&ban_of(&member, room, now))?, &unchanged)?;
-                    (self.ending(&member, ban, now)?, Some(member))
-                }
-                row => {
-                    let stranger = Member::new(user.clone(), user.as_name(), room.id.clone(), Role::Member, now);
-                    let before = row.map_or(stranger, Member::from);
-                    let ban = self.put_part(&MEMBERS, item_of(&ban_of(&before, room, now))?, &unchanged)?;
-                    (vec![(Part::Membership, ban)], None)
-                }
-            };
-            if self.transact(parts).await?.is_empty() {
-                return Ok(ended);
-            }
-            if !backoff.pause().await {
-                return Err(Error::RoomBusy);
-            }
-        }
-    }
-
-    /// Lets all rows of users in a closed room end at `ttl` (epoch seconds), bans too. The index may lag behind: a
-    /// second pass finds what this one missed, and what both miss counts for nothing once the room has expired.
-    pub async fn end_members(&self, room: &RoomId, ttl: i64) -> Result<(), Error> {
-        let has_no_end = "attribute_exists(userId) AND attribute_not_exists(ttl)";
-        let statement = &Statement::update("SET ttl = :ttl").when(has_no_end).bind(":ttl", ttl);
-        let all = Statement::query("roomId = :room").bind(":room", room.as_str());
-        let query = self.query(&MEMBERS, &all).index_name(MEMBERS_BY_ROOM.name);
-        let mut pages = pages::<MemberRow>(query);
-        while let Some(page) = pages.next().await {
-            stream::iter(&page?)
-                .map(|row| async move { self.update(&MEMBERS, key(&row.user_id, room), statement).await })
-                .buffer_unordered(ENDED_AT_ONCE)
-                .try_collect::<Vec<_>>()
-                .await?;
-        }
-        Ok(())
-    }
-
     /// Gives a member another role. `false` when there is no such member.
     pub async fn set_role(&self, user: &UserId, room: &RoomId, role: Role) -> Result<bool, Error> {
         let statement = of_member(Statement::update("SET role = :role")).bind(":role", role.as_str());
@@ -366,16 +217,6 @@ impl Store {
     pub async fn rename_member(&self, member: &Member, name: &Name) -> Result<(), Error> {
         let statement = of_membership(Statement::update("SET name = :name"), member).bind(":name", name.as_str());
         self.update(&MEMBERS, key(&member.user, &member.room), &statement).await.map(drop)
-    }
-
-    /// Lets a banned user join again. `false` when the user is not banned.
-    pub async fn unban(&self, user: &UserId, room: &RoomId, now: Timestamp) -> Result<bool, Error> {
-        let statement = Statement::update("SET status = :left, ttl = :ttl")
-            .when("status = :banned")
-            .bind(":ttl", now.as_secs() + self.config.message_ttl_seconds())
-            .bind(":left", Status::Left.as_str())
-            .bind(":banned", Status::Banned.as_str());
-        self.update(&MEMBERS, key(user, room), &statement).await
     }
 
     /// Notes how far a member has read, which only grows. `false` when it was as far already, or is no member.
@@ -425,12 +266,6 @@ impl Store {
         let statement = members_only("roomId = :room").bind(":room", room.as_str());
         self.query(&MEMBERS, &statement).index_name(MEMBERS_BY_ROOM.name)
     }
-}
-
-/// The row of a ban, in the place of an earlier row of the user.
-fn ban_of(before: &Member, room: &Room, now: Timestamp) -> MemberRow {
-    let at = now.max(room.created_at).max(before.joined_at.plus_millis(1));
-    MemberRow { status: Status::Banned, role: Role::Member, joined_at: at, ..MemberRow::from(before) }
 }
 
 /// What has not ended: TTL deletes rows late.
