@@ -23,6 +23,7 @@ async fn an_unknown_action_is_answered_with_the_known_ones() {
         "unbanMember",
         "setRole",
         "sendMessage",
+        "sendMessages",
         "broadcastMessage",
         "typingIndicator",
         "handleFileUpload",

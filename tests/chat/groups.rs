@@ -200,7 +200,7 @@ async fn max_participants_holds_under_concurrent_joins() {
     assert_eq!(world.open(&format!("?userId=late&roomId={id}")).await.err(), Some(409));
     let info = ana.ask(json!({ "action": "roomInfo", "roomId": id })).await;
     assert_eq!(info["participantCount"], 5);
-    assert_eq!(world.rows_with("Members", "roomId", id).await, 5);
+    assert_eq!(world.member_count(id).await, 5);
 }
 
 #[tokio::test]

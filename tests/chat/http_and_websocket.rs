@@ -243,7 +243,7 @@ async fn capacity_holds_when_100_join_concurrently_over_http_and_websocket() {
 }
 
 async fn counts(world: &World, room: &str, expected: usize) {
-    assert_eq!(world.rows_with("Members", "roomId", room).await, expected);
+    assert_eq!(world.member_count(room).await, expected);
     let rooms = world.rows("ChatRooms").await;
     let row = rooms.iter().find(|row| row["id"].as_s().unwrap() == room).unwrap();
     assert_eq!(row["participantCount"].as_n().unwrap(), &expected.to_string());
@@ -264,6 +264,6 @@ async fn participant_count_is_exact_after_concurrent_joins_and_leaves() {
     }))
     .await;
 
-    let members = world.rows_with("Members", "roomId", &tea).await;
+    let members = world.member_count(&tea).await;
     counts(&world, &tea, members).await;
 }

@@ -192,6 +192,13 @@ impl World {
         delete.key("roomId", AttributeValue::S(room.to_owned())).send().await.unwrap();
     }
 
+    /// The number of members of a room: rows of those who have left remain.
+    pub async fn member_count(&self, room: &str) -> usize {
+        let (room, member) = (AttributeValue::S(room.to_owned()), AttributeValue::S("member".to_owned()));
+        let is_member = |row: &&HashMap<_, _>| row.get("roomId") == Some(&room) && row.get("status") == Some(&member);
+        self.rows("Members").await.iter().filter(is_member).count()
+    }
+
     /// The number of rows with this value of an attribute.
     pub async fn rows_with(&self, table: &str, attribute: &str, value: &str) -> usize {
         let value = AttributeValue::S(value.to_owned());
