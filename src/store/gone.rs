@@ -27,6 +27,7 @@ impl Gone {
     const SORT_KEY: &str = "!gone";
     const PREFIX: &str = "u#";
 
+    /// The key of the row of a room's channel.
     pub fn key(channel: &Channel) -> Key {
         SUBSCRIPTIONS.key_of(&channel.name(), Self::SORT_KEY)
     }
@@ -35,6 +36,7 @@ impl Gone {
         format!("{}{user}", Self::PREFIX)
     }
 
+    /// Reads the row; none means that nobody has left lately.
     pub fn of(item: Option<Item>) -> Self {
         let ended = |(name, value): (String, AttributeValue)| {
             let (membership, at) = value.as_s().ok()?.split_once(' ')?;
