@@ -210,6 +210,21 @@ pub async fn unsubscribe_user(ctx: &Context, user: &UserId, room: &RoomId) -> Re
         .await
 }
 
+/// Ends the membership of a user who stands to a room as `known`, if there is one.
+pub async fn end(
+    ctx: &Context,
+    known: Membership,
+    user: &UserId,
+    room: &RoomId,
+    reason: LeaveReason,
+) -> Result<(), Error> {
+    let has_ended = match known.member() {
+        Some(member) => ctx.store.dismiss(&member, ctx.now).await?,
+        None => false,
+    };
+    depart(ctx, user, room, reason, has_ended).await
+}
+
 /// What follows the end of a membership: no device hears the room any more, and both sides are told. Called in any
 /// case: an earlier request may have ended after the membership and before this. `has_ended`: this request ended it.
 pub async fn depart(

@@ -16,11 +16,7 @@ pub async fn remove(ctx: &Context, moderator: Moderator, request: AboutMember) -
     let known = moderator.outranks(ctx, &user_id).await?;
 
     let is_stranger = matches!(known, Membership::Stranger);
-    let has_ended = match known.member() {
-        Some(member) => ctx.store.dismiss(&member, ctx.now).await?,
-        None => false,
-    };
-    membership::depart(ctx, &user_id, &room_id, LeaveReason::Removed, has_ended).await?;
+    membership::end(ctx, known, &user_id, &room_id, LeaveReason::Removed).await?;
     if is_stranger { Err(Error::UserNotFound) } else { Ok(Ack::of(ctx.route, room_id)) }
 }
 
@@ -32,8 +28,8 @@ pub async fn ban(ctx: &Context, moderator: Moderator, request: AboutMember) -> R
         return Err(Error::RoomClosed);
     }
 
-    let ended = ctx.store.ban(&user_id, &moderator.room, ctx.now).await?;
-    membership::depart(ctx, &user_id, &room_id, LeaveReason::Banned, ended.is_some()).await?;
+    let was_member = ctx.store.ban(&user_id, &moderator.room, ctx.now).await?;
+    membership::depart(ctx, &user_id, &room_id, LeaveReason::Banned, was_member).await?;
     Ok(Ack::of(ctx.route, room_id))
 }
 

@@ -105,11 +105,7 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
     } else {
         let (room, known) = try_join!(ctx.store.room(&id, ctx.now), ctx.store.membership(&caller.user, &id, ctx.now))?;
         let known = known.within(&room.ok_or(Error::RoomNotFound)?);
-        let has_ended = match known.member() {
-            Some(member) => ctx.store.dismiss(&member, ctx.now).await?,
-            None => false,
-        };
-        membership::depart(ctx, &caller.user, &id, LeaveReason::Left, has_ended).await?;
+        membership::end(ctx, known, &caller.user, &id, LeaveReason::Left).await?;
     }
     Ok(Ack::of(ctx.route, id))
 }

@@ -17,7 +17,7 @@ use crate::actions;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct KillAtRequest {
-    /// The route of the gateway (`sendMessage`, `POST /rooms`), or `ObjectCreated`, `schedule`, `fan-out`.
+    /// The route of the gateway (`sendMessage`, `POST /rooms`), or `ObjectCreated`, `schedule`, `fan-out`, `cleanup`.
     pub route: String,
     /// From 1. Requests count in the order in which they arrive.
     #[serde(deserialize_with = "from_one")]

@@ -12,9 +12,12 @@ use crate::tables::MESSAGES;
 impl Store {
     /// The end of a room's log, read consistently, also when it has expired.
     pub async fn tail(&self, room: &RoomId) -> Result<Option<Tail>, Error> {
+        self.newest_item(room).await?.map(Tail::of).transpose()
+    }
+
+    async fn newest_item(&self, room: &RoomId) -> Result<Option<Item>, Error> {
         let query = self.log_query(between(room, Seq::ZERO, Seq::MAX)).scan_index_forward(false).limit(1);
-        let newest = query.send().await.map_err(failed)?.items.unwrap_or_default().pop();
-        newest.map(Tail::of).transpose()
+        Ok(query.send().await.map_err(failed)?.items.unwrap_or_default().pop())
     }
 
     /// The entry at a position of a log, unless it has expired.
@@ -90,13 +93,8 @@ impl Store {
 
     /// Why and by whom a room was closed.
     pub async fn closing_of(&self, room: &RoomId) -> Result<Option<(CloseReason, UserId)>, Error> {
-        let query = self.log_query(between(room, Seq::ZERO, Seq::MAX)).scan_index_forward(false).limit(1);
-        let newest = query.send().await.map_err(failed)?.items.unwrap_or_default().pop();
-        let Some(Entry { event: Event::System { what, body }, .. }) =
-            newest.map(|item| entry_of(item, &self.config)).transpose()?
-        else {
-            return Ok(None);
-        };
+        let newest = self.newest_item(room).await?.map(|item| entry_of(item, &self.config)).transpose()?;
+        let Some(Entry { event: Event::System { what, body }, .. }) = newest else { return Ok(None) };
         let is_idle = body.content.as_str() == CloseReason::Idle.as_str();
         let reason = if is_idle { CloseReason::Idle } else { CloseReason::Closed };
         Ok((what == CLOSED).then_some((reason, body.user_id)))

@@ -37,11 +37,11 @@ impl Store {
         ])
     }
 
-    /// Ends a membership, if there is one, and keeps the user from joining again. Returns the membership that ended.
+    /// Ends a membership, if there is one, and keeps the user from joining again. Returns whether there was one.
     ///
     /// # Errors
     /// `ROOM_BUSY` when the user joins and leaves faster than that.
-    pub async fn ban(&self, user: &UserId, room: &Room, now: Timestamp) -> Result<Option<Member>, Error> {
+    pub async fn ban(&self, user: &UserId, room: &Room, now: Timestamp) -> Result<bool, Error> {
         let mut backoff = Backoff::new();
         loop {
             let row = self.row::<MemberRow>(&MEMBERS, key(user, &room.id)).await?;
@@ -53,22 +53,22 @@ impl Store {
                     .bind(":status", row.status.as_str())
                     .bind(":joinedAt", row.joined_at.as_millis()),
             };
-            let (parts, ended) = match row {
-                Some(row) if counts && row.status == Status::Banned => return Ok(None),
+            let (parts, was_member) = match row {
+                Some(row) if counts && row.status == Status::Banned => return Ok(false),
                 Some(row) if counts && row.status == Status::Member => {
                     let member = Member::from(row);
                     let ban = self.put_part(&MEMBERS, item_of(&ban_of(&member, room, now))?, &unchanged)?;
-                    (self.ending(&member, ban, now)?, Some(member))
+                    (self.ending(&member, ban, now)?, true)
                 }
                 row => {
                     let stranger = Member::new(user.clone(), user.as_name(), room.id.clone(), Role::Member, now);
                     let before = row.map_or(stranger, Member::from);
                     let ban = self.put_part(&MEMBERS, item_of(&ban_of(&before, room, now))?, &unchanged)?;
-                    (vec![(Part::Membership, ban)], None)
+                    (vec![(Part::Membership, ban)], false)
                 }
             };
             if self.transact(parts).await?.is_empty() {
-                return Ok(ended);
+                return Ok(was_member);
             }
             if !backoff.pause().await {
                 return Err(Error::RoomBusy);
