@@ -14,7 +14,7 @@ use crate::event::Invocation;
 use crate::file_links::FileLinks;
 use crate::files::Files;
 use crate::metrics::{Counts, Metric};
-use crate::store::{Channel, Store};
+use crate::store::{Channel, Store, Timing};
 
 /// Shared by all invocations: the clients reuse their connections to AWS.
 pub struct Services {
@@ -51,6 +51,8 @@ pub struct Context {
     pub request_id: String,
     /// The event's own time; the code asks no other clock what time it is.
     pub now: Timestamp,
+    /// When the invocation began: nothing that it has read is older.
+    begun: Instant,
     /// The time by which the function must have answered.
     pub deadline: Instant,
     /// The connection that the request came on.
@@ -85,10 +87,16 @@ impl Context {
             route: invocation.event.route(),
             request_id: invocation.request_id.clone(),
             now: invocation.at,
+            begun: Instant::now(),
             deadline,
             connection: invocation.event.connection().cloned(),
             trace: Mutex::default(),
         }
+    }
+
+    /// What an append needs to know of the request.
+    pub fn timing(&self) -> Timing {
+        Timing { now: self.now, begun: self.begun, deadline: self.deadline }
     }
 
     /// What delivery needs to know of the request.

@@ -53,6 +53,15 @@ pub async fn require_member(ctx: &Context, user: &UserId, room: &RoomId) -> Resu
     ctx.store.member(user, room, ctx.now).await?.map(drop).ok_or(Error::NotAMember)
 }
 
+/// As [`require_member`], if what was read of the membership at first may be out of date: the response was slow, and the
+/// user may have been removed in the meantime.
+///
+/// # Errors
+/// `NOT_A_MEMBER`.
+pub async fn confirm_member(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
+    if ctx.timing().is_late() && !room.is_direct() { require_member(ctx, user, room).await } else { Ok(()) }
+}
+
 /// A join and a message that are sent back to back are handled by two invocations at once: how long a send waits for
 /// the join.
 const JOIN_PATIENCE: Duration = Duration::from_millis(300);

@@ -162,6 +162,8 @@ export interface MessageFrame {
 
 /** A page of a room's history. */
 export interface MessagesFrame {
+  /** As in `room`. */
+  epoch: string;
   hasMore: boolean;
   items: Array<{
     chatRoomId?: string;
@@ -225,6 +227,8 @@ export interface NearFrame {
     creator: string;
     /** Metres. */
     distance: number;
+    /** Changes when the log begins again: the room was made again under an old id, or restored from a backup. */
+    epoch: string;
     id?: string;
     /** Epoch milliseconds, unlike every other time. */
     lastActivity: number;
@@ -316,6 +320,8 @@ export interface ResumedFrame {
     closed?: boolean;
     /** Whether `items` are all that was missed. */
     complete: boolean;
+    /** As in `room`. */
+    epoch: string;
     items: Array<{
       chatRoomId?: string;
       /** The sender's idempotency key. Only the sender receives it. */
@@ -362,7 +368,7 @@ export interface ResumedFrame {
     /** The cursor for the rest, if they are not. */
     nextAfter?: number;
     oldestSeq?: number;
-    /** Whether some of what was missed has expired. */
+    /** Whether some of what was missed has expired, or the position is one of an earlier room of the same id. */
     reset?: boolean;
   } | {
     /** Why a room is not resumed, or a message not written. */
@@ -381,6 +387,8 @@ export interface RoomFrame {
   chatRoomId?: string;
   createdAt: string;
   creator: string;
+  /** Changes when the log begins again: the room was made again under an old id, or restored from a backup. */
+  epoch: string;
   id?: string;
   /** Epoch milliseconds, unlike every other time. */
   lastActivity: number;
@@ -446,6 +454,8 @@ export interface RoomsFrame {
     chatRoomId?: string;
     createdAt: string;
     creator: string;
+    /** Changes when the log begins again: the room was made again under an old id, or restored from a backup. */
+    epoch: string;
     id?: string;
     /** Epoch milliseconds, unlike every other time. */
     lastActivity: number;
@@ -856,8 +866,11 @@ export interface ResumeRequest {
   action: "resume";
   /** Repeated on the answer to this frame. */
   requestId?: string;
-  /** For each room the last seq that the client has seen. */
-  rooms: Record<string, number>;
+  /** For each room the last seq that the client has seen: `41`, or `{"seq": 41, "epoch": "0"}`. */
+  rooms: Record<string, number | {
+    epoch?: string;
+    seq: number;
+  }>;
 }
 
 /**  Set the caller's read position in a room. */

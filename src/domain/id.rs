@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{checked, text};
+use super::{Timestamp, checked, text};
 
 /// Most characters that an id or a name may have.
 const MAX_CHARS: usize = 128;
@@ -58,6 +58,9 @@ checked::texts! {
     /// An announced file: 1 to 128 characters.
     FileId by id, up to MAX_CHARS,
         ID "must be a file id: a string of 1 to 128 characters without control characters";
+    /// Which log of a room it is: a room that is made again under an id that was used before has another one.
+    Epoch by id, up to MAX_CHARS,
+        ID "must be the `epoch` of a room";
     /// The code of an invite into a private room: 1 to 128 characters.
     InviteCode by id, up to MAX_CHARS,
         ID "must be an invite: a string of 1 to 128 characters without control characters";
@@ -79,6 +82,20 @@ impl UserId {
     pub fn as_name(&self) -> Name {
         let cleaned: String = text::cleaned(&self.0).chars().take(MAX_CHARS).collect();
         if text::has_visible(&cleaned) { Name(cleaned) } else { Name(format!("user-{}", &hash(&[&self.0])[..8])) }
+    }
+}
+
+impl Default for Epoch {
+    /// That of nearly all rooms: the first under their id.
+    fn default() -> Self {
+        Self("0".to_owned())
+    }
+}
+
+impl Epoch {
+    /// The epoch of a room that was made again at a moment.
+    pub fn of(moment: Timestamp) -> Self {
+        Self(moment.as_millis().to_string())
     }
 }
 

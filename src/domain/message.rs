@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
 use super::{
-    ClientMessageId, CloseReason, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId, checked,
+    ClientMessageId, CloseReason, Epoch, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId, checked,
 };
 
 /// Most bytes of UTF-8 in the content of one message.
@@ -165,6 +165,7 @@ impl Body {
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub room: RoomId,
+    pub epoch: Epoch,
     pub seq: Seq,
     pub created_at: Timestamp,
     pub event: Event,

@@ -16,7 +16,7 @@ mod upload;
 pub use content_type::{AllowedTypes, ContentType};
 pub use format::Format;
 pub use geo::{CellRange, GeoKey, Location, Metres};
-pub use id::{ClientMessageId, ConnectionId, FileId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
+pub use id::{ClientMessageId, ConnectionId, Epoch, FileId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
 pub use idempotency::IdempotencyKey;
 pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style};
 pub use room::{CloseReason, Member, Place, Role, Room, RoomStatus, RoomType};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Location, Metres, Name, RoomId, Seq, Timestamp, UserId};
+use super::{Epoch, Location, Metres, Name, RoomId, Seq, Timestamp, UserId};
 
 /// Who can join a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,10 @@ pub struct Room {
     pub max_participants: Option<u64>,
     /// Kept equal to the number of members by the transactions that change memberships.
     pub participant_count: u64,
+    /// Whether so many join at once that they are counted in rows of their own.
+    pub is_count_spread: bool,
+    /// Another one than that of an earlier room of the same id.
+    pub epoch: Epoch,
     /// When a closed room expires, with its history (epoch seconds).
     pub ends_at: Option<i64>,
     /// A lower bound of the end of the log.
@@ -126,6 +130,8 @@ impl Room {
             auto_close: false,
             max_participants: None,
             participant_count: 0,
+            is_count_spread: false,
+            epoch: Epoch::default(),
             ends_at: None,
             last_seq: Seq::ZERO,
             is_closing_told: false,

@@ -1,6 +1,6 @@
 //! Reading history, and catching up after a disconnect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -9,11 +9,12 @@ use tokio::try_join;
 use super::membership;
 use crate::access::{self, Sender};
 use crate::context::Context;
-use crate::domain::{Entry, Member, Name, Page, RoomId, Seq, Timestamp};
+use crate::domain::{Entry, Epoch, Member, Name, Page, RoomId, Seq, Timestamp};
 use crate::error::Error;
 use crate::store::{Connection, Tail};
 use crate::wire::frames::{Item, Message, Messages, Missed, Refusal, Resumed, ResumedRoom};
 use crate::wire::requests::{GetMessages, Resume};
+use crate::wire::types::SeenUpTo;
 use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
 /// Rooms that are read at once.
@@ -25,6 +26,11 @@ const MAX_MISSED: usize = 100;
 pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result<Messages, Error> {
     let page = request.page();
     let (entries, mut has_more) = ctx.store.entries(&sender.room, page, request.limit.0, ctx.now).await?;
+    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    let epoch = match entries.last() {
+        Some(entry) => entry.epoch.clone(),
+        None => epoch_of(ctx, &sender.room).await?,
+    };
 
     let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
     let mut items: Vec<_> =
@@ -44,6 +50,7 @@ pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result
     let next = edge.and_then(|at| seqs.get(at).copied()).filter(|_| has_more);
     Ok(Messages {
         room_id: sender.room,
+        epoch,
         has_more,
         next_before: next.filter(|_| !forward),
         next_after: next.filter(|_| forward),
@@ -51,21 +58,41 @@ pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result
     })
 }
 
+/// The epoch of a room whose entries do not tell it.
+async fn epoch_of(ctx: &Context, room: &RoomId) -> Result<Epoch, Error> {
+    Ok(ctx.store.room(room, ctx.now).await?.map(|room| room.epoch).unwrap_or_default())
+}
+
 /// Lets the connection hear rooms again, and answers what it missed after the positions it has seen. It is subscribed
 /// first, then the log is read: so a message is in the answer, or delivered, or both.
 pub async fn resume(ctx: &Context, me: Connection, request: Resume) -> Result<Resumed, Error> {
     let positions = request.rooms.0;
-    let refused = hear_again(ctx, &me, positions.keys()).await?;
+    let mut refused = hear_again(ctx, &me, positions.keys()).await?;
     let me = &me;
-    let missed = stream::iter(positions)
+    let mut missed: Vec<MissedRoom> = stream::iter(positions)
         .filter(|(id, _)| future::ready(!refused.contains_key(id)))
         .map(|(id, after)| MissedRoom::read(ctx, me, id, after))
         .buffer_unordered(ROOMS_AT_ONCE)
         .try_collect()
         .await?;
+    for lost in lost_meanwhile(ctx, me, &missed).await? {
+        missed.retain(|missed| missed.room != lost);
+        refused.insert(lost, Error::NotAMember);
+    }
     let mut rooms = share_frame(missed);
     rooms.extend(refused.iter().map(|(id, error)| (id.clone(), ResumedRoom::Refused { error: Refusal::from(error) })));
     Ok(Resumed { rooms })
+}
+
+/// The rooms that the user may no longer read: read again if what is known of the memberships may be out of date.
+async fn lost_meanwhile(ctx: &Context, me: &Connection, missed: &[MissedRoom]) -> Result<Vec<RoomId>, Error> {
+    if !ctx.timing().is_late() {
+        return Ok(Vec::new());
+    }
+    let members = ctx.store.memberships(&me.user_id, ctx.now).await?;
+    let current: BTreeSet<_> = members.into_iter().map(|member| member.room).collect();
+    let rooms = missed.iter().map(|missed| &missed.room).filter(|id| !id.is_lobby());
+    Ok(rooms.filter(|id| !current.contains(id)).cloned().collect())
 }
 
 /// Subscribes a connection to those of `rooms` that it may hear, and returns why it may not hear the others.
@@ -129,6 +156,7 @@ struct MissedRoom {
     /// Whether there is more than that.
     more: bool,
     last_seq: Seq,
+    epoch: Epoch,
     /// The oldest position left, where some of what was missed has expired.
     oldest: Option<Seq>,
     /// Whether the room is closed.
@@ -136,7 +164,8 @@ struct MissedRoom {
 }
 
 impl MissedRoom {
-    async fn read(ctx: &Context, me: &Connection, room: RoomId, after: Seq) -> Result<Self, Error> {
+    async fn read(ctx: &Context, me: &Connection, room: RoomId, seen: SeenUpTo) -> Result<Self, Error> {
+        let after = seen.seq;
         let read = |after| ctx.store.entries(&room, Page::After(after), MAX_MISSED, ctx.now);
         let ((mut entries, mut more), tail) = try_join!(read(after), ctx.store.tail(&room))?;
         // What was written between the two reads exists, and has not expired.
@@ -155,8 +184,13 @@ impl MissedRoom {
             },
         };
         // A position that this log has not reached is one of another log: the client begins again with what there is.
+        let epoch = match tail.as_ref().filter(|tail| !tail.is_expired(ctx.now)) {
+            Some(tail) => tail.epoch.clone(),
+            None => epoch_of(ctx, &room).await?,
+        };
         let is_above = after > tail.as_ref().map_or(next.previous(), |tail| tail.seq);
-        if is_above {
+        let is_foreign = is_above || seen.epoch.is_some_and(|seen| seen != epoch);
+        if is_foreign {
             (entries, more) = read(Seq::ZERO).await?;
         }
         let first = entries.first().map_or(next, |entry| entry.seq);
@@ -166,12 +200,13 @@ impl MissedRoom {
         let last_seq = entries.last().filter(|_| !more).map_or(last_seq, |entry| entry.seq);
         let item = |entry: Entry| (entry.seq, Item::Message(Message::seen_by(&me.user_id, entry)));
         Ok(Self {
-            oldest: (is_above || after.next() < first).then_some(first),
+            oldest: (is_foreign || after.next() < first).then_some(first),
             last_seq,
+            epoch,
             closed: tail.is_some_and(|tail| tail.closes_room(ctx.now)),
             items: entries.into_iter().map(item).collect(),
             room,
-            after: if is_above { Seq::ZERO } else { after },
+            after: if is_foreign { Seq::ZERO } else { after },
             more,
         })
     }
@@ -186,6 +221,7 @@ impl MissedRoom {
             complete,
             next_after: (!complete).then_some(next_after),
             last_seq: self.last_seq,
+            epoch: self.epoch,
             reset: self.oldest.is_some(),
             oldest_seq: self.oldest,
             closed: self.closed,
@@ -197,7 +233,7 @@ impl MissedRoom {
 /// As much as fits a frame, in turns: the first item of each room, then the second of each, and so on.
 fn share_frame(missed: Vec<MissedRoom>) -> BTreeMap<RoomId, ResumedRoom> {
     // What a room takes without its items: its id, and the numbers.
-    const ROOM_BYTES: usize = 160;
+    const ROOM_BYTES: usize = 192;
     let around: usize = missed.iter().map(|missed| size_of(&missed.room) + ROOM_BYTES).sum();
     let mut left = LARGEST_FRAME_BYTES.saturating_sub(ENVELOPE_BYTES + around);
     let mut taken = vec![0; missed.len()];

@@ -1,6 +1,7 @@
 //! A user's rooms: what is unread in them, and how far they were read.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -64,6 +65,12 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
         .into_iter()
         .flatten()
         .collect();
+    if ctx.timing().is_late() {
+        // Who was removed in the meantime does not read the last messages.
+        let current = ctx.store.memberships(&me.user_id, ctx.now).await?;
+        let current: BTreeSet<_> = current.into_iter().map(|member| member.room).collect();
+        items.retain(|item: &ListedRoom| current.contains(&item.room.room_id));
+    }
     let looked_at = positions.len().min(PAGE);
     let fitting = fitting(items.iter(), ENVELOPE_BYTES).max(1);
     let last = if fitting < items.len() {

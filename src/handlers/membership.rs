@@ -75,7 +75,7 @@ pub async fn admit(ctx: &Context, caller: &Caller, id: &RoomId, invite: Option<&
     require_capacity(ctx, &caller.user).await?;
     let role = if room.creator == caller.user { Role::Owner } else { Role::Member };
     let member = Member::new(caller.user.clone(), caller.display_name(), id.clone(), role, ctx.now);
-    match ctx.store.admit(member, room.since(), invite.filter(|_| is_private), ctx.now).await? {
+    match ctx.store.admit(member, &room, invite.filter(|_| is_private), ctx.now).await? {
         Admission::Joined(member) => {
             // Others may have joined and left since the room was read; there never are more than it has capacity for.
             room.participant_count = (room.participant_count + 1).min(room.max_participants.unwrap_or(u64::MAX));
@@ -215,14 +215,14 @@ pub async fn end(
     ctx: &Context,
     known: Membership,
     user: &UserId,
-    room: &RoomId,
+    room: &Room,
     reason: LeaveReason,
 ) -> Result<(), Error> {
     let has_ended = match known.member() {
-        Some(member) => ctx.store.dismiss(&member, ctx.now).await?,
+        Some(member) => ctx.store.dismiss(&member, room, ctx.now).await?,
         None => false,
     };
-    depart(ctx, user, room, reason, has_ended).await
+    depart(ctx, user, &room.id, reason, has_ended).await
 }
 
 /// What follows the end of a membership: no device hears the room any more, and both sides are told. Called in any
@@ -235,8 +235,10 @@ pub async fn depart(
     has_ended: bool,
 ) -> Result<(), Error> {
     let gone = ctx.store.gone_from(room).await?;
-    // Told first: where subscriptions are left, nobody may have been told.
-    if has_ended || (gone.iter().any(|(other, _)| other == user) && is_on(ctx, user, room).await?) {
+    // A repeat tells again where the first request may have ended before this. Of who left by themselves, that is where
+    // subscriptions are left; a moderator repeats nothing that was answered.
+    let is_repeat = !has_ended && gone.iter().any(|(other, _)| other == user);
+    if has_ended || (is_repeat && (reason != LeaveReason::Left || is_on(ctx, user, room).await?)) {
         let frame = Left { room_id: room.clone(), user_id: user.clone(), reason, copies: None }.into();
         let frame = OutboundFrame::new(&frame, ctx.others()).with_own(user, &frame);
         ctx.publish(&[Channel::of_user(user)], &frame).await;

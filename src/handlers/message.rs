@@ -47,7 +47,7 @@ async fn post(
         begin(ctx, &sender).await?;
     }
     let is_answer_wanted = ctx.trace().format != Format::Raw || body.client_message_id.is_some();
-    let appended = ctx.store.append(&sender.room, &body, tail, ctx.now, ctx.deadline).await?;
+    let appended = ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?;
 
     // A repeat is published again, since the first request may have ended before it: clients drop by seq.
     let own = Message::from(appended.entry);
@@ -80,7 +80,7 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     if tail.is_none() {
         begin(ctx, &sender).await?;
     }
-    let appended = ctx.store.append_all(&sender.room, &bodies, tail, ctx.now, ctx.deadline).await?;
+    let appended = ctx.store.append_all(&sender.room, &bodies, tail, ctx.timing()).await?;
 
     let (mut results, mut written) = (Vec::new(), Vec::new());
     for one in appended {

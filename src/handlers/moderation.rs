@@ -16,7 +16,7 @@ pub async fn remove(ctx: &Context, moderator: Moderator, request: AboutMember) -
     let known = moderator.outranks(ctx, &user_id).await?;
 
     let is_stranger = matches!(known, Membership::Stranger);
-    membership::end(ctx, known, &user_id, &room_id, LeaveReason::Removed).await?;
+    membership::end(ctx, known, &user_id, &moderator.room, LeaveReason::Removed).await?;
     if is_stranger { Err(Error::UserNotFound) } else { Ok(Ack::of(ctx.route, room_id)) }
 }
 

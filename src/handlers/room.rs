@@ -104,8 +104,8 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
         return Err(Error::Forbidden("a direct conversation has no way out; it is you and the other one"));
     } else {
         let (room, known) = try_join!(ctx.store.room(&id, ctx.now), ctx.store.membership(&caller.user, &id, ctx.now))?;
-        let known = known.within(&room.ok_or(Error::RoomNotFound)?);
-        membership::end(ctx, known, &caller.user, &id, LeaveReason::Left).await?;
+        let room = room.ok_or(Error::RoomNotFound)?;
+        membership::end(ctx, known.within(&room), &caller.user, &room, LeaveReason::Left).await?;
     }
     Ok(Ack::of(ctx.route, id))
 }
@@ -155,8 +155,9 @@ pub async fn announce_closed(ctx: &Context, closed: RoomClosed, except: Except) 
 
 /// Lets the rows of a closed room's members end with its history.
 pub async fn expire_members(ctx: &Context, id: &RoomId) -> Result<(), Error> {
-    match ctx.store.room(id, ctx.now).await?.and_then(|room| room.ends_at) {
-        Some(ends_at) => ctx.store.end_members(id, ends_at).await,
+    let Some(room) = ctx.store.room(id, ctx.now).await? else { return Ok(()) };
+    match room.ends_at {
+        Some(ends_at) => ctx.store.end_members(&room, ends_at).await,
         None => Ok(()),
     }
 }
@@ -269,6 +270,7 @@ pub fn summary_of(room: domain::Room) -> Room {
         auto_close: room.auto_close,
         max_participants: room.max_participants,
         participant_count: room.participant_count,
+        epoch: room.epoch,
         last_seq: None,
         online_count: None,
         participants: None,

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::NewObject;
 use crate::files::Object;
 use crate::metrics::Metric;
-use crate::store::{Announcement, Channel, FileStatus, StoredFile};
+use crate::store::{Announcement, Channel, FileStatus, StoredFile, Timing};
 use crate::wire::frames::{Download, Failure, Message, Upload};
 use crate::wire::requests::{GetFile, HandleFileUpload};
 
@@ -107,8 +107,9 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
     let body = body_of(ctx, &file);
     // Who has left the room since may not write to it.
     let ready = (&file.file_id, object.tag.as_str());
+    let timing = Timing { now: time_of(ctx, &file), ..ctx.timing() };
     let appended = access::require_member(ctx, &file.user_id, &file.room_id)
-        .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, time_of(ctx, &file), ctx.deadline))
+        .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, timing))
         .await;
     match appended {
         Ok(Some(entry)) => {

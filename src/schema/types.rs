@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::domain::{
-    ClientMessageId, ConnectionId, Content, ContentType, Data, FileId, FileName, InviteCode, MessageId, Metres, Name,
-    RoomId, Seq, Sha256, Timestamp, UserId,
+    ClientMessageId, ConnectionId, Content, ContentType, Data, Epoch, FileId, FileName, InviteCode, MessageId, Metres,
+    Name, RoomId, Seq, Sha256, Timestamp, UserId,
 };
 use crate::wire::frames::Iso;
 use crate::wire::types::{
@@ -36,7 +36,7 @@ macro_rules! texts {
 }
 
 texts! {
-    ClientMessageId, ConnectionId, ContentType, FileId, FileName, InviteCode, Name, RoomId, Sha256, UserId
+    ClientMessageId, ConnectionId, ContentType, Epoch, FileId, FileName, InviteCode, Name, RoomId, Sha256, UserId
 }
 
 schemas! {
@@ -61,7 +61,19 @@ schemas! {
     Limit = { "type": "integer", "minimum": 1 };
     Longitude = { "type": "number", "minimum": -180, "maximum": 180 };
     Positions = {
-        "type": "object", "maxProperties": 50, "additionalProperties": { "type": "integer", "minimum": 0 }
+        "type": "object", "maxProperties": 50,
+        "additionalProperties": {
+            "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                {
+                    "type": "object", "required": ["seq"],
+                    "properties": {
+                        "seq": { "type": "integer", "minimum": 0 },
+                        "epoch": { "type": "string", "minLength": 1, "maxLength": 128 }
+                    }
+                }
+            ]
+        }
     };
     RequestedFormat = { "type": "string", "enum": ["native", "compat", "raw"] };
     RoomRadius = { "type": "number", "minimum": 1, "maximum": 10_000 };

@@ -34,7 +34,7 @@ pub use connections::Connection;
 pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
 pub use invites::Invite;
-pub use log::{Appended, Tail};
+pub use log::{Appended, Tail, Timing};
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE};
 pub use nearby::NearbyRow;
 pub use rooms::MAX_FOUNDERS;

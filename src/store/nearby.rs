@@ -51,7 +51,7 @@ impl Store {
         loop {
             let answer = self.client.batch_get_item().set_request_items(Some(rest)).send().await.map_err(failed)?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                rooms.push(row_of::<RoomRow>(item)?.into());
+                rooms.push(self.counted(row_of::<RoomRow>(item)?).await?);
             }
             rest = answer.unprocessed_keys.unwrap_or_default();
             if rest.is_empty() {

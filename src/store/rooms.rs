@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Statement, Store, TRANSACTION_ITEMS, item_of, pages};
 use crate::domain::{
-    Location, Member, Metres, Name, Place, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Epoch, Location, Member, Metres, Name, Place, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::tables::{ROOMS, ROOMS_BY_ACTIVITY};
@@ -59,8 +59,15 @@ pub(super) struct RoomRow {
     auto_close: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_participants: Option<u64>,
+    /// Less than the number of members where they are counted in rows of their own.
     #[serde(default)]
-    participant_count: u64,
+    participant_count: i64,
+    /// As [`Room::is_count_spread`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    count_spread: bool,
+    /// As [`Room::epoch`]; absent: the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<Epoch>,
     #[serde(default)]
     last_seq: Seq,
     /// As [`Room::is_closing_told`].
@@ -107,7 +114,9 @@ impl From<&Room> for RoomRow {
             last_activity: room.last_activity,
             auto_close: room.auto_close,
             max_participants: room.max_participants,
-            participant_count: room.participant_count,
+            participant_count: i64::try_from(room.participant_count).unwrap_or(i64::MAX),
+            count_spread: room.is_count_spread,
+            epoch: Some(room.epoch).filter(|epoch| *epoch != Epoch::default()),
             last_seq: room.last_seq,
             closing_told: room.is_closing_told,
             has_chosen_id: room.has_chosen_id,
@@ -134,7 +143,9 @@ impl From<RoomRow> for Room {
             }),
             auto_close: row.auto_close,
             max_participants: row.max_participants,
-            participant_count: row.participant_count,
+            participant_count: u64::try_from(row.participant_count).unwrap_or_default(),
+            is_count_spread: row.count_spread,
+            epoch: row.epoch.unwrap_or_default(),
             last_seq: row.last_seq,
             is_closing_told: row.closing_told,
             has_chosen_id: row.has_chosen_id,
@@ -158,8 +169,22 @@ impl Store {
     }
 
     /// As [`Store::room`], also one that has expired.
-    async fn any_room(&self, id: &RoomId) -> Result<Option<Room>, Error> {
-        Ok(self.row::<RoomRow>(&ROOMS, ROOMS.key(id.as_str())).await?.map(Room::from))
+    pub(super) async fn any_room(&self, id: &RoomId) -> Result<Option<Room>, Error> {
+        match self.row::<RoomRow>(&ROOMS, ROOMS.key(id.as_str())).await? {
+            Some(row) => self.counted(row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The room of a row, with all of its participants counted.
+    pub(super) async fn counted(&self, row: RoomRow) -> Result<Room, Error> {
+        let in_row = row.participant_count;
+        let mut room = Room::from(row);
+        if room.is_count_spread {
+            let count = in_row + self.counted_apart(&room).await?;
+            room.participant_count = u64::try_from(count).unwrap_or_default();
+        }
+        Ok(room)
     }
 
     /// Creates a room with its first members under an id that a client chose. A room that had the id before has
@@ -169,6 +194,7 @@ impl Store {
         if let Some(before) = self.any_room(&room.id).await? {
             room.last_seq = before.last_seq;
             room.created_at = room.created_at.max(before.created_at.plus_millis(1));
+            room.epoch = Epoch::of(room.created_at);
         }
         let owner = Member { joined_at: room.created_at, ..owner.clone() };
         Ok(self.create_room(&room, &[owner]).await?.then_some(room))
@@ -177,7 +203,7 @@ impl Store {
     /// Creates a room with its first members, all at once. `false` when a room of that id exists.
     pub async fn create_room(&self, room: &Room, founders: &[Member]) -> Result<bool, Error> {
         let mut row = RoomRow::from(room);
-        row.participant_count = founders.len() as u64;
+        row.participant_count = i64::try_from(founders.len()).unwrap_or(i64::MAX);
         let is_new = Statement::default()
             .when("attribute_not_exists(id) OR ttl <= :now OR endsAt <= :now")
             .bind(":now", room.last_activity.as_secs());
@@ -192,24 +218,6 @@ impl Store {
     pub async fn ensure_room(&self, room: &Room) -> Result<(), Error> {
         let is_new = Statement::default().when("attribute_not_exists(id)");
         self.put(&ROOMS, item_of(&RoomRow::from(room))?, &is_new).await.map(drop)
-    }
-
-    /// The part of a transaction that counts a participant more: if the room is open and has capacity.
-    pub(super) fn one_more(&self, room: &RoomId) -> Result<TransactWriteItem, Error> {
-        const HAS_CAPACITY: &str = "attribute_exists(id) AND status = :active AND \
-            (attribute_not_exists(maxParticipants) OR participantCount < maxParticipants)";
-        let statement = Statement::update("ADD participantCount :one")
-            .when(HAS_CAPACITY)
-            .bind(":active", "active")
-            .bind(":one", 1_i64);
-        self.update_part(&ROOMS, ROOMS.key(room.as_str()), &statement)
-    }
-
-    /// The part of a transaction that counts a participant less.
-    pub(super) fn one_less(&self, room: &RoomId) -> Result<TransactWriteItem, Error> {
-        let statement =
-            Statement::update("ADD participantCount :minus").when("attribute_exists(id)").bind(":minus", -1_i64);
-        self.update_part(&ROOMS, ROOMS.key(room.as_str()), &statement)
     }
 
     /// The part of a transaction that closes a room behind its last message, until its history ends: if it is active.

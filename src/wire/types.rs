@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::domain::{ContentType, FileId, Format, Metres, RoomId, RoomType, Seq, UserId, checked};
+use crate::domain::{ContentType, Epoch, FileId, Format, Metres, RoomId, RoomType, Seq, UserId, checked};
 
 /// Declares field types over a JSON value: what an error says that they must be, and how they are read.
 macro_rules! lenient {
@@ -61,9 +61,9 @@ lenient! {
         };
     /// Degrees east: -180 to 180.
     Longitude(f64), "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0);
-    /// The last seq seen in each of at most 50 rooms.
-    Positions(BTreeMap<RoomId, Seq>), "must be an object of at most 50 room ids, each with the last seq seen there",
-        positions;
+    /// What was seen of each of at most 50 rooms: the last seq, alone or with the epoch.
+    Positions(BTreeMap<RoomId, SeenUpTo>),
+        "must be an object of at most 50 room ids, each with the last seq seen there, or with {seq, epoch}", positions;
     /// The format that a handshake asks for.
     RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"", |value| Format::named(value.as_str()?);
     /// The distance up to which searches find a room, in metres.
@@ -87,6 +87,14 @@ lenient! {
             "private" => Some(RoomType::Private),
             _ => None,
         };
+}
+
+/// What a client has seen of a room.
+#[derive(Clone, Debug)]
+pub struct SeenUpTo {
+    pub seq: Seq,
+    /// Of which log; absent: the client does not tell.
+    pub epoch: Option<Epoch>,
 }
 
 /// The id that a client gives a frame, for its answer.
@@ -159,12 +167,20 @@ fn announced_type(value: Value) -> Option<Option<ContentType>> {
     }
 }
 
-fn positions(value: Value) -> Option<BTreeMap<RoomId, Seq>> {
+fn positions(value: Value) -> Option<BTreeMap<RoomId, SeenUpTo>> {
     let rooms: Map<String, Value> = serde_json::from_value(value).ok().filter(|rooms: &Map<_, _>| rooms.len() <= 50)?;
-    let position = |(room, seq): (String, Value)| {
-        Some((RoomId::try_from(room).ok()?, Seq::new(whole(&seq, 0, Seq::LARGEST)?).ok()?))
-    };
+    let position = |(room, seen): (String, Value)| Some((RoomId::try_from(room).ok()?, seen_up_to(&seen)?));
     rooms.into_iter().map(position).collect()
+}
+
+/// A seq, alone or with its epoch.
+fn seen_up_to(value: &Value) -> Option<SeenUpTo> {
+    let seq = value.get("seq").unwrap_or(value);
+    let epoch = match value.get("epoch").filter(|epoch| !epoch.is_null()) {
+        Some(epoch) => Some(Epoch::try_from(id_text(epoch)?).ok()?),
+        None => None,
+    };
+    Some(SeenUpTo { seq: Seq::new(whole(seq, 0, Seq::LARGEST)?).ok()?, epoch })
 }
 
 fn users(value: Value) -> Option<Vec<UserId>> {

@@ -27,7 +27,7 @@ async fn members_of_a_new_room_are_told_at_once() {
     let expected = json!({
         "type": "room", "roomId": id, "roomName": "Tea", "roomType": "public", "status": "active", "creator": "ana",
         "createdAt": room["createdAt"], "lastActivity": room["lastActivity"], "autoClose": false,
-        "maxParticipants": 5, "participantCount": 3, "lastSeq": 0, "onlineCount": 2,
+        "maxParticipants": 5, "participantCount": 3, "epoch": "0", "lastSeq": 0, "onlineCount": 2,
         "participants": room["participants"],
     });
     assert_eq!(room, expected);
@@ -283,6 +283,7 @@ async fn a_room_made_again_after_its_end_is_a_new_room() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let last = ana.says("tea", "the end").await["seq"].as_u64().unwrap();
+    let first_epoch = ana.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await["epoch"].clone();
     ana.ask(json!({ "action": "banMember", "roomId": "tea", "userId": "eve" })).await;
     ana.ask(json!({ "action": "closeRoom", "roomId": "tea" })).await;
     world.time_passes(31 * 86_400);
@@ -302,4 +303,28 @@ async fn a_room_made_again_after_its_end_is_a_new_room() {
     assert_eq!(ana.ask(json!({ "action": "joinRoom", "roomId": "tea" })).await["participantCount"], 2);
     let page = ana.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert!(first_epoch != room["epoch"] && page["epoch"] == room["epoch"], "{first_epoch} {page}");
+    // A position of the earlier room is none of this one.
+    let resumed = |seen: Value| json!({ "action": "resume", "rooms": { "tea": seen } });
+    let earlier = ana.ask(resumed(json!({ "seq": first, "epoch": first_epoch }))).await["rooms"]["tea"].clone();
+    assert_eq!((&earlier["reset"], &earlier["oldestSeq"]), (&json!(true), &json!(first)));
+    assert_eq!((&earlier["items"][0]["content"], &earlier["epoch"]), (&json!("a new one"), &room["epoch"]));
+    let current = ana.ask(resumed(json!({ "seq": first, "epoch": room["epoch"] }))).await["rooms"]["tea"].clone();
+    assert_eq!((&current["items"], &current["complete"]), (&json!([]), &json!(true)));
+    assert_eq!(current.get("reset"), None);
+}
+
+#[tokio::test]
+async fn the_epoch_of_a_new_room_is_known_before_its_first_message() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+
+    let room = ana.ask(json!({ "action": "roomInfo", "roomId": "tea" })).await;
+    let page = ana.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
+    let resumed = ana.ask(json!({ "action": "resume", "rooms": { "tea": 0, "lobby": 0 } })).await;
+
+    assert_eq!(room["epoch"], "0");
+    assert_eq!(page["epoch"], "0");
+    assert_eq!(resumed["rooms"]["tea"]["epoch"], "0");
+    assert_eq!(resumed["rooms"]["lobby"]["epoch"], "0");
 }

@@ -9,6 +9,7 @@ mod bad_input;
 mod compatibility;
 mod connecting;
 mod cost;
+mod crowds;
 mod direct;
 mod fan_out;
 mod faults;

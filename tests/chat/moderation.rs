@@ -1,9 +1,12 @@
 //! Looking after a room.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, HoldAtRequest, Outcome, Plan};
 
 use crate::harness::{User, World, token, unchecked};
 
@@ -98,6 +101,75 @@ async fn a_subscription_that_outlives_the_membership_is_worth_nothing() {
         ben.send(json!({ "action": "typingIndicator", "roomId": tea })).await;
         cleo.hears_nothing().await;
     }
+}
+
+/// Cleo sends `frame`; the response to the first read of it is held until she has been removed and some time has
+/// passed. Returns what she hears.
+async fn is_removed_while_it_is_read(action: &str, frame: impl FnOnce(&str) -> Value) -> Value {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let (tea, mut ana, _ben, mut cleo) = room_of_three(&world).await;
+    ana.says(&tea, "before").await;
+    cleo.hears("message").await;
+    let hold = HoldAtRequest { route: action.to_owned(), request: 1 };
+    faults.follow(Plan { hold_at_request: Some(hold), ..Plan::default() });
+
+    cleo.send(frame(&tea)).await;
+    assert!(matches!(faults.requests().held().await, Outcome::Struck(_)));
+    assert_eq!(ana.ask(about("removeMember", &tea, "cleo")).await["type"], "ack");
+    ana.says(&tea, "after").await;
+    // Longer than a membership that was read is relied on.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    faults.requests().release();
+    loop {
+        let heard = cleo.hears_anything().await;
+        if !["left", "message", "presence"].contains(&heard["type"].as_str().unwrap())
+            || heard.get("requestId").is_some()
+        {
+            return json!({ "heard": heard, "room": tea, "log": ana.ask(json!({ "action": "getMessages", "roomId": tea })).await["items"] });
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_whose_sender_is_removed_before_it_is_written_is_refused() {
+    let send = |tea: &str| json!({ "action": "sendMessage", "roomId": tea, "content": "late", "requestId": "r" });
+
+    let outcome = is_removed_while_it_is_read("sendMessage", send).await;
+
+    assert_eq!(outcome["heard"]["code"], "NOT_A_MEMBER");
+    let log: Vec<_> = outcome["log"].as_array().unwrap().iter().map(|item| item["content"].clone()).collect();
+    assert_eq!(log, ["before", "after"]);
+}
+
+#[tokio::test]
+async fn a_member_who_is_removed_before_the_messages_are_read_does_not_read_them() {
+    let page = |tea: &str| json!({ "action": "getMessages", "roomId": tea, "requestId": "r" });
+    let resume = |tea: &str| json!({ "action": "resume", "rooms": { tea: 0 }, "requestId": "r" });
+    let list = |_: &str| json!({ "action": "listRooms", "requestId": "r" });
+
+    let page = is_removed_while_it_is_read("getMessages", page).await;
+    let resumed = is_removed_while_it_is_read("resume", resume).await;
+    let listed = is_removed_while_it_is_read("listRooms", list).await;
+
+    assert_eq!(page["heard"]["code"], "NOT_A_MEMBER");
+    let room = resumed["room"].as_str().unwrap();
+    assert_eq!(resumed["heard"]["rooms"][room]["error"]["code"], "NOT_A_MEMBER");
+    assert_eq!(listed["heard"]["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_repeated_removal_tells_the_room_again_since_the_first_may_have_told_nobody() {
+    let world = World::start().await;
+    let (tea, mut ana, ben, mut cleo) = room_of_three(&world).await;
+    ben.closes().await;
+    world.has_called("$disconnect", 1).await;
+    ana.ask(about("removeMember", &tea, "ben")).await;
+    assert_eq!(cleo.hears("left").await["userId"], "ben");
+
+    assert_eq!(ana.ask(about("removeMember", &tea, "ben")).await["type"], "ack");
+
+    assert_eq!(cleo.hears("left").await["userId"], "ben");
 }
 
 #[tokio::test]

@@ -229,3 +229,26 @@ async fn a_large_outbox_is_received_in_its_order() {
     }
     assert_eq!(world.rows("Messages").await.len(), 40);
 }
+
+#[tokio::test]
+async fn a_message_sent_right_before_the_connection_closes_is_written_once_by_its_retry() {
+    let world = World::start().await;
+    world.connect_to("ana", "tea").await.closes().await;
+    for round in 0..10 {
+        let id = format!("m{round}");
+        let send = json!({ "action": "sendMessage", "roomId": "tea", "content": id, "clientMessageId": id });
+        let mut hasty = world.connect_to("ana", "tea").await;
+        hasty.send(send.clone()).await;
+        hasty.closes().await;
+
+        // Nobody knows whether it arrived before the end of the connection: an outbox sends it again.
+        let mut ana = world.connect_to("ana", "tea").await;
+        let sent = ana.ask(send).await;
+
+        let page = ana.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
+        let written =
+            page["items"].as_array().unwrap().iter().filter(|item| item["content"] == *id).collect::<Vec<_>>();
+        assert_eq!((written.len(), &written[0]["seq"]), (1, &sent["seq"]));
+        ana.closes().await;
+    }
+}

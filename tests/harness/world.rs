@@ -205,6 +205,12 @@ impl World {
         self.rows(table).await.into_iter().filter(|row| row.get(attribute) == Some(&value)).count()
     }
 
+    /// The number of rows whose attribute is `true`.
+    pub async fn rows_with_flag(&self, table: &str, attribute: &str) -> usize {
+        let rows = self.rows(table).await;
+        rows.iter().filter(|row| row.get(attribute) == Some(&AttributeValue::Bool(true))).count()
+    }
+
     /// The subscribers of a channel, sorted: connection and user.
     pub async fn subscribers(&self, channel: &str) -> Vec<(String, String)> {
         let channel = AttributeValue::S(channel.to_owned());

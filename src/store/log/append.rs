@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::super::{Backoff, CONFLICT, Item, Statement, Store, failed, item_of, row_of};
-use super::{CLOSED, EntryRow, MESSAGE, Tail, entry_of};
+use super::{CLOSED, EntryRow, MESSAGE, Next, Tail, Timing, entry_of, epoch_of};
 use crate::domain::{
-    Body, CloseReason, Entry, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, Timestamp, UserId,
+    Body, CloseReason, Entry, Epoch, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::tables::MESSAGES;
@@ -65,6 +65,7 @@ pub(super) struct Draft<'a> {
     row: EntryRow,
     seq: Seq,
     created_at: Timestamp,
+    epoch: Epoch,
     body: &'a Body,
     item: Item,
 }
@@ -72,7 +73,8 @@ pub(super) struct Draft<'a> {
 impl Draft<'_> {
     pub(super) fn entry(self) -> Entry {
         let event = Event::Said(self.body.clone());
-        Entry { room: self.row.room_id, seq: self.seq, created_at: self.created_at, event }
+        let Self { row, seq, created_at, epoch, .. } = self;
+        Entry { room: row.room_id, epoch, seq, created_at, event }
     }
 }
 
@@ -82,20 +84,22 @@ impl Store {
     /// `clientMessageId` is written once, however often it is sent.
     ///
     /// # Errors
-    /// `ROOM_BUSY` when too many write at once until `deadline`; then nothing is written. `ROOM_CLOSED`.
-    /// `IDEMPOTENCY_MISMATCH` when the id stands for another content.
+    /// `ROOM_BUSY` when too many write at once until the deadline; then nothing is written. `ROOM_CLOSED`.
+    /// `IDEMPOTENCY_MISMATCH` when the id stands for another content. `NOT_A_MEMBER` when the sender was removed in
+    /// the meantime.
     pub async fn append(
         &self,
         room: &RoomId,
         body: &Body,
         mut tail: Option<Tail>,
-        now: Timestamp,
-        deadline: Instant,
+        mut timing: Timing,
     ) -> Result<Appended, Error> {
+        let now = timing.now;
         let key = body.idempotency_key();
-        let mut backoff = Backoff::until(deadline);
+        let mut backoff = Backoff::until(timing.deadline);
         loop {
-            let Some(seq) = self.free_seq(room, tail.as_ref(), now).await? else {
+            self.confirm_sender(room, &body.user_id, &mut timing).await?;
+            let Some(next) = self.free_seq(room, tail.as_ref(), now).await? else {
                 // A message that was sent before the room was closed is there, and its sender may retry.
                 return match &key {
                     Some(key) => match self.sent_before(room, key).await? {
@@ -105,7 +109,8 @@ impl Store {
                     None => Err(Error::RoomClosed),
                 };
             };
-            let draft = self.draft(room, seq, (MESSAGE, body), tail.as_ref(), now)?;
+            let seq = next.seq;
+            let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref(), now)?;
             let attempt = match &key {
                 None => self.put_entry(draft).await?,
                 Some(key) => self.put_entry_once(draft, key, now).await?,
@@ -135,14 +140,16 @@ impl Store {
         room: &RoomId,
         body: &Body,
         (file, tag): (&FileId, &str),
-        now: Timestamp,
-        deadline: Instant,
+        mut timing: Timing,
     ) -> Result<Option<Entry>, Error> {
-        let mut backoff = Backoff::until(deadline);
+        let now = timing.now;
+        let mut backoff = Backoff::until(timing.deadline);
         loop {
             let tail = self.tail(room).await?;
-            let seq = self.free_seq(room, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
-            let draft = self.draft(room, seq, (MESSAGE, body), tail.as_ref(), now)?;
+            self.confirm_sender(room, &body.user_id, &mut timing).await?;
+            let next = self.free_seq(room, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
+            let seq = next.seq;
+            let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref(), now)?;
             let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
             let ready = self.file_ready(file, tag, seq, draft.row.ttl)?;
             let refused = self.transact(vec![(Part::Entry, entry), (Part::File, ready)]).await?;
@@ -192,10 +199,11 @@ impl Store {
         tail: Option<Tail>,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let seq = self.free_seq(&room.id, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
+        let next = self.free_seq(&room.id, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
+        let last = next.seq.previous();
         let body = Body::new(by.clone(), by.as_name(), Style::default(), reason.into());
-        let draft = self.draft(&room.id, seq, (CLOSED, &body), tail.as_ref(), now)?;
-        let closing = self.closing(room, seq.previous(), now, draft.row.ttl)?;
+        let draft = self.draft(&room.id, next, (CLOSED, &body), tail.as_ref(), now)?;
+        let closing = self.closing(room, last, now, draft.row.ttl)?;
         let entry = self.put_part(&MESSAGES, draft.item, &is_free())?;
         let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, closing)]).await?;
         if refused.contains(&Part::Room) {
@@ -207,11 +215,11 @@ impl Store {
         Ok(refused.is_empty())
     }
 
-    /// The entry at `seq`. It takes over what the tail carries, also what this version does not know.
+    /// The next entry. It takes over what the tail carries, also what this version does not know.
     pub(super) fn draft<'a>(
         &self,
         room: &RoomId,
-        seq: Seq,
+        Next { seq, carry }: Next,
         (kind, body): (&str, &'a Body),
         tail: Option<&Tail>,
         now: Timestamp,
@@ -229,8 +237,8 @@ impl Store {
             attempt: format!("{:016x}", fastrand::u64(..)),
             ttl: (created_at.as_secs() + self.config.message_ttl_seconds()).max(expires_at),
         };
-        let item = row.item(body, tail.and_then(|tail| tail.carry.as_ref()))?;
-        Ok(Draft { row, seq, created_at, body, item })
+        let item = row.item(body, carry.as_ref())?;
+        Ok(Draft { row, seq, created_at, epoch: epoch_of(carry.as_ref()), body, item })
     }
 
     pub(super) async fn note_end(&self, room: &RoomId, seq: Seq) {

@@ -4,12 +4,16 @@ mod append;
 mod outbox;
 mod read;
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use super::{Item, item_of, row_of};
+use super::{Item, Store, item_of, row_of};
 use crate::config::Config;
-use crate::domain::{Body, Entry, Event, MessageId, RoomId, Seq, Style, Timestamp, UserId};
+use crate::domain::{Body, Entry, Epoch, Event, MessageId, RoomId, Seq, Style, Timestamp, UserId};
 use crate::error::Error;
 
 pub use append::Appended;
@@ -22,6 +26,8 @@ const CLOSED: &str = "closed";
 const TEXT: &str = "text";
 /// The attribute that every entry takes over from the one before it, whatever later versions keep there.
 const CARRY: &str = "carry";
+/// The epoch in it; absent: the first one.
+const EPOCH: &str = "e";
 
 /// What a row of the log has besides the message. Only the key is required: a later version may write less or more.
 #[derive(Serialize, Deserialize)]
@@ -44,6 +50,35 @@ struct EntryRow {
     ttl: i64,
 }
 
+/// When an append happens, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub now: Timestamp,
+    /// When the invocation began: what it knows of the sender's membership is not older.
+    pub begun: Instant,
+    /// Until when it is tried.
+    pub deadline: Instant,
+}
+
+impl Timing {
+    /// For how long a membership that was read is relied on. An append takes a few milliseconds; one that other writers
+    /// or a slow response delay must not be carried out after the sender was removed.
+    const RELIANCE: Duration = Duration::from_millis(250);
+
+    /// Whether what the invocation read at first may be out of date.
+    pub fn is_late(&self) -> bool {
+        self.begun.elapsed() > Self::RELIANCE
+    }
+}
+
+/// The position of the next entry.
+#[derive(Clone, Debug)]
+pub struct Next {
+    pub seq: Seq,
+    /// What the entry takes over.
+    carry: Option<AttributeValue>,
+}
+
 /// The end of a log, as the next writer must know it.
 #[derive(Clone, Debug)]
 pub struct Tail {
@@ -53,6 +88,7 @@ pub struct Tail {
     pub expires_at: i64,
     /// Whether it closed its room: then no entry follows, unless a room is made again under the same id after that.
     is_closing: bool,
+    pub epoch: Epoch,
     carry: Option<AttributeValue>,
 }
 
@@ -80,8 +116,32 @@ impl Tail {
             created_at: row.created_at()?,
             expires_at: row.ttl,
             is_closing: row.kind == CLOSED,
+            epoch: epoch_of(carry.as_ref()),
             carry,
         })
+    }
+}
+
+/// The epoch of a log, from what its entries carry.
+fn epoch_of(carry: Option<&AttributeValue>) -> Epoch {
+    let epoch = carry.and_then(|carry| carry.as_m().ok()?.get(EPOCH)?.as_s().ok());
+    epoch.map_or_else(Epoch::default, |epoch| Epoch::stored(epoch.clone()))
+}
+
+/// What the first entry of an epoch carries.
+fn carry_of(epoch: &Epoch) -> Option<AttributeValue> {
+    let carry = || AttributeValue::M(HashMap::from([(EPOCH.to_owned(), AttributeValue::S(epoch.to_string()))]));
+    (*epoch != Epoch::default()).then(carry)
+}
+
+impl Store {
+    /// Reads the membership of a sender again if what the invocation knows of it may be out of date.
+    async fn confirm_sender(&self, room: &RoomId, user: &UserId, timing: &mut Timing) -> Result<(), Error> {
+        if room.is_lobby() || room.is_direct() || !timing.is_late() {
+            return Ok(());
+        }
+        timing.begun = Instant::now();
+        self.member(user, room, timing.now).await?.map(drop).ok_or(Error::NotAMember)
     }
 }
 
@@ -124,7 +184,7 @@ impl EntryRow {
 
 /// The entry of an item. What a later version wrote is a system event, and lacks what a message has.
 fn entry_of(mut item: Item, config: &Config) -> Result<Entry, Error> {
-    item.remove(CARRY);
+    let epoch = epoch_of(item.remove(CARRY).as_ref());
     let row: EntryRow = row_of(item.clone())?;
     let content = item.remove(TEXT).and_then(|text| text.as_s().ok().cloned()).unwrap_or_default();
     item.insert("content".to_owned(), AttributeValue::S(content.clone()));
@@ -141,5 +201,5 @@ fn entry_of(mut item: Item, config: &Config) -> Result<Entry, Error> {
         let unknown = |_| Body::new(system.clone(), system.as_name(), Style::default(), content.into());
         Event::System { what: row.kind, body: body.unwrap_or_else(unknown) }
     };
-    Ok(Entry { room: row.room_id, seq, created_at, event })
+    Ok(Entry { room: row.room_id, epoch, seq, created_at, event })
 }

@@ -1,12 +1,11 @@
 //! Appending several messages at once: the outbox of a client that was offline or types fast.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::time::Instant;
 
 use super::super::{Backoff, Store};
 use super::append::Attempt;
-use super::{Appended, MESSAGE, Tail};
-use crate::domain::{Body, IdempotencyKey, RoomId, Seq, Timestamp};
+use super::{Appended, MESSAGE, Next, Tail, Timing};
+use crate::domain::{Body, IdempotencyKey, RoomId, Timestamp};
 use crate::error::Error;
 
 /// Repeats that are looked up at once.
@@ -39,12 +38,15 @@ impl Store {
         room: &RoomId,
         bodies: &[Body],
         mut tail: Option<Tail>,
-        now: Timestamp,
-        deadline: Instant,
+        mut timing: Timing,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let now = timing.now;
         let mut outbox = bodies.iter().map(Pending::of).collect::<Result<Vec<_>, Error>>()?;
-        let mut backoff = Backoff::until(deadline);
+        let mut backoff = Backoff::until(timing.deadline);
         while outbox.iter().any(Pending::is_open) {
+            if let Some(body) = bodies.first() {
+                self.confirm_sender(room, &body.user_id, &mut timing).await?;
+            }
             let Some(first) = self.free_seq(room, tail.as_ref(), now).await? else {
                 // Messages that were sent before the room was closed are there, and their sender may retry.
                 let open: Vec<_> = (0..outbox.len()).filter(|&index| outbox[index].is_open()).collect();
@@ -72,19 +74,19 @@ impl Store {
     async fn put_open(
         &self,
         room: &RoomId,
-        first: Seq,
+        first: Next,
         tail: Option<&Tail>,
         outbox: &mut [Pending<'_>],
         now: Timestamp,
     ) -> Result<Vec<Part>, Error> {
-        let mut seq = first;
+        let mut next = first;
         let (mut parts, mut entries) = (Vec::new(), Vec::new());
         for (index, pending) in outbox.iter().enumerate().filter(|(_, pending)| pending.is_open()) {
-            let draft = self.draft(room, seq, (MESSAGE, pending.body), tail, now)?;
+            let draft = self.draft(room, next.clone(), (MESSAGE, pending.body), tail, now)?;
             let (entry, idempotency) = self.parts_once(&draft, &pending.key, now)?;
             parts.extend([(Part::Entry, entry), (Part::Idempotency(index), idempotency)]);
             entries.push((index, draft.entry()));
-            seq = seq.next();
+            next.seq = next.seq.next();
         }
         let refused = self.transact(parts).await?;
         if refused.is_empty() {

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
 
 use super::super::{Item, Statement, Store, failed};
-use super::{CLOSED, MESSAGE, Tail, entry_of};
+use super::{CLOSED, MESSAGE, Next, Tail, carry_of, entry_of};
 use crate::domain::{CloseReason, Entry, Event, Page, RESTART_GAP, Room, RoomId, RoomStatus, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::MESSAGES;
@@ -126,14 +126,15 @@ impl Store {
         room: &RoomId,
         tail: Option<&Tail>,
         now: Timestamp,
-    ) -> Result<Option<Seq>, Error> {
+    ) -> Result<Option<Next>, Error> {
         match tail {
             Some(tail) if tail.closes_room(now) => Ok(None),
-            Some(tail) if !tail.is_expired(now) => Ok(Some(tail.seq.next())),
+            Some(tail) if !tail.is_expired(now) => Ok(Some(Next { seq: tail.seq.next(), carry: tail.carry.clone() })),
             _ => {
-                // The entry that closed the room may have expired.
+                // The entry that closed the room may have expired. What an expired entry carries decides nothing.
                 let row = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
-                Ok((row.status == RoomStatus::Active).then(|| self.restart(&row, tail, now)))
+                let next = || Next { seq: self.restart(&row, tail, now), carry: carry_of(&row.epoch) };
+                Ok((row.status == RoomStatus::Active).then(next))
             }
         }
     }

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::super::{Backoff, Statement, Store, item_of, pages};
+use super::super::{Backoff, Key, Statement, Store, item_of, pages};
+use super::count::counters;
 use super::{MemberRow, Part, Status, key, of_membership};
 use crate::domain::{Member, Role, Room, RoomId, Timestamp, UserId};
 use crate::error::Error;
@@ -15,12 +16,12 @@ const ENDED_AT_ONCE: usize = 16;
 impl Store {
     /// Ends a membership and counts it; from then on its subscriptions count for nothing. `false` when that membership
     /// had ended before.
-    pub async fn dismiss(&self, member: &Member, now: Timestamp) -> Result<bool, Error> {
+    pub async fn dismiss(&self, member: &Member, room: &Room, now: Timestamp) -> Result<bool, Error> {
         let ttl = now.as_secs() + self.config.message_ttl_seconds();
         let statement = Statement::update("SET status = :left, ttl = :ttl").bind(":ttl", ttl);
         let statement = of_membership(statement, member).bind(":left", Status::Left.as_str());
         let left = self.update_part(&MEMBERS, key(&member.user, &member.room), &statement)?;
-        Ok(self.transact_within(Backoff::of_memberships(), self.ending(member, left, now)?).await?.is_empty())
+        Ok(self.transact_counted(room, -1, self.ending(member, left, now)?, now).await?.is_empty())
     }
 
     /// The parts that end a membership, with the one that changes its row.
@@ -30,11 +31,7 @@ impl Store {
         membership: TransactWriteItem,
         now: Timestamp,
     ) -> Result<Vec<(Part, TransactWriteItem)>, Error> {
-        Ok(vec![
-            (Part::Membership, membership),
-            (Part::Participants, self.one_less(&member.room)?),
-            (Part::Gone, self.gone_part(member, now)?),
-        ])
+        Ok(vec![(Part::Membership, membership), (Part::Gone, self.gone_part(member, now)?)])
     }
 
     /// Ends a membership, if there is one, and keeps the user from joining again. Returns whether there was one.
@@ -67,7 +64,11 @@ impl Store {
                     (vec![(Part::Membership, ban)], false)
                 }
             };
-            if self.transact(parts).await?.is_empty() {
+            let refused = match was_member {
+                true => self.transact_counted(room, -1, parts, now).await?,
+                false => self.transact(parts).await?,
+            };
+            if refused.is_empty() {
                 return Ok(was_member);
             }
             if !backoff.pause().await {
@@ -78,20 +79,24 @@ impl Store {
 
     /// Lets all rows of users in a closed room end at `ttl` (epoch seconds), bans too. The index may lag behind: a
     /// second pass finds what this one missed, and what both miss counts for nothing once the room has expired.
-    pub async fn end_members(&self, room: &RoomId, ttl: i64) -> Result<(), Error> {
-        let has_no_end = "attribute_exists(userId) AND attribute_not_exists(ttl)";
-        let statement = &Statement::update("SET ttl = :ttl").when(has_no_end).bind(":ttl", ttl);
-        let all = Statement::query("roomId = :room").bind(":room", room.as_str());
+    pub async fn end_members(&self, room: &Room, ttl: i64) -> Result<(), Error> {
+        let all = Statement::query("roomId = :room").bind(":room", room.id.as_str());
         let query = self.query(&MEMBERS, &all).index_name(MEMBERS_BY_ROOM.name);
         let mut pages = pages::<MemberRow>(query);
         while let Some(page) = pages.next().await {
-            stream::iter(&page?)
-                .map(|row| async move { self.update(&MEMBERS, key(&row.user_id, room), statement).await })
-                .buffer_unordered(ENDED_AT_ONCE)
-                .try_collect::<Vec<_>>()
-                .await?;
+            self.end_rows(page?.iter().map(|row| key(&row.user_id, &room.id)), ttl).await?;
         }
-        Ok(())
+        if room.is_count_spread { self.end_rows(counters(room), ttl).await } else { Ok(()) }
+    }
+
+    async fn end_rows(&self, keys: impl Iterator<Item = Key>, ttl: i64) -> Result<(), Error> {
+        let has_no_end = "attribute_exists(userId) AND attribute_not_exists(ttl)";
+        let statement = &Statement::update("SET ttl = :ttl").when(has_no_end).bind(":ttl", ttl);
+        stream::iter(keys)
+            .map(|key| async move { self.update(&MEMBERS, key, statement).await.map(drop) })
+            .buffer_unordered(ENDED_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Lets a banned user join again. `false` when the user is not banned.

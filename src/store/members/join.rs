@@ -2,16 +2,16 @@
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
-use super::super::{Backoff, Statement, Store};
+use super::super::{Statement, Store};
 use super::{Admission, MemberRow, Part, Status, key};
-use crate::domain::{InviteCode, Member, RoomStatus, Timestamp};
+use crate::domain::{InviteCode, Member, Room, RoomStatus, Timestamp};
 use crate::error::Error;
 use crate::tables::MEMBERS;
 
 impl Store {
     /// Adds a member and counts it, if the room is open and has capacity; with an invite, if that has a use left,
     /// which is used then. `joined_at` is what tells this membership from earlier ones of the same user, so it is
-    /// raised above theirs. What is left from before `since`, of an earlier room of the same id, counts for nothing.
+    /// raised above theirs. What is left of an earlier room of the same id counts for nothing.
     ///
     /// # Errors
     /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, `ROOM_FULL`, `BANNED`, `INVITE_REQUIRED`, or `ROOM_BUSY` when too many join at
@@ -19,20 +19,18 @@ impl Store {
     pub async fn admit(
         &self,
         mut member: Member,
-        since: Timestamp,
+        room: &Room,
         invite: Option<&InviteCode>,
         now: Timestamp,
     ) -> Result<Admission, Error> {
+        let since = room.since();
         member.joined_at = member.joined_at.max(since);
         loop {
-            let mut parts = vec![
-                (Part::Membership, self.becomes_member(&member, since, now)?),
-                (Part::Participants, self.one_more(&member.room)?),
-            ];
+            let mut parts = vec![(Part::Membership, self.becomes_member(&member, since, now)?)];
             if let Some(invite) = invite {
                 parts.push((Part::Invite, self.use_invite(&member.room, invite, now)?));
             }
-            let refused = self.transact_within(Backoff::of_memberships(), parts).await?;
+            let refused = self.transact_counted(room, 1, parts, now).await?;
             if refused.is_empty() {
                 return Ok(Admission::Joined(member));
             } else if refused.contains(&Part::Membership) {
@@ -47,6 +45,8 @@ impl Store {
             } else if refused.contains(&Part::Invite) {
                 return Err(Error::InviteRequired);
             } else {
+                // Where participants are counted in rows of their own, the membership has been written.
+                self.dismiss(&member, room, now).await?;
                 return Err(match self.room(&member.room, now).await? {
                     None => Error::RoomNotFound,
                     Some(room) if room.status == RoomStatus::Closed => Error::RoomClosed,

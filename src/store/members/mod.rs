@@ -1,5 +1,6 @@
 //! Who belongs to which room, and who is banned. Transactions keep each room's count of participants true.
 
+mod count;
 mod end;
 mod join;
 
@@ -12,6 +13,9 @@ use super::{Key, Statement, Store, failed, item_of, pages, row_of};
 use crate::domain::{Member, Name, Role, Room, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{MEMBERS, MEMBERS_BY_ROOM};
+
+#[cfg(test)]
+pub(super) use count::COUNTERS;
 
 /// Most participants in one answer.
 pub const PARTICIPANTS_PAGE: usize = 100;

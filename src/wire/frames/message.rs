@@ -6,7 +6,7 @@ use std::ops::Not;
 use macro_rules_attribute::apply;
 
 use super::{Ack, Answer, Frame, Iso};
-use crate::domain::{Body, Entry, Event, MessageId, Name, RoomId, Seq, Timestamp, UserId};
+use crate::domain::{Body, Entry, Epoch, Event, MessageId, Name, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::wire::formats::{ChatRoomCopy, MessageCopies, TypingCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting};
@@ -51,13 +51,14 @@ impl Message {
     /// Whether a message fits a frame and a page of history that holds nothing else, at any place of the log.
     pub fn fits(room: &RoomId, body: &Body) -> bool {
         let (seq, created_at) = (Seq::MAX, Timestamp::from_millis(0));
-        let placed = Self::from(Entry { room: room.clone(), seq, created_at, event: Event::Said(body.clone()) });
+        let (room, event) = (room.clone(), Event::Said(body.clone()));
+        let placed = Self::from(Entry { room, epoch: Epoch::default(), seq, created_at, event });
         fitting([&Frame::from(placed)].into_iter(), ENVELOPE_BYTES) == 1
     }
 }
 
 impl From<Entry> for Message {
-    fn from(Entry { room, seq, created_at, event }: Entry) -> Self {
+    fn from(Entry { room, seq, created_at, event, .. }: Entry) -> Self {
         let (body, system) = match event {
             Event::Said(body) => (body, None),
             Event::System { what, body } => (body, Some(System { what })),
@@ -140,6 +141,8 @@ pub struct Typing {
 #[apply(sent)]
 pub struct Messages {
     pub room_id: RoomId,
+    /// As in `room`.
+    pub epoch: Epoch,
     pub items: Vec<Item>,
     pub has_more: bool,
     /// The cursor of the page before this one.
@@ -171,7 +174,9 @@ pub struct Missed {
     /// The cursor for the rest, if they are not.
     pub next_after: Option<Seq>,
     pub last_seq: Seq,
-    /// Whether some of what was missed has expired.
+    /// As in `room`.
+    pub epoch: Epoch,
+    /// Whether some of what was missed has expired, or the position is one of an earlier room of the same id.
     #[serde(skip_serializing_if = "Not::not")]
     pub reset: bool,
     pub oldest_seq: Option<Seq>,

@@ -5,7 +5,9 @@ use std::ops::Not;
 use macro_rules_attribute::apply;
 
 use super::{Iso, Item};
-use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId};
+use crate::domain::{
+    Epoch, InviteCode, Location, Metres, Name, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+};
 use crate::wire::formats::{ChatRoomCopy, RoomCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting_sizes, json, size_of};
 
@@ -27,6 +29,8 @@ pub struct Room {
     pub road_name: Option<Name>,
     /// Metres.
     pub radius: Option<Metres>,
+    /// Changes when the log begins again: the room was made again under an old id, or restored from a backup.
+    pub epoch: Epoch,
     /// Absent in search results.
     pub last_seq: Option<Seq>,
     /// Users, not connections. Absent in search results.

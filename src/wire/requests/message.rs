@@ -162,7 +162,7 @@ impl Request for GetMessages {
 /// Rooms to resubscribe to, and what was seen of each.
 #[apply(received)]
 pub struct Resume {
-    /// For each room the last seq that the client has seen.
+    /// For each room the last seq that the client has seen: `41`, or `{"seq": 41, "epoch": "0"}`.
     pub rooms: Positions,
 }
 
