@@ -625,21 +625,21 @@ export type Frame =
   | TypingFrame
   | UploadFrame;
 
-/**  Check that the connection is alive. */
+/** Check that the connection is alive. */
 export interface PingRequest {
   action: "ping";
   /** Repeated on the answer to this frame. */
   requestId?: string;
 }
 
-/**  Get the caller's identity and the limits. */
+/** Get the caller's identity and the limits. */
 export interface HelloRequest {
   action: "hello";
   /** Repeated on the answer to this frame. */
   requestId?: string;
 }
 
-/**  Create a room with its first members. */
+/** Create a room with its first members. */
 export interface CreateRoomRequest {
   action: "createRoom";
   maxParticipants?: number | null;
@@ -651,7 +651,7 @@ export interface CreateRoomRequest {
   roomType?: "public" | "private";
 }
 
-/**  Join a room and receive its messages. */
+/** Join a room and receive its messages. */
 export interface JoinRoomRequest {
   action: "joinRoom";
   /** Needed for a private room. */
@@ -665,7 +665,7 @@ export interface JoinRoomRequest {
   userName?: string | null;
 }
 
-/**  Leave a room. */
+/** Leave a room. */
 export interface LeaveRoomRequest {
   action: "leaveRoom";
   /** Repeated on the answer to this frame. */
@@ -673,7 +673,7 @@ export interface LeaveRoomRequest {
   roomId: string;
 }
 
-/**  Get a room and its participants. */
+/** Get a room and its participants. */
 export interface RoomInfoRequest {
   action: "roomInfo";
   /** The `nextCursor` of the page before. */
@@ -683,7 +683,7 @@ export interface RoomInfoRequest {
   roomId: string;
 }
 
-/**  Close a room: it takes no more messages. */
+/** Close a room: it takes no more messages. */
 export interface CloseRoomRequest {
   action: "closeRoom";
   /** Repeated on the answer to this frame. */
@@ -691,7 +691,7 @@ export interface CloseRoomRequest {
   roomId: string;
 }
 
-/**  Remove a member from a room. */
+/** Remove a member from a room. */
 export interface RemoveMemberRequest {
   action: "removeMember";
   /** Repeated on the answer to this frame. */
@@ -700,7 +700,7 @@ export interface RemoveMemberRequest {
   userId: string;
 }
 
-/**  Ban a user from a room: they are removed and cannot join again. */
+/** Ban a user from a room: they are removed and cannot join again. */
 export interface BanMemberRequest {
   action: "banMember";
   /** Repeated on the answer to this frame. */
@@ -709,7 +709,7 @@ export interface BanMemberRequest {
   userId: string;
 }
 
-/**  Lift a ban: the user can join again. */
+/** Lift a ban: the user can join again. */
 export interface UnbanMemberRequest {
   action: "unbanMember";
   /** Repeated on the answer to this frame. */
@@ -718,7 +718,7 @@ export interface UnbanMemberRequest {
   userId: string;
 }
 
-/**  Change a member's role. */
+/** Change a member's role. */
 export interface SetRoleRequest {
   action: "setRole";
   /** Repeated on the answer to this frame. */
@@ -729,7 +729,7 @@ export interface SetRoleRequest {
   userId: string;
 }
 
-/**  Send a message to a room, to a user or to the lobby. */
+/** Send a message to a room, to a user or to the lobby. */
 export interface SendMessageRequest {
   action: "sendMessage";
   /** Idempotency key: a retry with the same id is written once. */
@@ -753,7 +753,7 @@ export interface SendMessageRequest {
   userName?: string | null;
 }
 
-/**  Send up to 20 messages, in their order. */
+/** Send up to 20 messages, in their order. */
 export interface SendMessagesRequest {
   action: "sendMessages";
   /** 1 to 20 messages, in their order. */
@@ -780,7 +780,7 @@ export interface SendMessagesRequest {
   userName?: string | null;
 }
 
-/**  Send a message to a room, or as an admin to everybody. */
+/** Send a message to a room, or as an admin to everybody. */
 export interface BroadcastMessageRequest {
   action: "broadcastMessage";
   /** Idempotency key: a retry with the same id is written once. */
@@ -797,7 +797,7 @@ export interface BroadcastMessageRequest {
   userName?: string | null;
 }
 
-/**  Signal that the caller is typing, or has stopped. */
+/** Signal that the caller is typing, or has stopped. */
 export interface TypingIndicatorRequest {
   action: "typingIndicator" | "user-typing" | "typing";
   /** Default: true. */
@@ -815,7 +815,7 @@ export interface TypingIndicatorRequest {
   userName?: string | null;
 }
 
-/**  Announce a file and get a presigned request to upload it. */
+/** Announce a file and get a presigned request to upload it. */
 export interface HandleFileUploadRequest {
   action: "handleFileUpload" | "requestUpload";
   contentType: string;
@@ -832,7 +832,7 @@ export interface HandleFileUploadRequest {
   targetId?: string | null;
 }
 
-/**  Get a presigned URL to download a file. */
+/** Get a presigned URL to download a file. */
 export interface GetFileRequest {
   action: "getFile";
   /** May be followed by the ticket of a link. */
@@ -843,7 +843,7 @@ export interface GetFileRequest {
   requestId?: string;
 }
 
-/**  Get a page of a conversation's history. */
+/** Get a page of a conversation's history. */
 export interface GetMessagesRequest {
   action: "getMessages";
   /** Messages after this seq. */
@@ -861,7 +861,7 @@ export interface GetMessagesRequest {
   targetId?: string | null;
 }
 
-/**  Resubscribe to rooms after a reconnect and get the missed messages. */
+/** Resubscribe to rooms after a reconnect and get the missed messages. */
 export interface ResumeRequest {
   action: "resume";
   /** Repeated on the answer to this frame. */
@@ -873,7 +873,7 @@ export interface ResumeRequest {
   }>;
 }
 
-/**  Set the caller's read position in a room. */
+/** Set the caller's read position in a room. */
 export interface MarkReadRequest {
   action: "markRead";
   /** Repeated on the answer to this frame. */
@@ -882,7 +882,7 @@ export interface MarkReadRequest {
   seq: number;
 }
 
-/**  List the caller's rooms with their unread counts. */
+/** List the caller's rooms with their unread counts. */
 export interface ListRoomsRequest {
   action: "listRooms";
   /** The `nextCursor` of the page before. */

@@ -45,7 +45,7 @@ pub fn actions() -> Vec<Operation> {
             $(operations.push(Operation {
                 key: Action::$name.key(),
                 aliases: Action::$name.aliases(),
-                about: $about,
+                about: $about.trim_ascii_start(),
                 access: <access::$access as Who>::WHO,
                 limit: Action::$name.limit(),
                 status: None,
@@ -69,7 +69,7 @@ pub fn http_routes() -> Vec<Operation> {
             $(operations.push(Operation {
                 key: HttpRoute::$name.key(),
                 aliases: &[],
-                about: $about,
+                about: $about.trim_ascii_start(),
                 access: <access::$access as Who>::WHO,
                 limit: HttpRoute::$name.limit(),
                 status: Some(HttpRoute::$name.status()),
