@@ -35,6 +35,20 @@ macro_rules! actions {
             SendMessage = "sendMessage" [], message::send(Writer, SendMessage) -> Sent, Messages;
             /// Send up to 20 messages, in their order.
             SendMessages = "sendMessages" [], message::send_all(Writer, SendMessages) -> SentMessages, Messages;
+            /// Change the content of a message of the caller's own.
+            EditMessage = "editMessage" [], change::edit(Sender, EditMessage) -> Edited, Changes;
+            /// Delete messages: the caller's own, or as a moderator anybody's.
+            DeleteMessage = "deleteMessage" [], change::delete(Sender, DeleteMessage) -> DeletionAnswer, Changes;
+            /// React to a message, or take a reaction back.
+            React = "react" [], change::react(Sender, React) -> Reactions, Changes;
+            /// Get the users who reacted to a message.
+            GetReactions = "getReactions" [], change::reactions(Sender, GetReactions) -> ReactedUsers, Frames;
+            /// Pin a message in its room.
+            PinMessage = "pinMessage" [], change::pin(Moderator, AboutMessage) -> Pinned, Changes;
+            /// Unpin a message.
+            UnpinMessage = "unpinMessage" [], change::unpin(Moderator, AboutMessage) -> Unpinned, Changes;
+            /// Get the pinned messages of a room.
+            ListPins = "listPins" [], change::pins(Sender, ListPins) -> Pins, Frames;
             /// Send a message to a room, or as an admin to everybody.
             BroadcastMessage = "broadcastMessage" [], message::broadcast(Writer, BroadcastMessage) -> Sent, Messages;
             /// Signal that the caller is typing, or has stopped.
@@ -82,6 +96,12 @@ macro_rules! http_routes {
             /// Get a page of a room's history.
             GetRoomMessages = "GET /rooms/{roomId}/messages",
                 history::page(Sender, GetMessages) -> Messages, 200, Frames;
+            /// Change the content of a message of the caller's own.
+            PatchMessage = "PATCH /rooms/{roomId}/messages/{seq}",
+                change::edit(Sender, EditMessage) -> Edited, 200, Changes;
+            /// Delete a message: the caller's own, or as a moderator anybody's.
+            DeleteRoomMessage = "DELETE /rooms/{roomId}/messages/{seq}",
+                change::delete(Sender, DeleteMessage) -> DeletionAnswer, 200, Changes;
             /// Create an invite into a private room.
             PostInvite = "POST /rooms/{roomId}/invites",
                 invites::create(Moderator, CreateInvite) -> Invite, 201, Invites;
@@ -102,6 +122,8 @@ pub enum Limit {
     Frames,
     /// New messages.
     Messages,
+    /// Changes to messages.
+    Changes,
     /// Typing indicators.
     Typing,
     /// New rooms.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
+use crate::domain::Entry;
+
 /// The cause of an error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -69,6 +71,8 @@ errors! {
     NotAMember => (403, "NOT_A_MEMBER"),
     #[error("this room is private; ask its owner or an admin for an invite")]
     InviteRequired => (403, "INVITE_REQUIRED"),
+    #[error("this message is too old to be edited")]
+    EditWindowOver => (403, "EDIT_WINDOW_OVER"),
     #[error("you are banned from this room; only its owner or an admin can change that")]
     Banned => (403, "BANNED"),
     #[error("there is no such room")]
@@ -83,6 +87,12 @@ errors! {
     RoomFull => (409, "ROOM_FULL"),
     #[error("this `clientMessageId` was used with different content; use a new one for each message")]
     IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
+    #[error("the message has changed since version {wanted}; `current` is its state")]
+    VersionMismatch { wanted: u64, current: Box<Entry> } => (409, "VERSION_MISMATCH"),
+    #[error("this message has 20 kinds of reactions already; use one of them")]
+    TooManyReactions => (409, "TOO_MANY_REACTIONS"),
+    #[error("50 messages are pinned in this room already; unpin one first")]
+    TooManyPins => (409, "TOO_MANY_PINS"),
     #[error("the room is closed; members can still read its history")]
     RoomClosed => (410, "ROOM_CLOSED"),
     #[error("file too large: the limit is {most_bytes} bytes")]
@@ -120,6 +130,11 @@ impl Error {
     /// The message at fault, of several.
     pub fn index(&self) -> Option<usize> {
         if let Self::InMessage { index, .. } = self { Some(*index) } else { None }
+    }
+
+    /// The message as it is now, where a change was refused for it.
+    pub fn current(&self) -> Option<&Entry> {
+        if let Self::VersionMismatch { current, .. } = self { Some(current) } else { None }
     }
 
     /// The field at fault, where there is one.

@@ -12,7 +12,9 @@ use crate::error::Error;
 pub use crate::store::Connection;
 pub use caller::{Caller, Guest, Identified};
 pub use file::FileReader;
-pub use room::{Moderator, Owner, Visitor, confirm_member, direct_peer, membership, require_lobby, require_member};
+pub use room::{
+    Moderator, Owner, Visitor, confirm_member, direct_peer, membership, moderates, require_lobby, require_member,
+};
 pub use sender::{Listener, Sender, Writer};
 
 /// The caller as a handler needs it, resolved from where the request came (`O`: a connection, or the

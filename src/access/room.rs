@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio::try_join;
 
-use super::{Access, Origin};
+use super::{Access, Origin, Sender};
 use crate::context::{Context, Services};
 use crate::domain::{Member, Role, Room, RoomId, UserId};
 use crate::error::Error;
 use crate::store::Membership;
-use crate::wire::requests::{AboutMember, AboutRoom, CreateInvite, RevokeInvite, RoomInfo, SetRole};
+use crate::wire::requests::{AboutMember, AboutMessage, AboutRoom, CreateInvite, RevokeInvite, RoomInfo, SetRole};
 
 /// A user who may see a room and its participants: a member; everybody in the lobby.
 pub struct Visitor;
@@ -131,7 +131,7 @@ macro_rules! moderated {
     )+};
 }
 
-moderated! { AboutMember, AboutRoom, CreateInvite, RevokeInvite }
+moderated! { AboutMember, AboutMessage, AboutRoom, CreateInvite, RevokeInvite }
 
 impl Moderator {
     async fn ranked<O: Origin>(ctx: &Context, origin: &O, id: &RoomId, least: Rank) -> Result<Self, Error> {
@@ -165,6 +165,20 @@ impl Moderator {
         }
         Ok(membership)
     }
+}
+
+/// Whether a sender moderates their room; nobody does in a direct conversation or the lobby, but a global admin.
+pub async fn moderates(ctx: &Context, sender: &Sender) -> Result<bool, Error> {
+    if sender.is_admin {
+        return Ok(true);
+    }
+    if sender.room.is_lobby() || sender.room.is_direct() {
+        return Ok(false);
+    }
+    let (id, user) = (&sender.room, &sender.user);
+    let (room, membership) = try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(user, id, ctx.now))?;
+    let room = room.ok_or(Error::RoomNotFound)?;
+    Ok(Rank::of(user, &room, &membership.within(&room)) >= Rank::Admin)
 }
 
 /// An owner of a room, or a global admin.

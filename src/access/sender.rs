@@ -21,7 +21,7 @@ pub struct Sender {
     pub name: Name,
     name_verified: bool,
     pub style: Style,
-    is_admin: bool,
+    pub(super) is_admin: bool,
     /// The other user, in a direct conversation.
     pub peer: Option<UserId>,
 }

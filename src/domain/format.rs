@@ -13,13 +13,15 @@ pub enum Format {
     Compat,
     /// As `Compat`, for a page of one room that shows every frame as a message: it receives messages only.
     MessagesOnly,
+    /// As `Compat`, for a client that asked for frames that other backends do not have.
+    CompatEvents,
     /// As `Compat`, but in the lobby messages are bare text.
     Raw,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Native, Self::Compat, Self::MessagesOnly, Self::Raw];
+    pub const ALL: [Self; 5] = [Self::Native, Self::Compat, Self::MessagesOnly, Self::CompatEvents, Self::Raw];
 
     /// The format of this name, as clients request it.
     pub fn named(name: &str) -> Option<Self> {
@@ -37,6 +39,7 @@ impl Format {
             Self::Native => "n",
             Self::Compat => "c",
             Self::MessagesOnly => "m",
+            Self::CompatEvents => "e",
             Self::Raw => "r",
         }
     }
@@ -45,7 +48,7 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
-            Self::Compat | Self::MessagesOnly => "compat",
+            Self::Compat | Self::MessagesOnly | Self::CompatEvents => "compat",
             Self::Raw => "raw",
         }
     }

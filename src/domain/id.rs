@@ -9,6 +9,9 @@ use super::{Timestamp, checked, text};
 /// Most characters that an id or a name may have.
 const MAX_CHARS: usize = 128;
 
+/// Most bytes of UTF-8 in an emoji.
+const MAX_EMOJI_BYTES: usize = 64;
+
 /// A text is not a valid id or name.
 #[derive(Debug, thiserror::Error)]
 #[error("must be 1 to {MAX_CHARS} characters long, without control characters")]
@@ -25,6 +28,11 @@ fn room_id(text: String) -> Result<String, Invalid> {
     let looks_reserved = folded == RoomId::LOBBY || folded.starts_with(RoomId::DIRECT_PREFIX);
     let is_reserved = text == RoomId::LOBBY || text.starts_with(RoomId::DIRECT_PREFIX);
     if looks_reserved && !is_reserved { Err(Invalid) } else { id(text) }
+}
+
+/// An emoji, also one of several code points: 1 to 64 bytes.
+fn emoji(text: String) -> Result<String, Invalid> {
+    if text.len() <= MAX_EMOJI_BYTES { id(text) } else { Err(Invalid) }
 }
 
 /// A display name: normalised, with at least one visible character.
@@ -58,6 +66,12 @@ checked::texts! {
     /// An announced file: 1 to 128 characters.
     FileId by id, up to MAX_CHARS,
         ID "must be a file id: a string of 1 to 128 characters without control characters";
+    /// A reaction to a message: 1 to 64 bytes of UTF-8.
+    Emoji by emoji, up to MAX_EMOJI_BYTES,
+        TEXT "must be a string of 1 to 64 bytes without control characters";
+    /// Why something was done, for people: 1 to 128 characters.
+    Reason by id, up to MAX_CHARS,
+        TEXT "must be a string of 1 to 128 characters without control characters";
     /// Which log of a room it is: a room that is made again under an id that was used before has another one.
     Epoch by id, up to MAX_CHARS,
         ID "must be the `epoch` of a room";

@@ -25,4 +25,9 @@ impl IdempotencyKey {
         let said: Vec<_> = [content.as_str(), &reply_to].into_iter().chain(data).collect();
         Self { key: hash(&[user.as_str(), id.as_str()]), digest: hash(&said) }
     }
+
+    /// The digest as it is stored: without the salt nobody can check a guess of the content.
+    pub fn salted(&self, salt: Option<&str>) -> String {
+        salt.map_or_else(|| self.digest.clone(), |salt| hash(&[salt, &self.digest]))
+    }
 }

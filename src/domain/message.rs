@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
 use super::{
-    ClientMessageId, CloseReason, Epoch, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId, checked,
+    Changes, ClientMessageId, CloseReason, Epoch, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId,
+    checked,
 };
 
 /// Most bytes of UTF-8 in the content of one message.
@@ -14,7 +15,7 @@ pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
 const MAX_DATA_BYTES: usize = 1024;
 
 /// The content of a message: 1 byte to [`MAX_CONTENT_BYTES`] of UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Content(String);
 
@@ -29,6 +30,11 @@ impl Content {
     /// `None` for an empty text. A text that is too large is refused by the caller, with a status of its own.
     pub fn new(text: String) -> Option<Self> {
         (!text.is_empty()).then_some(Self(text))
+    }
+
+    /// Whether it was deleted.
+    pub fn is_absent(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether it is above [`MAX_CONTENT_BYTES`].
@@ -137,6 +143,8 @@ pub struct Body {
     pub user_name: Name,
     #[serde(flatten)]
     pub style: Style,
+    /// Absent if the message was deleted.
+    #[serde(default, skip_serializing_if = "Content::is_absent")]
     pub content: Content,
     /// The message that it replies to.
     pub reply_to: Option<Seq>,
@@ -169,6 +177,7 @@ pub struct Entry {
     pub seq: Seq,
     pub created_at: Timestamp,
     pub event: Event,
+    pub changes: Changes,
 }
 
 /// The event of an entry.

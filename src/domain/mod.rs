@@ -1,5 +1,6 @@
 //! What depends on neither AWS nor the protocol: ids, names, rooms, messages, positions in a log, geography, time.
 
+mod change;
 pub mod checked;
 mod content_type;
 mod format;
@@ -13,13 +14,16 @@ mod text;
 mod time;
 mod upload;
 
+pub use change::{Changes, Deletion, Rev};
 pub use content_type::{AllowedTypes, ContentType};
 pub use format::Format;
 pub use geo::{CellRange, GeoKey, Location, Metres};
-pub use id::{ClientMessageId, ConnectionId, Epoch, FileId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
+pub use id::{
+    ClientMessageId, ConnectionId, Emoji, Epoch, FileId, Invalid, InviteCode, MessageId, Name, Reason, RoomId, UserId,
+};
 pub use idempotency::IdempotencyKey;
 pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style};
 pub use room::{CloseReason, Member, Place, Role, Room, RoomStatus, RoomType};
 pub use seq::{Page, RESTART_GAP, Seq};
-pub use time::Timestamp;
+pub use time::{Iso, Timestamp};
 pub use upload::{File, FileName, NewFile, ObjectKey, Sha256};

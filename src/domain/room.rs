@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Location, Metres, Name, RoomId, Seq, Timestamp, UserId};
+use super::{Epoch, Location, Metres, Name, Rev, RoomId, Seq, Timestamp, UserId};
 
 /// Who can join a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,8 @@ pub struct Room {
     pub ends_at: Option<i64>,
     /// A lower bound of the end of the log.
     pub last_seq: Seq,
+    /// A lower bound of the end of the log of changes; 0 before the first one.
+    pub last_rev: Rev,
     /// Whether everybody has been told that it was closed.
     pub is_closing_told: bool,
     /// Whether a client chose the id, and so may make another room of that id once this one has expired. The row then
@@ -134,6 +136,7 @@ impl Room {
             epoch: Epoch::default(),
             ends_at: None,
             last_seq: Seq::ZERO,
+            last_rev: Rev::ZERO,
             is_closing_told: false,
             has_chosen_id: false,
         }

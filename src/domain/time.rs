@@ -1,6 +1,7 @@
 //! Timestamps. Nothing here reads the machine's clock.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
@@ -73,6 +74,29 @@ impl Timestamp {
     /// From whole seconds since the epoch.
     pub const fn from_secs(epoch_secs: i64) -> Self {
         Self(epoch_secs.saturating_mul(1000))
+    }
+}
+
+/// A moment as clients and rows have it: ISO 8601 in UTC with milliseconds and `Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Iso(pub Timestamp);
+
+impl From<Timestamp> for Iso {
+    fn from(moment: Timestamp) -> Self {
+        Self(moment)
+    }
+}
+
+impl Serialize for Iso {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_iso())
+    }
+}
+
+impl<'de> Deserialize<'de> for Iso {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Timestamp::from_iso(&text).map(Self).ok_or_else(|| D::Error::custom("a time that is not ISO 8601"))
     }
 }
 

@@ -6,13 +6,13 @@ use futures_util::future;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
-use super::membership;
+use super::{membership, reply};
 use crate::access::{self, Sender};
 use crate::context::Context;
-use crate::domain::{Entry, Epoch, Member, Name, Page, RoomId, Seq, Timestamp};
+use crate::domain::{Epoch, Member, Name, Page, Rev, RoomId, Seq, Timestamp};
 use crate::error::Error;
 use crate::store::{Connection, Tail};
-use crate::wire::frames::{Item, Message, Messages, Missed, Refusal, Resumed, ResumedRoom};
+use crate::wire::frames::{Item, Messages, Missed, Refusal, Resumed, ResumedRoom};
 use crate::wire::requests::{GetMessages, Resume};
 use crate::wire::types::SeenUpTo;
 use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
@@ -21,10 +21,14 @@ use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 const ROOMS_AT_ONCE: usize = 16;
 /// Most messages that are read for one room; a frame usually holds fewer.
 const MAX_MISSED: usize = 100;
+/// Most bytes of changed messages in an answer to `resume`.
+const CHANGES_BYTES: usize = 16 * 1024;
 
 /// A page of a conversation, oldest first. It is cut at the far end of reading where it would outgrow a frame.
 pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result<Messages, Error> {
     let page = request.page();
+    // The position of the changes is read before the messages: what changes in between is received twice.
+    let rev = ctx.store.last_rev(&sender.room).await?;
     let (entries, mut has_more) = ctx.store.entries(&sender.room, page, request.limit.0, ctx.now).await?;
     access::confirm_member(ctx, &sender.user, &sender.room).await?;
     let epoch = match entries.last() {
@@ -33,8 +37,7 @@ pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result
     };
 
     let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
-    let mut items: Vec<_> =
-        entries.into_iter().map(|entry| Item::Message(Message::seen_by(&sender.user, entry))).collect();
+    let mut items = reply::items_of(ctx, &sender.user, &sender.room, entries).await?;
     let forward = matches!(page, Page::After(_));
     let kept =
         if forward { fitting(items.iter(), ENVELOPE_BYTES) } else { fitting(items.iter().rev(), ENVELOPE_BYTES) };
@@ -51,6 +54,7 @@ pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result
     Ok(Messages {
         room_id: sender.room,
         epoch,
+        rev,
         has_more,
         next_before: next.filter(|_| !forward),
         next_after: next.filter(|_| forward),
@@ -79,6 +83,7 @@ pub async fn resume(ctx: &Context, me: Connection, request: Resume) -> Result<Re
         missed.retain(|missed| missed.room != lost);
         refused.insert(lost, Error::NotAMember);
     }
+    limit_changes(&mut missed);
     let mut rooms = share_frame(missed);
     rooms.extend(refused.iter().map(|(id, error)| (id.clone(), ResumedRoom::Refused { error: Refusal::from(error) })));
     Ok(Resumed { rooms })
@@ -157,6 +162,10 @@ struct MissedRoom {
     more: bool,
     last_seq: Seq,
     epoch: Epoch,
+    /// What has changed of the messages up to the position; `None` where that is too much to tell.
+    changes: Option<Vec<Item>>,
+    /// The position of the last change.
+    rev: Rev,
     /// The oldest position left, where some of what was missed has expired.
     oldest: Option<Seq>,
     /// Whether the room is closed.
@@ -166,6 +175,8 @@ struct MissedRoom {
 impl MissedRoom {
     async fn read(ctx: &Context, me: &Connection, room: RoomId, seen: SeenUpTo) -> Result<Self, Error> {
         let after = seen.seq;
+        // First the position of the changes, then the messages: what changes in between is received twice.
+        let (changed, rev) = ctx.store.changed_since(&room, seen.rev, after, ctx.now).await?;
         let read = |after| ctx.store.entries(&room, Page::After(after), MAX_MISSED, ctx.now);
         let ((mut entries, mut more), tail) = try_join!(read(after), ctx.store.tail(&room))?;
         // What was written between the two reads exists, and has not expired.
@@ -198,17 +209,31 @@ impl MissedRoom {
         // What was written after the entries were read is not in them: then a client that goes on from `lastSeq` would
         // miss it.
         let last_seq = entries.last().filter(|_| !more).map_or(last_seq, |entry| entry.seq);
-        let item = |entry: Entry| (entry.seq, Item::Message(Message::seen_by(&me.user_id, entry)));
+        let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
+        let items = reply::items_of(ctx, &me.user_id, &room, entries).await?;
+        // Of another log the client knows no message.
+        let changed = if is_foreign { Some(Vec::new()) } else { changed };
+        let changes = match changed {
+            Some(changed) => Some(reply::items_of(ctx, &me.user_id, &room, changed).await?),
+            None => None,
+        };
         Ok(Self {
             oldest: (is_foreign || after.next() < first).then_some(first),
             last_seq,
             epoch,
             closed: tail.is_some_and(|tail| tail.closes_room(ctx.now)),
-            items: entries.into_iter().map(item).collect(),
+            items: seqs.into_iter().zip(items).collect(),
+            changes,
+            rev,
             room,
             after: if is_foreign { Seq::ZERO } else { after },
             more,
         })
+    }
+
+    /// How many bytes its changes take in a frame.
+    fn changes_size(&self) -> usize {
+        self.changes.iter().flatten().map(size_of).sum()
     }
 
     /// The answer with the first `taken` of the items.
@@ -221,6 +246,9 @@ impl MissedRoom {
             complete,
             next_after: (!complete).then_some(next_after),
             last_seq: self.last_seq,
+            changes_reset: self.changes.is_none(),
+            changes: self.changes.unwrap_or_default(),
+            rev: self.rev,
             epoch: self.epoch,
             reset: self.oldest.is_some(),
             oldest_seq: self.oldest,
@@ -230,11 +258,20 @@ impl MissedRoom {
     }
 }
 
+/// Leaves the changes out of those rooms for which a frame has no space: their clients read again what they show.
+fn limit_changes(missed: &mut [MissedRoom]) {
+    let mut left = CHANGES_BYTES;
+    for missed in missed {
+        let size = missed.changes_size();
+        if size <= left { left -= size } else { missed.changes = None }
+    }
+}
+
 /// As much as fits a frame, in turns: the first item of each room, then the second of each, and so on.
 fn share_frame(missed: Vec<MissedRoom>) -> BTreeMap<RoomId, ResumedRoom> {
     // What a room takes without its items: its id, and the numbers.
     const ROOM_BYTES: usize = 192;
-    let around: usize = missed.iter().map(|missed| size_of(&missed.room) + ROOM_BYTES).sum();
+    let around: usize = missed.iter().map(|missed| size_of(&missed.room) + missed.changes_size() + ROOM_BYTES).sum();
     let mut left = LARGEST_FRAME_BYTES.saturating_sub(ENVELOPE_BYTES + around);
     let mut taken = vec![0; missed.len()];
     let mut open: Vec<usize> = (0..missed.len()).collect();

@@ -129,11 +129,12 @@ impl Listed {
                 _ => Ok(0),
             }
         };
-        let (room, newest, live, unread) = try_join!(
+        let (room, newest, live, unread, rev) = try_join!(
             ctx.store.room(&member.room, ctx.now),
             ctx.store.newest(&member.room, ctx.now),
             room::live_in(ctx, &member.room, &both),
             unread,
+            ctx.store.last_rev(&member.room),
         )?;
         let Some(mut room) = room else { return Ok(None) };
         // A direct conversation is called as the other one.
@@ -144,6 +145,7 @@ impl Listed {
             unread: unread.min(MAX_UNREAD),
             unread_more: unread > MAX_UNREAD,
             last_message: newest.map(|entry| Item::Message(Message::seen_by(&member.user, entry))),
+            rev,
         }))
     }
 }

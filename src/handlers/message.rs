@@ -3,7 +3,7 @@
 use crate::access::{Sender, Writer};
 use crate::context::Context;
 use crate::delivery::{Continuation, OutboundFrame};
-use crate::domain::{Body, Format, Seq};
+use crate::domain::{Body, Entry, Event, Format, Seq};
 use crate::error::Error;
 use crate::metrics::Metric;
 use crate::store::Tail;
@@ -50,7 +50,7 @@ async fn post(
     let appended = ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?;
 
     // A repeat is published again, since the first request may have ended before it: clients drop by seq.
-    let own = Message::from(appended.entry);
+    let own = shown(ctx, &sender, appended.entry).await?;
     let duplicate = appended.is_duplicate;
     ctx.count(Metric::Messages, u64::from(!duplicate));
     ctx.publish(&sender.channels, &outbound(ctx, &sender, &own)).await;
@@ -87,7 +87,7 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
         results.push(match one {
             Ok(appended) => {
                 ctx.count(Metric::Messages, u64::from(!appended.is_duplicate));
-                let message = Message::from(appended.entry);
+                let message = shown(ctx, &sender, appended.entry).await?;
                 let position = message.position.clone();
                 written.push(message);
                 SentResult::Written { position, duplicate: appended.is_duplicate }
@@ -97,6 +97,15 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     }
     publish_in_order(ctx, &sender, written).await;
     Ok(SentMessages { room_id: sender.room, results })
+}
+
+/// A message as its sender sees it, with the one that it replies to.
+async fn shown(ctx: &Context, sender: &Sender, entry: Entry) -> Result<Message, Error> {
+    let parent = match &entry.event {
+        Event::Said(Body { reply_to: Some(seq), .. }) => ctx.store.entry(&sender.room, *seq, ctx.now).await?,
+        _ => None,
+    };
+    Ok(Message { parent: parent.map(|parent| Box::new(parent.into())), ..Message::from(entry) })
 }
 
 /// Publishes messages, repeats too, so that each recipient receives them in the order of the log.

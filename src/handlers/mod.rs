@@ -1,5 +1,6 @@
 //! What each action and route does: one file for each group. The catalogue (`actions.rs`) says who may call it.
 
+pub mod change;
 pub mod connection;
 pub mod history;
 pub mod inbox;
@@ -8,6 +9,7 @@ mod membership;
 pub mod message;
 pub mod moderation;
 pub mod nearby;
+pub mod reply;
 pub mod room;
 pub mod sweep;
 pub mod typing;

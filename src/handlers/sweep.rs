@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::room;
+use super::{change, room};
 use crate::context::Context;
 use crate::delivery::{Delivered, Except};
 use crate::domain::{CloseReason, RoomId, Timestamp, UserId};
@@ -24,6 +24,9 @@ const PAGE_RESERVE: Duration = Duration::from_secs(5);
 /// up. Each visited room leaves the front of its index: the next call goes on where this one stopped, and two calls at
 /// once do no harm.
 pub async fn run(ctx: &Context) -> Result<(), Error> {
+    for removal in ctx.store.overdue_removals(ctx.now).await? {
+        change::finish_removal(ctx, &removal).await;
+    }
     let before = ctx.now.minus_secs(ctx.config.room_idle_seconds);
     let mut pages = ctx.store.seemingly_idle(before);
     while let Some(page) = pages.next().await {

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::domain::{
-    ClientMessageId, ConnectionId, Content, ContentType, Data, Epoch, FileId, FileName, InviteCode, MessageId, Metres,
-    Name, RoomId, Seq, Sha256, Timestamp, UserId,
+    ClientMessageId, ConnectionId, Content, ContentType, Data, Emoji, Epoch, FileId, FileName, InviteCode, MessageId,
+    Metres, Name, Reason, Rev, RoomId, Seq, Sha256, Timestamp, UserId,
 };
 use crate::wire::frames::Iso;
 use crate::wire::types::{
     AnnouncedType, Bytes, Capacity, Color, Cursor, FileReference, Flag, Icon, Latitude, Lifetime, Limit, Longitude,
-    Positions, RequestedFormat, RoomRadius, SearchRadius, Token, Users, Uses, Visibility,
+    Positions, RequestedFormat, RoomRadius, SearchRadius, Seqs, Token, Users, Uses, Version, Visibility,
 };
 
 macro_rules! schemas {
@@ -36,7 +36,7 @@ macro_rules! texts {
 }
 
 texts! {
-    ClientMessageId, ConnectionId, ContentType, Epoch, FileId, FileName, InviteCode, Name, RoomId, Sha256, UserId
+    ClientMessageId, ConnectionId, ContentType, Emoji, Epoch, FileId, FileName, InviteCode, Name, Reason, RoomId, Sha256, UserId
 }
 
 schemas! {
@@ -45,6 +45,7 @@ schemas! {
     Iso = { "type": "string", "format": "date-time" };
     MessageId = { "type": "string", "pattern": "^[0-9]{16}$" };
     Metres = { "type": "number", "minimum": 0 };
+    Rev = { "type": "integer", "minimum": 0 };
     Seq = { "type": "integer", "minimum": 0, "maximum": Seq::LARGEST };
     Timestamp = { "type": "integer", "description": "Epoch milliseconds." };
 
@@ -69,6 +70,7 @@ schemas! {
                     "type": "object", "required": ["seq"],
                     "properties": {
                         "seq": { "type": "integer", "minimum": 0 },
+                        "rev": { "type": "integer", "minimum": 0 },
                         "epoch": { "type": "string", "minLength": 1, "maxLength": 128 }
                     }
                 }
@@ -78,8 +80,10 @@ schemas! {
     RequestedFormat = { "type": "string", "enum": ["native", "compat", "raw"] };
     RoomRadius = { "type": "number", "minimum": 1, "maximum": 10_000 };
     SearchRadius = { "type": "number", "minimum": 0, "maximum": 50_000 };
+    Seqs = { "type": "array", "minItems": 1, "maxItems": 20, "items": { "type": "integer", "minimum": 0 } };
     Token = { "type": "string" };
     Users = { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 128 } };
     Uses = { "type": "integer", "minimum": 1, "maximum": 1_000_000 };
+    Version = { "type": "integer", "minimum": 0 };
     Visibility = { "type": "string", "enum": ["public", "private"] };
 }

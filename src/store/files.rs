@@ -28,7 +28,7 @@ pub enum FileStatus {
 }
 
 impl FileStatus {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Ready => "ready",

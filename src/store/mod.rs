@@ -1,6 +1,7 @@
 //! The rows in DynamoDB, by aggregate. The only place that names an attribute.
 
 mod backoff;
+mod changes;
 mod connections;
 mod files;
 mod gone;
@@ -30,6 +31,7 @@ use crate::error::Error;
 
 use crate::tables::Table;
 use backoff::Backoff;
+pub use changes::{Edit, Removal};
 pub use connections::Connection;
 pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
@@ -100,25 +102,32 @@ impl Store {
 
     /// Reads two rows of a table consistently, by one request.
     async fn two_items(&self, table: &Table, one: Key, two: Key) -> Result<(Option<Item>, Option<Item>), Error> {
-        let both = [one.clone(), two.clone()];
-        let mut wanted = KeysAndAttributes::builder().set_keys(Some(both.to_vec())).consistent_read(true).build();
-        let (mut items, mut backoff) = (Vec::new(), Backoff::new());
-        loop {
-            let keys = wanted.map_err(Error::internal)?;
-            let answer = self.client.batch_get_item().request_items(self.name(table), keys).send().await;
-            let answer = answer.map_err(failed)?;
-            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            let Some((_, rest)) = answer.unprocessed_keys.into_iter().flatten().next() else { break };
-            if !backoff.pause().await {
-                return Err(Error::Unavailable("keys were left unprocessed by DynamoDB".into()));
-            }
-            wanted = Ok(rest);
-        }
+        let mut items = self.items(table, vec![one.clone(), two.clone()]).await?;
         let mut take = |key: &Key| {
             let at = items.iter().position(|item: &Item| key.iter().all(|(name, value)| item.get(name) == Some(value)));
             at.map(|at| items.swap_remove(at))
         };
         Ok((take(&one), take(&two)))
+    }
+
+    /// Rows of a table by their keys, at most 100, read consistently by as few requests as there can be, in no order.
+    async fn items(&self, table: &Table, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
+        let (mut items, mut backoff) = (Vec::with_capacity(keys.len()), Backoff::new());
+        if keys.is_empty() {
+            return Ok(items);
+        }
+        let mut wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        loop {
+            let keys = wanted.map_err(Error::internal)?;
+            let answer = self.client.batch_get_item().request_items(self.name(table), keys).send().await;
+            let answer = answer.map_err(failed)?;
+            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            let Some((_, rest)) = answer.unprocessed_keys.into_iter().flatten().next() else { return Ok(items) };
+            if !backoff.pause().await {
+                return Err(Error::Unavailable("keys were left unprocessed by DynamoDB".into()));
+            }
+            wanted = Ok(rest);
+        }
     }
 
     /// Writes rows in as few requests as there can be. Not atomic: the order of the rows is kept between requests of

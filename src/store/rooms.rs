@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Statement, Store, TRANSACTION_ITEMS, item_of, pages};
 use crate::domain::{
-    Epoch, Location, Member, Metres, Name, Place, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Epoch, Location, Member, Metres, Name, Place, Rev, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::tables::{ROOMS, ROOMS_BY_ACTIVITY};
@@ -70,6 +70,8 @@ pub(super) struct RoomRow {
     epoch: Option<Epoch>,
     #[serde(default)]
     last_seq: Seq,
+    #[serde(default)]
+    last_rev: Rev,
     /// As [`Room::is_closing_told`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     closing_told: bool,
@@ -118,6 +120,7 @@ impl From<&Room> for RoomRow {
             count_spread: room.is_count_spread,
             epoch: Some(room.epoch).filter(|epoch| *epoch != Epoch::default()),
             last_seq: room.last_seq,
+            last_rev: room.last_rev,
             closing_told: room.is_closing_told,
             has_chosen_id: room.has_chosen_id,
             ends_at: room.ends_at,
@@ -147,6 +150,7 @@ impl From<RoomRow> for Room {
             is_count_spread: row.count_spread,
             epoch: row.epoch.unwrap_or_default(),
             last_seq: row.last_seq,
+            last_rev: row.last_rev,
             is_closing_told: row.closing_told,
             has_chosen_id: row.has_chosen_id,
             ends_at: row.ends_at.or(row.ttl),
@@ -192,7 +196,7 @@ impl Store {
     pub async fn create_chosen_room(&self, mut room: Room, owner: &Member) -> Result<Option<Room>, Error> {
         room.has_chosen_id = true;
         if let Some(before) = self.any_room(&room.id).await? {
-            room.last_seq = before.last_seq;
+            (room.last_seq, room.last_rev) = (before.last_seq, before.last_rev);
             room.created_at = room.created_at.max(before.created_at.plus_millis(1));
             room.epoch = Epoch::of(room.created_at);
         }

@@ -10,6 +10,7 @@ const KEYWORDS: &[&str] = &[
     "AND",
     "BETWEEN",
     "DELETE",
+    "NOT",
     "OR",
     "REMOVE",
     "SET",
@@ -72,6 +73,12 @@ impl Statement {
     /// The value of a placeholder, such as `:now`.
     pub fn bind(mut self, placeholder: &str, value: impl Into<Value>) -> Self {
         self.values.insert(placeholder.to_owned(), value.into().0);
+        self
+    }
+
+    /// As [`Statement::bind`], of a value as it is in a row.
+    pub fn bind_value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.to_owned(), value);
         self
     }
 

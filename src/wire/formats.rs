@@ -60,6 +60,7 @@ impl Frame {
     /// the connection's user, or was sent by them.
     pub fn heard_in(&self, format: Format, is_own: bool) -> Option<String> {
         match format {
+            Format::Compat | Format::Raw if self.is_of_native_clients() => None,
             Format::MessagesOnly if !self.is_heard_by_pages_of_a_room(is_own) => None,
             Format::Raw if self.room().is_some_and(RoomId::is_lobby) => match self {
                 Self::Joined(_) | Self::Left(_) | Self::Presence(_) => None,
@@ -117,6 +118,14 @@ impl Frame {
             fields.remove("type");
         }
         body.to_string()
+    }
+
+    /// Whether it is a kind of frame that other backends do not have.
+    fn is_of_native_clients(&self) -> bool {
+        matches!(
+            self,
+            Self::Edited(_) | Self::DeletedMessages(_) | Self::Reactions(_) | Self::Pinned(_) | Self::Unpinned(_)
+        )
     }
 
     /// Such a page shows every frame as a message.
@@ -179,10 +188,11 @@ impl Frame {
             Self::Rooms(rooms) => {
                 rooms.items.iter_mut().filter_map(|room| room.last_message.as_mut()).for_each(change);
             }
+            Self::Pins(pins) => pins.items.iter_mut().for_each(change),
             Self::Resumed(resumed) => {
                 for room in resumed.rooms.values_mut() {
                     if let ResumedRoom::Missed(missed) = room {
-                        missed.items.iter_mut().for_each(change);
+                        missed.items.iter_mut().chain(&mut missed.changes).for_each(change);
                     }
                 }
             }

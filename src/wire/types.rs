@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::domain::{ContentType, Epoch, FileId, Format, Metres, RoomId, RoomType, Seq, UserId, checked};
+use crate::domain::{ContentType, Epoch, FileId, Format, Metres, Rev, RoomId, RoomType, Seq, UserId, checked};
 
 /// Declares field types over a JSON value: what an error says that they must be, and how they are read.
 macro_rules! lenient {
@@ -63,12 +63,14 @@ lenient! {
     Longitude(f64), "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0);
     /// What was seen of each of at most 50 rooms: the last seq, alone or with the epoch.
     Positions(BTreeMap<RoomId, SeenUpTo>),
-        "must be an object of at most 50 room ids, each with the last seq seen there, or with {seq, epoch}", positions;
+        "must be an object of at most 50 room ids, each with the last seq seen there, or with {seq, rev, epoch}", positions;
     /// The format that a handshake asks for.
     RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"", |value| Format::named(value.as_str()?);
     /// The distance up to which searches find a room, in metres.
     RoomRadius(Metres), "must be a number of metres from 1 to 10000",
         |value| number_within(&value, 1.0, 10_000.0).map(Metres::new);
+    /// Several messages.
+    Seqs(Vec<Seq>), "must be a list of 1 to 20 seqs", seqs;
     /// The search radius in metres.
     SearchRadius(Metres), "must be a number of metres from 0 to 50000",
         |value| number_within(&value, 0.0, 50_000.0).map(Metres::new);
@@ -79,6 +81,8 @@ lenient! {
     Users(Vec<UserId>), "must be a list of user ids: strings of 1 to 128 characters without control characters", users;
     /// How many times an invite can be used.
     Uses(u64), "must be a whole number from 1 to 1000000", |value| whole(&value, 1, 1_000_000);
+    /// How many times a message was edited.
+    Version(u64), "must be a whole number", |value| whole(&value, 0, Seq::LARGEST);
     /// Who can join a room.
     #[derive(Default)]
     Visibility(RoomType), "must be \"public\" or \"private\"",
@@ -93,6 +97,8 @@ lenient! {
 #[derive(Clone, Debug)]
 pub struct SeenUpTo {
     pub seq: Seq,
+    /// The last change that the client has seen; absent: it does not want any.
+    pub rev: Option<Rev>,
     /// Of which log; absent: the client does not tell.
     pub epoch: Option<Epoch>,
 }
@@ -180,7 +186,17 @@ fn seen_up_to(value: &Value) -> Option<SeenUpTo> {
         Some(epoch) => Some(Epoch::try_from(id_text(epoch)?).ok()?),
         None => None,
     };
-    Some(SeenUpTo { seq: Seq::new(whole(seq, 0, Seq::LARGEST)?).ok()?, epoch })
+    let rev = match value.get("rev").filter(|rev| !rev.is_null()) {
+        Some(rev) => Some(Rev(whole(rev, 0, Seq::LARGEST)?)),
+        None => None,
+    };
+    Some(SeenUpTo { rev, seq: Seq::new(whole(seq, 0, Seq::LARGEST)?).ok()?, epoch })
+}
+
+fn seqs(value: Value) -> Option<Vec<Seq>> {
+    let Value::Array(seqs) = value else { return None };
+    let seqs: Option<Vec<_>> = seqs.iter().map(|seq| Seq::new(whole(seq, 0, Seq::LARGEST)?).ok()).collect();
+    seqs.filter(|seqs| (1..=20).contains(&seqs.len()))
 }
 
 fn users(value: Value) -> Option<Vec<UserId>> {

@@ -6,6 +6,7 @@
 mod harness;
 
 mod bad_input;
+mod changes;
 mod compatibility;
 mod connecting;
 mod cost;

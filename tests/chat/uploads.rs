@@ -64,7 +64,7 @@ impl Upload {
 }
 
 /// A file of Ana's that is there, and its message as Ben has heard it.
-async fn uploaded(world: &World, ana: &mut User, ben: &mut User, room: &str, name: &str, bytes: &[u8]) -> Value {
+pub async fn uploaded(world: &World, ana: &mut User, ben: &mut User, room: &str, name: &str, bytes: &[u8]) -> Value {
     let upload = Upload::of(&ana.ask(announcement(room, name, bytes.len())).await);
     assert_eq!(upload.puts(world, bytes).await, 200);
     let message = ben.hears("message").await;

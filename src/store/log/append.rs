@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::super::{Backoff, CONFLICT, Item, Statement, Store, failed, item_of, row_of};
 use super::{CLOSED, EntryRow, MESSAGE, Next, Tail, Timing, entry_of, epoch_of};
 use crate::domain::{
-    Body, CloseReason, Entry, Epoch, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, Timestamp, UserId,
+    Body, Changes, CloseReason, Entry, Epoch, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, Timestamp,
+    UserId,
 };
 use crate::error::Error;
 use crate::tables::MESSAGES;
@@ -74,7 +75,7 @@ impl Draft<'_> {
     pub(super) fn entry(self) -> Entry {
         let event = Event::Said(self.body.clone());
         let Self { row, seq, created_at, epoch, .. } = self;
-        Entry { room: row.room_id, epoch, seq, created_at, event }
+        Entry { room: row.room_id, epoch, seq, created_at, event, changes: Changes::default() }
     }
 }
 
@@ -234,7 +235,8 @@ impl Store {
             id: Some(seq.message_id()),
             kind: kind.to_owned(),
             created_at: created_at.to_iso(),
-            attempt: format!("{:016x}", fastrand::u64(..)),
+            attempt: random(),
+            salt: body.client_message_id.is_some().then(random),
             ttl: (created_at.as_secs() + self.config.message_ttl_seconds()).max(expires_at),
         };
         let item = row.item(body, carry.as_ref())?;
@@ -306,7 +308,7 @@ impl Store {
             room_id: draft.row.room_id.clone(),
             message_id: IdempotencyRow::key(key),
             seq: draft.seq,
-            digest: key.digest.clone(),
+            digest: key.salted(draft.row.salt.as_deref()),
             ttl: draft.row.ttl,
         };
         let is_unused =
@@ -321,14 +323,19 @@ impl Store {
             return Ok(Attempt::Taken);
         };
         let used: IdempotencyRow = row_of(used)?;
-        if used.digest != key.digest {
+        let Some(item) = self.item_at(room, used.seq.message_id().as_str()).await? else { return Ok(Attempt::Taken) };
+        let salt = item.get("salt").and_then(|salt| salt.as_s().ok()).cloned();
+        let entry = entry_of(item, &self.config)?;
+        // The content of a deleted message is gone, and so is what it could be compared with.
+        if entry.changes.deleted.is_none() && used.digest != key.salted(salt.as_deref()) {
             return Err(Error::IdempotencyMismatch);
         }
-        match self.item_at(room, used.seq.message_id().as_str()).await? {
-            Some(item) => entry_of(item, &self.config).map(Attempt::Duplicate),
-            None => Ok(Attempt::Taken),
-        }
+        Ok(Attempt::Duplicate(entry))
     }
+}
+
+fn random() -> String {
+    format!("{:016x}", fastrand::u64(..))
 }
 
 /// The condition of an entry: its position is free.

@@ -11,15 +11,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::changes::counts_of;
 use super::{Item, Store, item_of, row_of};
 use crate::config::Config;
-use crate::domain::{Body, Entry, Epoch, Event, MessageId, RoomId, Seq, Style, Timestamp, UserId};
+use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, RoomId, Seq, Style, Timestamp, UserId};
 use crate::error::Error;
 
 pub use append::Appended;
 
 /// A user's message.
-const MESSAGE: &str = "message";
+pub(super) const MESSAGE: &str = "message";
 /// The room was closed: the last entry of its log.
 const CLOSED: &str = "closed";
 /// The content. Readers of the table know it by this name from other chats.
@@ -45,6 +46,10 @@ struct EntryRow {
     /// Which attempt to write this entry succeeded.
     #[serde(default)]
     attempt: String,
+    /// Of the digest in the idempotency row: without it the digest tells nothing of the content. Absent in rows of
+    /// earlier versions, and once the message is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    salt: Option<String>,
     /// Absent: the entry counts as expired, and the log restarts above it.
     #[serde(default)]
     ttl: i64,
@@ -182,8 +187,15 @@ impl EntryRow {
     }
 }
 
+/// When an entry expires (epoch seconds).
+pub(super) fn expiry_of(item: &Item) -> i64 {
+    item.get("ttl").and_then(|ttl| ttl.as_n().ok()?.parse().ok()).unwrap_or_default()
+}
+
 /// The entry of an item. What a later version wrote is a system event, and lacks what a message has.
-fn entry_of(mut item: Item, config: &Config) -> Result<Entry, Error> {
+pub(super) fn entry_of(mut item: Item, config: &Config) -> Result<Entry, Error> {
+    let mut changes: Changes = row_of(item.clone()).unwrap_or_default();
+    changes.reactions = counts_of(&item);
     let epoch = epoch_of(item.remove(CARRY).as_ref());
     let row: EntryRow = row_of(item.clone())?;
     let content = item.remove(TEXT).and_then(|text| text.as_s().ok().cloned()).unwrap_or_default();
@@ -201,5 +213,5 @@ fn entry_of(mut item: Item, config: &Config) -> Result<Entry, Error> {
         let unknown = |_| Body::new(system.clone(), system.as_name(), Style::default(), content.into());
         Event::System { what: row.kind, body: body.unwrap_or_else(unknown) }
     };
-    Ok(Entry { room: row.room_id, epoch, seq, created_at, event })
+    Ok(Entry { room: row.room_id, epoch, seq, created_at, event, changes })
 }

@@ -76,7 +76,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<usize, Error> {
         let statement = between(room, after.next(), Seq::MAX)
-            .filter("ttl > :now AND kind = :message AND userId <> :user")
+            .filter("ttl > :now AND kind = :message AND userId <> :user AND attribute_not_exists(deleted)")
             .bind(":now", now.as_secs())
             .bind(":message", MESSAGE)
             .bind(":user", user.as_str());

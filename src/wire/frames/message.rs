@@ -6,7 +6,7 @@ use std::ops::Not;
 use macro_rules_attribute::apply;
 
 use super::{Ack, Answer, Frame, Iso};
-use crate::domain::{Body, Entry, Epoch, Event, MessageId, Name, RoomId, Seq, Timestamp, UserId};
+use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, Name, Rev, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::wire::formats::{ChatRoomCopy, MessageCopies, TypingCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting};
@@ -27,6 +27,10 @@ pub struct Message {
     pub position: Position,
     #[serde(flatten)]
     pub body: Body,
+    #[serde(flatten)]
+    pub changes: Changes,
+    /// The message that it replies to.
+    pub parent: Option<Box<Parent>>,
     /// The kind of a system entry, which a later version of the server wrote: `content` is its text.
     pub system: Option<System>,
     #[serde(skip_serializing_if = "Not::not")]
@@ -52,19 +56,48 @@ impl Message {
     pub fn fits(room: &RoomId, body: &Body) -> bool {
         let (seq, created_at) = (Seq::MAX, Timestamp::from_millis(0));
         let (room, event) = (room.clone(), Event::Said(body.clone()));
-        let placed = Self::from(Entry { room, epoch: Epoch::default(), seq, created_at, event });
+        let placed =
+            Self::from(Entry { room, epoch: Epoch::default(), seq, created_at, event, changes: Changes::default() });
         fitting([&Frame::from(placed)].into_iter(), ENVELOPE_BYTES) == 1
     }
 }
 
 impl From<Entry> for Message {
-    fn from(Entry { room, seq, created_at, event, .. }: Entry) -> Self {
+    fn from(Entry { room, seq, created_at, event, changes, .. }: Entry) -> Self {
         let (body, system) = match event {
             Event::Said(body) => (body, None),
             Event::System { what, body } => (body, Some(System { what })),
         };
         let position = Position { message_id: seq.message_id(), seq, created_at: created_at.into() };
-        Self { room_id: room, position, body, system, duplicate: false, copies: None }
+        Self { room_id: room, position, body, changes, parent: None, system, duplicate: false, copies: None }
+    }
+}
+
+/// Most characters of the content of a message in a reply to it.
+const EXCERPT_CHARS: usize = 140;
+
+/// The message that another one replies to, as it is now.
+#[apply(sent)]
+pub struct Parent {
+    pub seq: Seq,
+    pub user_id: UserId,
+    pub user_name: Name,
+    /// The beginning of its content: at most 140 characters.
+    pub excerpt: String,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub deleted: bool,
+}
+
+impl From<Entry> for Parent {
+    fn from(entry: Entry) -> Self {
+        let Message { position, body, changes, .. } = Message::from(entry);
+        Self {
+            seq: position.seq,
+            user_id: body.user_id,
+            user_name: body.user_name,
+            excerpt: body.content.as_str().chars().take(EXCERPT_CHARS).collect(),
+            deleted: changes.deleted.is_some(),
+        }
     }
 }
 
@@ -145,6 +178,8 @@ pub struct Messages {
     pub epoch: Epoch,
     pub items: Vec<Item>,
     pub has_more: bool,
+    /// The position of the room's last change when the page was read: later changes may be in it too.
+    pub rev: Rev,
     /// The cursor of the page before this one.
     pub next_before: Option<Seq>,
     /// The cursor of the page after this one.
@@ -174,6 +209,14 @@ pub struct Missed {
     /// The cursor for the rest, if they are not.
     pub next_after: Option<Seq>,
     pub last_seq: Seq,
+    /// Each message up to the given `seq` that changed after the given `rev`, as it is now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Item>,
+    /// Whether there are too many changes to tell, or some have expired: read again what you show.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub changes_reset: bool,
+    /// The position of the room's last change, for the next `resume`.
+    pub rev: Rev,
     /// As in `room`.
     pub epoch: Epoch,
     /// Whether some of what was missed has expired, or the position is one of an earlier room of the same id.

@@ -1,5 +1,6 @@
 //! What clients receive: one struct for each frame. Those of messages and rooms are in files of their own.
 
+mod change;
 mod message;
 mod room;
 
@@ -7,15 +8,19 @@ use std::collections::BTreeMap;
 use std::ops::Not;
 
 use macro_rules_attribute::apply;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::actions::Action;
-use crate::domain::{ConnectionId, File, FileId, Name, RoomId, Timestamp, UserId};
+use crate::domain::{ConnectionId, File, FileId, Name, RoomId, UserId};
 use crate::error::Error;
 
+pub use crate::domain::Iso;
+pub use change::{
+    DeletedMessages, DeletionAnswer, Edited, Pinned, Pins, ReactedUser, ReactedUsers, Reaction, Reactions, Unpinned,
+};
 pub use message::{
-    Item, Message, Messages, Missed, Position, Read, Refusal, Resumed, ResumedRoom, Sent, SentMessages, SentResult,
-    System, Typing,
+    Item, Message, Messages, Missed, Parent, Position, Read, Refusal, Resumed, ResumedRoom, Sent, SentMessages,
+    SentResult, System, Typing,
 };
 pub use room::{
     Invite, Joined, LeaveReason, Left, ListedRoom, Nearby, NearbyRoom, Participant, Participants, Presence,
@@ -64,6 +69,20 @@ frames! {
     Message = "message",
     /// The positions of several messages that the caller sent.
     SentMessages = "sent",
+    /// A message was edited.
+    Edited = "edited",
+    /// Messages were deleted.
+    DeletedMessages = "deleted",
+    /// A user reacted to a message, or took a reaction back.
+    Reactions = "reactions",
+    /// The users who reacted to a message.
+    ReactedUsers = "reacted",
+    /// A message was pinned.
+    Pinned = "pinned",
+    /// A message is no longer pinned.
+    Unpinned = "unpinned",
+    /// The pinned messages of a room.
+    Pins = "pins",
     /// A user started or stopped typing.
     Typing = "typing",
     /// A room and a page of its participants.
@@ -113,22 +132,6 @@ impl Answer for Silence {
 
     fn into_frame(self, _: bool) -> Option<Frame> {
         None
-    }
-}
-
-/// A moment as clients see it: ISO 8601 in UTC with milliseconds and `Z`.
-#[derive(Clone, Copy, Debug)]
-pub struct Iso(pub Timestamp);
-
-impl From<Timestamp> for Iso {
-    fn from(moment: Timestamp) -> Self {
-        Self(moment)
-    }
-}
-
-impl Serialize for Iso {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.to_iso())
     }
 }
 
@@ -196,6 +199,8 @@ pub struct Failure {
     pub field: Option<&'static str>,
     /// The message at fault, of several: its place in `messages`, from 0.
     pub index: Option<usize>,
+    /// The message as it is now, where a change was made to an earlier state of it.
+    pub current: Option<Box<Message>>,
     /// The actions that exist.
     pub actions: Option<Vec<&'static str>>,
     /// The file that the failure is about.
@@ -216,6 +221,7 @@ impl Failure {
             action: action.map(Action::key),
             field: error.field(),
             index: error.index(),
+            current: error.current().cloned().map(|entry| Box::new(Message::from(entry).seen_by_others())),
             actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),
             file_id: None,
         }

@@ -6,7 +6,7 @@ use macro_rules_attribute::apply;
 
 use super::{Iso, Item};
 use crate::domain::{
-    Epoch, InviteCode, Location, Metres, Name, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Epoch, InviteCode, Location, Metres, Name, Rev, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::wire::formats::{ChatRoomCopy, RoomCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting_sizes, json, size_of};
@@ -92,6 +92,8 @@ pub struct ListedRoom {
     #[serde(skip_serializing_if = "Not::not")]
     pub unread_more: bool,
     pub last_message: Option<Item>,
+    /// As in `messages`.
+    pub rev: Rev,
 }
 
 /// A user joined a room.

@@ -106,7 +106,7 @@ impl Addressed for BroadcastMessage {
     }
 }
 
-fn check_size(content: &Content) -> Result<(), Error> {
+pub(super) fn check_size(content: &Content) -> Result<(), Error> {
     if content.is_too_large() { Err(Error::TooLarge) } else { Ok(()) }
 }
 
@@ -162,7 +162,8 @@ impl Request for GetMessages {
 /// Rooms to resubscribe to, and what was seen of each.
 #[apply(received)]
 pub struct Resume {
-    /// For each room the last seq that the client has seen: `41`, or `{"seq": 41, "epoch": "0"}`.
+    /// For each room the last seq that the client has seen: `41`; or with the last change, `{"seq": 41, "rev": 7,
+    /// "epoch": "0"}`.
     pub rooms: Positions,
 }
 

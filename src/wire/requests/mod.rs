@@ -3,6 +3,7 @@
 //!
 //! A field whose name begins with `$` is a group of fields of the same request.
 
+mod change;
 mod message;
 mod room;
 
@@ -14,6 +15,7 @@ use super::types::{Color, Flag, Icon, RequestedFormat, Token};
 use crate::domain::{Format, Name, RoomId, Style, UserId};
 use crate::error::Error;
 
+pub use change::{AboutMessage, DeleteMessage, EditMessage, GetReactions, ListPins, React};
 pub use message::{
     BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, Resume, SendMessage,
     SendMessages, TypingIndicator,
@@ -38,8 +40,8 @@ macro_rules! plain {
 }
 
 plain! {
-    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, HandleFileUpload, Handshake,
-    JoinRoom, ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
+    AboutMember, AboutMessage, AboutRoom, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, GetReactions, HandleFileUpload, Handshake,
+    JoinRoom, ListPins, ListRooms, MarkRead, Nothing, React, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
 }
 
 /// No field.
@@ -142,9 +144,9 @@ pub struct Handshake {
     #[serde(rename = "$introduction")]
     pub introduction: Introduction,
     format: Option<RequestedFormat>,
-    /// Whether a page of one room wants every kind of frame.
+    /// Whether a client of another backend wants every kind of frame.
     #[serde(default)]
-    events: Flag,
+    pub events: Flag,
     /// The token, where neither header nor subprotocol carries it.
     pub token: Option<Token>,
     #[serde(skip)]

@@ -7,7 +7,7 @@ resource "aws_apigatewayv2_api" "http" {
 
     content {
       allow_origins = cors_configuration.value
-      allow_methods = ["DELETE", "GET", "OPTIONS", "POST"]
+      allow_methods = ["DELETE", "GET", "OPTIONS", "PATCH", "POST"]
       allow_headers = ["authorization", "content-type"]
       max_age       = 300
     }

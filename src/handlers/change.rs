@@ -1,0 +1,156 @@
+//! Changes to messages: editing, deleting, reacting and pinning. First the change is written, then it is published.
+
+use crate::access::{self, Moderator, Sender};
+use crate::context::Context;
+use crate::delivery::OutboundFrame;
+use crate::domain::{Entry, Event, Seq};
+use crate::error::{Error, chain};
+use crate::store::{Channel, Edit, Removal};
+use crate::wire::frames::{
+    Ack, DeletedMessages, DeletionAnswer, Edited, Frame, Item, Message, Pinned, Pins, ReactedUser, ReactedUsers,
+    Reaction, Reactions, Unpinned,
+};
+use crate::wire::requests::{AboutMessage, DeleteMessage, EditMessage, GetReactions, ListPins, React};
+
+/// Gives a message of the caller's own another content.
+pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result<Edited, Error> {
+    let EditMessage { room_id, seq, content, version, client_message_id } = request;
+    let edit =
+        Edit { seq, content: &content, version: version.map(|version| version.0), id: client_message_id.as_ref() };
+    let fits = |body: &_| Message::fits(&sender.room, body);
+    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    let (entry, is_changed) = ctx.store.edit(&sender.room, &sender.user, &edit, fits, (ctx.now, ctx.deadline)).await?;
+    let Entry { event, changes, .. } = entry;
+    let (Event::Said(body) | Event::System { body, .. }) = event;
+    let edited = Edited {
+        room_id,
+        seq,
+        message_id: seq.message_id(),
+        rev: changes.rev,
+        version: changes.version.unwrap_or_default(),
+        content: body.content,
+        edited_at: changes.edited_at,
+        edited_by: sender.user.clone(),
+        unchanged: false,
+    };
+    // A repeat is published again, since the first request may have ended before it: clients drop by rev.
+    if edited.rev.is_some() {
+        publish(ctx, &sender.channels, edited.clone().into()).await;
+    }
+    Ok(Edited { unchanged: !is_changed, ..edited })
+}
+
+/// Deletes messages. Repeating it is answered with an ack.
+pub async fn delete(ctx: &Context, sender: Sender, request: DeleteMessage) -> Result<DeletionAnswer, Error> {
+    let seqs = request.seqs();
+    let reason = request.reason.as_ref();
+    let timing = (ctx.now, ctx.deadline);
+    let delete =
+        |may_moderate| ctx.store.delete_messages(&sender.room, &sender.user, (&seqs, reason), may_moderate, timing);
+    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    let deleted = match delete(false).await {
+        Err(Error::Forbidden(_)) if access::moderates(ctx, &sender).await? => delete(true).await?,
+        deleted => deleted?,
+    };
+    let Some(rev) = deleted.rev else { return repeated_deletion(ctx, &sender, &seqs).await };
+    let frame = DeletedMessages {
+        room_id: sender.room.clone(),
+        seqs: deleted.seqs,
+        rev,
+        deleted_at: ctx.now.into(),
+        deleted_by: sender.user.clone(),
+        reason: reason.map(ToString::to_string),
+    };
+    publish(ctx, &sender.channels, frame.clone().into()).await;
+    for removal in &deleted.removals {
+        finish_removal(ctx, removal).await;
+    }
+    Ok(DeletionAnswer::Deleted(frame))
+}
+
+/// The first request may have ended before it was published: each deletion is published again.
+async fn repeated_deletion(ctx: &Context, sender: &Sender, seqs: &[Seq]) -> Result<DeletionAnswer, Error> {
+    for entry in ctx.store.entries_at(&sender.room, seqs, ctx.now).await? {
+        let (Some(deletion), Some(rev)) = (entry.changes.deleted, entry.changes.rev) else { continue };
+        let frame = DeletedMessages {
+            room_id: sender.room.clone(),
+            seqs: vec![entry.seq],
+            rev,
+            deleted_at: deletion.at,
+            deleted_by: deletion.by,
+            reason: deletion.reason,
+        };
+        publish(ctx, &sender.channels, frame.into()).await;
+    }
+    Ok(DeletionAnswer::Ack(Ack::of(ctx.route, sender.room.clone())))
+}
+
+/// Removes the object of a deleted message. What fails here the sweep does later.
+pub async fn finish_removal(ctx: &Context, removal: &Removal) {
+    let finished = async {
+        ctx.files.remove(&removal.object_key).await?;
+        ctx.store.note_removed(removal).await
+    };
+    if let Err(error) = finished.await {
+        tracing::warn!(error = chain(&error), "failed to remove the object of a deleted message");
+    }
+}
+
+/// Adds a reaction of the caller, or takes it back.
+pub async fn react(ctx: &Context, sender: Sender, request: React) -> Result<Reactions, Error> {
+    let React { room_id, seq, emoji, on } = request;
+    let on = on.unwrap_or(true);
+    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    let reacted = ctx.store.react(&sender.room, &sender.user, (seq, &emoji, on), (ctx.now, ctx.deadline)).await?;
+    let by = Reaction { user_id: sender.user.clone(), emoji, on };
+    let frame = Reactions { room_id, seq, rev: reacted.rev, counts: reacted.counts, by, unchanged: false };
+    if frame.rev.is_some() {
+        publish(ctx, &sender.channels, frame.clone().into()).await;
+    }
+    Ok(Reactions { unchanged: reacted.is_unchanged, ..frame })
+}
+
+/// A page of the users who reacted to a message.
+pub async fn reactions(ctx: &Context, sender: Sender, request: GetReactions) -> Result<ReactedUsers, Error> {
+    let GetReactions { room_id, seq, emoji, cursor } = request;
+    let entry = ctx.store.entry(&sender.room, seq, ctx.now).await?;
+    if entry.is_none_or(|entry| entry.changes.deleted.is_some()) {
+        return Err(Error::MessageNotFound);
+    }
+    let (users, next_cursor) = ctx.store.reactions(&sender.room, seq, emoji.as_ref(), cursor.as_ref()).await?;
+    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    let items = users.into_iter().map(|(user_id, emojis)| ReactedUser { user_id, emojis }).collect();
+    Ok(ReactedUsers { room_id, seq, items, next_cursor })
+}
+
+/// Pins a message in its room.
+pub async fn pin(ctx: &Context, moderator: Moderator, request: AboutMessage) -> Result<Pinned, Error> {
+    let AboutMessage { room_id, seq } = request;
+    let timing = (ctx.now, ctx.deadline);
+    let (rev, is_changed) = ctx.store.set_pinned(&room_id, &moderator.user, (seq, true), timing).await?;
+    let frame = Pinned { room_id, seq, rev, by: moderator.user, unchanged: false };
+    publish(ctx, &[Channel::of_room(&frame.room_id)], frame.clone().into()).await;
+    Ok(Pinned { unchanged: !is_changed, ..frame })
+}
+
+/// Unpins a message.
+pub async fn unpin(ctx: &Context, moderator: Moderator, request: AboutMessage) -> Result<Unpinned, Error> {
+    let AboutMessage { room_id, seq } = request;
+    let timing = (ctx.now, ctx.deadline);
+    let (rev, is_changed) = ctx.store.set_pinned(&room_id, &moderator.user, (seq, false), timing).await?;
+    let frame = Unpinned { room_id, seq, rev, by: moderator.user, unchanged: false };
+    publish(ctx, &[Channel::of_room(&frame.room_id)], frame.clone().into()).await;
+    Ok(Unpinned { unchanged: !is_changed, ..frame })
+}
+
+/// The pinned messages of a room.
+pub async fn pins(ctx: &Context, sender: Sender, request: ListPins) -> Result<Pins, Error> {
+    let (entries, rev) = ctx.store.pinned(&sender.room, ctx.now).await?;
+    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    let items = entries.into_iter().map(|entry| Item::Message(Message::seen_by(&sender.user, entry))).collect();
+    Ok(Pins { room_id: request.room_id, items, rev })
+}
+
+async fn publish(ctx: &Context, channels: &[Channel], frame: Frame) {
+    ctx.publish(channels, &OutboundFrame::new(&frame, ctx.others())).await;
+}

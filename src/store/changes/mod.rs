@@ -1,0 +1,303 @@
+//! Changes to messages: edits, deletions, reactions and pins.
+//!
+//! Beside its messages every room has a log of changes, dense as well: `rev` 1, 2, 3, ... A row of that log says which
+//! messages changed and how, never their content. The row of a message has its current state and the `rev` of its last
+//! change. Both are written in one transaction, on the condition that the position is free and that the message is as
+//! it was read: so a change is never made to a state that its writer has not seen.
+
+mod deletion;
+mod edit;
+mod pin;
+mod reaction;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tokio::try_join;
+
+use super::log::{MESSAGE, entry_of, expiry_of};
+use super::{Backoff, Item, Statement, Store, failed, item_of, pages, row_of};
+use crate::domain::{Entry, RESTART_GAP, Rev, Room, RoomId, Seq, Timestamp, UserId};
+use crate::error::Error;
+use crate::tables::{MESSAGES, ROOMS};
+
+pub use deletion::Removal;
+pub use edit::Edit;
+pub(super) use reaction::counts_of;
+
+/// Every so many changes the room's row learns where its log of changes ends.
+const LIFT_EVERY: u64 = 100;
+/// Most messages that a reader catches up on by their changes.
+const MAX_CHANGED: usize = 50;
+/// Most changes that are read to catch up.
+const MAX_CHANGES_READ: u64 = 200;
+
+/// A row of the log of changes. It sorts behind the digits of the messages, in the same partition.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeRow {
+    room_id: RoomId,
+    message_id: String,
+    rev: Rev,
+    seqs: Vec<Seq>,
+    what: String,
+    by: UserId,
+    /// ISO 8601.
+    at: String,
+    /// The pinned messages after the change, the first one pinned first: every change takes them over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pins: Vec<Seq>,
+    /// Never before that of the row before it: the last one tells where the log ends.
+    ttl: i64,
+}
+
+/// The sort key of a position in the log of changes: below it in the order of the log, and behind all messages.
+fn sort_key(rev: Rev) -> String {
+    format!("chg#{:020}", rev.0)
+}
+
+/// What is to be written: the change itself, and what becomes of each message.
+struct Write {
+    what: &'static str,
+    seqs: Vec<Seq>,
+    /// The pinned messages after it.
+    pins: Vec<Seq>,
+    /// The updates of the messages, without their condition. `rev` is set besides.
+    updates: Vec<(Seq, Statement)>,
+    others: Vec<TransactWriteItem>,
+}
+
+/// What a change comes to, as its author reads the messages.
+enum Plan<T> {
+    /// Nothing has to be written.
+    Done(T),
+    Write(Write, T),
+}
+
+/// What was read before a change.
+struct Seen<'a> {
+    items: HashMap<String, Item>,
+    /// The newest row of the log of changes.
+    last: Option<ChangeRow>,
+    store: &'a Store,
+    now: Timestamp,
+}
+
+impl Seen<'_> {
+    /// A message of a user that can be changed, with its row; one that is deleted too.
+    ///
+    /// # Errors
+    /// `MESSAGE_NOT_FOUND`; `FORBIDDEN` for an entry that is no message.
+    fn message(&self, seq: Seq) -> Result<(Entry, &Item), Error> {
+        let item = self.items.get(seq.message_id().as_str()).ok_or(Error::MessageNotFound)?;
+        if self.now.has_passed(expiry_of(item)) {
+            return Err(Error::MessageNotFound);
+        }
+        if item.get("kind").and_then(|kind| kind.as_s().ok()).is_none_or(|kind| kind != MESSAGE) {
+            return Err(Error::Forbidden("only messages of users can be changed"));
+        }
+        Ok((entry_of(item.clone(), &self.store.config)?, item))
+    }
+
+    /// As [`Seen::message`], and not deleted.
+    fn living(&self, seq: Seq) -> Result<(Entry, &Item), Error> {
+        self.message(seq).and_then(|(entry, item)| match entry.changes.deleted {
+            None => Ok((entry, item)),
+            Some(_) => Err(Error::MessageNotFound),
+        })
+    }
+
+    fn pins(&self) -> Vec<Seq> {
+        self.last.as_ref().map(|last| last.pins.clone()).unwrap_or_default()
+    }
+}
+
+/// The parts of the transaction of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Change,
+    Message,
+    Room,
+    Other,
+}
+
+impl Store {
+    /// Makes a change to messages of a room: reads the rows of `keys` and the end of the log of changes, lets `plan`
+    /// decide, and writes all of it or nothing; again if somebody else changed one of them in between. Returns what
+    /// `plan` decided, and the position and the time of the change if there was something to write.
+    ///
+    /// # Errors
+    /// Those of `plan`. `ROOM_BUSY` when others change messages all the time until `deadline`.
+    async fn change<T>(
+        &self,
+        room: &RoomId,
+        by: &UserId,
+        keys: &[String],
+        (now, deadline): (Timestamp, Instant),
+        plan: impl Fn(&Seen<'_>) -> Result<Plan<T>, Error>,
+    ) -> Result<(T, Option<Rev>), Error> {
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let (items, last) = try_join!(self.items_at(room, keys), self.last_change(room, true))?;
+            let seen = Seen { items, last, store: self, now };
+            let (write, outcome) = match plan(&seen)? {
+                Plan::Done(outcome) => return Ok((outcome, None)),
+                Plan::Write(write, outcome) => (write, outcome),
+            };
+            let rev = self.next_rev(room, seen.last.as_ref(), now).await?;
+            let refused = self.transact(self.parts_of(room, by, rev, &seen, write)?).await?;
+            if refused.is_empty() {
+                self.note_last_rev(room, rev).await;
+                return Ok((outcome, Some(rev)));
+            }
+            if !backoff.pause().await {
+                return Err(Error::RoomBusy);
+            }
+        }
+    }
+
+    fn parts_of(
+        &self,
+        room: &RoomId,
+        by: &UserId,
+        rev: Rev,
+        seen: &Seen<'_>,
+        write: Write,
+    ) -> Result<Vec<(Part, TransactWriteItem)>, Error> {
+        let row = ChangeRow {
+            room_id: room.clone(),
+            message_id: sort_key(rev),
+            rev,
+            seqs: write.seqs,
+            what: write.what.to_owned(),
+            by: by.clone(),
+            at: seen.now.to_iso(),
+            pins: write.pins,
+            ttl: (seen.now.as_secs() + self.config.message_ttl_seconds())
+                .max(seen.last.as_ref().map_or(0, |last| last.ttl)),
+        };
+        let is_free = Statement::default().when("attribute_not_exists(roomId)");
+        let mut parts = vec![(Part::Change, self.put_part(&MESSAGES, item_of(&row)?, &is_free)?)];
+        for (seq, update) in write.updates {
+            let before = seen.items.get(seq.message_id().as_str()).and_then(|item| item.get("rev")).cloned();
+            let statement = as_it_was(update, before).bind(":rev", rev.as_i64());
+            let key = MESSAGES.key_of(room.as_str(), seq.message_id().as_str());
+            parts.push((Part::Message, self.update_part(&MESSAGES, key, &statement)?));
+        }
+        parts.extend(write.others.into_iter().map(|part| (Part::Other, part)));
+        if seen.last.is_none() {
+            let noted = Statement::update("SET lastRev = :rev").when("attribute_exists(id)").bind(":rev", rev.as_i64());
+            parts.push((Part::Room, self.update_part(&ROOMS, ROOMS.key(room.as_str()), &noted)?));
+        }
+        Ok(parts)
+    }
+
+    /// The newest row of a room's log of changes, also if it has expired.
+    async fn last_change(&self, room: &RoomId, consistent: bool) -> Result<Option<ChangeRow>, Error> {
+        let statement = changes_between(room, Rev::ZERO, Rev::MAX);
+        let query = self.query(&MESSAGES, &statement).consistent_read(consistent).scan_index_forward(false).limit(1);
+        query.send().await.map_err(failed)?.items.unwrap_or_default().pop().map(row_of).transpose()
+    }
+
+    /// The position of the next change: after the last one, or, where all rows of the log have expired, far above
+    /// whatever it was.
+    async fn next_rev(&self, room: &RoomId, last: Option<&ChangeRow>, now: Timestamp) -> Result<Rev, Error> {
+        if let Some(last) = last {
+            return Ok(last.rev.next());
+        }
+        let Room { last_rev, .. } = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
+        Ok(if last_rev == Rev::ZERO { Rev(1) } else { Rev(last_rev.0 + RESTART_GAP) })
+    }
+
+    async fn note_last_rev(&self, room: &RoomId, rev: Rev) {
+        if !rev.0.is_multiple_of(LIFT_EVERY) {
+            return;
+        }
+        let statement = Statement::update("SET lastRev = :rev")
+            .when("attribute_exists(id) AND lastRev < :rev")
+            .bind(":rev", rev.as_i64());
+        if let Err(error) = self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await {
+            // The change is written; the next hundredth one notes it as well.
+            tracing::warn!(room_id = %room, error = error.cause(), "failed to note the end of a log of changes");
+        }
+    }
+
+    /// The position of the last change of a room. Eventually consistent: it may be an earlier one, and the changes after
+    /// it are then received twice.
+    pub async fn last_rev(&self, room: &RoomId) -> Result<Rev, Error> {
+        Ok(self.last_change(room, false).await?.map_or(Rev::ZERO, |last| last.rev))
+    }
+
+    /// The messages up to `up_to` that changed after `rev`, as they are now; `None` where there are too many, or some of
+    /// the changes have expired. And the position up to which that is complete, which is read first: what changes in
+    /// between is received twice.
+    pub async fn changed_since(
+        &self,
+        room: &RoomId,
+        rev: Option<Rev>,
+        up_to: Seq,
+        now: Timestamp,
+    ) -> Result<(Option<Vec<Entry>>, Rev), Error> {
+        let last = self.last_change(room, true).await?.map_or(Rev::ZERO, |last| last.rev);
+        let Some(rev) = rev.filter(|rev| *rev != last) else { return Ok((Some(Vec::new()), last)) };
+        if rev > last || last.0 - rev.0 > MAX_CHANGES_READ {
+            return Ok((None, last));
+        }
+        let query = self.query(&MESSAGES, &changes_between(room, rev.next(), last)).consistent_read(true);
+        let rows: Vec<ChangeRow> = futures_util::TryStreamExt::try_concat(pages(query)).await?;
+        let is_complete = rows.first().is_some_and(|first| first.rev == rev.next());
+        let mut seqs: Vec<_> = rows.into_iter().flat_map(|row| row.seqs).filter(|seq| *seq <= up_to).collect();
+        seqs.sort();
+        seqs.dedup();
+        if !is_complete || seqs.len() > MAX_CHANGED {
+            return Ok((None, last));
+        }
+        Ok((Some(self.entries_at(room, &seqs, now).await?), last))
+    }
+
+    /// The pinned messages of a room, the last one pinned first, and the position of its last change.
+    pub async fn pinned(&self, room: &RoomId, now: Timestamp) -> Result<(Vec<Entry>, Rev), Error> {
+        let Some(last) = self.last_change(room, true).await? else { return Ok((Vec::new(), Rev::ZERO)) };
+        let mut entries = self.entries_at(room, &last.pins, now).await?;
+        let place = |entry: &Entry| last.pins.iter().position(|seq| *seq == entry.seq);
+        entries.sort_by_key(|entry| std::cmp::Reverse(place(entry)));
+        Ok((entries, last.rev))
+    }
+
+    /// The entries at these positions that have not expired, in the order of the log.
+    pub async fn entries_at(&self, room: &RoomId, seqs: &[Seq], now: Timestamp) -> Result<Vec<Entry>, Error> {
+        let keys: Vec<_> = seqs.iter().map(|seq| seq.message_id().as_str().to_owned()).collect();
+        let items = self.items_at(room, &keys).await?.into_values();
+        let living = items.filter(|item| !now.has_passed(expiry_of(item)));
+        let mut entries = living.map(|item| entry_of(item, &self.config)).collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(|entry| entry.seq);
+        Ok(entries)
+    }
+
+    /// Rows of a room's partition by their sort keys, at most 100, read consistently.
+    async fn items_at(&self, room: &RoomId, keys: &[String]) -> Result<HashMap<String, Item>, Error> {
+        let keys = keys.iter().map(|key| MESSAGES.key_of(room.as_str(), key)).collect();
+        let items = self.items(&MESSAGES, keys).await?;
+        let by_key = |item: Item| Some((item.get("messageId")?.as_s().ok()?.clone(), item));
+        Ok(items.into_iter().filter_map(by_key).collect())
+    }
+}
+
+/// An update of a message that holds only if nobody has changed it since it was read. `before`: the `rev` that it had.
+fn as_it_was(update: Statement, before: Option<AttributeValue>) -> Statement {
+    const IS_MESSAGE: &str = "kind = :message AND attribute_not_exists(deleted) AND ";
+    let update = match before {
+        Some(before) => update.when(&format!("{IS_MESSAGE}rev = :before")).bind_value(":before", before),
+        None => update.when(&format!("{IS_MESSAGE}attribute_not_exists(rev)")),
+    };
+    update.bind(":message", MESSAGE)
+}
+
+fn changes_between(room: &RoomId, from: Rev, to: Rev) -> Statement {
+    Statement::query("roomId = :room AND messageId BETWEEN :from AND :to")
+        .bind(":room", room.as_str())
+        .bind(":from", &*sort_key(from))
+        .bind(":to", &*sort_key(to))
+}
