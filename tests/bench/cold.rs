@@ -82,8 +82,8 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
 async fn zip_bytes(function: &Path) -> f64 {
     let zip = NamedTempFile::new().unwrap();
     let package = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/package.py");
-    let made = Command::new("python3").arg(package).arg(function).arg(zip.path()).stdout(Stdio::null()).status();
-    assert!(made.await.unwrap().success(), "failed to package the function");
+    let packaged = Command::new("python3").arg(package).arg(function).arg(zip.path()).stdout(Stdio::null()).status();
+    assert!(packaged.await.unwrap().success(), "failed to package the function");
     std::fs::metadata(zip.path()).unwrap().len() as f64
 }
 

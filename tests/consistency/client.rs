@@ -76,7 +76,7 @@ impl Client {
                 continue;
             }
             match self.rng.u32(..20) {
-                0..11 => self.says(room).await,
+                0..11 => self.sends(room).await,
                 11..13 => self.leaves(room).await,
                 13..15 => drop(self.ask(json!({ "action": "typing", "roomId": room }), false).await),
                 15..17 => self.reads(room).await,
@@ -115,7 +115,7 @@ impl Client {
         self
     }
 
-    async fn says(&mut self, room: &str) {
+    async fn sends(&mut self, room: &str) {
         let number = self.record.sent.len();
         let id = format!("{}-{number}", self.record.user);
         let content = format!("{id}: {}", "x".repeat(self.rng.usize(..200)));

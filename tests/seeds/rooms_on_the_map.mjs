@@ -121,9 +121,9 @@ scenario('rooms on the map: others in the room see who is typing', async (visit)
 
   await bob.page.fill('#send input', 'Hello w');
   await ann.sees('#typing', ['Bob is typing']);
-  await cid.submits('#send', { message: 'Nobody here' });
+  await cid.submits('#send', { message: 'Hello from Cid' });
 
-  await cid.sees('#messages li', ['Cid: Nobody here']);
+  await cid.sees('#messages li', ['Cid: Hello from Cid']);
   await cid.sees('#typing', ['']);
   await bob.submits('#send', { message: 'Hello world!' });
   await ann.sees('#messages li', ['Bob: Hello world!']);
