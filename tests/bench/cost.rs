@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use axum::body::{Body, Bytes};
-use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;

@@ -5,10 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use switchboard::local::{Options, Stack};
-use tokio::net::TcpStream;
 
 use crate::harness::Socket;
 use crate::table::{Figure, Goal};
