@@ -226,7 +226,7 @@ variable "gateway" {
 
   validation {
     condition     = var.gateway.requests_per_second >= 1 && var.gateway.requests_at_once >= 1
-    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1: 0 rejects all requests."
+    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1: 0 rejects all."
   }
 
   validation {

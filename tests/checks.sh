@@ -1,6 +1,9 @@
 # The checks of scripts/test: each is a function check_NAME. $target is the build directory, $filter a module or empty.
 
-checks=(formatting lints tests promises crashes load lambda scripts docs schemas workflows smoke seeds terraform privileges)
+checks=(
+    formatting lints tests consistency crashes load lambda scripts docs schemas workflows smoke seeds terraform
+    privileges
+)
 
 check_formatting() { cargo fmt --check; }
 
@@ -18,9 +21,9 @@ check_tests() {
     fi
 }
 
-check_promises() { cargo test --locked --test consistency -- --operations 6; }
+check_consistency() { cargo test --locked --test consistency -- --operations 6; }
 
-# A few routes; `cargo test --test crashes -- --all` runs every one.
+# Some routes; `cargo test --test crashes -- --all` runs all of them.
 check_crashes() { cargo test --locked --test crashes; }
 
 check_load() { cargo test --locked --test load -- --sockets 300; }
@@ -49,10 +52,10 @@ check_workflows() {
 
 check_smoke() { tests/smoke/check; }
 
-# Pages written for the clients of older backends work in a real browser.
+# Pages written for older backends work in a real browser.
 check_seeds() { tests/seeds/check; }
 
-# It mostly waits, so it starts before the other checks.
+# This check mostly waits, so it starts before the others.
 begin_terraform() {
     mkdir -p "$target"
     scripts/test-terraform >"$target/terraform.log" 2>&1 & terraform_job=$!

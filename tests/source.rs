@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The modules of the Lambda, from the bottom up. A module imports only what stands below it, and its own parts.
+/// The modules of the Lambda, from the bottom up. A module imports only modules of lower layers, and its own parts.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["actions", "error", "tables"],
@@ -80,7 +80,7 @@ fn imports_point_from_higher_layers_to_lower_ones() {
         let own = layer(module).unwrap_or_else(|| panic!("{module} is in no layer"));
         for other in imported {
             let below = layer(&other).unwrap_or_else(|| panic!("{other} is in no layer"));
-            assert!(below <= own && other != "local", "{module} imports {other}, which stands above it");
+            assert!(below <= own && other != "local", "{module} imports {other} of a higher layer");
         }
     }
 }

@@ -45,7 +45,7 @@ run "the_function_has_least_privilege" {
 
   assert {
     condition = alltrue([
-      for action in flatten([for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Action]) :
+      for action in flatten(jsondecode(aws_iam_role_policy.router.policy).Statement[*].Action) :
       !strcontains(action, "*") && !strcontains(action, "Scan")
     ])
     error_message = "An action is a wildcard or a Scan."
@@ -63,7 +63,8 @@ run "the_function_has_least_privilege" {
   }
   assert {
     condition = [
-      for statement in jsondecode(aws_iam_role_policy.router.policy).Statement : statement.Action if statement.Resource == "*"
+      for statement in jsondecode(aws_iam_role_policy.router.policy).Statement :
+      statement.Action if statement.Resource == "*"
     ] == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
     error_message = "A statement other than that of X-Ray applies to all resources."
   }

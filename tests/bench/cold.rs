@@ -1,4 +1,4 @@
-//! A cold start: from the program's start to its first question for an event, and to its first answer.
+//! Cold starts: from the start of the program to its first `GET /next`, and to its first response.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
     let ping = ping(&stack.open_connections()[0]);
 
     let to_next = counted(function, &plain, None).await;
-    let of_lean = counted(&lean, &plain, None).await;
+    let to_next_of_lean = counted(&lean, &plain, None).await;
     let to_answer = counted(function, &plain, Some(&ping)).await;
     let to_answer_over_tls = counted(function, &over_tls, Some(&ping)).await;
     let mut starts = Vec::new();
@@ -59,21 +59,21 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
         sorted
     };
     let (ms, resident_mb) = (sorted(|start| start.ms), sorted(|start| start.resident_mb));
-    let told = |name, value, unit| Figure::told(GROUP, name, value, unit);
+    let figure = |name, value, unit| Figure::new(GROUP, name, value, unit);
     vec![
-        told("zip", zip_bytes(function).await, "bytes").with_goal(Goal::AtMost(4.5e6)),
-        told("start to first GET /next", to_next.instructions, "instructions"),
-        told("start to first GET /next, minimal function", of_lean.instructions, "instructions"),
-        told("ratio to the minimal function", to_next.instructions / of_lean.instructions, "")
+        figure("zip", zip_bytes(function).await, "bytes").with_goal(Goal::AtMost(4.5e6)),
+        figure("start to first GET /next", to_next.instructions, "instructions"),
+        figure("start to first GET /next, minimal function", to_next_of_lean.instructions, "instructions"),
+        figure("ratio to the minimal function", to_next.instructions / to_next_of_lean.instructions, "")
             .with_goal(Goal::AtMost(1.2)),
-        told("start to first GET /next", to_next.allocations, "allocations"),
-        told("start to first response", to_answer.instructions, "instructions"),
-        told("start to first response, over TLS", to_answer_over_tls.instructions, "instructions")
+        figure("start to first GET /next", to_next.allocations, "allocations"),
+        figure("start to first response", to_answer.instructions, "instructions"),
+        figure("start to first response, over TLS", to_answer_over_tls.instructions, "instructions")
             .with_goal(Goal::AtMost(25e6)),
         // Other load on the machine only adds time, so the minimum is the best estimate.
-        told("start to first GET /next, fastest of 20", ms[0], "ms").with_goal(Goal::AtMost(3.0)),
-        told("start to first GET /next, median of 20", ms[STARTS / 2], "ms"),
-        told("resident memory at first GET /next, median of 20", resident_mb[STARTS / 2], "MB")
+        figure("start to first GET /next, fastest of 20", ms[0], "ms").with_goal(Goal::AtMost(3.0)),
+        figure("start to first GET /next, median of 20", ms[STARTS / 2], "ms"),
+        figure("resident memory at first GET /next, median of 20", resident_mb[STARTS / 2], "MB")
             .with_goal(Goal::AtMost(12.0)),
     ]
 }
@@ -82,8 +82,8 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
 async fn zip_bytes(function: &Path) -> f64 {
     let zip = NamedTempFile::new().unwrap();
     let package = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/package.py");
-    let made = Command::new("python3").arg(package).arg(function).arg(zip.path()).stdout(Stdio::null()).status();
-    assert!(made.await.unwrap().success(), "failed to package the function");
+    let packaged = Command::new("python3").arg(package).arg(function).arg(zip.path()).stdout(Stdio::null()).status();
+    assert!(packaged.await.unwrap().success(), "failed to package the function");
     std::fs::metadata(zip.path()).unwrap().len() as f64
 }
 
@@ -128,7 +128,7 @@ impl Environment {
 #[derive(Default)]
 struct Lambda {
     event: Mutex<Option<String>>,
-    asked: Notify,
+    idle: Notify,
     answered: Notify,
 }
 
@@ -149,7 +149,7 @@ impl Lambda {
 async fn next(State(lambda): State<Arc<Lambda>>) -> Response {
     let event = lambda.event.lock().unwrap().take();
     let Some(event) = event else {
-        lambda.asked.notify_one();
+        lambda.idle.notify_one();
         return std::future::pending().await;
     };
     let headers = [
@@ -189,7 +189,7 @@ async fn counted(program: &Path, environment: &Environment, event: Option<&str>)
         if event.is_some() {
             lambda.answered.notified().await;
         }
-        lambda.asked.notified().await;
+        lambda.idle.notified().await;
     };
     tokio::time::timeout(PATIENCE, done).await.expect("the function made no further request");
     counted.end(process.id().unwrap())
@@ -203,10 +203,10 @@ struct Start {
 
 async fn started(program: &Path, environment: &Environment) -> Start {
     let (lambda, address) = Lambda::start(None).await;
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let process = start(&[program.into()], environment, address);
-    tokio::time::timeout(PATIENCE, lambda.asked.notified()).await.expect("the function did not start");
-    let ms = begun.elapsed().as_secs_f64() * 1e3;
+    tokio::time::timeout(PATIENCE, lambda.idle.notified()).await.expect("the function did not start");
+    let ms = started_at.elapsed().as_secs_f64() * 1e3;
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
     Start { ms, resident_mb: resident.unwrap().parse::<f64>().unwrap() * 1024.0 / 1e6 }
@@ -237,14 +237,14 @@ impl Tls {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tls_url = format!("https://{}", listener.local_addr().unwrap());
-        let behind = url.trim_start_matches("http://").to_owned();
+        let upstream = url.trim_start_matches("http://").to_owned();
         let acceptor = TlsAcceptor::from(Arc::new(settings));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (acceptor, behind) = (acceptor.clone(), behind.clone());
+                let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
                 tokio::spawn(async move {
                     let mut outside = acceptor.accept(socket).await?;
-                    copy_bidirectional(&mut outside, &mut TcpStream::connect(behind).await?).await
+                    copy_bidirectional(&mut outside, &mut TcpStream::connect(upstream).await?).await
                 });
             }
         });

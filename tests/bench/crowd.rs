@@ -31,18 +31,18 @@ const HANDSHAKES: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Serialize, Deserialize)]
-enum Order {
+enum Instruction {
     /// Opens one connection for each query.
     Connect(Vec<String>),
-    /// Sends these on the first connection without waiting; `{}` is replaced by the number.
-    Say(Vec<String>),
-    /// Reports again on what was sent last.
+    /// Sends these frames on the first connection without waiting; `{}` is replaced by the number.
+    Send(Vec<String>),
+    /// Reports again on the messages that were sent last.
     Recount,
 }
 
 /// The deliveries of messages that were sent at once.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Heard {
+pub struct Deliveries {
     /// From the first byte sent to the first delivery to another connection.
     pub first_ms: f64,
     /// From the first byte sent to the last delivery.
@@ -52,27 +52,27 @@ pub struct Heard {
     /// Received by all connections, including responses.
     pub frames: u64,
     /// Missing deliveries.
-    pub skipped: u64,
+    pub missing: u64,
     /// Messages that a connection received twice.
     pub twice: u64,
     /// Messages that a connection received more than twice.
-    pub more_often: u64,
+    pub more_than_twice: u64,
     /// The sequence numbers of the messages, sorted, if the frames have any.
     pub seqs: Vec<u64>,
     /// Deliveries with a different sequence number than another delivery of the same message.
-    pub contradictions: u64,
+    pub conflicting_seqs: u64,
 }
 
-impl Heard {
+impl Deliveries {
     /// Deliveries that are missing or duplicate.
-    pub fn amiss(&self) -> u64 {
-        self.skipped + self.twice + self.more_often
+    pub fn missing_or_duplicate(&self) -> u64 {
+        self.missing + self.twice + self.more_than_twice
     }
 }
 
-/// The process of the clients, from the side of the benchmark.
+/// The handle of the process of the clients.
 pub struct Crowd {
-    orders: ChildStdin,
+    instructions: ChildStdin,
     reports: Lines<BufReader<ChildStdout>>,
     _process: Child,
 }
@@ -86,139 +86,139 @@ impl Crowd {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let (orders, reports) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        Self { orders, reports: BufReader::new(reports).lines(), _process: process }
+        let (instructions, reports) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        Self { instructions, reports: BufReader::new(reports).lines(), _process: process }
     }
 
     /// Opens connections, one for each query (`userId=ana`).
     pub async fn connects(&mut self, queries: impl Iterator<Item = String>) {
-        self.asks::<()>(&Order::Connect(queries.collect())).await;
+        self.asks::<()>(&Instruction::Connect(queries.collect())).await;
     }
 
-    /// Sends these on the first connection without waiting for responses. Returns when all others have received all of
-    /// them and the sender has its responses, or after a minute. `{}` in a frame becomes the message's number.
-    pub async fn hears(&mut self, frames: &[&str]) -> Heard {
-        self.asks(&Order::Say(frames.iter().map(|&frame| sent_frame(frame)).collect())).await
+    /// Sends these frames on the first connection without waiting for responses. Returns when all others have received
+    /// all of them and the sender has its responses, or after a minute. `{}` in a frame becomes the message's number.
+    pub async fn sends(&mut self, frames: &[&str]) -> Deliveries {
+        self.asks(&Instruction::Send(frames.iter().map(|&frame| sent_frame(frame)).collect())).await
     }
 
-    /// The deliveries so far of what was sent last: duplicates may have arrived since.
-    pub async fn recounts(&mut self) -> Heard {
-        self.asks(&Order::Recount).await
+    /// The deliveries so far of the messages that were sent last: duplicates may have arrived since.
+    pub async fn counts_again(&mut self) -> Deliveries {
+        self.asks(&Instruction::Recount).await
     }
 
-    async fn asks<T: for<'a> Deserialize<'a>>(&mut self, order: &Order) -> T {
-        self.orders.write_all((serde_json::to_string(order).unwrap() + "\n").as_bytes()).await.unwrap();
-        let report = self.reports.next_line().await.unwrap().expect("the process of the crowd has ended");
+    async fn asks<T: for<'a> Deserialize<'a>>(&mut self, instruction: &Instruction) -> T {
+        self.instructions.write_all((serde_json::to_string(instruction).unwrap() + "\n").as_bytes()).await.unwrap();
+        let report = self.reports.next_line().await.unwrap().expect("the process of the crowd exited");
         serde_json::from_str(&report).unwrap()
     }
 }
 
-/// What the crowd has received of what was sent last.
+/// Counts the deliveries of the messages that were sent last.
 #[derive(Default)]
-struct Ears {
+struct Tracker {
     /// Number of deliveries, by message and connection.
-    heard: BTreeMap<u64, Vec<u8>>,
+    counts: BTreeMap<u64, Vec<u8>>,
     /// Number of deliveries that are still missing.
     missing: usize,
-    answers_missing: usize,
+    missing_answers: usize,
     frames: u64,
     first: Option<Instant>,
     last: Option<Instant>,
     answered: Option<Instant>,
-    places: BTreeMap<u64, u64>,
-    contradictions: u64,
+    seqs: BTreeMap<u64, u64>,
+    conflicting_seqs: u64,
 }
 
-impl Ears {
+impl Tracker {
     fn for_messages(numbers: std::ops::Range<u64>, connections: usize) -> Self {
         let count = (numbers.end - numbers.start) as usize;
         Self {
-            heard: numbers.map(|number| (number, vec![0; connections])).collect(),
+            counts: numbers.map(|number| (number, vec![0; connections])).collect(),
             missing: count * (connections - 1),
-            answers_missing: count,
+            missing_answers: count,
             ..Self::default()
         }
     }
 
-    fn hear(&mut self, connection: usize, frame: &str) {
+    fn record(&mut self, connection: usize, frame: &str) {
         self.frames += 1;
-        let Some(number) = number_behind(frame, "#") else { return };
-        let Some(count) = self.heard.get_mut(&number).and_then(|heard| heard.get_mut(connection)) else { return };
+        let Some(number) = number_after(frame, "#") else { return };
+        let Some(count) = self.counts.get_mut(&number).and_then(|counts| counts.get_mut(connection)) else { return };
         *count = count.saturating_add(1);
         if *count == 1 && connection == 0 {
-            self.answers_missing -= 1;
+            self.missing_answers -= 1;
             self.answered = Some(Instant::now());
         } else if *count == 1 {
             self.missing -= 1;
             self.last = Some(Instant::now());
             self.first = self.first.or(self.last);
         }
-        if let Some(seq) = number_behind(frame, "\"seq\":")
-            && *self.places.entry(number).or_insert(seq) != seq
+        if let Some(seq) = number_after(frame, "\"seq\":")
+            && *self.seqs.entry(number).or_insert(seq) != seq
         {
-            self.contradictions += 1;
+            self.conflicting_seqs += 1;
         }
     }
 
     fn is_done(&self) -> bool {
-        self.missing == 0 && self.answers_missing == 0
+        self.missing == 0 && self.missing_answers == 0
     }
 
-    fn report(&self, started: Instant) -> Heard {
+    fn report(&self, started: Instant) -> Deliveries {
         let since = |moment: Option<Instant>| moment.map_or(PATIENCE, |moment| moment - started).as_secs_f64() * 1e3;
         let times = |holds: fn(u8) -> bool| {
-            let others = self.heard.values().flat_map(|heard| &heard[1..]);
+            let others = self.counts.values().flat_map(|counts| &counts[1..]);
             others.filter(|count| holds(**count)).count() as u64
         };
-        let mut seqs: Vec<_> = self.places.values().copied().collect();
+        let mut seqs: Vec<_> = self.seqs.values().copied().collect();
         seqs.sort_unstable();
-        Heard {
+        Deliveries {
             first_ms: since(self.first),
             last_ms: since(self.last),
-            answered_ms: since(self.answered.filter(|_| self.answers_missing == 0)),
+            answered_ms: since(self.answered.filter(|_| self.missing_answers == 0)),
             frames: self.frames,
-            skipped: times(|count| count == 0),
+            missing: times(|count| count == 0),
             twice: times(|count| count == 2),
-            more_often: times(|count| count > 2),
+            more_than_twice: times(|count| count > 2),
             seqs,
-            contradictions: self.contradictions,
+            conflicting_seqs: self.conflicting_seqs,
         }
     }
 }
 
-fn number_behind(text: &str, mark: &str) -> Option<u64> {
+fn number_after(text: &str, mark: &str) -> Option<u64> {
     let rest = &text[text.find(mark)? + mark.len()..];
     rest[..rest.find(|letter: char| !letter.is_ascii_digit())?].parse().ok()
 }
 
-/// The main function of the crowd's process: executes orders until the input ends.
+/// The main function of the crowd's process: executes instructions until the input ends.
 pub fn run(url: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, obey(url));
+    tokio::task::LocalSet::new().block_on(&runtime, execute(url));
 }
 
-async fn obey(url: &str) {
-    let ears: Rc<RefCell<Ears>> = Rc::default();
+async fn execute(url: &str) {
+    let tracker: Rc<RefCell<Tracker>> = Rc::default();
     let changed: Rc<Notify> = Rc::default();
     let mut sender: Option<SplitSink<WebSocketStream<MaybeTlsStream<TcpStream>>, Message>> = None;
     let (mut connections, mut number, mut started) = (0, 0, Instant::now());
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(order) = orders.next_line().await.unwrap() {
-        match serde_json::from_str(&order).unwrap() {
-            Order::Connect(queries) => {
+    let mut instructions = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(instruction) = instructions.next_line().await.unwrap() {
+        match serde_json::from_str(&instruction).unwrap() {
+            Instruction::Connect(queries) => {
                 let sockets = stream::iter(queries).map(|query| open(format!("{url}?{query}"))).buffered(HANDSHAKES);
                 let mut sockets = std::pin::pin!(sockets);
                 while let Some(socket) = sockets.next().await {
                     let (sink, mut frames) = socket.split();
-                    let (ears, changed, connection) = (Rc::clone(&ears), Rc::clone(&changed), connections);
+                    let (tracker, changed, connection) = (Rc::clone(&tracker), Rc::clone(&changed), connections);
                     connections += 1;
                     sender.get_or_insert(sink);
                     tokio::task::spawn_local(async move {
                         while let Ok(Some(frame)) = frames.try_next().await {
                             if let Message::Text(text) = frame {
-                                let mut ears = ears.borrow_mut();
-                                ears.hear(connection, &text);
-                                if ears.is_done() {
+                                let mut tracker = tracker.borrow_mut();
+                                tracker.record(connection, &text);
+                                if tracker.is_done() {
                                     changed.notify_one();
                                 }
                             }
@@ -227,25 +227,25 @@ async fn obey(url: &str) {
                 }
                 answer(&());
             }
-            Order::Say(frames) => {
+            Instruction::Send(frames) => {
                 let sender = sender.as_mut().expect("there are no connections");
                 let numbers = number..number + frames.len() as u64;
                 number = numbers.end;
-                *ears.borrow_mut() = Ears::for_messages(numbers.clone(), connections);
+                *tracker.borrow_mut() = Tracker::for_messages(numbers.clone(), connections);
                 started = Instant::now();
                 for (frame, number) in frames.iter().zip(numbers) {
                     sender.feed(Message::text(frame.replace("{}", &format!("#{number}#")))).await.unwrap();
                 }
                 sender.flush().await.unwrap();
                 let _ = tokio::time::timeout(PATIENCE, async {
-                    while !ears.borrow().is_done() {
+                    while !tracker.borrow().is_done() {
                         changed.notified().await;
                     }
                 })
                 .await;
-                answer(&ears.borrow().report(started));
+                answer(&tracker.borrow().report(started));
             }
-            Order::Recount => answer(&ears.borrow().report(started)),
+            Instruction::Recount => answer(&tracker.borrow().report(started)),
         }
     }
 }

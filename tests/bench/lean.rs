@@ -1,5 +1,5 @@
-//! The same clients, configured as anybody would, in a function that does nothing: what a cold start takes at the
-//! least.
+//! A minimal function: it creates the same AWS clients with their default configuration and does nothing else. Its cold
+//! start is the lower bound.
 
 use aws_config::{BehaviorVersion, Region};
 use lambda_runtime::{LambdaEvent, service_fn};

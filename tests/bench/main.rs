@@ -1,6 +1,6 @@
-//! What it takes: instructions, requests, capacity units, frames and bytes, and time where there is nothing to count.
+//! Benchmarks: instructions, requests, capacity units, frames and bytes, and time where nothing can be counted.
 //!
-//! `scripts/bench` builds what is measured, and runs this. Each group is a module with a function `figures`.
+//! `scripts/bench` builds the function and runs this. Each group is a module with a function `figures`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -27,7 +27,7 @@ use tokio::runtime::Runtime;
 
 use table::{Figure, HEAD};
 
-/// A group of figures, by its name, of the function at a path.
+/// The name of a group, and the function that measures it for the Lambda function at a path.
 type Group = (&'static str, fn(&Path) -> Vec<Figure>);
 
 const GROUPS: &[Group] = &[
@@ -39,16 +39,16 @@ const GROUPS: &[Group] = &[
     ("sample", |function| on_threads(sample::figures(function))),
 ];
 
-/// Measures, and prints a table of it.
+/// Runs the benchmarks and prints a table of the figures.
 #[derive(Parser)]
 struct Arguments {
-    /// The function as it is deployed
+    /// The function, built as for a deployment
     #[arg(long, value_name = "FILE")]
     function: PathBuf,
-    /// Only this group of figures
+    /// Runs only this group
     #[arg(long, value_name = "GROUP", value_parser = GROUPS.iter().map(|(name, _)| *name).collect::<Vec<_>>())]
     only: Option<String>,
-    /// Where to leave the figures as JSON
+    /// Writes the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

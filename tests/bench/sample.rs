@@ -11,13 +11,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use switchboard::local::Options;
 
 use crate::table::{Figure, readable};
-use crate::world::{ROOM, Row, World, distances, median};
+use crate::world::{ROOM, Row, World, median, region_latency};
 
 const GROUP: &str = "sample";
 const MEMBERS: usize = 100;
 const MESSAGES: usize = 20;
 const COLD_STARTS: usize = 7;
-const STRANGERS: [usize; 3] = [1, 1_000, 10_000];
+const OTHER_CONNECTIONS: [usize; 3] = [1, 1_000, 10_000];
 
 /// A value for each of the two functions.
 struct Both<T> {
@@ -82,23 +82,23 @@ async fn messages(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
     let queries = (0..MEMBERS).map(|number| format!("userId=user-{number}&roomId={ROOM}"));
     worlds.sample.crowd.connects(queries).await;
 
-    let said = format!(r#"{{"action":"sendMessage","roomId":"{ROOM}","content":"{{}} {}"}}"#, "x".repeat(100));
+    let frame = format!(r#"{{"action":"sendMessage","roomId":"{ROOM}","content":"{{}} {}"}}"#, "x".repeat(100));
     for world in [&mut worlds.ours, &mut worlds.sample] {
-        world.faults.follow(distances());
-        world.crowd.hears(&[&said]).await;
-        world.rests().await;
+        world.faults.follow(region_latency());
+        world.crowd.sends(&[&frame]).await;
+        world.waits_until_idle().await;
     }
     let before = Both { ours: worlds.ours.cpu_ms(), sample: worlds.sample.cpu_ms() };
     let mut times = Both { ours: Vec::new(), sample: Vec::new() };
     for _ in 0..MESSAGES {
         for (world, times) in [(&mut worlds.ours, &mut times.ours), (&mut worlds.sample, &mut times.sample)] {
-            let heard = world.crowd.hears(&[&said]).await;
-            assert_eq!(heard.skipped, 0, "a delivery is missing");
-            times.push(heard.last_ms);
+            let deliveries = world.crowd.sends(&[&frame]).await;
+            assert_eq!(deliveries.missing, 0, "a delivery is missing");
+            times.push(deliveries.last_ms);
         }
     }
-    worlds.ours.rests().await;
-    worlds.sample.rests().await;
+    worlds.ours.waits_until_idle().await;
+    worlds.sample.waits_until_idle().await;
     let each = |before: f64, after: f64| (after - before) / MESSAGES as f64;
     let cpu =
         Both { ours: each(before.ours, worlds.ours.cpu_ms()), sample: each(before.sample, worlds.sample.cpu_ms()) };
@@ -108,28 +108,28 @@ async fn messages(commands: &Both<Vec<OsString>>) -> Vec<Figure> {
         ratio(&format!("function CPU per message to {MEMBERS}"), " ms", &cpu),
         ratio(&format!("time to last delivery, room of {MEMBERS}"), " ms", &times),
     ];
-    let mut there = 0;
-    for strangers in STRANGERS {
+    let mut existing = 0;
+    for others in OTHER_CONNECTIONS {
         for world in [&worlds.ours, &worlds.sample] {
-            world.write("Connections", (there..strangers).map(|number| stranger(number, None))).await;
+            world.write("Connections", (existing..others).map(|number| other_connection(number, None))).await;
         }
-        let elsewhere = (there..strangers).map(|number| stranger(number, Some("room#elsewhere")));
-        worlds.ours.write("Subscriptions", elsewhere).await;
-        there = strangers;
+        let subscriptions = (existing..others).map(|number| other_connection(number, Some("room#elsewhere")));
+        worlds.ours.write("Subscriptions", subscriptions).await;
+        existing = others;
         let mut units = Both { ours: 0.0, sample: 0.0 };
         for (world, units) in [(&mut worlds.ours, &mut units.ours), (&mut worlds.sample, &mut units.sample)] {
             world.take_cost();
-            world.crowd.hears(&[&said]).await;
+            world.crowd.sends(&[&frame]).await;
             *units = world.take_cost().reads;
         }
-        let strangers = readable(strangers as f64);
-        figures.push(ratio(&format!("read units per message, {strangers} connected in another room"), "", &units));
+        let others = readable(others as f64);
+        figures.push(ratio(&format!("read units per message, {others} connected in another room"), "", &units));
     }
     figures
 }
 
-/// A connection of another room.
-fn stranger(number: usize, channel: Option<&str>) -> Row {
+/// The row of a connection in another room.
+fn other_connection(number: usize, channel: Option<&str>) -> Row {
     let named = |(name, value): (&str, String)| (name.to_owned(), AttributeValue::S(value));
     let id = ("connectionId", format!("STRANGER{number:07}="));
     let channel = channel.map(|channel| ("channel", channel.to_owned()));
@@ -139,5 +139,5 @@ fn stranger(number: usize, channel: Option<&str>) -> Row {
 fn ratio(what: &str, unit: &str, values: &Both<f64>) -> Figure {
     let Both { ours, sample } = values;
     let name = format!("{what}: sample ({}{unit}) / ours ({}{unit})", readable(*sample), readable(*ours));
-    Figure::told(GROUP, name, sample / ours, "")
+    Figure::new(GROUP, name, sample / ours, "")
 }

@@ -1,4 +1,4 @@
-//! Figures, and the table of them.
+//! Figures, and their table.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ pub struct Figure {
 
 impl Figure {
     /// A figure without a goal.
-    pub fn told(group: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    pub fn new(group: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { group, name: name.into(), value, unit, goal: None, holds: None }
     }
 

@@ -50,7 +50,7 @@ impl Counted {
             if let Some(counts) = counts {
                 return counts;
             }
-            assert!(Instant::now() < until, "valgrind has written nothing: is it installed?");
+            assert!(Instant::now() < until, "valgrind wrote no profile: is it installed?");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -60,8 +60,9 @@ impl Counted {
     }
 }
 
-/// Reads a profile in callgrind's format, once it is complete. A function has its name where it is first met, and a
-/// number from then on: `cfn=(12) malloc`, `cfn=(12)`; how often it is called stands in the next line: `calls=3 ...`.
+/// Parses a profile in callgrind's format, or returns `None` if it is incomplete. The first occurrence of a function
+/// has its number and name, later ones only the number: `cfn=(12) malloc`, `cfn=(12)`. The next line has the number of
+/// calls: `calls=3 ...`.
 fn read(profile: &str) -> Option<Counts> {
     let totals = profile.lines().rev().find_map(|line| line.strip_prefix("totals: "))?;
     let mut allocators = HashSet::new();

@@ -5,10 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use switchboard::local::{Options, Stack};
-use tokio::net::TcpStream;
 
 use crate::harness::Socket;
 use crate::table::{Figure, Goal};
@@ -22,21 +20,21 @@ const MANY: usize = 50;
 
 pub async fn figures(function: &Path) -> Vec<Figure> {
     let mut figures = Vec::new();
-    let mut tell = |name: &str, each: Counts, goal: Option<Goal>| {
-        let instructions = Figure::told(GROUP, name, each.instructions, "instructions");
+    let mut add = |name: &str, each: Counts, goal: Option<Goal>| {
+        let instructions = Figure::new(GROUP, name, each.instructions, "instructions");
         figures.push(goal.into_iter().fold(instructions, Figure::with_goal));
-        figures.push(Figure::told(GROUP, name, each.allocations, "allocations"));
+        figures.push(Figure::new(GROUP, name, each.allocations, "allocations"));
     };
-    tell("$connect", each(function, Kind::Connect, 10).await, None);
-    tell("sendMessage in a room of 2", each(function, Kind::Send, 20).await, Some(Goal::AtMost(2e6)));
-    tell("typingIndicator in a room of 2", each(function, Kind::Type, 20).await, None);
-    tell("getMessages, 50 messages", each(function, Kind::Read, 20).await, None);
-    tell("handleFileUpload", each(function, Kind::Upload, 20).await, None);
-    let to_two = each(function, Kind::Tell { listeners: 2 }, 5).await;
-    let to_many = each(function, Kind::Tell { listeners: 2 + MANY }, 5).await;
+    add("$connect", each(function, Kind::Connect, 10).await, None);
+    add("sendMessage in a room of 2", each(function, Kind::Send, 20).await, Some(Goal::AtMost(2e6)));
+    add("typingIndicator in a room of 2", each(function, Kind::Type, 20).await, None);
+    add("getMessages, 50 messages", each(function, Kind::Read, 20).await, None);
+    add("handleFileUpload", each(function, Kind::Upload, 20).await, None);
+    let to_two = each(function, Kind::Broadcast { recipients: 2 }, 5).await;
+    let to_many = each(function, Kind::Broadcast { recipients: 2 + MANY }, 5).await;
     let share = |of: fn(Counts) -> f64| (of(to_many) - of(to_two)) / MANY as f64;
     let post = Counts { instructions: share(|of| of.instructions), allocations: share(|of| of.allocations) };
-    tell("each additional recipient of a message", post, None);
+    add("each additional recipient of a message", post, None);
     figures
 }
 
@@ -49,8 +47,8 @@ enum Kind {
     Read,
     Upload,
     /// To all connections, in the lobby.
-    Tell {
-        listeners: usize,
+    Broadcast {
+        recipients: usize,
     },
 }
 
@@ -65,7 +63,7 @@ async fn each(function: &Path, kind: Kind, count: usize) -> Counts {
 async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
     let counted = Counted::new(function);
     let options = Options::on_free_ports(function.into(), Arc::new(|_| {}));
-    let lobby = if matches!(kind, Kind::Tell { .. }) { "on" } else { "off" };
+    let lobby = if matches!(kind, Kind::Broadcast { .. }) { "on" } else { "off" };
     let environment = vec![("LOBBY".to_owned(), lobby.to_owned())];
     let options = Options { function: counted.command(), concurrency: 1, environment, ..options };
     let stack = Stack::start(options).await.unwrap();
@@ -107,8 +105,8 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
                 ana.asks(json!({ "action": "getMessages", "roomId": "tea" })).await;
             }
         }
-        Kind::Tell { listeners } => {
-            for number in 1..listeners {
+        Kind::Broadcast { recipients } => {
+            for number in 1..recipients {
                 others.push(user(format!("userId=user-{number}")).await);
             }
             for _ in 0..count {
@@ -135,11 +133,11 @@ impl User {
         self.0.send_frame(frame).await.unwrap();
     }
 
-    /// Sends a frame and waits for its answer.
+    /// Sends a frame and waits for its response.
     async fn asks(&mut self, mut frame: Value) {
-        frame["requestId"] = "question".into();
+        frame["requestId"] = "request".into();
         self.sends(frame).await;
-        self.waits_for(|frame| frame["requestId"] == "question").await;
+        self.waits_for(|frame| frame["requestId"] == "request").await;
     }
 
     async fn hears(&mut self, kind: &str) {
@@ -147,7 +145,7 @@ impl User {
     }
 
     async fn waits_for(&mut self, wanted: impl Fn(&Value) -> bool) {
-        let heard = async {
+        let frame = async {
             loop {
                 let frame = self.0.receive().await.unwrap().unwrap();
                 let frame =
@@ -158,6 +156,6 @@ impl User {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, heard).await.expect("no such frame arrived");
+        tokio::time::timeout(PATIENCE, frame).await.expect("no such frame arrived");
     }
 }

@@ -1,4 +1,4 @@
-//! A stack in this process, the function in processes of its own, and a crowd of clients in another.
+//! A stack in this process, with the function and a crowd of clients in separate processes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ const BATCH_ROWS: usize = 25;
 pub type Row = HashMap<String, AttributeValue>;
 
 /// The latency of DynamoDB and of posts in an AWS region, without faults.
-pub fn distances() -> Plan {
+pub fn region_latency() -> Plan {
     let fixed = |median_ms| Latency { median_ms, sigma: 0.0 };
     Plan { store_latency: fixed(STORE_MS), post_latency: fixed(POST_MS), ..Plan::default() }
 }
@@ -55,7 +55,7 @@ impl World {
         Self { stack, faults, crowd, logs, members: 0 }
     }
 
-    /// Grows the room to so many live members, the first of which is the sender. Only the first one joins; the others
+    /// Grows the room to this many live members, the first of which is the sender. Only the first one joins; the others
     /// have real sockets, and copies of the rows that its join wrote: ten thousand joins would take longer than the
     /// measurement.
     pub async fn grows_to(&mut self, members: usize) {
@@ -65,11 +65,11 @@ impl World {
             self.crowd.connects([format!("userId=user-0&roomId={ROOM}")].into_iter()).await;
             self.members = 1;
         }
-        let there = self.stack.open_connections();
+        let existing = self.stack.open_connections();
         self.crowd.connects((self.members..members).map(|number| format!("userId=user-{number}"))).await;
-        let come = self.stack.open_connections().into_iter().filter(|id| !there.contains(id));
-        let come: Vec<_> = come.collect();
-        self.subscribe(come.into_iter().zip(self.members..)).await;
+        let added = self.stack.open_connections().into_iter().filter(|id| !existing.contains(id));
+        let added: Vec<_> = added.collect();
+        self.subscribe(added.into_iter().zip(self.members..)).await;
         self.members = members;
         self.faults.follow(plan);
         self.stack.take_store_calls();
@@ -93,7 +93,7 @@ impl World {
         let query = self.dynamodb().query().table_name("Subscriptions").limit(1);
         let query = query.key_condition_expression("channel = :room");
         let rows = query.expression_attribute_values(":room", AttributeValue::S(format!("room#{ROOM}"))).send().await;
-        rows.unwrap().items.unwrap().pop().expect("nobody is in the room")
+        rows.unwrap().items.unwrap().pop().expect("the room has no subscriptions")
     }
 
     pub async fn write(&self, table: &str, rows: impl Iterator<Item = Row>) {
@@ -107,19 +107,19 @@ impl World {
         }
     }
 
-    /// As whoever looks into the tables, not as the function.
+    /// A client with the access key of the stack, not that of a function process.
     pub fn dynamodb(&self) -> Client {
         clients::dynamodb(&self.stack.urls().dynamodb, self.stack.access_key()).unwrap()
     }
 
-    /// Waits for the function's line about a call of this route, and forgets all lines so far.
+    /// Waits for the function's log line about a call of this route, and clears the log.
     pub async fn has_called(&self, route: &str) -> Value {
         let line = self.logs.wait_for(1, |line| line["route"] == route).await;
         self.logs.clear();
         line
     }
 
-    /// What was asked of DynamoDB since this was last called.
+    /// The cost of the requests to DynamoDB since the last call of this.
     pub fn take_cost(&self) -> Cost {
         cost(&self.stack.take_store_calls())
     }
@@ -129,17 +129,17 @@ impl World {
         Socket::open(&format!("{}?{query}", self.stack.urls().websocket), &[]).await.unwrap().0
     }
 
-    pub fn forget_logs(&self) {
+    pub fn clear_logs(&self) {
         self.logs.clear();
     }
 
-    /// CPU time of all function processes there are.
+    /// CPU time of all running function processes.
     pub fn cpu_ms(&self) -> f64 {
         self.stack.function_processes().into_iter().map(process::cpu_ms).sum()
     }
 
-    /// Returns when the function has had nothing to do for a while.
-    pub async fn rests(&self) {
+    /// Waits until the function has used no CPU time for half a second.
+    pub async fn waits_until_idle(&self) {
         let mut before = f64::NAN;
         loop {
             let now = self.cpu_ms();
@@ -152,7 +152,7 @@ impl World {
     }
 }
 
-/// What some requests to DynamoDB took.
+/// Capacity units and number of some requests to DynamoDB.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub writes: f64,
@@ -168,7 +168,7 @@ pub fn cost(calls: &[StoreCall]) -> Cost {
     }
 }
 
-/// The middle one, or the mean of the two in the middle.
+/// The middle value, or the mean of the two middle values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

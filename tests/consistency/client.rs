@@ -10,45 +10,46 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::ROOMS;
 use super::harness::Socket;
-use super::record::{Absence, Clock, Heard, Record, Said, Sent};
+use super::record::{Absence, Body, Clock, Delivery, Record, Sent};
 
 /// A response that takes longer counts as lost.
-const LOST: Duration = Duration::from_secs(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of retries while faults are injected.
-const TRIES: usize = 4;
+const MAX_RETRIES: usize = 4;
 /// Maximum number of attempts without faults, on a busy machine.
-const MUST: usize = 20;
+const MAX_ATTEMPTS: usize = 20;
 
 pub struct Client {
     pub record: Record,
-    dice: fastrand::Rng,
+    rng: fastrand::Rng,
     url: String,
     clock: Arc<Clock>,
     socket: Option<Socket>,
-    /// Rooms that it believes to be in. A room is in neither set if it does not know.
-    inside: BTreeSet<String>,
-    asked: usize,
+    /// Rooms that the client joined, as far as it knows.
+    joined: BTreeSet<String>,
+    requests: usize,
     /// By room: the last sequence number seen, from which to resume.
     cursors: BTreeMap<String, u64>,
 }
 
 /// Creates a room before faults are injected.
-pub async fn make_room(url: &str, room: &str) {
+pub async fn create_room(url: &str, room: &str) {
     let (mut socket, _) = Socket::open(&format!("{url}?userId=host&roomId={room}&format=native"), &[]).await.unwrap();
     socket.close(None).await.unwrap();
 }
 
 /// Sends a message to every connection that could be live, so that posts to stale ones get 410. The sender stays
 /// connected.
-pub async fn speak_everywhere(url: &str, clients: &[Client]) -> Client {
+pub async fn message_all_connections(url: &str, clients: &[Client]) -> Client {
     let mut host = Client::new(usize::MAX, 0, url.to_owned(), Arc::default());
     host.record.user = "host".to_owned();
     for room in ROOMS.into_iter().chain(["lobby"]) {
-        host.must(json!({ "action": "sendMessage", "roomId": room, "content": "anybody there?" })).await;
+        host.ask_until_answered(json!({ "action": "sendMessage", "roomId": room, "content": "to the room" })).await;
     }
     for client in clients {
         let user = &client.record.user;
-        host.must(json!({ "action": "sendMessage", "recipientId": user, "content": "you there?" })).await;
+        host.ask_until_answered(json!({ "action": "sendMessage", "recipientId": user, "content": "to the user" }))
+            .await;
     }
     host
 }
@@ -56,8 +57,8 @@ pub async fn speak_everywhere(url: &str, clients: &[Client]) -> Client {
 impl Client {
     pub fn new(number: usize, seed: u64, url: String, clock: Arc<Clock>) -> Self {
         let record = Record { user: format!("user-{number}"), ..Record::default() };
-        let dice = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
-        Self { record, dice, url, clock, socket: None, inside: BTreeSet::new(), asked: 0, cursors: BTreeMap::new() }
+        let rng = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
+        Self { record, rng, url, clock, socket: None, joined: BTreeSet::new(), requests: 0, cursors: BTreeMap::new() }
     }
 
     pub async fn chats(mut self, operations: usize) -> Self {
@@ -66,47 +67,47 @@ impl Client {
         }
         for _ in 0..operations {
             self.record.operations += 1;
-            let room = ROOMS[self.dice.usize(..ROOMS.len())];
-            if !self.inside.contains(room) {
-                // One room is entered by half of them only.
+            let room = ROOMS[self.rng.usize(..ROOMS.len())];
+            if !self.joined.contains(room) {
+                // Only half of the clients join the last room.
                 if room != ROOMS[3] || self.record.user.ends_with(['0', '2', '4', '6', '8']) {
                     self.joins(room).await;
                 }
                 continue;
             }
-            match self.dice.u32(..20) {
-                0..11 => self.says(room).await,
+            match self.rng.u32(..20) {
+                0..11 => self.sends(room).await,
                 11..13 => self.leaves(room).await,
                 13..15 => drop(self.ask(json!({ "action": "typing", "roomId": room }), false).await),
                 15..17 => self.reads(room).await,
                 17 => self.socket = None,
-                _ => drop(self.resumes(TRIES).await),
+                _ => drop(self.resumes(MAX_RETRIES).await),
             }
         }
         self
     }
 
     /// After the faults: rejoins its rooms, resumes, and reads the whole history.
-    pub async fn comes_back(mut self) -> Self {
+    pub async fn recovers(mut self) -> Self {
         for room in ROOMS {
-            if self.inside.contains(room) {
+            if self.joined.contains(room) {
                 self.joins(room).await;
             } else {
-                self.must(json!({ "action": "leaveRoom", "roomId": room })).await;
+                self.ask_until_answered(json!({ "action": "leaveRoom", "roomId": room })).await;
             }
         }
-        // Whatever the last socket still had to say.
-        self.must(json!({ "action": "ping" })).await;
+        // Receives the frames that are still on their way to the last socket.
+        self.ask_until_answered(json!({ "action": "ping" })).await;
         self.cursors.clear();
-        assert!(self.resumes(MUST).await, "{} was never up to date", self.record.user);
-        for room in self.inside.clone() {
+        assert!(self.resumes(MAX_ATTEMPTS).await, "{} could not resume", self.record.user);
+        for room in self.joined.clone() {
             let mut after = json!(0);
             while !after.is_null() {
-                let asked = json!({ "action": "getMessages", "roomId": room, "after": after, "limit": 100 });
-                let page = self.must(asked).await;
+                let request = json!({ "action": "getMessages", "roomId": room, "after": after, "limit": 100 });
+                let page = self.ask_until_answered(request).await;
                 let history = self.record.histories.entry(room.clone()).or_default();
                 for item in page["items"].as_array().unwrap() {
-                    history.insert(item["seq"].as_u64().unwrap(), Said::of(item));
+                    history.insert(item["seq"].as_u64().unwrap(), Body::of(item));
                 }
                 after = page["nextAfter"].clone();
             }
@@ -114,15 +115,15 @@ impl Client {
         self
     }
 
-    async fn says(&mut self, room: &str) {
+    async fn sends(&mut self, room: &str) {
         let number = self.record.sent.len();
         let id = format!("{}-{number}", self.record.user);
-        let content = format!("{id}: {}", "x".repeat(self.dice.usize(..200)));
+        let content = format!("{id}: {}", "x".repeat(self.rng.usize(..200)));
         let started = self.clock.tick();
         let sent = Sent { room: room.to_owned(), id: id.clone(), content: content.clone(), started, acked: None };
         self.record.sent.push(sent);
         let frame = json!({ "action": "sendMessage", "roomId": room, "content": content, "clientMessageId": id });
-        for _ in 0..TRIES {
+        for _ in 0..MAX_RETRIES {
             let Some(answer) = self.ask(frame.clone(), true).await else { continue };
             match answer["type"].as_str() {
                 Some("message") => {
@@ -130,7 +131,7 @@ impl Client {
                     self.sees(&answer);
                     return;
                 }
-                _ if passes(&answer) => {}
+                _ if is_transient(&answer) => {}
                 _ => return,
             }
         }
@@ -142,18 +143,18 @@ impl Client {
         if let Some(absence) = open {
             absence.until = Some(started);
         }
-        for _ in 0..TRIES {
+        for _ in 0..MAX_RETRIES {
             let answer = self.ask(json!({ "action": "joinRoom", "roomId": room }), true).await;
             if answer.is_some_and(|answer| answer["type"] == "room") {
-                self.inside.insert(room.to_owned());
+                self.joined.insert(room.to_owned());
                 return;
             }
         }
     }
 
     async fn leaves(&mut self, room: &str) {
-        self.inside.remove(room);
-        for _ in 0..TRIES {
+        self.joined.remove(room);
+        for _ in 0..MAX_RETRIES {
             let answer = self.ask(json!({ "action": "leaveRoom", "roomId": room }), true).await;
             if answer.is_some_and(|answer| answer["type"] == "ack") {
                 let from = self.clock.tick();
@@ -172,7 +173,7 @@ impl Client {
 
     /// Resumes until nothing is missing; `false` if that fails.
     async fn resumes(&mut self, tries: usize) -> bool {
-        let mut left: BTreeSet<_> = self.inside.clone();
+        let mut left: BTreeSet<_> = self.joined.clone();
         let mut failures = 0;
         while !left.is_empty() && failures < tries {
             let rooms: Value =
@@ -187,7 +188,7 @@ impl Client {
                     self.sees(item);
                 }
                 if resumed["reset"] == true {
-                    self.record.oddities.push(format!("a reset of {room}: {resumed}"));
+                    self.record.anomalies.push(format!("a reset of {room}: {resumed}"));
                 }
                 if resumed["complete"] == false {
                     self.cursors.insert(room.clone(), resumed["nextAfter"].as_u64().unwrap());
@@ -203,22 +204,22 @@ impl Client {
     }
 
     /// Like `ask`, but must succeed, because no faults are injected.
-    async fn must(&mut self, frame: Value) -> Value {
-        for _ in 0..MUST {
+    async fn ask_until_answered(&mut self, frame: Value) -> Value {
+        for _ in 0..MAX_ATTEMPTS {
             match self.ask(frame.clone(), true).await {
-                Some(answer) if passes(&answer) => {}
+                Some(answer) if is_transient(&answer) => {}
                 Some(answer) => return answer,
                 None => {}
             }
         }
-        panic!("{} was never answered: {frame}", self.record.user);
+        panic!("{} got no response to: {frame}", self.record.user);
     }
 
     /// Sends a frame, on a new connection if there is none. `None` without a response, or if none was wanted.
     async fn ask(&mut self, mut frame: Value, wants_answer: bool) -> Option<Value> {
         self.connects().await?;
-        self.asked += 1;
-        let id = json!(format!("{}", self.asked));
+        self.requests += 1;
+        let id = json!(format!("{}", self.requests));
         frame["requestId"] = id.clone();
         let sent = self.socket.as_mut()?.send_frame(frame).await;
         if sent.is_err() {
@@ -228,16 +229,16 @@ impl Client {
         if !wants_answer {
             return None;
         }
-        let until = Instant::now() + LOST;
+        let until = Instant::now() + RESPONSE_TIMEOUT;
         loop {
             match timeout_at(until, self.socket.as_mut()?.receive_published()).await {
                 Ok(Some(Ok(Message::Text(text)))) => {
-                    let heard: Value = serde_json::from_str(&text).unwrap();
+                    let frame: Value = serde_json::from_str(&text).unwrap();
                     // Errors of the gateway have no request id, but only one request is pending.
-                    if heard["requestId"] == id || heard.get("type").is_none() {
-                        return Some(heard);
+                    if frame["requestId"] == id || frame.get("type").is_none() {
+                        return Some(frame);
                     }
-                    self.hears(&heard);
+                    self.hears(&frame);
                 }
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
                 Ok(_) => {
@@ -252,7 +253,7 @@ impl Client {
     async fn connects(&mut self) -> Option<()> {
         if self.socket.is_none() {
             let url = format!("{}?userId={}&format=native", self.url, self.record.user);
-            let (socket, _) = timeout(LOST, Socket::try_open(&url, &[])).await.ok()?.ok()?;
+            let (socket, _) = timeout(RESPONSE_TIMEOUT, Socket::try_open(&url, &[])).await.ok()?.ok()?;
             self.socket = Some(socket);
         }
         Some(())
@@ -263,29 +264,29 @@ impl Client {
             return;
         }
         let room = frame["roomId"].as_str().unwrap().to_owned();
-        let content = Said::of(frame).content;
+        let content = Body::of(frame).content;
         // A late response is not a delivery.
         if frame.get("requestId").is_none() {
             let seq = frame["seq"].as_u64().unwrap();
-            self.record.heard.push(Heard { at: self.clock.tick(), room, seq, content });
+            self.record.deliveries.push(Delivery { at: self.clock.tick(), room, seq, content });
         }
         self.sees(frame);
     }
 
     fn sees(&mut self, message: &Value) {
         let (room, seq) = (message["roomId"].as_str().unwrap().to_owned(), message["seq"].as_u64().unwrap());
-        let said = Said::of(message);
+        let body = Body::of(message);
         let view = self.record.views.entry(room.clone()).or_default();
-        if let Some(before) = view.insert(seq, said.clone())
-            && before != said
+        if let Some(before) = view.insert(seq, body.clone())
+            && before != body
         {
-            self.record.oddities.push(format!("{room} {seq} was {before:?} and then {said:?}"));
+            self.record.anomalies.push(format!("{room} {seq} was {before:?} and then {body:?}"));
         }
     }
 }
 
 /// Whether a retry may succeed.
-fn passes(answer: &Value) -> bool {
+fn is_transient(answer: &Value) -> bool {
     answer["message"] == "Internal server error"
         || answer["message"] == "Endpoint request timed out"
         || answer["type"] == "error" && (answer["status"].as_u64().unwrap_or(0) >= 500 || answer["code"] == "RECONNECT")

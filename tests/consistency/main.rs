@@ -110,13 +110,13 @@ async fn run(seed: u64, clients: usize, operations: usize) -> Outcome {
     let stack = Stack::start(Options { faults: faults.clone(), ..options }).await.unwrap();
     let url = stack.urls().websocket.clone();
     for room in ROOMS {
-        client::make_room(&url, room).await;
+        client::create_room(&url, room).await;
     }
 
-    // The chat, while things go wrong.
+    // The clients chat while faults are injected.
     let clock = Arc::new(Clock::default());
     faults.follow(plan());
-    // Half of the time connections are old enough for a 410 to be believed.
+    // After 700 ms, connections are old enough that a 410 removes them.
     let aging = async {
         tokio::time::sleep(Duration::from_millis(700)).await;
         stack.clock().advance(Duration::from_secs(40));
@@ -126,26 +126,26 @@ async fn run(seed: u64, clients: usize, operations: usize) -> Outcome {
         let client = Client::new(number, seed, url.clone(), Arc::clone(&clock));
         tokio::spawn(client.chats(operations))
     }));
-    let chatted = tokio::select! {
-        chatted = chat => chatted,
-        () = aging => unreachable!("it never ends"),
+    let finished = tokio::select! {
+        finished = chat => finished,
+        () = aging => unreachable!("the clock never returns"),
     };
     faults.follow(Plan::default());
 
-    // Everybody comes back, and looks.
+    // All clients reconnect and read the history.
     stack.clock().advance(Duration::from_secs(60));
-    let clients = chatted.into_iter().map(Result::unwrap);
-    let back = futures_util::future::join_all(clients.map(|client| tokio::spawn(client.comes_back())))
+    let clients = finished.into_iter().map(Result::unwrap);
+    let recovered = futures_util::future::join_all(clients.map(|client| tokio::spawn(client.recovers())))
         .await
         .into_iter()
         .map(Result::unwrap)
         .collect::<Vec<_>>();
     let logs = checks::logs(&stack).await;
-    let _host = client::speak_everywhere(&url, &back).await;
+    let _host = client::message_all_connections(&url, &recovered).await;
 
-    let records: Vec<&Record> = back.iter().map(|client| &client.record).collect();
-    let mut violations = checks::of_records(&records, &logs);
-    violations.extend(checks::of_rows(&stack).await);
+    let records: Vec<&Record> = recovered.iter().map(|client| &client.record).collect();
+    let mut violations = checks::check_records(&records, &logs);
+    violations.extend(checks::check_rows(&stack).await);
     let acked = records.iter().flat_map(|record| &record.sent).filter(|sent| sent.acked.is_some()).count();
     let sent: usize = records.iter().map(|record| record.sent.len()).sum();
     let summary = format!(

@@ -17,12 +17,12 @@ impl Clock {
 
 /// The parts of a message that are the same for all readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct Body {
     pub user: String,
     pub content: String,
 }
 
-impl Said {
+impl Body {
     pub fn of(message: &Value) -> Self {
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
         Self { user: text("userId"), content: text("content") }
@@ -49,7 +49,7 @@ pub struct Absence {
 }
 
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct Delivery {
     pub at: u64,
     pub room: String,
     pub seq: u64,
@@ -61,13 +61,13 @@ pub struct Record {
     pub user: String,
     pub operations: usize,
     pub sent: Vec<Sent>,
-    /// Received by delivery only.
-    pub heard: Vec<Heard>,
+    /// Messages that arrived by delivery, not as a response.
+    pub deliveries: Vec<Delivery>,
     pub absences: Vec<Absence>,
     /// By room: all messages from deliveries, responses and resumes.
-    pub views: BTreeMap<String, BTreeMap<u64, Said>>,
+    pub views: BTreeMap<String, BTreeMap<u64, Body>>,
     /// By room: the history, read at the end.
-    pub histories: BTreeMap<String, BTreeMap<u64, Said>>,
+    pub histories: BTreeMap<String, BTreeMap<u64, Body>>,
     /// Anything that should not have been received.
-    pub oddities: Vec<String>,
+    pub anomalies: Vec<String>,
 }

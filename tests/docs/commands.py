@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from stack import LIMIT_SECONDS, PORTS, ROOT, TARGET, Client, request, running
 
-# In the documents each of them has its default port.
+# In the documents, each of them has its default port.
 DEFAULT_PORTS = dict(zip(PORTS, (7070, 7071, 7072, 7073, 7074)))
 SHELL_LANGUAGES = ("sh", "bash", "shell", "console")
 FOLDER = TARGET / "docs"
@@ -106,7 +106,7 @@ def aws(world, block):
     printed = world.run(block)
     tables = list(values_in(printed))
     assert tables and tables[0]["Count"] > 0, f"the scan found nothing: {printed}"
-    assert "rooms/tea/" in printed, f"the bucket shows no file: {printed}"
+    assert "rooms/tea/" in printed, f"the bucket contains no file: {printed}"
 
 
 def wscat(world, block):
@@ -122,7 +122,7 @@ def wscat(world, block):
         for user in users:
             user.hears(lambda frame: frame.get("content") == content)
         for user in users:
-            assert not errors_in("\n".join(user.heard)), user.heard
+            assert not errors_in("\n".join(user.received)), user.received
     finally:
         for user in users:
             user.end()
@@ -132,7 +132,7 @@ class Terminal:
     """A wscat command, run as in a terminal."""
 
     def __init__(self, line, environment):
-        self.heard, self.lines = [], queue.Queue()
+        self.received, self.lines = [], queue.Queue()
         command = ["bash", "-c", line]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.process = subprocess.Popen(
@@ -147,10 +147,10 @@ class Terminal:
             self.send('{"action":"ping"}')
             if self.next(0.3, lambda frame: frame.get("type") == "pong"):
                 return
-        raise AssertionError(f"it did not connect: {self.heard}")
+        raise AssertionError(f"wscat did not connect: {self.received}")
 
     def hears(self, wanted):
-        assert self.next(LIMIT_SECONDS, wanted), f"the frame did not arrive; received: {self.heard}"
+        assert self.next(LIMIT_SECONDS, wanted), f"the frame did not arrive; received: {self.received}"
 
     def next(self, seconds, wanted):
         until = time.monotonic() + seconds
@@ -159,7 +159,7 @@ class Terminal:
                 line = self.lines.get(timeout=left)
             except queue.Empty:
                 return False
-            self.heard.append(line)
+            self.received.append(line)
             if any(wanted(frame) for frame in values_in(line)):
                 return True
         return False
@@ -168,7 +168,7 @@ class Terminal:
         try:
             self.process.stdin.write(frame + "\n")
         except BrokenPipeError:
-            raise AssertionError(f"wscat exited: {self.heard}") from None
+            raise AssertionError(f"wscat exited: {self.received}") from None
 
     def end(self):
         os.killpg(self.process.pid, 15)
@@ -241,22 +241,23 @@ def commands_of_readme():
         "curl -X POST http://127.0.0.1:7070/rooms -d '{": curl,
         'curl -X POST http://127.0.0.1:7070/rooms/join -d \'{ "roomId": "THE_ROOM_ID", "userId": "ben" }\'': curl,
         "export JWT_SECRET=$(head -c 32 /dev/urandom | base64)": stack_of,
-        'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token=$(scripts/token --sub ana --name Ana --roles admin)"': wscat,
-        "scripts/test": NotRun("this check is a part of it"),
+        'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token='
+        '$(scripts/token --sub ana --name Ana --roles admin)"': wscat,
+        "scripts/test": NotRun("this check is part of it"),
         "export STATE_BUCKET=my-team-terraform-state   # where Terraform keeps its state": NotRun(
             "it deploys to AWS; tests/scripts tests it"
         ),
     }
 
 
-TO_AWS = NotRun("it needs an AWS account; tests/terraform applies the same to an emulated one")
+TO_AWS = NotRun("it needs an AWS account; tests/terraform applies the same configuration to an emulated one")
 
 COMMANDS = {
     "README.md": commands_of_readme(),
     "tests/README.md": {
-        "scripts/test": NotRun("this check is a part of it"),
+        "scripts/test": NotRun("this check is part of it"),
         "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun(
-            "it takes hours; the check `promises` runs one seed"
+            "it takes hours; the check `consistency` runs one seed"
         ),
         "cargo test --test crashes -- --all": NotRun(
             "it takes most of an hour; the check `crashes` runs a few routes"
@@ -271,8 +272,11 @@ COMMANDS = {
         "export AWS_REGION=eu-west-1 STATE_BUCKET=my-team-terraform-state": TO_AWS,
         "head -c 32 /dev/urandom | base64": NotRun("it installs a Rust target"),
         "export TF_VAR_jwt_secret=...   # the one that you keep": TO_AWS,
-        'JWT_SECRET=$TF_VAR_jwt_secret scripts/smoke "$(terraform -chdir=terraform output -raw websocket_url)" \\': TO_AWS,
-        "aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com --client-id-list sts.amazonaws.com": TO_AWS,
+        'JWT_SECRET=$TF_VAR_jwt_secret scripts/smoke "$(terraform -chdir=terraform output -raw websocket_url)" \\': (
+            TO_AWS
+        ),
+        "aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com "
+        "--client-id-list sts.amazonaws.com": TO_AWS,
         "scripts/deploy --zip target/lambda/switchboard-1a2b3c4-arm64.zip": TO_AWS,
         "export TF_VAR_jwt_secret_previous=$TF_VAR_jwt_secret": TO_AWS,
         "scripts/deploy -var protect=false": TO_AWS,

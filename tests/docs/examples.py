@@ -44,7 +44,7 @@ def objects_in(block):
 
 
 class Examples:
-    """The examples of a document that no check has used yet: requests and frames."""
+    """The examples of a document that are not used yet: requests and frames."""
 
     def __init__(self, document):
         blocks = [block for block in document.blocks if block.language == "json"]
@@ -85,7 +85,7 @@ def is_ok(answer):
 
 
 def examples_are_sent(document):
-    """Has a conversation that uses every example of the document."""
+    """Runs a conversation that uses every example of the document."""
     examples = Examples(document)
     with running() as urls:
         websocket, http = urls["websocket"], urls["http"]
@@ -161,14 +161,14 @@ def examples_are_sent(document):
         is_ok(ana.ask(examples.request("closeRoom")))
         examples.is_sent(dee.hear("room-closed"))
 
-        place = {
+        room = {
             "userId": "ana",
             "latitude": 37.7749,
             "longitude": -122.4194,
             "roadName": "Main Street",
             "maxParticipants": 15,
         }
-        status, body = request("POST", f"{http}/rooms", place)
+        status, body = request("POST", f"{http}/rooms", room)
         assert status == 201, body
         status, body = request("GET", f"{http}/rooms?latitude=37.77&longitude=-122.42")
         examples.is_sent(json.loads(body), "near")
@@ -181,7 +181,8 @@ def examples_are_sent(document):
 # Sends each line of standard input as a message.
 SENDS_LINES = """
 import { createInterface } from 'node:readline';
-createInterface({ input: process.stdin }).on('line', (content) => send({ action: 'sendMessage', roomId: 'tea', content }));
+const lines = createInterface({ input: process.stdin });
+lines.on('line', (content) => send({ action: 'sendMessage', roomId: 'tea', content }));
 """
 
 
@@ -261,7 +262,7 @@ class Program:
             try:
                 self.shown.append(self.lines.get(timeout=max(0.01, until - time.monotonic())))
             except queue.Empty:
-                raise AssertionError(f"it did not show {missing[0]!r}; last lines: {self.shown[-5:]}") from None
+                raise AssertionError(f"{missing[0]!r} was not printed; last lines: {self.shown[-5:]}") from None
 
     def end(self):
         self.process.kill()

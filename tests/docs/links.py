@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 # The path of a file of this repository.
 OWN_PATH = re.compile(r"(src|tests|scripts|terraform|\.github)/[\w.*/-]+")
 # Files that a deployment creates, which are never committed.
-MADE_BY_OTHERS = ("*.tfvars", "*.tfvars.json", "terraform/tests/mocks")
+NOT_COMMITTED = ("*.tfvars", "*.tfvars.json", "terraform/tests/mocks")
 
 
 def problems(documents, files):
-    """The problems of the links of all documents, a sentence each."""
+    """Yields a sentence for each broken link of the documents."""
     folders = {parent for name in files for parent in parents(name)}
     anchors = {document.path: document.anchors for document in documents}
     for document in documents:
@@ -32,7 +32,7 @@ def problem_of(link, path, names, anchors):
         return None if is_web or (url.scheme == "mailto" and "@" in url.path) else "not the URL of a web page"
     target = beside(path, unquote(url.path)) if url.path else path
     if target not in names:
-        return "there is no such file in the repository"
+        return "no such file in the repository"
     if url.fragment and url.fragment not in anchors.get(target, ()):
         return f"{target} has no heading for #{url.fragment}"
     return None
@@ -47,7 +47,7 @@ def is_there(path, names):
     path = path.rstrip("/")
     return (
         path in names
-        or any(fnmatch.fnmatch(path, made) for made in MADE_BY_OTHERS)
+        or any(fnmatch.fnmatch(path, pattern) for pattern in NOT_COMMITTED)
         or bool(fnmatch.filter(names, path))
     )
 

@@ -57,9 +57,9 @@ def running(command=None, *arguments, lines_before=0):
 def request(method, url, body=None, headers=None):
     """The status and the body of a response, also of an error."""
     body = json.dumps(body).encode() if isinstance(body, dict) else body
-    asked = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
+    outgoing = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=LIMIT_SECONDS) as answer:
+        with urllib.request.urlopen(outgoing, timeout=LIMIT_SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read().decode()
@@ -97,7 +97,7 @@ class Client:
         """The answer to a frame, matched by `requestId`, without that field."""
         request_id = os.urandom(8).hex()
         self.send(frame | {"requestId": request_id})
-        answer = self.hear(lambda heard: heard.get("requestId") == request_id)
+        answer = self.hear(lambda frame: frame.get("requestId") == request_id)
         return {name: value for name, value in answer.items() if name != "requestId"}
 
     def hear(self, wanted):
@@ -105,9 +105,9 @@ class Client:
         test = wanted if callable(wanted) else lambda frame: frame.get("type") == wanted
         until = time.monotonic() + LIMIT_SECONDS
         while True:
-            for place, frame in enumerate(self.frames):
+            for index, frame in enumerate(self.frames):
                 if test(frame):
-                    return self.frames.pop(place)
+                    return self.frames.pop(index)
             if time.monotonic() > until:
                 raise RuntimeError(f"{wanted} did not arrive; received: {self.frames}")
             self._take_frame()

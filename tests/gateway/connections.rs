@@ -1,4 +1,4 @@
-//! `@connections`: what can be done with a connection from outside.
+//! The `@connections` API: posting to a connection, inspecting it and deleting it.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use switchboard::local::faults::Plan;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::{World, accepted, nothing, request, said, soon};
+use crate::support::{World, accepted, nothing, request, soon, with_body};
 
 const KB: usize = 1024;
 
-/// The status and the error's type of what is refused.
+/// The status and the error type of a rejected request.
 pub fn refusal<T: Debug, E: Debug>(outcome: Result<T, SdkError<E, HttpResponse>>) -> (u16, String) {
-    let refused = outcome.expect_err("it is not refused");
-    let response = refused.raw_response().expect("there is no answer");
+    let refused = outcome.expect_err("the request was accepted");
+    let response = refused.raw_response().expect("the error has no HTTP response");
     (response.status().as_u16(), response.headers().get("x-amzn-errortype").unwrap_or_default().to_owned())
 }
 
@@ -29,7 +29,7 @@ fn gone() -> (u16, String) {
 }
 
 impl World {
-    /// Posts to a client that does not read until no more is taken; how that is refused.
+    /// Posts to a client that does not read until a post is rejected. Returns the status and the error type.
     pub async fn fills_the_buffer_of(&self, id: &str) -> (u16, String) {
         let refused = async {
             loop {
@@ -38,7 +38,7 @@ impl World {
                 }
             }
         };
-        soon("there is no end to what is taken", refused).await
+        soon("no post was rejected", refused).await
     }
 
     async fn posts(&self, id: &str, body: &[u8]) -> Result<(), (u16, String)> {
@@ -196,7 +196,7 @@ async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
 
     assert_eq!(world.fills_the_buffer_of(&slow.id).await, (429, "LimitExceededException".to_owned()));
 
-    // Nobody else is in its way, nor it in its own.
+    // Neither its own frames nor other connections are blocked.
     slow.asks_for("ping").await;
     world.invoked().await.answers(nothing());
     let mut other = world.connect().await;
@@ -209,10 +209,10 @@ async fn a_client_that_does_not_read_is_answered_429_when_its_buffer_is_full() {
 async fn another_stage_is_answered_403() {
     let mut world = World::start().await;
     let client = world.connect().await;
-    let elsewhere =
+    let other_stage =
         clients::connections(&world.urls().connections.replace("/dev", "/prod"), world.stack().access_key()).unwrap();
 
-    let posted = elsewhere.post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send().await;
+    let posted = other_stage.post_to_connection().connection_id(&client.id).data(b"x".to_vec().into()).send().await;
 
     assert_eq!(refusal(posted), (403, "ForbiddenException".to_owned()));
 }
@@ -244,20 +244,20 @@ async fn a_post_can_hang_and_delays_nothing_else() {
     let mut other = world.connect().await;
 
     faults.follow(Plan { post_hanging: 1000, post_hanging_connections: vec![dead.id.clone()], ..Plan::default() });
-    let patience = TimeoutConfig::builder().operation_timeout(Duration::from_secs(1)).build();
+    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(1)).build();
     let post = world.connections().post_to_connection().connection_id(&dead.id).data(b"x".to_vec().into());
-    let post = post.customize().config_override(Config::builder().timeout_config(patience)).send();
+    let post = post.customize().config_override(Config::builder().timeout_config(timeouts)).send();
     let meanwhile = async {
         other.asks_for("ping").await;
-        world.invoked().await.answers(said("pong"));
-        let answered = other.hears().await;
+        world.invoked().await.answers(with_body("pong"));
+        let response = other.hears().await;
         world.posts(&other.id, b"a post").await.unwrap();
-        (answered, other.hears().await)
+        (response, other.hears().await)
     };
 
-    let (posted, heard) = tokio::join!(post, meanwhile);
+    let (posted, frames) = tokio::join!(post, meanwhile);
 
-    assert_eq!(heard, ("pong".to_owned(), "a post".to_owned()));
+    assert_eq!(frames, ("pong".to_owned(), "a post".to_owned()));
     assert!(matches!(posted, Err(SdkError::TimeoutError(_))), "{posted:?}");
 }
 
@@ -272,8 +272,8 @@ async fn a_410_can_be_injected_for_a_live_connection() {
     faults.follow(Plan::default());
 
     assert_eq!(client.pings().await, None);
-    world.posts(&client.id, b"still there").await.unwrap();
-    assert_eq!(client.hears().await, "still there");
+    world.posts(&client.id, b"still open").await.unwrap();
+    assert_eq!(client.hears().await, "still open");
 }
 
 /// Our notes.

@@ -1,4 +1,4 @@
-//! What can be made to fail does, each by itself.
+//! Fault injection: each fault by itself.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::connections::refusal;
-use crate::support::{BUCKET, Invocation, World, accepted, said};
+use crate::support::{BUCKET, Invocation, World, accepted, with_body};
 
 fn milliseconds(time: &Value) -> i64 {
     let parsed = |text| OffsetDateTime::parse(text, &Rfc3339).unwrap().unix_timestamp() * 1000;
@@ -28,7 +28,7 @@ async fn events_have_a_skewed_time_under_clock_skew() {
     let (http, _) = world.serves(("GET", "/health"), &[], b"", accepted()).await;
     world.uploads("leaf").await;
     let uploaded = world.invoked().await;
-    let (stack, invocations) = world.apart();
+    let (stack, invocations) = world.split();
     let scheduled = async {
         let invocation = invocations.next().await;
         let event = invocation.event.clone();
@@ -44,8 +44,8 @@ async fn events_have_a_skewed_time_under_clock_skew() {
         ("S3", &uploaded.event["Records"][0]["eventTime"]),
         ("schedule", &scheduled["time"]),
     ] {
-        let wrong_by = (milliseconds(time) - now).abs();
-        assert!((60_000..=i64::from(hour) + 60_000).contains(&wrong_by), "{what}: {time} is wrong by {wrong_by} ms");
+        let skew = (milliseconds(time) - now).abs();
+        assert!((60_000..=i64::from(hour) + 60_000).contains(&skew), "{what}: {time} is off by {skew} ms");
     }
 }
 
@@ -70,7 +70,7 @@ async fn a_function_can_be_killed_before_its_event() {
     faults.follow(Plan { function_killed_before: 1000, ..Plan::default() });
     client.asks_for("ping").await;
 
-    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(client.hears_error().await.contains("Internal server error"));
     world.has_invoked_nothing_else();
 }
 
@@ -79,11 +79,11 @@ async fn a_function_can_be_killed_during_its_event() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
 
-    // It never answers.
+    // The function never responds.
     faults.follow(Plan { function_killed: 1000, ..Plan::default() });
     client.asks_for("ping").await;
 
-    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(client.hears_error().await.contains("Internal server error"));
     assert!(world.stack().function_processes().is_empty());
 }
 
@@ -94,9 +94,9 @@ async fn a_function_can_be_killed_after_its_event() {
 
     faults.follow(Plan { function_killed_after: 1000, ..Plan::default() });
     client.asks_for("ping").await;
-    world.invoked().await.answers(said("done"));
+    world.invoked().await.answers(with_body("done"));
 
-    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(client.hears_error().await.contains("Internal server error"));
     assert!(world.stack().function_processes().is_empty());
 }
 
@@ -109,7 +109,7 @@ async fn the_function_timeout_can_be_shortened() {
     client.asks_for("ping").await;
 
     world.invoked().await.waits_to_be_killed().await;
-    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(client.hears_error().await.contains("Internal server error"));
 }
 
 #[tokio::test]
@@ -126,11 +126,11 @@ async fn posts_can_fail_and_be_throttled() {
     post().await.unwrap();
 
     assert_eq!(client.hears().await, "x");
-    assert_eq!(client.pings().await, None, "more was heard than was posted");
+    assert_eq!(client.pings().await, None, "more frames arrived than were posted");
 }
 
 #[tokio::test]
-async fn an_answer_of_dynamodb_can_be_lost_after_the_write() {
+async fn a_dynamodb_response_can_be_lost_after_the_write() {
     use aws_sdk_dynamodb::types::AttributeValue;
     let (faults, world) = World::with_faults().await;
     let id = || AttributeValue::S("a connection".to_owned());
@@ -149,23 +149,24 @@ async fn latency_can_be_injected_for_stores_and_posts() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
     let long = Latency { median_ms: 300.0, sigma: 0.0 };
-    let at_least = |begun: Instant| assert!(begun.elapsed() >= Duration::from_millis(295), "{:?}", begun.elapsed());
+    let at_least =
+        |started: Instant| assert!(started.elapsed() >= Duration::from_millis(295), "{:?}", started.elapsed());
 
     faults.follow(Plan { store_latency: long, ..Plan::default() });
-    let begun = Instant::now();
+    let started = Instant::now();
     world.dynamodb().scan().table_name("Connections").send().await.unwrap();
-    at_least(begun);
+    at_least(started);
 
     faults.follow(Plan { file_latency: long, ..Plan::default() });
-    let begun = Instant::now();
+    let started = Instant::now();
     world.s3().head_bucket().bucket(BUCKET).send().await.unwrap();
-    at_least(begun);
+    at_least(started);
 
     faults.follow(Plan { post_latency: long, ..Plan::default() });
-    let begun = Instant::now();
+    let started = Instant::now();
     let post = world.connections().post_to_connection().connection_id(&client.id).data(b"x".to_vec().into());
     post.send().await.unwrap();
-    at_least(begun);
+    at_least(started);
     assert_eq!(client.hears().await, "x");
 }
 
@@ -203,8 +204,8 @@ async fn an_invalid_batch_is_refused_also_under_faults() {
     }
 }
 
-/// DynamoDB, as the process of an invocation reaches it.
-fn tables_of(world: &World, invocation: &Invocation) -> aws_sdk_dynamodb::Client {
+/// A DynamoDB client with the access key of the process of an invocation.
+fn dynamodb_of(world: &World, invocation: &Invocation) -> aws_sdk_dynamodb::Client {
     clients::dynamodb(&world.urls().dynamodb, &invocation.key.parse().unwrap()).unwrap()
 }
 
@@ -214,14 +215,14 @@ async fn writes(client: &aws_sdk_dynamodb::Client, id: &str) -> bool {
     put.send().await.is_ok()
 }
 
-async fn written(world: &World) -> Vec<String> {
+async fn stored_ids(world: &World) -> Vec<String> {
     let rows = world.dynamodb().scan().table_name("Connections").send().await.unwrap();
     let mut ids: Vec<_> = rows.items().iter().map(|row| row["connectionId"].as_s().unwrap().clone()).collect();
     ids.sort();
     ids
 }
 
-/// The plan of a process that is killed at the second request of a `ping`.
+/// A plan that kills the process at the second request of a `ping`.
 fn kill_at_second(moment: Moment) -> Plan {
     let kill = KillAtRequest { route: "ping".to_owned(), request: 2, moment };
     Plan { kill_at_request: Some(kill), ..Plan::default() }
@@ -235,42 +236,42 @@ async fn a_function_can_be_killed_before_and_after_a_request() {
         faults.follow(kill_at_second(moment));
         client.asks_for("other").await;
         let other = world.invoked().await;
-        assert!(writes(&tables_of(&world, &other), "one").await && writes(&tables_of(&world, &other), "one").await);
-        other.answers(said("done"));
+        assert!(writes(&dynamodb_of(&world, &other), "one").await && writes(&dynamodb_of(&world, &other), "one").await);
+        other.answers(with_body("done"));
         assert_eq!(client.hears().await, "done");
 
         client.asks_for("ping").await;
         let ping = world.invoked().await;
-        let tables = tables_of(&world, &ping);
+        let tables = dynamodb_of(&world, &ping);
         assert!(writes(&tables, "one").await);
         let second = tokio::spawn(async move { writes(&tables, "two").await });
 
         ping.waits_to_be_killed().await;
         let struck = faults.requests().killed().await;
         assert_eq!(struck, Outcome::Struck("dynamodb PutItem CONNECTIONS_TABLE".to_owned()));
-        assert!(client.is_told().await.contains("Internal server error"));
-        assert_eq!(written(&world).await, rows, "{moment:?}");
+        assert!(client.hears_error().await.contains("Internal server error"));
+        assert_eq!(stored_ids(&world).await, rows, "{moment:?}");
         second.abort();
     }
 }
 
 #[tokio::test]
-async fn the_answer_to_a_single_request_can_be_lost() {
+async fn the_response_to_a_single_request_can_be_lost() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
     faults.follow(kill_at_second(Moment::AnswerLost));
 
     client.asks_for("ping").await;
     let ping = world.invoked().await;
-    let tables = tables_of(&world, &ping);
+    let tables = dynamodb_of(&world, &ping);
     world.stack().take_store_calls();
     let answered = [writes(&tables, "one").await, writes(&tables, "two").await, writes(&tables, "three").await];
-    ping.answers(said("done"));
+    ping.answers(with_body("done"));
 
     assert_eq!(answered, [true; 3]);
-    assert_eq!(world.stack().take_store_calls().len(), 4, "the client repeats the request whose answer is lost");
+    assert_eq!(world.stack().take_store_calls().len(), 4, "the client must retry the request whose response was lost");
     assert_eq!(client.hears().await, "done");
-    assert_eq!(written(&world).await, ["one", "three", "two"]);
+    assert_eq!(stored_ids(&world).await, ["one", "three", "two"]);
 }
 
 #[tokio::test]
@@ -281,15 +282,15 @@ async fn an_invocation_with_fewer_requests_is_not_killed() {
 
     client.asks_for("ping").await;
     let ping = world.invoked().await;
-    assert!(writes(&tables_of(&world, &ping), "one").await);
-    ping.answers(said("done"));
+    assert!(writes(&dynamodb_of(&world, &ping), "one").await);
+    ping.answers(with_body("done"));
 
     assert_eq!(client.hears().await, "done");
     assert_eq!(faults.requests().killed().await, Outcome::NotReached(1));
 }
 
 #[tokio::test]
-async fn the_answer_to_a_single_request_can_be_held_back() {
+async fn the_response_to_a_single_request_can_be_delayed() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
     let hold = HoldAtRequest { route: "ping".to_owned(), request: 1 };
@@ -297,15 +298,15 @@ async fn the_answer_to_a_single_request_can_be_held_back() {
 
     client.asks_for("ping").await;
     let ping = world.invoked().await;
-    let tables = tables_of(&world, &ping);
+    let tables = dynamodb_of(&world, &ping);
     let held = tokio::spawn(async move { writes(&tables, "one").await });
     assert_eq!(faults.requests().held().await, Outcome::Struck("dynamodb PutItem CONNECTIONS_TABLE".to_owned()));
-    while written(&world).await.is_empty() {}
+    while stored_ids(&world).await.is_empty() {}
     assert!(!held.is_finished());
     faults.requests().release();
 
     assert!(held.await.unwrap());
-    ping.answers(said("done"));
+    ping.answers(with_body("done"));
     assert_eq!(client.hears().await, "done");
 }
 
@@ -318,8 +319,8 @@ fn a_plan_names_requests_from_one() {
     assert!(refused.to_string().contains("requests count from 1"), "{refused}");
 }
 
-/// The users of a room, by the index.
-async fn indexed(world: &World) -> Vec<String> {
+/// The users of a room, according to the index.
+async fn users_in_index(world: &World) -> Vec<String> {
     use aws_sdk_dynamodb::types::AttributeValue;
     let query = world.dynamodb().query().table_name("Members").index_name("byRoom");
     let query = query.key_condition_expression("roomId = :room");
@@ -341,13 +342,13 @@ async fn an_index_can_lag_behind_its_table() {
     faults.follow(Plan { index_lag_ms: 3_000, ..Plan::default() });
 
     put("ben").await.unwrap();
-    let written = Instant::now();
+    let write_time = Instant::now();
 
-    assert_eq!(indexed(&world).await, ["ana"]);
+    assert_eq!(users_in_index(&world).await, ["ana"]);
     let rows = world.dynamodb().scan().table_name("Members").send().await.unwrap();
-    assert_eq!(rows.count(), 2, "the table itself does not lag");
-    while indexed(&world).await != ["ana", "ben"] {
+    assert_eq!(rows.count(), 2, "the table itself must not lag");
+    while users_in_index(&world).await != ["ana", "ben"] {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(written.elapsed() >= Duration::from_millis(2_900), "{:?}", written.elapsed());
+    assert!(write_time.elapsed() >= Duration::from_millis(2_900), "{:?}", write_time.elapsed());
 }

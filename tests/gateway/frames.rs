@@ -1,16 +1,16 @@
-//! The events of a WebSocket, the routes they take, and the answers.
+//! WebSocket events: their fields, their routes, and the responses.
 
 use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::Plan;
 
-use crate::support::{World, accepted, nothing, said};
+use crate::support::{World, accepted, nothing, with_body};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// What is in every event's `requestContext`, in alphabetical order.
+/// The fields of every event's `requestContext`, in alphabetical order.
 const CONTEXT: [&str; 13] = [
     "apiId",
     "connectedAt",
@@ -241,13 +241,13 @@ async fn a_disconnect_event_has_few_headers_and_only_the_host_is_set() {
 #[tokio::test]
 async fn a_disconnect_event_has_code_and_reason() {
     let mut world = World::start().await;
-    for (said, code, reason) in [
+    for (frame, code, reason) in [
         (None, 1005, "Client-side close frame status not set"),
         (Some((1000, "")), 1000, ""),
         (Some((4001, "enough")), 4001, "enough"),
     ] {
         let client = world.connect().await;
-        client.closes(said).await;
+        client.closes(frame).await;
         let gone = world.invoked().await;
         assert_eq!(keys(&gone.event), ["headers", "isBase64Encoded", "multiValueHeaders", "requestContext"]);
         assert_eq!(keys(&gone.event["requestContext"]), context_and(&["disconnectReason", "disconnectStatusCode"]));
@@ -262,7 +262,7 @@ async fn a_disconnect_event_has_code_and_reason() {
         gone.answers(accepted());
     }
 
-    // Without a word.
+    // The connection is dropped without a close frame.
     drop(world.connect().await);
     assert_eq!(world.invoked().await.context("disconnectStatusCode"), 1006);
 }
@@ -291,9 +291,9 @@ async fn frames_of_a_connection_are_handled_concurrently() {
     client.sends("two").await;
     let two = world.invoked().await;
     assert_ne!(one.process, two.process);
-    two.answers(said("to two"));
+    two.answers(with_body("to two"));
     assert_eq!(client.hears().await, "to two");
-    one.answers(said("to one"));
+    one.answers(with_body("to one"));
     assert_eq!(client.hears().await, "to one");
 }
 
@@ -324,7 +324,7 @@ async fn other_frames_take_the_default_route() {
         "7",
         "{}",
         r#"{"action":7}"#,
-        r#"{"action":"unheardOf"}"#,
+        r#"{"action":"unknownAction"}"#,
         r#"{"action":"sendmessage"}"#,
         r#"{"action":"GET /health"}"#,
     ] {
@@ -340,13 +340,13 @@ async fn other_frames_take_the_default_route() {
 async fn without_a_default_route_other_frames_are_forbidden() {
     let mut world = World::with(|options| Options { has_default_route: false, ..options }).await;
     let mut client = world.connect().await;
-    for frame in ["no JSON", "{}", r#"{"action":"unheardOf"}"#, r#"{"action":"$default"}"#] {
+    for frame in ["no JSON", "{}", r#"{"action":"unknownAction"}"#, r#"{"action":"$default"}"#] {
         client.sends(frame).await;
-        let told = r#"{"message": "Forbidden", "connectionId":"...", "requestId":"..."}"#;
-        assert_eq!(client.is_told().await, told);
+        let expected = r#"{"message": "Forbidden", "connectionId":"...", "requestId":"..."}"#;
+        assert_eq!(client.hears_error().await, expected);
     }
     client.asks_for("ping").await;
-    world.invoked().await.answers(said("pong"));
+    world.invoked().await.answers(with_body("pong"));
     assert_eq!(client.hears().await, "pong");
 }
 
@@ -359,11 +359,11 @@ async fn actions_named_connect_and_disconnect_are_messages() {
         client.asks_for(action).await;
         let message = world.invoked().await;
         assert_eq!((message.context("routeKey"), message.context("eventType")), (&json!(action), &json!("MESSAGE")));
-        message.answers(said("not heard: the route has no response"));
+        message.answers(with_body("not delivered: the route has no response"));
     }
     client.asks_for("ping").await;
-    world.invoked().await.answers(said("heard"));
-    assert_eq!(client.hears().await, "heard");
+    world.invoked().await.answers(with_body("delivered"));
+    assert_eq!(client.hears().await, "delivered");
 }
 
 /// API Gateway developer guide, "Set up route responses for WebSocket APIs in API Gateway".
@@ -374,14 +374,14 @@ async fn a_response_body_is_sent_on_routes_with_a_response() {
     let mut other = world.connect().await;
 
     client.asks_for("ping").await;
-    world.invoked().await.answers(said("an answer, as it is"));
-    assert_eq!(client.hears().await, "an answer, as it is");
+    world.invoked().await.answers(with_body("a response, unchanged"));
+    assert_eq!(client.hears().await, "a response, unchanged");
 
     client.asks_for("ping").await;
-    world.invoked().await.answers(json!({ "statusCode": 500, "body": "of any status" }));
-    assert_eq!(client.hears().await, "of any status");
+    world.invoked().await.answers(json!({ "statusCode": 500, "body": "with any status" }));
+    assert_eq!(client.hears().await, "with any status");
 
-    assert_eq!(other.pings().await, None, "the others hear nothing");
+    assert_eq!(other.pings().await, None, "another client received a frame");
 }
 
 /// serverless/serverless#6816 on GitHub. That 204 means no frame is our own: what AWS does then is not known.
@@ -390,7 +390,7 @@ async fn a_response_without_a_body_is_an_empty_frame_unless_its_status_is_204() 
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
-    for answer in [accepted(), said(""), json!({ "statusCode": 200, "body": null })] {
+    for answer in [accepted(), with_body(""), json!({ "statusCode": 200, "body": null })] {
         client.asks_for("ping").await;
         world.invoked().await.answers(answer);
         assert_eq!(client.hears().await, "");
@@ -398,32 +398,32 @@ async fn a_response_without_a_body_is_an_empty_frame_unless_its_status_is_204() 
     client.asks_for("ping").await;
     world.invoked().await.answers(nothing());
     client.asks_for("ping").await;
-    world.invoked().await.answers(said("the next one"));
+    world.invoked().await.answers(with_body("the next one"));
     assert_eq!(client.hears().await, "the next one");
 }
 
 /// Our notes.
 #[tokio::test]
 async fn a_failing_function_is_reported_and_the_connection_stays_open() {
-    let told = r#"{"message": "Internal server error", "connectionId":"...", "requestId":"..."}"#;
+    let expected = r#"{"message": "Internal server error", "connectionId":"...", "requestId":"..."}"#;
     let mut world = World::start().await;
     let mut client = world.connect().await;
 
     client.asks_for("ping").await;
     world.invoked().await.fails();
-    assert_eq!(client.is_told().await, told);
+    assert_eq!(client.hears_error().await, expected);
 
     client.asks_for("ping").await;
     world.invoked().await.crashes();
-    assert_eq!(client.is_told().await, told);
+    assert_eq!(client.hears_error().await, expected);
 
     client.asks_for("ping").await;
     world.invoked().await.answers_with_text("no JSON");
-    assert_eq!(client.is_told().await, told);
+    assert_eq!(client.hears_error().await, expected);
 
     client.asks_for("ping").await;
-    world.invoked().await.answers(said("it is open"));
-    assert_eq!(client.hears().await, "it is open");
+    world.invoked().await.answers(with_body("still open"));
+    assert_eq!(client.hears().await, "still open");
 }
 
 /// Our notes.
@@ -435,10 +435,10 @@ async fn a_throttled_message_is_reported_and_the_connection_stays_open() {
     client.asks_for("ping").await;
     let first = world.invoked().await;
     client.asks_for("ping").await;
-    let told = r#"{"message": "Internal server error", "connectionId":"...", "requestId":"..."}"#;
-    assert_eq!(client.is_told().await, told);
+    let expected = r#"{"message": "Internal server error", "connectionId":"...", "requestId":"..."}"#;
+    assert_eq!(client.hears_error().await, expected);
 
-    first.answers(said("to the first"));
+    first.answers(with_body("to the first"));
     assert_eq!(client.hears().await, "to the first");
     world.has_invoked_nothing_else();
 }

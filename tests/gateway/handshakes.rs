@@ -1,4 +1,4 @@
-//! How a WebSocket is opened, or not.
+//! WebSocket handshakes.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ async fn every_status_from_200_to_299_accepts_a_connection() {
     for status in [200, 201, 204, 299] {
         let handshake = world.opens("", &[]);
         world.invoked().await.answers(json!({ "statusCode": status }));
-        clients.push(handshake.await.unwrap().unwrap_or_else(|_| panic!("{status} refuses it")));
+        clients.push(handshake.await.unwrap().unwrap_or_else(|_| panic!("{status} rejects the handshake")));
     }
     assert_eq!(world.stack().open_connections().len(), clients.len());
 }
@@ -61,9 +61,9 @@ async fn handshake_fails_with_502_when_the_function_fails() {
     world.invoked().await.answers_with_text("no JSON");
     assert_eq!(handshake.await.unwrap().err(), Some(502));
 
-    for not_the_last_word in [100, 101, 199] {
+    for informational in [100, 101, 199] {
         let handshake = world.opens("", &[]);
-        world.invoked().await.answers(json!({ "statusCode": not_the_last_word }));
+        world.invoked().await.answers(json!({ "statusCode": informational }));
         assert_eq!(handshake.await.unwrap().err(), Some(502));
     }
 }
@@ -96,11 +96,11 @@ async fn a_subprotocol_is_echoed_only_if_connect_echoes_it() {
     let (_client, headers) = handshake.await.unwrap().unwrap();
     assert_eq!(headers["sec-websocket-protocol"], "superchat");
 
-    // A client of WebSockets gives up then, as browsers do: so it is asked for without one.
+    // A WebSocket client, like a browser, fails without the subprotocol, so this request is plain HTTP.
     let url = world.urls().websocket.replace("ws://", "http://");
-    let asked = tokio::spawn(async move { request("GET", &url, &UPGRADE, b"").await });
+    let response = tokio::spawn(async move { request("GET", &url, &UPGRADE, b"").await });
     world.invoked().await.answers(accepted());
-    let answer = asked.await.unwrap();
+    let answer = response.await.unwrap();
     assert_eq!((answer.status, answer.optional_header("sec-websocket-protocol")), (101, None));
 }
 

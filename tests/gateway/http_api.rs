@@ -1,4 +1,4 @@
-//! The HTTP API: the events of payload format 2.0, and what comes of the answers.
+//! The HTTP API: events of payload format 2.0, and responses.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use switchboard::local::Options;
 
-use crate::support::{Raw, World, accepted, request, said};
+use crate::support::{Raw, World, accepted, request, with_body};
 
 const ROOM: (&str, &str) = ("GET", "/rooms/tea");
 
@@ -238,14 +238,14 @@ async fn a_request_without_a_route_is_answered_404() {
 async fn a_request_is_answered_503_after_30_seconds() {
     let mut world = World::with(|options| Options { time_scale: NonZeroU32::new(30).unwrap(), ..options }).await;
     let url = format!("{}/health", world.urls().http);
-    let begun = Instant::now();
+    let started = Instant::now();
 
-    let asked = tokio::spawn(async move { request("GET", &url, &[], b"").await });
+    let response = tokio::spawn(async move { request("GET", &url, &[], b"").await });
     let _slow = world.invoked().await;
-    let answer = asked.await.unwrap();
+    let answer = response.await.unwrap();
 
     assert_eq!((answer.status, answer.text()), (503, r#"{"message":"Service Unavailable"}"#));
-    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 /// Our notes.
@@ -261,9 +261,9 @@ async fn a_request_is_answered_500_when_the_function_fails() {
     ];
     for end in ends {
         let url = format!("{}/health", world.urls().http);
-        let asked = tokio::spawn(async move { request("GET", &url, &[], b"").await });
+        let response = tokio::spawn(async move { request("GET", &url, &[], b"").await });
         end(world.invoked().await);
-        let answer = asked.await.unwrap();
+        let answer = response.await.unwrap();
         assert_eq!((answer.status, answer.text()), (500, r#"{"message":"Internal Server Error"}"#));
     }
 }
@@ -292,11 +292,11 @@ async fn preflights_are_answered_by_the_gateway() {
 async fn cors_headers_of_the_function_are_replaced() {
     let origins = vec!["https://a.example".to_owned()];
     let mut world = World::with(|options| Options { cors_origins: origins, ..options }).await;
-    let mut answer = said("tea");
+    let mut answer = with_body("tea");
     answer["headers"] = json!({ "Access-Control-Allow-Origin": "https://b.example", "Access-Control-Max-Age": "1" });
 
-    let asked: &'static [_] = &[("origin", "https://a.example")];
-    let (_, response) = world.serves(ROOM, asked, b"", answer.clone()).await;
+    let origin: &'static [_] = &[("origin", "https://a.example")];
+    let (_, response) = world.serves(ROOM, origin, b"", answer.clone()).await;
     assert_eq!(response.optional_header("access-control-allow-origin"), Some("https://a.example"));
     assert_eq!(response.optional_header("access-control-max-age"), None);
 

@@ -1,4 +1,4 @@
-//! Lambda: what a function process sees of its Runtime API, and when it is called again.
+//! Lambda: the Runtime API, the lifecycle of function processes, and retries.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use switchboard::local::Options;
 use switchboard::local::faults::Plan;
 
-use crate::support::{PROBE, World, accepted, request, said};
+use crate::support::{PROBE, World, accepted, request, with_body};
 
 /// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": next invocation.
 #[tokio::test]
@@ -37,12 +37,12 @@ async fn responses_and_errors_are_accepted_with_202() {
 
     client.asks_for("ping").await;
     let first = world.invoked().await;
-    assert_eq!(first.taken, Some(202), "the answer to $connect");
+    assert_eq!(first.previous_status, Some(202), "the response to $connect");
     first.fails();
-    client.is_told().await;
+    client.hears_error().await;
 
     client.asks_for("ping").await;
-    assert_eq!(world.invoked().await.taken, Some(202), "the error");
+    assert_eq!(world.invoked().await.previous_status, Some(202), "the error");
 }
 
 /// Lambda developer guide, "Using the Lambda runtime API for custom runtimes": 400.
@@ -55,9 +55,9 @@ async fn a_response_to_an_unknown_event_is_refused() {
     world.invoked().await.answers_another("00000000-0000-0000-0000-000000000000");
 
     let again = world.invoked().await;
-    assert_eq!(again.taken, Some(400));
-    again.answers(said("after all"));
-    assert_eq!(client.hears().await, "after all");
+    assert_eq!(again.previous_status, Some(400));
+    again.answers(with_body("second response"));
+    assert_eq!(client.hears().await, "second response");
 }
 
 /// Lambda developer guide, "Understanding Lambda function scaling".
@@ -66,16 +66,16 @@ async fn a_process_has_one_event_at_a_time_and_is_used_again() {
     let mut world = World::start().await;
     let mut client = world.connect().await;
     let mut processes = Vec::new();
-    let mut at_work = Vec::new();
+    let mut pending = Vec::new();
     for _ in 0..3 {
         client.asks_for("ping").await;
         let invocation = world.invoked().await;
         assert!(!processes.contains(&invocation.process));
         processes.push(invocation.process);
-        at_work.push(invocation);
+        pending.push(invocation);
     }
-    for invocation in at_work {
-        invocation.answers(said("done"));
+    for invocation in pending {
+        invocation.answers(with_body("done"));
         assert_eq!(client.hears().await, "done");
     }
 
@@ -97,12 +97,12 @@ async fn a_process_is_killed_after_the_deadline_of_its_event() {
     let killed = slow.process;
     slow.waits_to_be_killed().await;
 
-    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(client.hears_error().await.contains("Internal server error"));
     client.asks_for("ping").await;
     let next = world.invoked().await;
     assert_ne!(next.process, killed);
-    next.answers(said("it is open"));
-    assert_eq!(client.hears().await, "it is open");
+    next.answers(with_body("still open"));
+    assert_eq!(client.hears().await, "still open");
 }
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle": the Init phase.
@@ -128,7 +128,7 @@ async fn a_process_that_has_ended_is_replaced() {
     let first = world.invoked().await;
     let crashed = first.process;
     first.crashes();
-    client.is_told().await;
+    client.hears_error().await;
 
     client.asks_for("ping").await;
     assert_ne!(world.invoked().await.process, crashed);
@@ -137,29 +137,29 @@ async fn a_process_that_has_ended_is_replaced() {
 /// Our notes, and the own tests of the crate lambda_runtime. As long as panics unwind.
 #[tokio::test]
 async fn a_panic_is_an_error_and_the_process_goes_on() {
-    // The function is this very test, in a process of its own.
+    // The function is this test itself, in a separate process.
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
-        return panics_when_told_to().await;
+        return panics_on_demand().await;
     }
     let this = ["--exact", "lambda::a_panic_is_an_error_and_the_process_goes_on", "--nocapture"].map(Into::into);
     let function = [vec![std::env::current_exe().unwrap().into()], this.into()].concat();
     let world = World::with(|options| Options { function, ..options }).await;
     let (mut client, _) = world.opens("", &[]).await.unwrap().unwrap();
 
-    client.sends("who are you?").await;
+    client.sends("process id").await;
     let process = client.hears().await;
     client.sends("panic").await;
-    assert!(client.is_told().await.contains("Internal server error"));
-    client.sends("who are you?").await;
+    assert!(client.hears_error().await.contains("Internal server error"));
+    client.sends("process id").await;
 
     assert_eq!(client.hears().await, process);
 }
 
-/// A function made with `lambda_runtime`, as ours is, that else tells the id of its process.
-async fn panics_when_told_to() {
+/// A function that uses `lambda_runtime`, like the real one. It responds with its process id.
+async fn panics_on_demand() {
     let function = lambda_runtime::service_fn(async |event: LambdaEvent<Value>| {
         assert_ne!(event.payload["body"], "panic");
-        Ok::<_, lambda_runtime::Error>(said(&std::process::id().to_string()))
+        Ok::<_, lambda_runtime::Error>(with_body(&std::process::id().to_string()))
     });
     lambda_runtime::run(function).await.unwrap();
 }
@@ -179,9 +179,9 @@ async fn payloads_above_6_mb_are_errors() {
     world.has_invoked_nothing_else();
 
     client.asks_for("ping").await;
-    world.invoked().await.answers(said(std::str::from_utf8(&body).unwrap()));
-    assert!(client.is_told().await.contains("Internal server error"));
-    assert_eq!(world.invoked().await.taken, Some(413));
+    world.invoked().await.answers(with_body(std::str::from_utf8(&body).unwrap()));
+    assert!(client.hears_error().await.contains("Internal server error"));
+    assert_eq!(world.invoked().await.previous_status, Some(413));
 }
 
 /// Lambda developer guide, "Understanding the Lambda execution environment lifecycle".
@@ -189,22 +189,22 @@ async fn payloads_above_6_mb_are_errors() {
 async fn a_function_that_crashes_on_an_event_does_not_block_others() {
     let mut world = World::start().await;
     let mut other = world.connect().await;
-    let mut culprit = world.connect().await;
+    let mut crashing = world.connect().await;
     let health = format!("{}/health", world.urls().http);
 
     for round in 0..4 {
-        let asked = tokio::spawn({
+        let response = tokio::spawn({
             let health = health.clone();
             async move { request("GET", &health, &[], b"").await }
         });
         world.invoked().await.crashes();
-        assert_eq!(asked.await.unwrap().status, 500);
+        assert_eq!(response.await.unwrap().status, 500);
         let handshake = world.opens("", &[]);
         world.invoked().await.crashes();
         assert_eq!(handshake.await.unwrap().err(), Some(502));
-        culprit.asks_for("ping").await;
+        crashing.asks_for("ping").await;
         world.invoked().await.crashes();
-        assert!(culprit.is_told().await.contains("Internal server error"));
+        assert!(crashing.hears_error().await.contains("Internal server error"));
 
         let text = format!("round {round}");
         let post = world.connections().post_to_connection().connection_id(&other.id).data(text.as_bytes().into());
@@ -214,8 +214,8 @@ async fn a_function_that_crashes_on_an_event_does_not_block_others() {
     }
 
     other.asks_for("ping").await;
-    world.invoked().await.answers(said("as before"));
-    assert_eq!(other.hears().await, "as before");
+    world.invoked().await.answers(with_body("still working"));
+    assert_eq!(other.hears().await, "still working");
     assert_eq!(world.stack().function_processes_started(), 4 * 3 + 1);
 }
 
@@ -234,13 +234,13 @@ async fn a_function_that_fails_to_start_is_started_once_per_call() {
     let last = world.invoked().await;
     std::fs::write(broken.path().join("broken"), "").unwrap();
     last.crashes();
-    client.is_told().await;
+    client.hears_error().await;
 
     let health = format!("{}/health", world.urls().http);
     assert_eq!(request("GET", &health, &[], b"").await.status, 500);
     assert_eq!(world.opens("", &[]).await.unwrap().err(), Some(502));
     client.asks_for("ping").await;
-    assert!(client.is_told().await.contains("Internal server error"));
+    assert!(client.hears_error().await.contains("Internal server error"));
     world.stack().send_event(json!({ "detail-type": "probe" })).await;
     let post = world.connections().post_to_connection().connection_id(&client.id).data(b"posted".to_vec().into());
     post.send().await.unwrap();
@@ -249,8 +249,8 @@ async fn a_function_that_fails_to_start_is_started_once_per_call() {
 
     std::fs::remove_file(broken.path().join("broken")).unwrap();
     client.asks_for("ping").await;
-    world.invoked().await.answers(said("mended"));
-    assert_eq!(client.hears().await, "mended");
+    world.invoked().await.answers(with_body("recovered"));
+    assert_eq!(client.hears().await, "recovered");
 }
 
 /// Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation".
@@ -259,7 +259,7 @@ async fn an_asynchronous_event_is_retried_twice() {
     let mut world = World::start().await;
     let event = json!({ "detail-type": "probe" });
 
-    let (stack, invocations) = world.apart();
+    let (stack, invocations) = world.split();
     let tries = async {
         for _ in 0..3 {
             let invocation = invocations.next().await;
@@ -278,7 +278,7 @@ async fn an_asynchronous_event_may_be_delivered_twice() {
     let event = json!({ "detail-type": "probe" });
 
     faults.follow(Plan { event_repeated: 1000, ..Plan::default() });
-    let (stack, invocations) = world.apart();
+    let (stack, invocations) = world.split();
     let times = async {
         for _ in 0..2 {
             let invocation = invocations.next().await;
@@ -298,12 +298,12 @@ async fn an_asynchronous_event_waits_when_the_function_is_throttled() {
     client.asks_for("ping").await;
     let first = world.invoked().await;
 
-    let (stack, invocations) = world.apart();
+    let (stack, invocations) = world.split();
     let waits = stack.send_event(json!({ "detail-type": "probe" }));
     let others = async {
         client.asks_for("ping").await;
-        assert!(client.is_told().await.contains("Internal server error"));
-        first.answers(said("done"));
+        assert!(client.hears_error().await.contains("Internal server error"));
+        first.answers(with_body("done"));
         assert_eq!(client.hears().await, "done");
         client.asks_for("ping").await;
         let second = invocations.next().await;
@@ -313,7 +313,7 @@ async fn an_asynchronous_event_waits_when_the_function_is_throttled() {
     tokio::join!(waits, others);
 }
 
-/// Where a function is invoked, here that of the stack.
+/// The URL at which the function of the stack is invoked.
 fn invocations(world: &World) -> String {
     format!("{}/2015-03-31/functions/switchboard/invocations", world.urls().lambda)
 }
@@ -325,15 +325,15 @@ async fn a_synchronous_invocation_returns_the_response() {
     let url = invocations(&world);
     for fails in [false, true] {
         let (url, signing) = (url.clone(), world.signs("lambda"));
-        let asked = tokio::spawn(async move { signing.request("POST", &url, &[], br#"{"n":1}"#).await });
+        let response = tokio::spawn(async move { signing.request("POST", &url, &[], br#"{"n":1}"#).await });
         let invocation = world.invoked().await;
         assert_eq!(invocation.event, json!({ "n": 1 }));
         match fails {
-            false => invocation.answers(said("done")),
+            false => invocation.answers(with_body("done")),
             true => invocation.fails(),
         }
 
-        let answer = asked.await.unwrap();
+        let answer = response.await.unwrap();
         assert_eq!(answer.status, 200);
         assert_eq!(answer.optional_header("x-amz-function-error").is_some(), fails, "{}", answer.text());
         assert_eq!(answer.text().contains("done"), !fails, "{}", answer.text());
@@ -346,9 +346,9 @@ async fn an_asynchronous_invocation_is_accepted_with_202() {
     let mut world = World::start().await;
 
     let asynchronous = [("x-amz-invocation-type", "Event")];
-    let taken = world.signs("lambda").request("POST", &invocations(&world), &asynchronous, br#"{"n":2}"#).await;
+    let response = world.signs("lambda").request("POST", &invocations(&world), &asynchronous, br#"{"n":2}"#).await;
 
-    assert_eq!((taken.status, taken.text()), (202, ""));
+    assert_eq!((response.status, response.text()), (202, ""));
     let invocation = world.invoked().await;
     assert_eq!(invocation.event, json!({ "n": 2 }));
     invocation.answers(accepted());

@@ -1,4 +1,4 @@
-//! What API Gateway does not take, and when its patience ends.
+//! API Gateway's size limits and timeouts.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use switchboard::local::Options;
 
-use crate::support::{Client, Invocation, Raw, World, accepted, nothing, said};
+use crate::support::{Client, Invocation, Raw, World, accepted, nothing, with_body};
 
 const KB: usize = 1024;
 
-async fn in_a_hurry(factor: u32) -> World {
+/// A stack whose timeouts are shortened by this factor.
+async fn with_time_scale(factor: u32) -> World {
     World::with(|options| Options { time_scale: NonZeroU32::new(factor).unwrap(), ..options }).await
 }
 
-/// How the function is told of an end.
-fn ending(disconnect: &Invocation) -> (&str, u64, &str) {
+/// The event type, the status code and the reason of a disconnect event.
+fn disconnect_fields(disconnect: &Invocation) -> (&str, u64, &str) {
     (
         disconnect.context("eventType").as_str().unwrap(),
         disconnect.context("disconnectStatusCode").as_u64().unwrap(),
@@ -37,12 +38,12 @@ async fn a_frame_above_32_kb_closes_the_connection_with_1009() {
     client.sends(&"x".repeat(32 * KB + 1)).await;
     assert_eq!(client.is_closed().await.0, 1009);
     let disconnect = world.invoked().await;
-    assert_eq!(ending(&disconnect).1, 1009);
+    assert_eq!(disconnect_fields(&disconnect).1, 1009);
     disconnect.answers(accepted());
 
     let client = world.connect().await;
-    assert_eq!(client.hears_its_end_while_it_sends(&"x".repeat(20_000 * KB)).await, 1009);
-    assert_eq!(ending(&world.invoked().await).1, 1009);
+    assert_eq!(client.is_closed_while_sending(&"x".repeat(20_000 * KB)).await, 1009);
+    assert_eq!(disconnect_fields(&world.invoked().await).1, 1009);
 }
 
 /// RFC 6455, 7.1.1: the server closes the connection first, and a client waits for that.
@@ -59,15 +60,15 @@ async fn a_client_is_told_of_a_protocol_error_while_it_still_sends() {
         raw.reads_head().await;
 
         raw.sends_bytes(frame).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         let last = raw.reads_to_the_end().await;
 
-        // A close frame whose first bytes are the code, and then the end, although this side stays open.
+        // A close frame that starts with the code, then end of stream, although this side stays open.
         assert_eq!((last[0], &last[2..4]), (0x88, code.to_be_bytes().as_slice()));
-        assert!(begun.elapsed() < Duration::from_millis(1500), "{code}: {:?}", begun.elapsed());
-        // What is sent on does not break the connection.
+        assert!(started.elapsed() < Duration::from_millis(1500), "{code}: {:?}", started.elapsed());
+        // Data sent after the close frame does not reset the connection.
         raw.sends_bytes(&[0; 10_000]).await;
-        assert_eq!(ending(&world.invoked().await).1, u64::from(code));
+        assert_eq!(disconnect_fields(&world.invoked().await).1, u64::from(code));
     }
 }
 
@@ -84,7 +85,7 @@ async fn a_message_above_128_kb_in_fragments_closes_the_connection_with_1009() {
 
     client.sends_in_frames(&[32 * KB, 32 * KB, 32 * KB, 32 * KB, 1]).await;
     assert_eq!(client.is_closed().await.0, 1009);
-    assert_eq!(ending(&world.invoked().await).1, 1009);
+    assert_eq!(disconnect_fields(&world.invoked().await).1, 1009);
 }
 
 /// API Gateway developer guide, "Binary media types for WebSocket APIs in API Gateway".
@@ -96,16 +97,16 @@ async fn a_binary_frame_closes_the_connection_with_1003() {
     client.sends_binary().await;
 
     assert_eq!(client.is_closed().await.0, 1003);
-    assert_eq!(ending(&world.invoked().await).1, 1003);
+    assert_eq!(disconnect_fields(&world.invoked().await).1, 1003);
 }
 
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
 /// timeout.
 #[tokio::test]
 async fn ten_minutes_without_data_frames_close_with_1001_despite_pings() {
-    let mut world = in_a_hurry(600).await;
-    let mut client = accepted_in_a_hurry(&mut world).await;
-    let begun = Instant::now();
+    let mut world = with_time_scale(600).await;
+    let mut client = connect_with_retries(&mut world).await;
+    let started = Instant::now();
 
     let closed = loop {
         if let Some(closed) = client.pings().await {
@@ -114,25 +115,25 @@ async fn ten_minutes_without_data_frames_close_with_1001_despite_pings() {
     };
 
     assert_eq!(closed, (1001, "Going away".to_owned()));
-    // A second, of which something is lost between the gateway's begin and this one's. Two hours would be twelve.
-    assert!((750..10_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
-    assert_eq!(ending(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
+    // Ten minutes are 1 s at this scale, minus the delay before this clock started. Two hours would be 12 s.
+    assert!((750..10_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert_eq!(disconnect_fields(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
 }
 
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": idle connection
 /// timeout.
 #[tokio::test]
 async fn ten_minutes_without_reading_close_the_connection() {
-    let mut world = in_a_hurry(200).await;
-    let slow = accepted_in_a_hurry(&mut world).await;
+    let mut world = with_time_scale(200).await;
+    let slow = connect_with_retries(&mut world).await;
     let id = world.stack().open_connections().remove(0);
 
     assert_eq!(world.fills_the_buffer_of(&id).await.0, 429);
-    let begun = Instant::now();
+    let started = Instant::now();
 
-    assert_eq!(ending(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
-    // Two hours would be thirty-six seconds.
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert_eq!(disconnect_fields(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
+    // Two hours would be 36 s at this scale.
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     drop(slow);
 }
 
@@ -140,10 +141,10 @@ async fn ten_minutes_without_reading_close_the_connection() {
 /// timeout.
 #[tokio::test]
 async fn data_frames_keep_a_connection_open() {
-    let mut world = in_a_hurry(200).await;
-    let mut client = accepted_in_a_hurry(&mut world).await;
+    let mut world = with_time_scale(200).await;
+    let mut client = connect_with_retries(&mut world).await;
 
-    // Ten minutes are three seconds here.
+    // Ten minutes are 3 s at this scale.
     let mut ticks = tokio::time::interval(Duration::from_millis(250));
     for _ in 0..20 {
         ticks.tick().await;
@@ -157,14 +158,14 @@ async fn data_frames_keep_a_connection_open() {
 /// API Gateway developer guide, "Quotas for configuring and running a WebSocket in API Gateway": connection duration.
 #[tokio::test]
 async fn two_hours_close_a_connection_with_1001_despite_traffic() {
-    let mut world = in_a_hurry(1200).await;
-    let mut client = accepted_in_a_hurry(&mut world).await;
+    let mut world = with_time_scale(1200).await;
+    let mut client = connect_with_retries(&mut world).await;
     let id = world.stack().open_connections().remove(0);
-    let begun = Instant::now();
+    let started = Instant::now();
 
     let connections = world.connections();
-    let talk = async {
-        // Four times in what are ten minutes here.
+    let posts = async {
+        // Four posts in ten minutes at this scale.
         let mut ticks = tokio::time::interval(Duration::from_millis(125));
         loop {
             ticks.tick().await;
@@ -173,16 +174,16 @@ async fn two_hours_close_a_connection_with_1001_despite_traffic() {
     };
     let closed = tokio::select! {
         closed = client.is_closed() => closed,
-        () = talk => unreachable!("it never ends"),
+        () = posts => unreachable!("the posts never end"),
     };
 
     assert_eq!(closed, (1001, "Going away".to_owned()));
-    assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(ending(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
+    assert!(started.elapsed() > Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(disconnect_fields(&world.invoked().await), ("DISCONNECT", 1001, "Going away"));
 }
 
-/// A client that is accepted although 29 seconds are very short here: the first handshakes may take longer.
-async fn accepted_in_a_hurry(world: &mut World) -> Client {
+/// An accepted client. Retries, because the first handshakes may exceed the shortened timeout of 29 s.
+async fn connect_with_retries(world: &mut World) -> Client {
     loop {
         let handshake = world.opens("", &[]);
         world.invoked().await.answers(nothing());
@@ -197,26 +198,26 @@ async fn accepted_in_a_hurry(world: &mut World) -> Client {
 /// Our notes.
 #[tokio::test]
 async fn a_message_times_out_after_29_seconds_and_the_connection_stays_open() {
-    let mut world = in_a_hurry(29).await;
-    let mut client = accepted_in_a_hurry(&mut world).await;
+    let mut world = with_time_scale(29).await;
+    let mut client = connect_with_retries(&mut world).await;
 
-    let begun = Instant::now();
+    let started = Instant::now();
     client.asks_for("ping").await;
     let slow = world.invoked().await;
-    let told = r#"{"message": "Endpoint request timed out", "connectionId":"...", "requestId":"..."}"#;
-    assert_eq!(client.is_told().await, told);
-    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    let expected = r#"{"message": "Endpoint request timed out", "connectionId":"...", "requestId":"..."}"#;
+    assert_eq!(client.hears_error().await, expected);
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 
-    slow.answers(said("too late"));
-    // On a busy machine 29 seconds may be too short for the next one as well.
+    slow.answers(with_body("late response"));
+    // On a busy machine the next response may time out as well.
     loop {
         client.asks_for("ping").await;
-        world.invoked().await.answers(said("in time"));
-        let heard = client.hears().await;
-        if heard == "in time" {
+        world.invoked().await.answers(with_body("timely response"));
+        let frame = client.hears().await;
+        if frame == "timely response" {
             break;
         }
-        assert!(heard.contains("Endpoint request timed out"), "{heard}");
+        assert!(frame.contains("Endpoint request timed out"), "{frame}");
     }
 }
 

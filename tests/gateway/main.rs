@@ -1,6 +1,8 @@
-//! What API Gateway and Lambda do, and the local ones with them: a check for each fact, named after it, with where the
-//! fact is from. The function is no chat but a probe, which does what the test says. "Our notes" are gathered from the
-//! guides and from captures on real accounts. `src/local/README.md` lists all checks.
+//! Conformance tests of the local API Gateway, Lambda, DynamoDB and S3. Each test is named after the behaviour of AWS
+//! that it verifies, and its doc comment names the source: an AWS page, an issue, or "our notes", which are taken from
+//! the guides and from captures on real accounts. `src/local/README.md` lists all tests.
+//!
+//! The function is not the chat but a probe, which follows the instructions of the test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

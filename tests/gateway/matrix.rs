@@ -1,4 +1,4 @@
-//! The table of all checks in the documentation of the local stack.
+//! Generates the table of tests in the documentation of the local stack.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn rows(source: &str) -> String {
             if let Some(name) = line.strip_prefix("async fn ").and_then(|line| line.strip_suffix("() {"))
                 && is_test
             {
-                assert!(!documentation.is_empty(), "{name} does not name its source");
+                assert!(!documentation.is_empty(), "{name} has no source in its doc comment");
                 rows.push_str(&format!("| {} | {} |\n", name.replace('_', " "), documentation.join(" ")));
             }
             documentation.clear();
@@ -39,12 +39,12 @@ fn rows(source: &str) -> String {
     rows
 }
 
-/// `UPDATE=1 cargo test --test gateway matrix` rewrites it.
+/// Compares the table with the tests. `UPDATE=1 cargo test --test gateway matrix` rewrites it.
 #[test]
 fn the_readme_lists_exactly_these_checks() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(README);
-    let written = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = written.split_once("\n### ").unwrap();
+    let current = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = current.split_once("\n### ").unwrap();
     let (_, after) = rest.split_once("\n## ").unwrap();
     let tables = CHECKS.map(|(title, source)| format!("### {title}\n\n{BEGIN}{}\n", rows(source))).concat();
     let declared = format!("{before}\n{tables}## {after}");
@@ -53,7 +53,7 @@ fn the_readme_lists_exactly_these_checks() {
         return;
     }
     assert!(
-        written == declared,
-        "{README} differs from the checks; UPDATE=1 cargo test --test gateway matrix rewrites it"
+        current == declared,
+        "{README} differs from the tests; rewrite it with: UPDATE=1 cargo test --test gateway matrix"
     );
 }

@@ -1,5 +1,5 @@
-//! Whom the local ports answer to, which is no matter of AWS's: a web page that comes from anywhere must not read or
-//! write what is on this machine.
+//! Access control of the local ports, which AWS does not have: a web page from another origin must not read or write
+//! data on this machine.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ async fn requests_with_a_foreign_host_are_refused_on_every_port() {
     for (port, url) in ports(world.urls()).into_iter().chain([faults]) {
         for host in ["evil.example", "evil.example:7070", "localhost:1", "localhost.evil.example", "192.0.2.1"] {
             let refused = request("GET", &url, &[("host", host)], b"").await;
-            assert_eq!(refused.status, 403, "{port} answers to {host}");
-            let told: Value = serde_json::from_slice(&refused.bytes).unwrap();
+            assert_eq!(refused.status, 403, "{port} accepts the host {host}");
+            let body: Value = serde_json::from_slice(&refused.bytes).unwrap();
             let hint = format!("start with --allow-host {}", host.split(':').next().unwrap());
-            assert!(told["message"].as_str().unwrap().ends_with(&hint), "{told}");
+            assert!(body["message"].as_str().unwrap().ends_with(&hint), "{body}");
         }
     }
     world.has_invoked_nothing_else();
@@ -49,15 +49,15 @@ async fn requests_to_the_address_localhost_and_allowed_hosts_are_accepted() {
         for host in
             [&own, "127.0.0.1", "localhost", &format!("localhost:{number}"), "[::1]", "chat.test", "Chat.Test:8443"]
         {
-            let asked = tokio::spawn({
+            let response = tokio::spawn({
                 let (url, host) = (url.clone(), host.to_owned());
                 async move { request("GET", &url, &[("host", &host)], b"").await }
             });
             if port == "HTTP" {
                 world.invoked().await.answers(accepted());
             }
-            let answer = soon("there is no answer", asked).await.unwrap();
-            assert!(!answer.text().contains("--allow-host"), "{port} does not answer to {host}");
+            let answer = soon("no response arrived", response).await.unwrap();
+            assert!(!answer.text().contains("--allow-host"), "{port} rejects the host {host}");
         }
     }
 }
@@ -167,6 +167,6 @@ async fn web_pages_cannot_control_faults() {
     let refused = request("POST", &url, &[PAGE, ("content-type", "text/plain")], plan.as_bytes()).await;
 
     assert_eq!(refused.status, 403);
-    let followed: Value = serde_json::from_slice(&request("GET", &url, &[], b"").await.bytes).unwrap();
-    assert_eq!(followed["storeThrottled"].as_u64().unwrap_or_default(), 0, "{followed}");
+    let plan: Value = serde_json::from_slice(&request("GET", &url, &[], b"").await.bytes).unwrap();
+    assert_eq!(plan["storeThrottled"].as_u64().unwrap_or_default(), 0, "{plan}");
 }

@@ -1,6 +1,6 @@
-"""A Lambda function that is not ours: it shows each event to the test and does what the test says.
+"""A Lambda function that sends each event to the test and follows the instruction that the test returns.
 
-It speaks the Runtime API with Python's standard library alone. What goes to the test and comes back is a line of JSON.
+It implements the Runtime API with Python's standard library only. Events and instructions are lines of JSON.
 """
 
 import http.client
@@ -10,7 +10,7 @@ import socket
 import sys
 
 runtime = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-host, port = os.environ["PROBE_ASKS"].split(":")
+host, port = os.environ["PROBE_ADDRESS"].split(":")
 test = socket.create_connection((host, int(port))).makefile("rw", encoding="utf-8")
 
 
@@ -20,17 +20,22 @@ def call(method, path, body=None):
     return answer.status, answer.headers, answer.read()
 
 
-taken = None
+previous_status = None
 while True:
     _, headers, event = call("GET", "next")
     while True:
-        seen = {"event": json.loads(event), "headers": dict(headers), "process": os.getpid(), "taken": taken}
-        seen["key"] = ":".join(os.environ[f"AWS_{name}"] for name in ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"])
-        print(json.dumps(seen), file=test, flush=True)
-        order = json.loads(test.readline())
-        if "exit" in order:
-            sys.exit(order["exit"])
-        invocation = order.get("id", headers["Lambda-Runtime-Aws-Request-Id"])
-        taken, _, _ = call("POST", f"{invocation}/{order['as']}", order["body"].encode())
-        if taken == 202:
+        invocation = {
+            "event": json.loads(event),
+            "headers": dict(headers),
+            "process": os.getpid(),
+            "key": ":".join(os.environ[f"AWS_{name}"] for name in ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"]),
+            "previous_status": previous_status,
+        }
+        print(json.dumps(invocation), file=test, flush=True)
+        instruction = json.loads(test.readline())
+        if "exit" in instruction:
+            sys.exit(instruction["exit"])
+        request_id = instruction.get("id", headers["Lambda-Runtime-Aws-Request-Id"])
+        previous_status, _, _ = call("POST", f"{request_id}/{instruction['as']}", instruction["body"].encode())
+        if previous_status == 202:
             break

@@ -1,4 +1,4 @@
-//! Another function behind `cargo run`, by its flags.
+//! The flags of `cargo run` that select another function.
 
 use std::process::Stdio;
 
@@ -6,29 +6,29 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::support::{Invocations, PROBE, PROBE_ASKS, accepted, open, said, soon};
+use crate::support::{Invocations, PROBE, PROBE_ADDRESS, accepted, open, soon, with_body};
 
 #[tokio::test]
 async fn any_function_runs_behind_the_gateway_with_scaled_time() {
-    let (mut invocations, asks) = Invocations::begin().await;
+    let (mut invocations, address) = Invocations::start().await;
     let mut program = Command::new(env!("CARGO_BIN_EXE_local"))
         .args(["--json", "--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"])
         .args(["--lambda-port", "0"])
         .args(["--function", &format!("python3 '{PROBE}'"), "--concurrency", "1", "--throttle", "--time-scale", "29"])
-        .env(PROBE_ASKS, asks)
+        .env(PROBE_ADDRESS, address)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut line = String::new();
     let mut stdout = BufReader::new(program.stdout.take().unwrap());
-    soon("it does not start", stdout.read_line(&mut line)).await.unwrap();
+    soon("the program did not start", stdout.read_line(&mut line)).await.unwrap();
     let urls: Value = serde_json::from_str(&line).unwrap();
 
     let mut client = loop {
         let handshake = open(urls["websocket"].as_str().unwrap(), &[]);
         invocations.next().await.answers(accepted());
-        // The first process may need more than the second that 29 are here.
+        // The first process may take longer than the timeout of 29 s, which is 1 s at this scale.
         if let Ok((client, _)) = handshake.await.unwrap() {
             break client;
         }
@@ -36,7 +36,7 @@ async fn any_function_runs_behind_the_gateway_with_scaled_time() {
     client.asks_for("ping").await;
     let slow = invocations.next().await;
     client.asks_for("ping").await;
-    assert!(client.is_told().await.contains("Internal server error"), "it is not refused");
-    assert!(client.is_told().await.contains("Endpoint request timed out"));
-    slow.answers(said("too late"));
+    assert!(client.hears_error().await.contains("Internal server error"), "the second request was not throttled");
+    assert!(client.hears_error().await.contains("Endpoint request timed out"));
+    slow.answers(with_body("late response"));
 }

@@ -1,4 +1,4 @@
-//! What is let in by its signature, and what is said to the rest.
+//! Verification of request signatures, and the errors for invalid ones.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,22 +12,22 @@ const LIST: [(&str, &str); 2] = [JSON, ("x-amz-target", "DynamoDB_20120810.ListT
 const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
                         Secret Access Key and signing method. Consult the service documentation for details.";
 
-/// The status, the error's type and its message, as DynamoDB tells them.
-fn told_by_dynamodb(answer: &Answer) -> (u16, String, String) {
-    let told: Value = serde_json::from_slice(&answer.bytes).unwrap();
-    let kind = told["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap().to_owned();
-    (answer.status, kind, told["message"].as_str().unwrap_or_default().to_owned())
+/// The status, the error type and the message of an error from DynamoDB.
+fn dynamodb_error(answer: &Answer) -> (u16, String, String) {
+    let body: Value = serde_json::from_slice(&answer.bytes).unwrap();
+    let kind = body["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap().to_owned();
+    (answer.status, kind, body["message"].as_str().unwrap_or_default().to_owned())
 }
 
-/// As API Gateway and Lambda tell them.
-fn told_in_a_header(answer: &Answer) -> (u16, String, String) {
-    let told: Value = serde_json::from_slice(&answer.bytes).unwrap_or_default();
+/// The same of an error from API Gateway or Lambda, which name the type in a header.
+fn header_error(answer: &Answer) -> (u16, String, String) {
+    let body: Value = serde_json::from_slice(&answer.bytes).unwrap_or_default();
     let kind = answer.optional_header("x-amzn-errortype").unwrap_or_default().to_owned();
-    (answer.status, kind, told["message"].as_str().unwrap_or_default().to_owned())
+    (answer.status, kind, body["message"].as_str().unwrap_or_default().to_owned())
 }
 
-/// As S3 tells them.
-fn told_by_s3(answer: &Answer) -> (u16, String, String) {
+/// The same of an error from S3.
+fn s3_error(answer: &Answer) -> (u16, String, String) {
     let element = |name: &str| {
         let value = answer.text().split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once("</"));
         value.map_or("", |(value, _)| value).to_owned()
@@ -35,7 +35,7 @@ fn told_by_s3(answer: &Answer) -> (u16, String, String) {
     (answer.status, element("Code"), element("Message"))
 }
 
-fn told(status: u16, kind: &str, message: &str) -> (u16, String, String) {
+fn error(status: u16, kind: &str, message: &str) -> (u16, String, String) {
     (status, kind.to_owned(), message.to_owned())
 }
 
@@ -57,24 +57,24 @@ async fn dynamodb_accepts_only_signatures_of_known_keys() {
     let claimed = request("POST", &url, &claimed, b"{}").await;
 
     assert_eq!(
-        told_by_dynamodb(&unsigned),
-        told(400, "MissingAuthenticationTokenException", "Request is missing Authentication Token")
+        dynamodb_error(&unsigned),
+        error(400, "MissingAuthenticationTokenException", "Request is missing Authentication Token")
     );
     assert_eq!(
-        told_by_dynamodb(&unknown),
-        told(400, "UnrecognizedClientException", "The security token included in the request is invalid.")
+        dynamodb_error(&unknown),
+        error(400, "UnrecognizedClientException", "The security token included in the request is invalid.")
     );
-    assert_eq!(told_by_dynamodb(&guessed), told(400, "InvalidSignatureException", MISMATCH));
+    assert_eq!(dynamodb_error(&guessed), error(400, "InvalidSignatureException", MISMATCH));
     assert_eq!(
-        told_by_dynamodb(&elsewhere),
-        told(
+        dynamodb_error(&elsewhere),
+        error(
             400,
             "InvalidSignatureException",
             "Credential should be scoped to a valid region, not 'eu-west-1'. Credential should be scoped to correct \
              service: 'dynamodb'."
         )
     );
-    let (status, kind, message) = told_by_dynamodb(&claimed);
+    let (status, kind, message) = dynamodb_error(&claimed);
     assert_eq!((status, kind.as_str()), (400, "IncompleteSignatureException"));
     assert!(message.starts_with("Authorization header requires 'Signature' parameter."), "{message}");
 }
@@ -89,7 +89,7 @@ async fn a_signature_is_valid_for_its_request_only() {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let headers: Vec<_> =
             headers.map(|(name, value)| if name == change.0 { change } else { (name, value) }).collect();
-        told_by_dynamodb(&request("POST", url, &headers, body).await).1
+        dynamodb_error(&request("POST", url, &headers, body).await).1
     };
     let nothing = ("", "");
 
@@ -110,7 +110,7 @@ async fn a_signature_is_valid_for_five_minutes_of_the_machines_clock() {
     let world = World::start().await;
     let url = format!("{}/", world.urls().dynamodb);
     let good = world.signs("dynamodb");
-    let ask = async |at| told_by_dynamodb(&Signing { at, ..good.clone() }.request("POST", &url, &LIST, b"{}").await);
+    let ask = async |at| dynamodb_error(&Signing { at, ..good.clone() }.request("POST", &url, &LIST, b"{}").await);
     let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
     world.stack().clock().advance(Duration::from_secs(86_400));
 
@@ -133,22 +133,25 @@ async fn connections_and_lambda_accept_only_signatures_of_known_keys() {
 
     for (service, url, answered) in [("execute-api", &connection, 410), ("lambda", &function, 404)] {
         let good = world.signs(service);
-        let ask = async |signing: Signing| told_in_a_header(&signing.request("POST", url, &[], b"{}").await);
+        let ask = async |signing: Signing| header_error(&signing.request("POST", url, &[], b"{}").await);
         let wrong = AccessKey { secret: "guessed".to_owned(), ..good.key.clone() };
 
         assert_eq!(ask(good.clone()).await.0, answered);
         assert_eq!(
-            told_in_a_header(&request("POST", url, &[], b"{}").await),
-            told(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+            header_error(&request("POST", url, &[], b"{}").await),
+            error(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
         );
         assert_eq!(
             ask(Signing { key: AccessKey::random(), ..good.clone() }).await,
-            told(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+            error(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
         );
-        assert_eq!(ask(Signing { key: wrong, ..good.clone() }).await, told(403, "InvalidSignatureException", MISMATCH));
+        assert_eq!(
+            ask(Signing { key: wrong, ..good.clone() }).await,
+            error(403, "InvalidSignatureException", MISMATCH)
+        );
         assert_eq!(
             ask(Signing { service: "dynamodb", ..good.clone() }).await,
-            told(
+            error(
                 403,
                 "InvalidSignatureException",
                 &format!("Credential should be scoped to correct service: '{service}'.")
@@ -163,20 +166,20 @@ async fn s3_accepts_only_signatures_of_known_keys() {
     let world = World::start().await;
     let url = format!("{}/{BUCKET}?list-type=2", world.urls().s3);
     let good = world.signs("s3");
-    let ask = async |signing: Signing| told_by_s3(&signing.request("GET", &url, &[], b"").await);
+    let ask = async |signing: Signing| s3_error(&signing.request("GET", &url, &[], b"").await);
     let wrong = AccessKey { secret: "guessed".to_owned(), ..good.key.clone() };
 
     assert_eq!(ask(good.clone()).await.0, 200);
-    assert_eq!(told_by_s3(&request("GET", &url, &[], b"").await).0, 403);
+    assert_eq!(s3_error(&request("GET", &url, &[], b"").await).0, 403);
     assert_eq!(
         ask(Signing { key: AccessKey::random(), ..good.clone() }).await,
-        told(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
+        error(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
     );
     let (status, code, _) = ask(Signing { key: wrong, ..good.clone() }).await;
     assert_eq!((status, code.as_str()), (403, "SignatureDoesNotMatch"));
     assert_eq!(
         ask(Signing { region: "eu-west-1", ..good.clone() }).await,
-        told(
+        error(
             400,
             "AuthorizationHeaderMalformed",
             "The authorization header is malformed; the region 'eu-west-1' is wrong; expecting 'us-east-1'"
@@ -190,14 +193,14 @@ async fn an_s3_signature_is_valid_for_15_minutes_of_the_machines_clock() {
     let world = World::start().await;
     let url = format!("{}/{BUCKET}?list-type=2", world.urls().s3);
     let good = world.signs("s3");
-    let ask = async |at| told_by_s3(&Signing { at, ..good.clone() }.request("GET", &url, &[], b"").await);
+    let ask = async |at| s3_error(&Signing { at, ..good.clone() }.request("GET", &url, &[], b"").await);
     let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
     world.stack().clock().advance(Duration::from_secs(86_400));
 
     assert_eq!((ask(now - 14 * minute).await.0, ask(now + 14 * minute).await.0), (200, 200));
     let skewed = "The difference between the request time and the current time is too large.";
     for at in [now - 16 * minute, now + 16 * minute] {
-        assert_eq!(ask(at).await, told(403, "RequestTimeTooSkewed", skewed));
+        assert_eq!(ask(at).await, error(403, "RequestTimeTooSkewed", skewed));
     }
 }
 
@@ -213,7 +216,7 @@ async fn headers_for_s3_must_be_signed() {
     let refused = request("PUT", &url, &headers, b"tea").await;
 
     let message = "There were headers present in the request which were not signed";
-    assert_eq!(told_by_s3(&refused), told(403, "AccessDenied", message));
+    assert_eq!(s3_error(&refused), error(403, "AccessDenied", message));
     assert!(refused.text().contains("<HeadersNotSigned>x-amz-acl</HeadersNotSigned>"), "{}", refused.text());
     assert_eq!(request("PUT", &url, &headers[..headers.len() - 1], b"tea").await.status, 200);
 }
@@ -228,7 +231,7 @@ async fn a_presigned_url_with_an_authorization_header_is_answered_400() {
 
     let message = "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string \
                    parameter or the Authorization header should be specified";
-    assert_eq!(told_by_s3(&refused), told(400, "InvalidArgument", message));
+    assert_eq!(s3_error(&refused), error(400, "InvalidArgument", message));
 }
 
 /// S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)": `X-Amz-Expires`; the
@@ -239,21 +242,20 @@ async fn a_presigned_url_is_valid_for_a_week_at_most_in_its_region() {
     world.s3().put_object().bucket(BUCKET).key("leaf").send().await.unwrap();
     let week = Duration::from_secs(604_800);
     let url = world.presigns_download("leaf", week).await;
-    let get = async |url: &str| told_by_s3(&request("GET", url, &[], b"").await);
+    let get = async |url: &str| s3_error(&request("GET", url, &[], b"").await);
 
     assert_eq!(get(&url).await.0, 200);
     let longer = url.replace("X-Amz-Expires=604800", "X-Amz-Expires=604801");
-    let message = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
-        must be less than \
-                   604800 seconds";
-    assert_eq!(get(&longer).await, told(400, "AuthorizationQueryParametersError", message));
+    let message = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less \
+                   than 604800 seconds";
+    assert_eq!(get(&longer).await, error(400, "AuthorizationQueryParametersError", message));
     let elsewhere = url.replace("us-east-1", "eu-west-1");
     let message =
         "Error parsing the X-Amz-Credential parameter; the region 'eu-west-1' is wrong; expecting 'us-east-1'";
-    assert_eq!(get(&elsewhere).await, told(400, "AuthorizationQueryParametersError", message));
+    assert_eq!(get(&elsewhere).await, error(400, "AuthorizationQueryParametersError", message));
 
     world.stack().clock().advance(week + Duration::from_secs(5));
-    assert_eq!(get(&url).await, told(403, "AccessDenied", "Request has expired"));
+    assert_eq!(get(&url).await, error(403, "AccessDenied", "Request has expired"));
 }
 
 /// S3 user guide, "AWS Signature Version 2 turned off".
@@ -269,6 +271,6 @@ async fn signature_version_2_is_answered_400() {
     let query = format!("{url}?AWSAccessKeyId={}&Expires=9999999999&Signature=c2lnbmF0dXJl", key.id);
     let in_query = request("GET", &query, &[], b"").await;
 
-    assert_eq!(told_by_s3(&in_header), told(400, "InvalidRequest", message));
-    assert_eq!(told_by_s3(&in_query), told(400, "InvalidRequest", message));
+    assert_eq!(s3_error(&in_header), error(400, "InvalidRequest", message));
+    assert_eq!(s3_error(&in_query), error(400, "InvalidRequest", message));
 }

@@ -1,5 +1,4 @@
-//! DynamoDB and S3: what a request takes and brings, what of a signed upload is held to, and how the function hears of
-//! it.
+//! DynamoDB and S3: consumed capacity, pagination, presigned uploads, event notifications and errors.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,14 +31,14 @@ fn key(number: usize) -> Row {
     HashMap::from([("shelf".to_owned(), text("tea")), ("number".to_owned(), text(&format!("{number:03}")))])
 }
 
-/// A row of about so many bytes.
+/// A row of about this many bytes.
 fn row(number: usize, bytes: usize) -> Row {
     let mut row = key(number);
     row.insert("filling".to_owned(), text(&"x".repeat(bytes)));
     row
 }
 
-/// A table of so many rows, which share their partition key, of about so many bytes each.
+/// A table with this many rows of about this many bytes each, all with the same partition key.
 async fn table(world: &World, rows: usize, bytes: usize) -> Client {
     let client = world.dynamodb();
     let mut create = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
@@ -65,7 +64,7 @@ fn units(consumed: &[ConsumedCapacity]) -> f64 {
     consumed.iter().map(|consumed| consumed.capacity_units().unwrap()).sum()
 }
 
-async fn taken_by(query: QueryFluentBuilder) -> f64 {
+async fn units_of(query: QueryFluentBuilder) -> f64 {
     units(&[query.send().await.unwrap().consumed_capacity.unwrap()])
 }
 
@@ -75,8 +74,8 @@ async fn a_query_is_charged_per_4_kb_and_half_of_that_if_eventually_consistent()
     let world = World::start().await;
     let client = table(&world, 5, 1000).await;
 
-    assert_eq!(taken_by(all(&client).consistent_read(true)).await, 2.0);
-    assert_eq!(taken_by(all(&client)).await, 1.0);
+    assert_eq!(units_of(all(&client).consistent_read(true)).await, 2.0);
+    assert_eq!(units_of(all(&client)).await, 1.0);
 }
 
 /// DynamoDB developer guide, "DynamoDB read and write operations": `BatchGetItem`.
@@ -161,7 +160,7 @@ async fn a_page_ends_at_a_megabyte() {
     let first = all(&client).send().await.unwrap();
     let next = all(&client).set_exclusive_start_key(first.last_evaluated_key.clone()).send().await.unwrap();
 
-    // The row with which it is reached may count or not.
+    // The row that reaches the limit may be included or not.
     assert!((10..=11).contains(&first.items().len()), "{}", first.items().len());
     assert_eq!(first.last_evaluated_key.as_ref(), Some(&key(first.items().len() - 1)));
     assert_eq!(next.items()[0]["number"], key(first.items().len())["number"]);
@@ -197,8 +196,8 @@ async fn a_batch_can_return_unprocessed_rows() {
     let batch = client.batch_write_item().request_items(TABLE, vec![write(0), write(1)]).send().await.unwrap();
 
     assert_eq!(batch.unprocessed_items.unwrap()[TABLE], [write(1)]);
-    let there = all(&client).send().await.unwrap();
-    assert_eq!(there.items(), [row(0, 10)]);
+    let stored = all(&client).send().await.unwrap();
+    assert_eq!(stored.items(), [row(0, 10)]);
 }
 
 /// S3 user guide, "Event message structure": the key is encoded as in a form.
@@ -208,11 +207,11 @@ async fn object_keys_in_events_are_form_encoded() {
 
     world.uploads("shelf/green tea+mint ü.txt").await;
 
-    let told = world.invoked().await;
-    let record = &told.event["Records"][0];
+    let invocation = world.invoked().await;
+    let record = &invocation.event["Records"][0];
     assert_eq!(record["eventName"], "ObjectCreated:Put");
     assert_eq!(record["s3"]["object"]["key"], "shelf/green+tea%2Bmint+%C3%BC.txt");
-    told.answers(accepted());
+    invocation.answers(accepted());
 }
 
 /// S3 user guide, "Amazon S3 Event Notifications": at least once; "Event message structure": in any order.
@@ -223,24 +222,24 @@ async fn bucket_events_can_be_repeated_and_out_of_order() {
     faults.follow(Plan { event_repeated: 1000, ..Plan::default() });
     world.uploads("repeated").await;
     for _ in 0..2 {
-        let told = world.invoked().await;
-        assert_eq!(key_in(&told.event), "repeated");
-        told.answers(accepted());
+        let invocation = world.invoked().await;
+        assert_eq!(key_in(&invocation.event), "repeated");
+        invocation.answers(accepted());
     }
 
     faults.follow(Plan { event_late: 1000, seed: Some(1), ..Plan::default() });
     let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
     join_all(keys.map(|key| world.uploads(key))).await;
-    let (mut heard, mut sequence) = (Vec::new(), Vec::new());
+    let (mut received, mut sequence) = (Vec::new(), Vec::new());
     for _ in keys {
-        let told = world.invoked().await;
-        heard.push(key_in(&told.event).to_owned());
-        sequence.push(told.event["Records"][0]["s3"]["object"]["sequencer"].as_str().unwrap().to_owned());
-        told.answers(accepted());
+        let invocation = world.invoked().await;
+        received.push(key_in(&invocation.event).to_owned());
+        sequence.push(invocation.event["Records"][0]["s3"]["object"]["sequencer"].as_str().unwrap().to_owned());
+        invocation.answers(accepted());
     }
     assert!(!sequence.is_sorted(), "{sequence:?}");
-    heard.sort();
-    assert_eq!(heard, keys);
+    received.sort();
+    assert_eq!(received, keys);
 }
 
 fn key_in(event: &Value) -> &str {
@@ -260,9 +259,9 @@ async fn a_presigned_upload_enforces_length_type_and_if_none_match() {
 
     assert_eq!(upload(&[plain, first], b"four").await, 403, "another length");
     assert_eq!(upload(&[("content-type", "text/html"), first], b"tea").await, 403, "another type");
-    assert_eq!(upload(&[plain], b"tea").await, 403, "whether it is the first or not");
+    assert_eq!(upload(&[plain], b"tea").await, 403, "without if-none-match");
     assert_eq!(upload(&[plain, first], b"tea").await, 200);
-    assert_eq!(upload(&[plain, first], b"mud").await, 412, "a second time");
+    assert_eq!(upload(&[plain, first], b"mud").await, 412, "an existing object");
 }
 
 /// S3 API reference, "Error responses": the elements of an error; `NoSuchBucket`, `NoSuchKey`.

@@ -8,7 +8,7 @@ use super::function;
 use super::harness::Socket;
 
 /// Concurrent handshakes, requests or posts.
-const AT_ONCE: usize = 64;
+const CONCURRENCY: usize = 64;
 
 pub struct Client {
     id: String,
@@ -22,17 +22,17 @@ impl Client {
     }
 
     pub async fn open_many(url: &str, count: usize) -> Vec<Self> {
-        stream::iter(0..count).map(|_| Self::open(url)).buffer_unordered(AT_ONCE).collect().await
+        stream::iter(0..count).map(|_| Self::open(url)).buffer_unordered(CONCURRENCY).collect().await
     }
 
-    pub async fn learns_its_id(&mut self) {
-        self.id = self.asks("who am I?").await;
+    pub async fn fetches_its_id(&mut self) {
+        self.id = self.asks("connection id").await;
         assert_eq!(self.id.len(), 16, "{}", self.id);
     }
 
-    pub async fn lets_the_function_crash(&mut self) {
-        let told = self.asks(function::CRASH).await;
-        assert!(told.contains("Internal server error"), "{told}");
+    pub async fn crashes_the_function(&mut self) {
+        let response = self.asks(function::CRASH).await;
+        assert!(response.contains("Internal server error"), "{response}");
     }
 
     async fn asks(&mut self, what: &str) -> String {
@@ -41,13 +41,13 @@ impl Client {
     }
 
     async fn hears(&mut self) -> String {
-        let heard = self.socket.receive().await.expect("the connection has ended").expect("the connection failed");
-        heard.into_text().unwrap().as_str().to_owned()
+        let frame = self.socket.receive().await.expect("the connection was closed").expect("the connection failed");
+        frame.into_text().unwrap().as_str().to_owned()
     }
 }
 
-pub async fn learn_ids(crowd: &mut [Client]) {
-    stream::iter(crowd).for_each_concurrent(AT_ONCE, Client::learns_its_id).await;
+pub async fn fetch_ids(crowd: &mut [Client]) {
+    stream::iter(crowd).for_each_concurrent(CONCURRENCY, Client::fetches_its_id).await;
 }
 
 /// `@connections`.
@@ -59,12 +59,12 @@ impl Posts {
     }
 }
 
-/// Posts to all clients, and waits until each has received exactly that.
+/// Posts to all clients, and waits until each has received exactly that text.
 pub async fn broadcast(posts: &Posts, crowd: &mut [Client], text: &str) {
     let ids: Vec<_> = crowd.iter().map(|client| client.id.clone()).collect();
-    let posted = stream::iter(ids).for_each_concurrent(AT_ONCE, async |id| {
+    let posted = stream::iter(ids).for_each_concurrent(CONCURRENCY, async |id| {
         posts.0.post_to_connection().connection_id(id).data(text.as_bytes().to_vec().into()).send().await.unwrap();
     });
-    let heard = future::join_all(crowd.iter_mut().map(async |client| assert_eq!(client.hears().await, text)));
-    tokio::join!(posted, heard);
+    let received = future::join_all(crowd.iter_mut().map(async |client| assert_eq!(client.hears().await, text)));
+    tokio::join!(posted, received);
 }

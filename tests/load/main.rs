@@ -48,8 +48,8 @@ fn main() -> ExitCode {
     let (limit, needed) = (open_files::raise_limit(), sockets + OTHER_FILES);
     if limit < needed {
         eprintln!(
-            "{sockets} sockets take {needed} open files, and this machine grants a process {limit}: \
-             raise the limit (ulimit -Hn), or take fewer with --sockets"
+            "{sockets} sockets need {needed} open files, and the limit of a process is {limit}: \
+             raise the limit (ulimit -Hn), or use fewer with --sockets"
         );
         return ExitCode::FAILURE;
     }
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(_) => {
-            eprintln!("not everything was heard within {PATIENCE:?}; {} has the stack's log", stack::LOG);
+            eprintln!("not all frames arrived within {PATIENCE:?}; {} has the stack's log", stack::LOG);
             ExitCode::FAILURE
         }
     }
@@ -70,12 +70,12 @@ async fn run(sockets: usize) -> bool {
     let stack = Stack::start().await;
     let posts = Posts::new(&stack.urls.connections, &stack.access_key);
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut crowd = Client::open_many(&stack.urls.websocket, FIRST).await;
     let before = stack.memory_bytes();
     crowd.extend(Client::open_many(&stack.urls.websocket, sockets - FIRST).await);
     let with_all = stack.memory_bytes();
-    println!("{sockets} sockets are open after {:.1?}", begun.elapsed());
+    println!("{sockets} sockets are open after {:.1?}", started.elapsed());
     let each =
         before.zip(with_all).map(|(before, with_all)| with_all.saturating_sub(before) / (sockets - FIRST) as u64);
     match each {
@@ -84,36 +84,34 @@ async fn run(sockets: usize) -> bool {
             kb(each),
             kb(GOAL_BYTES)
         ),
-        None => println!("the stack's memory is not known here: there is no /proc"),
+        None => println!("the stack's memory is unknown: this machine has no /proc"),
     }
 
-    crowd::learn_ids(&mut crowd).await;
-    let begun = Instant::now();
+    crowd::fetch_ids(&mut crowd).await;
+    let started = Instant::now();
     broadcast(&posts, &mut crowd, "hello").await;
-    println!("a broadcast is heard by all of them after {:.1?}", begun.elapsed());
+    println!("all of them received a broadcast after {:.1?}", started.elapsed());
 
-    let mut culprit = Client::open(&stack.urls.websocket).await;
-    let is_over = Cell::new(false);
+    let mut crashing = Client::open(&stack.urls.websocket).await;
+    let is_done = Cell::new(false);
     let crashes = async {
         let mut crashes = 0;
-        while !is_over.get() {
-            culprit.lets_the_function_crash().await;
+        while !is_done.get() {
+            crashing.crashes_the_function().await;
             crashes += 1;
         }
         crashes
     };
-    let begun = Instant::now();
-    let answers = async {
+    let started = Instant::now();
+    let broadcasts = async {
         broadcast(&posts, &mut crowd, "hello again").await;
-        let mut newcomer = Client::open(&stack.urls.websocket).await;
-        newcomer.learns_its_id().await;
-        is_over.set(true);
-        begun.elapsed()
+        let mut new_client = Client::open(&stack.urls.websocket).await;
+        new_client.fetches_its_id().await;
+        is_done.set(true);
+        started.elapsed()
     };
-    let (crashes, elapsed) = tokio::join!(crashes, answers);
-    println!(
-        "another one, and a newcomer is answered, after {elapsed:.1?}, while the function crashes {crashes} times"
-    );
+    let (crashes, elapsed) = tokio::join!(crashes, broadcasts);
+    println!("they received another one, and a new client a response, after {elapsed:.1?}, during {crashes} crashes");
     each.is_none_or(|each| each < GOAL_BYTES)
 }
 

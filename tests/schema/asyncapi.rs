@@ -5,10 +5,10 @@ use switchboard::schema::actions;
 
 use super::schemas;
 
-/// Frames that the server sends to others than the one who asked.
+/// Frames that the server sends to clients other than the caller.
 const DELIVERED: [&str; 8] = ["message", "typing", "joined", "left", "presence", "read", "room-closed", "room"];
 
-/// The document.
+/// The AsyncAPI document.
 pub fn document() -> Value {
     let mut messages = Map::new();
     let mut operations = Map::new();

@@ -1,5 +1,5 @@
-//! The documents that are generated from the code must be up to date. `UPDATE=1 cargo test --test schema`
-//! rewrites them.
+//! Verifies that the documents generated from the code are up to date. `UPDATE=1 cargo test --test schema` rewrites
+//! them.
 
 // Helpers of tests, which fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -20,7 +20,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every generated file, by its path in the repository, with what it must hold.
+/// The expected content of every generated file, by its path in the repository.
 fn generated() -> Vec<(PathBuf, String)> {
     let json = |document: &Value| format!("{document:#}\n");
     let mut files = vec![
@@ -62,7 +62,7 @@ fn no_schema_is_left_of_what_the_code_no_longer_declares() {
     for folder in ["tests/schema/requests", "tests/schema/frames"] {
         for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
             let path = Path::new(folder).join(entry.unwrap().file_name());
-            assert!(declared.contains(&path), "{} is of nothing that exists; delete it", path.display());
+            assert!(declared.contains(&path), "{} belongs to no action or frame; delete it", path.display());
         }
     }
 }

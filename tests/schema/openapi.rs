@@ -7,7 +7,7 @@ use switchboard::schema::{Operation, http_routes};
 
 use super::schemas;
 
-/// The document.
+/// The OpenAPI document.
 pub fn document() -> Value {
     let mut paths = Map::new();
     for route in http_routes() {
@@ -102,7 +102,7 @@ fn content(description: &str, schema: &str) -> Value {
     json!({ "description": description, "content": { "application/json": { "schema": schema } } })
 }
 
-/// Such as `postRoomsJoin`.
+/// The id of an operation, such as `postRoomsJoin`.
 fn operation_id(method: &str, path: &str) -> String {
     let words = path.split(['/', '{', '}']).filter(|word| !word.is_empty());
     let capitalized = words.map(|word| word[..1].to_uppercase() + &word[1..]);

@@ -1,4 +1,4 @@
-//! The tables of the protocol reference, `src/wire/README.md`: what stands between `<!-- generated: NAME -->` and
+//! The tables of the protocol reference, `src/wire/README.md`: the text between `<!-- generated: NAME -->` and
 //! `<!-- end -->`.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use switchboard::schema::{Operation, actions, http_routes};
 
 use super::schemas;
 
-/// The reference with its generated parts as the code has them.
+/// The reference, with its generated parts from the code.
 pub fn updated(path: &Path) -> String {
     let mut text = std::fs::read_to_string(path).unwrap();
     for (name, table) in [("actions", actions_table()), ("http", http_table()), ("frames", frames_table())] {
@@ -67,7 +67,7 @@ fn answers(operation: &Operation) -> String {
     if answers.is_empty() { "none".to_owned() } else { answers }
 }
 
-/// The fields of a schema; `?` marks what may be absent.
+/// The fields of a schema; `?` marks optional ones.
 fn fields(schema: &Value, left_out: &[&str]) -> String {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let properties = schema["properties"].as_object().unwrap().keys().filter(|name| !left_out.contains(&name.as_str()));

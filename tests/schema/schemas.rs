@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use switchboard::schema::{self, Operation};
 
-/// What an answer carries besides its own fields.
+/// The schema of `requestId`.
 fn request_id() -> Value {
     json!({ "type": "string", "maxLength": 64, "description": "Repeated on the answer to this frame." })
 }
@@ -86,7 +86,7 @@ fn ungrouped(mut schema: Value) -> Value {
     schema
 }
 
-/// Frames leave out what is absent.
+/// Frames omit absent fields.
 fn without_null(schema: Value) -> Value {
     match schema {
         Value::Object(members) => {
@@ -110,7 +110,7 @@ fn without_null(schema: Value) -> Value {
     }
 }
 
-/// Nothing else is in a frame: a field that the schema does not have makes it invalid.
+/// Forbids further fields: a frame with a field that the schema does not have is invalid.
 fn closed(schema: Value) -> Value {
     match schema {
         Value::Object(members) => {

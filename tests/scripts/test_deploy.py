@@ -11,7 +11,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 # A stub of Terraform: records its arguments, and has one output.
 STUB = """#!/usr/bin/env bash
-printf '%s\\n' "$*" >> "$ASKED"
+printf '%s\\n' "$*" >> "$COMMANDS"
 if [[ $* == *'output -raw protected'* ]]; then [[ ${PROTECTED:-} ]] && echo "$PROTECTED"; fi
 """
 
@@ -28,60 +28,60 @@ class Deployments(unittest.TestCase):
 
     def runs(self, script, *arguments, **variables):
         path = f"{self.folder}:{os.environ['PATH']}"
-        environment = {"PATH": path, "ASKED": str(self.folder / "asked"), "STATE_BUCKET": "states"} | variables
+        environment = {"PATH": path, "COMMANDS": str(self.folder / "commands"), "STATE_BUCKET": "states"} | variables
         done = subprocess.run(
             [SCRIPTS / script, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True
         )
-        asked = self.folder / "asked"
-        return done, asked.read_text().splitlines() if asked.exists() else []
+        commands = self.folder / "commands"
+        return done, commands.read_text().splitlines() if commands.exists() else []
 
-    def test_each_deployment_has_a_state_of_its_own(self):
-        _, asked = self.runs("deploy", "--zip", self.zip.name, TF_VAR_name="tea")
-        self.assertIn("-backend-config=bucket=states -backend-config=key=tea/terraform.tfstate", asked[0])
-        self.assertIn("-var name=tea ", asked[1])
+    def test_each_deployment_has_its_own_state(self):
+        _, commands = self.runs("deploy", "--zip", self.zip.name, TF_VAR_name="tea")
+        self.assertIn("-backend-config=bucket=states -backend-config=key=tea/terraform.tfstate", commands[0])
+        self.assertIn("-var name=tea ", commands[1])
 
-    def test_a_previous_zip_is_deployed_for_what_it_was_built_for(self):
-        done, asked = self.runs("deploy", "--zip", self.zip.name, "-var", "protect=false")
+    def test_a_previous_zip_is_deployed_for_the_architecture_in_its_name(self):
+        done, commands = self.runs("deploy", "--zip", self.zip.name, "-var", "protect=false")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(asked[1].startswith("-chdir=terraform apply "), asked)
-        self.assertIn(f'-var package={{zip="{self.zip}",architecture="x86_64"}} -var protect=false', asked[1])
+        self.assertTrue(commands[1].startswith("-chdir=terraform apply "), commands)
+        self.assertIn(f'-var package={{zip="{self.zip}",architecture="x86_64"}} -var protect=false', commands[1])
 
-    def test_a_plan_is_written_and_nothing_applied(self):
-        _, asked = self.runs("deploy", "--zip", self.zip.name, "--plan", "plan")
-        self.assertTrue(asked[1].startswith("-chdir=terraform plan "), asked)
-        self.assertTrue(asked[1].endswith(f"-out {self.folder}/plan"), asked)
-        _, asked = self.runs("deploy", "--apply", "plan")
-        self.assertEqual(asked[-1], f"-chdir=terraform apply -input=false {self.folder}/plan")
+    def test_a_plan_is_written_and_not_applied(self):
+        _, commands = self.runs("deploy", "--zip", self.zip.name, "--plan", "plan")
+        self.assertTrue(commands[1].startswith("-chdir=terraform plan "), commands)
+        self.assertTrue(commands[1].endswith(f"-out {self.folder}/plan"), commands)
+        _, commands = self.runs("deploy", "--apply", "plan")
+        self.assertEqual(commands[-1], f"-chdir=terraform apply -input=false {self.folder}/plan")
 
-    def test_without_a_bucket_for_the_state_nothing_is_done(self):
-        done, asked = self.runs("deploy", "--zip", self.zip.name, STATE_BUCKET="")
+    def test_without_a_state_bucket_terraform_is_not_run(self):
+        done, commands = self.runs("deploy", "--zip", self.zip.name, STATE_BUCKET="")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("STATE_BUCKET", done.stderr)
-        self.assertEqual(asked, [])
+        self.assertEqual(commands, [])
 
-    def test_nothing_is_destroyed_that_is_protected_or_may_be(self):
+    def test_a_protected_deployment_is_not_destroyed(self):
         for protected in ("true", ""):
-            done, asked = self.runs("destroy", PROTECTED=protected)
+            done, commands = self.runs("destroy", PROTECTED=protected)
             self.assertEqual(done.returncode, 1)
             self.assertIn("protect=false", done.stderr)
-            self.assertFalse([line for line in asked if " destroy " in line], asked)
+            self.assertFalse([line for line in commands if " destroy " in line], commands)
 
-    def test_what_is_not_protected_is_destroyed_without_a_zip_and_a_key(self):
-        done, asked = self.runs("destroy", PROTECTED="false")
+    def test_an_unprotected_deployment_is_destroyed_without_a_zip_and_a_secret(self):
+        done, commands = self.runs("destroy", PROTECTED="false")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("-chdir=terraform destroy -var name=switchboard -var protect=false", asked[-1])
-        self.assertIn("auth_mode", asked[-1])
+        self.assertIn("-chdir=terraform destroy -var name=switchboard -var protect=false", commands[-1])
+        self.assertIn("auth_mode", commands[-1])
 
     def test_no_allowed_origins_is_reported_before_terraform_plans(self):
         plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
         for variables in ({}, {"TF_VAR_chat": '{"allowed_origins": []}'}):
-            done, asked = self.in_copy({}, *plan, **variables)
+            done, commands = self.in_copy({}, *plan, **variables)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("no web page can use the HTTP API or upload files", done.stderr)
             self.assertIn('chat = { allowed_origins = ["https://chat.example.com"] }', done.stderr)
-            self.assertTrue(asked[-1].startswith("-chdir=terraform plan "), asked)
+            self.assertTrue(commands[-1].startswith("-chdir=terraform plan "), commands)
 
-    def test_allowed_origins_are_found_wherever_terraform_takes_variables_from(self):
+    def test_allowed_origins_are_found_in_every_source_of_terraform_variables(self):
         setting = (
             'chat = {\n  allowed_content_types = ["image/png"] # all\n'
             '  allowed_origins = [\n    "https://chat.example.com"\n  ]\n}\n'
@@ -104,7 +104,7 @@ class Deployments(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertNotIn("web page", done.stderr)
 
-    def test_a_setting_of_chat_replaces_the_one_with_the_origins(self):
+    def test_a_later_value_of_chat_replaces_the_one_with_the_origins(self):
         setting = 'chat = { allowed_origins = ["https://chat.example.com"] }'
         plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
         replaced = [
@@ -126,13 +126,13 @@ class Deployments(unittest.TestCase):
             (copy / "terraform" / name).write_text(text)
         return self.runs(copy / "scripts" / script, *arguments, **variables)
 
-    def test_help_and_a_flag_without_its_value_do_nothing(self):
+    def test_help_and_a_flag_without_a_value_run_no_commands(self):
         for script in ("deploy", "destroy"):
-            done, asked = self.runs(script, "--help", STATE_BUCKET="")
-            self.assertEqual((done.returncode, asked), (0, []), done.stderr)
+            done, commands = self.runs(script, "--help", STATE_BUCKET="")
+            self.assertEqual((done.returncode, commands), (0, []), done.stderr)
             self.assertIn("Usage:", done.stdout)
-        done, asked = self.runs("deploy", "--zip")
-        self.assertEqual((done.returncode, asked), (2, []))
+        done, commands = self.runs("deploy", "--zip")
+        self.assertEqual((done.returncode, commands), (2, []))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""scripts/logs requests the right lines from the AWS CLI. `aws` and `terraform` are stubs."""
+"""The AWS CLI command of scripts/logs. `aws` and `terraform` are stubs."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ class Logs(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.programs = Path(folder.name)
-        self.asked = self.programs / "asked"
+        self.commands = self.programs / "commands"
         for tool in ["bash", "dirname", "sed"]:
             (self.programs / tool).symlink_to(shutil.which(tool))
         self.has_aws("aws-cli/2.31.0 Python/3.13.7")
@@ -28,53 +28,53 @@ class Logs(unittest.TestCase):
         path.chmod(0o755)
 
     def has_aws(self, version):
-        self.program("aws", f"""[[ $1 == --version ]] && echo '{version}' || printf '%s\\0' "$@" >'{self.asked}'""")
+        self.program("aws", f"""[[ $1 == --version ]] && echo '{version}' || printf '%s\\0' "$@" >'{self.commands}'""")
 
     def run_logs(self, *arguments, group="/aws/lambda/chat"):
         environment = {"PATH": str(self.programs)} | ({"LOG_GROUP": group} if group else {})
         return subprocess.run([LOGS, *arguments], env=environment, capture_output=True, text=True, timeout=30)
 
-    def asks(self, *arguments, **options):
+    def command_of(self, *arguments, **options):
         done = self.run_logs(*arguments, **options)
         self.assertEqual(done.returncode, 0, done.stderr)
-        return self.asked.read_text().split("\0")[:-1]
+        return self.commands.read_text().split("\0")[:-1]
 
-    def refuses(self, *arguments, **options):
+    def error_of(self, *arguments, **options):
         done = self.run_logs(*arguments, **options)
         self.assertNotEqual(done.returncode, 0)
-        self.assertFalse(self.asked.exists())
+        self.assertFalse(self.commands.exists())
         return done.stderr
 
-    def test_without_a_filter_everything_is_followed(self):
-        self.assertEqual(self.asks(), [*TAIL, "--follow"])
+    def test_without_a_filter_all_lines_are_followed(self):
+        self.assertEqual(self.command_of(), [*TAIL, "--follow"])
 
-    def test_each_filter_names_its_field(self):
+    def test_each_filter_selects_its_field(self):
         for what, field in [("request", "request_id"), ("connection", "connection_id"), ("room", "room_id")]:
-            asked = self.asks(f"--{what}", "L0SM9cOFvHcCIhw=")
-            self.assertEqual(asked, [*TAIL, "--follow", "--filter-pattern", f'{{ $.{field} = "L0SM9cOFvHcCIhw=" }}'])
+            commands = self.command_of(f"--{what}", "L0SM9cOFvHcCIhw=")
+            self.assertEqual(commands, [*TAIL, "--follow", "--filter-pattern", f'{{ $.{field} = "L0SM9cOFvHcCIhw=" }}'])
 
-    def test_a_room_may_have_quotes_and_backslashes_in_its_name(self):
-        asked = self.asks("--room", r"""ben's "tea" \ $(rm) & `ls`""")
-        self.assertEqual(asked[-1], r"""{ $.room_id = "ben's \"tea\" \\ $(rm) & `ls`" }""")
+    def test_quotes_and_backslashes_in_a_room_id_are_escaped(self):
+        commands = self.command_of("--room", r"""ben's "tea" \ $(rm) & `ls`""")
+        self.assertEqual(commands[-1], r"""{ $.room_id = "ben's \"tea\" \\ $(rm) & `ls`" }""")
 
-    def test_a_look_back_ends(self):
-        asked = self.asks("--no-follow", "--since", "2d")
-        self.assertEqual(asked, ["2d" if word == "1h" else word for word in TAIL])
+    def test_no_follow_and_since_are_passed_on(self):
+        commands = self.command_of("--no-follow", "--since", "2d")
+        self.assertEqual(commands, ["2d" if word == "1h" else word for word in TAIL])
 
-    def test_the_log_group_is_what_terraform_made(self):
+    def test_the_log_group_defaults_to_the_terraform_output(self):
         self.program("terraform", '[[ $2,$3,$4 == output,-raw,log_group ]] && echo -n "/aws/lambda/${1##*/}"')
-        self.assertEqual(self.asks(group=None)[2], "/aws/lambda/terraform")
+        self.assertEqual(self.command_of(group=None)[2], "/aws/lambda/terraform")
 
-    def test_without_a_log_group_it_says_how_to_name_one(self):
-        self.assertIn("LOG_GROUP", self.refuses(group=None))
+    def test_a_missing_log_group_is_reported(self):
+        self.assertIn("LOG_GROUP", self.error_of(group=None))
 
-    def test_without_the_aws_cli_or_with_its_version_1_it_says_what_to_install(self):
+    def test_a_missing_or_old_aws_cli_is_reported(self):
         self.has_aws("aws-cli/1.45.11 Python/3.11.7")
-        self.assertIn("Install version 2 of the AWS CLI", self.refuses())
+        self.assertIn("Install version 2 of the AWS CLI", self.error_of())
         os.remove(self.programs / "aws")
-        self.assertIn("Install version 2 of the AWS CLI", self.refuses())
+        self.assertIn("Install version 2 of the AWS CLI", self.error_of())
 
-    def test_what_it_does_not_know_is_answered_with_its_usage(self):
+    def test_invalid_arguments_print_the_usage(self):
         for arguments in [
             ["--user", "ana"],
             ["--room"],
@@ -82,7 +82,7 @@ class Logs(unittest.TestCase):
             ["--room", "tea", "--request", "1"],
             ["--since"],
         ]:
-            self.assertIn("Usage: scripts/logs", self.refuses(*arguments), arguments)
+            self.assertIn("Usage: scripts/logs", self.error_of(*arguments), arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// The same broadcast by the commands that its documentation shows.
+// The same broadcasts with the commands of the documentation.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -16,25 +16,25 @@ const wscat = packages.resolve('wscat/bin/wscat');
 
 class Terminal extends EventEmitter {
   lines = [];
-  complaints = '';
+  stderr = '';
   isConnected = false;
 
   constructor(...options) {
     super();
     this.process = spawn(process.execPath, [wscat, ...options]);
-    this.process.stderr.on('data', (text) => (this.complaints += text));
+    this.process.stderr.on('data', (text) => (this.stderr += text));
     this.process.stdin.on('error', () => {});
     createInterface({ input: this.process.stdout }).on('line', (line) => {
-      // Into a pipe wscat writes a frame a line, after a prompt for each line that it has read.
+      // In a pipe, wscat prints each frame on a line, after a prompt for each line of input.
       const frame = line.replace(/^(> )+/, '');
       if (isPong(frame)) this.isConnected = true;
       else this.lines.push(frame);
-      this.emit('news');
+      this.emit('change');
     });
-    this.process.on('close', () => this.emit('news'));
+    this.process.on('close', () => this.emit('change'));
   }
 
-  // wscat drops what it reads before it is connected, and says of that nothing into a pipe.
+  // Pings until a pong arrives: wscat drops input before it is connected, and does not report the connection in a pipe.
   async connects() {
     const pings = setInterval(() => this.types('{"action": "ping"}'), PING_EVERY_MS);
     await this.waits(() => this.isConnected, 'is not connected').finally(() => clearInterval(pings));
@@ -45,16 +45,16 @@ class Terminal extends EventEmitter {
   }
 
   async hears(expected) {
-    const isHeard = () => this.lines.length >= expected.length;
-    await this.waits(isHeard, `was to hear ${JSON.stringify(expected)}, and heard ${JSON.stringify(this.lines)}`);
+    const areReceived = () => this.lines.length >= expected.length;
+    await this.waits(areReceived, `expected ${JSON.stringify(expected)}, but received ${JSON.stringify(this.lines)}`);
     assert.deepEqual(this.lines, expected);
   }
 
-  async waits(until, complaint) {
+  async waits(until, problem) {
     const limit = AbortSignal.timeout(LIMIT_MS);
     while (!until()) {
-      assert.equal(this.process.exitCode, null, `wscat has ended: ${this.complaints}`);
-      await once(this, 'news', { signal: limit }).catch(() => assert.fail(`wscat ${complaint}`));
+      assert.equal(this.process.exitCode, null, `wscat exited: ${this.stderr}`);
+      await once(this, 'change', { signal: limit }).catch(() => assert.fail(`wscat ${problem}`));
     }
   }
 }
@@ -75,9 +75,9 @@ async function chat(...options) {
 
     ana.types(HELLO);
     await ben.hears(['Hello, World!']);
-    ben.types('{"action": "sendMessage", "data": "Hello, whoever you are!"}');
+    ben.types('{"action": "sendMessage", "data": "Hello back!"}');
 
-    await ana.hears(['Hello, whoever you are!']);
+    await ana.hears(['Hello back!']);
     await ben.hears(['Hello, World!']);
   } finally {
     ana.process.kill();
@@ -87,8 +87,8 @@ async function chat(...options) {
 
 test('broadcast in a terminal: wscat without a query', () => chat('-c', stacks.open.websocket));
 
-test('broadcast in a terminal: wscat with a token of the generator in the documentation', () => {
-  // As it is shown, but for the secret, which is one's own.
+test('broadcast in a terminal: wscat with a token from the generator in the documentation', () => {
+  // As in the documentation, except for the secret.
   const generator = `
 const jwt = require('jsonwebtoken');
 console.log(jwt.sign(

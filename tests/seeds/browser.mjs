@@ -1,4 +1,4 @@
-// What people do with the pages: each user has a browser of their own, and sees what stands on the page.
+// Users of the pages: each has a separate browser context, and sees the content of the page.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -26,7 +26,7 @@ const [installed, executablePath, urls] = process.argv.slice(2);
 export const stacks = JSON.parse(urls);
 export const packages = createRequire(`${process.cwd()}/${installed}/package.json`);
 
-// Pages come from another origin than the APIs do. Their URLs are the only thing that is changed in them.
+// The pages have a different origin than the APIs. Only the URLs in them are changed.
 const pages = new Map();
 const server = createServer(async ({ url }, response) => {
   if (url === '/avatar.svg') {
@@ -49,19 +49,19 @@ after(async () => {
   server.close();
 });
 
-/** Serves a page with `urls` in place of those that its author wrote. */
+/** Serves a page in which the keys of `urls` are replaced by the values. Returns its URL. */
 export function serve(name, stack, urls) {
   let page = readFileSync(new URL(name, import.meta.url), 'utf8');
-  for (const [written, url] of Object.entries(urls)) {
-    assert.equal(page.split(written).length, 2, `${name} names ${written} once`);
-    page = page.replace(written, url);
+  for (const [placeholder, url] of Object.entries(urls)) {
+    assert.equal(page.split(placeholder).length, 2, `${name} must contain ${placeholder} once`);
+    page = page.replace(placeholder, url);
   }
   const path = `/${stack}/${name}`;
   pages.set(path, page);
   return origin + path;
 }
 
-/** A test whose users are gone when it ends. `visit` opens a page in a browser of its own, or in the given one. */
+/** A test whose users disconnect at its end. `visit` opens a page in a new browser context, or in the given one. */
 export function scenario(what, run) {
   test(what, { timeout: TEST_LIMIT_MS }, async () => {
     const users = [];
@@ -72,9 +72,9 @@ export function scenario(what, run) {
     };
     try {
       await run(visit);
-      for (const { name, problems } of users) assert.deepEqual(problems, [], `the page of ${name} has thrown`);
+      for (const { name, problems } of users) assert.deepEqual(problems, [], `errors on the page of ${name}`);
     } catch (error) {
-      for (const user of users) console.error(user.account());
+      for (const user of users) console.error(user.report());
       throw error;
     } finally {
       for (const user of users) await user.context.close();
@@ -84,7 +84,7 @@ export function scenario(what, run) {
 
 export class User {
   problems = [];
-  heard = [];
+  received = [];
 
   static async visits(url, name, context) {
     const user = new User();
@@ -93,12 +93,14 @@ export class User {
     user.page = await user.context.newPage();
     user.page.setDefaultTimeout(LIMIT_MS);
     user.page.on('pageerror', (error) => user.problems.push(error.message));
-    user.page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => user.heard.push(`${payload}`)));
+    user.page.on('websocket', (socket) => {
+      socket.on('framereceived', ({ payload }) => user.received.push(`${payload}`));
+    });
     await user.page.goto(url);
     return user;
   }
 
-  /** Fills in a form and sends it. */
+  /** Fills in a form and submits it. */
   async submits(form, fields) {
     for (const [name, value] of Object.entries(fields)) {
       const field = this.page.locator(`${form} [name=${name}]`);
@@ -108,47 +110,48 @@ export class User {
     await this.page.locator(`${form} button:not([type])`).click();
   }
 
-  /** The elements have just these texts, in this order; waits until they do. */
+  /** Waits until the elements have exactly these texts, in this order. */
   async sees(selector, expected) {
     await this.seesThat(selector, (elements) => elements.map((element) => element.textContent.trim()), expected);
   }
 
-  /** What `read` makes of the elements is as expected; waits until it is. `read` runs in the page. */
+  /** Waits until `read` returns the expected value for the elements. `read` runs in the page. */
   async seesThat(selector, read, expected) {
     let seen;
     const look = async () => (seen = await this.page.locator(selector).evaluateAll(read));
     const isSeen = async () => isDeepStrictEqual(await look(), expected);
-    await until(isSeen, () => assert.deepEqual(seen, expected, `${this.name} sees something else`));
+    await until(isSeen, () => assert.deepEqual(seen, expected, `${this.name} sees different content`));
   }
 
-  /** Does something over the WebSocket, and waits for the answer: the next frame that matches `answer`. */
+  /** Runs an action over the WebSocket, and waits for the response: the next frame that matches `answer`. */
   async isAnswered(answer, run) {
-    const before = this.heard.length;
+    const before = this.received.length;
     await run();
-    const isThere = () => this.heard.slice(before).some((frame) => answer.test(frame));
-    await until(isThere, () => `${this.name} is not answered ${answer}`);
+    const hasArrived = () => this.received.slice(before).some((frame) => answer.test(frame));
+    await until(hasArrived, () => `${this.name} received no response that matches ${answer}`);
   }
 
   /** The file that the browser saves when the user follows a link. */
   async saves(link) {
     const saved = this.page.waitForEvent('download').catch(async () => {
-      assert.fail(`the link of ${this.name} leads to no file, but to: ${await this.page.textContent('body')}`);
+      assert.fail(`the link of ${this.name} is not a download, but leads to: ${await this.page.textContent('body')}`);
     });
     await this.page.click(link);
     return saved;
   }
 
-  account() {
-    const frames = this.heard.slice(-FRAMES_SHOWN).map((frame) => `  ${frame}`);
-    return [`${this.name} heard last:${frames.length === 0 ? ' nothing' : ''}`, ...frames, ...this.problems].join('\n');
+  report() {
+    const frames = this.received.slice(-FRAMES_SHOWN).map((frame) => `  ${frame}`);
+    const head = `last frames of ${this.name}:${frames.length === 0 ? ' none' : ''}`;
+    return [head, ...frames, ...this.problems].join('\n');
   }
 }
 
-/** Waits until `isSo`, and fails with what `complaint` says if it is never so. */
-export async function until(isSo, complaint) {
+/** Waits until `condition` is true. On a timeout the test fails with the message of `problem`. */
+export async function until(condition, problem) {
   const limit = Date.now() + LIMIT_MS;
-  while (!(await isSo())) {
-    if (Date.now() > limit) assert.fail(complaint());
+  while (!(await condition())) {
+    if (Date.now() > limit) assert.fail(problem());
     await setTimeout(POLL_MS);
   }
 }

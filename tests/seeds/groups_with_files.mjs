@@ -1,4 +1,4 @@
-// Groups with typing and files. Each message says by its chatRoomId for which group it is.
+// Groups with typing indicators and files. The chatRoomId of a message selects the group.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -7,41 +7,41 @@ import { readFile } from 'node:fs/promises';
 import { packages, scenario, serve, stacks, unique } from './browser.mjs';
 
 const jwt = packages('jsonwebtoken');
-const WRITTEN = 'wss://abc123.execute-api.us-east-1.amazonaws.com/dev';
+const PLACEHOLDER = 'wss://abc123.execute-api.us-east-1.amazonaws.com/dev';
 
-const ways = {
-  'with open doors': {
-    page: serve('groups_with_files.html', 'open', { [WRITTEN]: stacks.open.websocket }),
+const modes = {
+  'without authentication': {
+    page: serve('groups_with_files.html', 'open', { [PLACEHOLDER]: stacks.open.websocket }),
     token: () => '',
   },
   'with tokens': {
-    page: serve('groups_with_files.html', 'tokens', { [WRITTEN]: stacks.tokens.websocket }),
+    page: serve('groups_with_files.html', 'tokens', { [PLACEHOLDER]: stacks.tokens.websocket }),
     token: (sub) => jwt.sign({ sub }, process.env.JWT_SECRET, { expiresIn: 600 }),
   },
 };
 
 const inRoom = (room, selector) => `section[id="${room}"] ${selector}`;
 
-/** The id of the room of that name, once it is on the user's page. */
-async function roomCalled(name, user) {
+/** Waits until a room with this name is on the user's page, and returns its id. */
+async function roomNamed(name, user) {
   await user.sees(`h2:text-is("${name}")`, [name]);
   return user.page.locator('section', { has: user.page.locator(`h2:text-is("${name}")`) }).getAttribute('id');
 }
 
-async function makeRoom(name, owner, ...others) {
+async function createRoom(name, owner, ...others) {
   await owner.submits('#create', { roomName: name, members: '' });
-  const room = await roomCalled(name, owner);
+  const room = await roomNamed(name, owner);
   for (const user of others) {
     await user.submits('#join', { chatRoomId: room });
-    await roomCalled(name, user);
+    await roomNamed(name, user);
   }
   return room;
 }
 
-for (const [how, { page, token }] of Object.entries(ways)) {
-  const groups = (what, run) => scenario(`groups with files, ${how}: ${what}`, run);
+for (const [mode, { page, token }] of Object.entries(modes)) {
+  const groups = (what, run) => scenario(`groups with files, ${mode}: ${what}`, run);
 
-  async function come(visit, ...names) {
+  async function connect(visit, ...names) {
     const users = [];
     for (const name of names) {
       const user = await visit(page, unique(name));
@@ -52,10 +52,10 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     return users;
   }
 
-  groups('a message is shown in its room, with who sent it and when', async (visit) => {
-    const [ana, ben] = await come(visit, 'ana', 'ben');
-    const tea = await makeRoom('Tea', ana, ben);
-    const den = await makeRoom('Den', ben, ana);
+  groups('a message is shown in its room, with its sender and time', async (visit) => {
+    const [ana, ben] = await connect(visit, 'ana', 'ben');
+    const tea = await createRoom('Tea', ana, ben);
+    const den = await createRoom('Den', ben, ana);
 
     await ana.submits(inRoom(tea, '.send'), { content: 'for the tea room' });
     await ben.sees(inRoom(tea, 'li'), [`${ana.name}: for the tea room`]);
@@ -73,10 +73,10 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     }
   });
 
-  groups('all others see who types, in the room that it is for', async (visit) => {
-    const [ana, ben, cleo] = await come(visit, 'ana', 'ben', 'cleo');
-    const tea = await makeRoom('Tea', ana, ben, cleo);
-    const den = await makeRoom('Den', ana, ben);
+  groups('all others see who is typing, in the right room', async (visit) => {
+    const [ana, ben, cleo] = await connect(visit, 'ana', 'ben', 'cleo');
+    const tea = await createRoom('Tea', ana, ben, cleo);
+    const den = await createRoom('Den', ana, ben);
 
     await ana.page.fill(inRoom(den, '[name=content]'), 'for the d');
     await ben.sees(inRoom(den, '.typing'), [`${ana.name} is typing`]);
@@ -89,10 +89,10 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     await cleo.sees('.typing', [`${ana.name} is typing`]);
   });
 
-  groups('a file arrives as a link, behind which are the same bytes', async (visit) => {
-    const [ana, ben] = await come(visit, 'ana', 'ben');
-    const tea = await makeRoom('Tea', ana, ben);
-    const den = await makeRoom('Den', ana, ben);
+  groups('a file arrives as a link to the same bytes', async (visit) => {
+    const [ana, ben] = await connect(visit, 'ana', 'ben');
+    const tea = await createRoom('Tea', ana, ben);
+    const den = await createRoom('Den', ana, ben);
     const bytes = Buffer.concat([Buffer.from('%PDF-1.4\n'), randomBytes(100_000)]);
 
     const file = { name: 'Menu für Ben.pdf', mimeType: 'application/pdf', buffer: bytes };
@@ -101,20 +101,20 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     const saved = await ben.saves(inRoom(tea, 'a'));
 
     assert.equal(saved.suggestedFilename(), 'Menu für Ben.pdf');
-    assert.ok(bytes.equals(await readFile(await saved.path())), 'other bytes than were uploaded');
+    assert.ok(bytes.equals(await readFile(await saved.path())), 'the downloaded bytes differ from the uploaded ones');
     for (const user of [ana, ben]) await user.sees(inRoom(tea, 'li'), [`${ana.name}: Menu für Ben.pdf`]);
     await ben.sees(inRoom(den, 'li'), []);
   });
 
-  groups('who joins reads from then on, and who leaves reads no more', async (visit) => {
-    const [ana, ben] = await come(visit, 'ana', 'ben');
-    const tea = await makeRoom('Tea', ana);
-    const den = await makeRoom('Den', ana, ben);
+  groups('users receive messages from their join until they leave', async (visit) => {
+    const [ana, ben] = await connect(visit, 'ana', 'ben');
+    const tea = await createRoom('Tea', ana);
+    const den = await createRoom('Den', ana, ben);
     await ana.submits(inRoom(tea, '.send'), { content: 'before Ben' });
     await ana.sees(inRoom(tea, 'li'), [`${ana.name}: before Ben`]);
 
     await ben.submits('#join', { chatRoomId: tea });
-    await roomCalled('Tea', ben);
+    await roomNamed('Tea', ben);
     await ana.submits(inRoom(tea, '.send'), { content: 'with Ben' });
     await ben.sees(inRoom(tea, 'li'), [`${ana.name}: with Ben`]);
     await ben.isAnswered(/leaveRoom/, () => ben.page.click(inRoom(tea, '.leave')));
@@ -128,9 +128,9 @@ for (const [how, { page, token }] of Object.entries(ways)) {
     await ana.sees(inRoom(tea, 'li'), ['before Ben', 'with Ben', 'without Ben'].map((text) => `${ana.name}: ${text}`));
   });
 
-  groups('a message to one user is shown to the two alone', async (visit) => {
-    const [ana, ben, cleo] = await come(visit, 'ana', 'ben', 'cleo');
-    const tea = await makeRoom('Tea', ana, ben, cleo);
+  groups('a direct message is shown to its sender and recipient only', async (visit) => {
+    const [ana, ben, cleo] = await connect(visit, 'ana', 'ben', 'cleo');
+    const tea = await createRoom('Tea', ana, ben, cleo);
 
     await ana.submits('#private', { recipientId: ben.name, content: 'for Ben' });
     await ben.sees('li', [`${ana.name}: for Ben`]);

@@ -1,4 +1,4 @@
-// Rooms on a map: made, found and joined over HTTP; messages over a WebSocket.
+// Rooms on a map: created, found and joined over HTTP, with messages over a WebSocket.
 
 import assert from 'node:assert/strict';
 
@@ -9,9 +9,9 @@ const atStack = (name) => serve('rooms_on_the_map.html', name, {
   'https://ghijkl456.execute-api.us-east-1.amazonaws.com': stacks[name].http,
 });
 const page = atStack('open');
-const impatientPage = atStack('impatient');
+const shortIdlePage = atStack('short_idle');
 
-async function come(visit, url, ...names) {
+async function connect(visit, url, ...names) {
   const users = [];
   for (const name of names) {
     const user = await visit(url, unique(name.toLowerCase()));
@@ -22,19 +22,19 @@ async function come(visit, url, ...names) {
   return users;
 }
 
-/** Each test looks at a place of its own. */
-function place() {
+/** A random location, so that tests do not find rooms of each other. */
+function randomLocation() {
   const within = (limit) => (Math.random() * 2 * limit - limit).toFixed(4);
   return { latitude: within(60), longitude: within(170) };
 }
 
-async function makesRoom(user, at, fields) {
+async function createsRoom(user, at, fields) {
   await user.submits('#create', { ...at, roadName: 'Main Street', roomType: 'public', ...fields });
   await user.sees('#notice', ['OK']);
   await user.sees('#participants', [user.name]);
 }
 
-/** Searches there, and waits for the answer. */
+/** Searches near a location, and waits for the response. */
 async function searches(user, at, roomType = 'public') {
   const before = Number(await user.page.textContent('#searches'));
   await user.submits('#search', { ...at, roomType });
@@ -48,10 +48,10 @@ async function joins(user, at) {
   await user.page.locator('h2', { hasText: 'Main Street (public, active' }).waitFor();
 }
 
-scenario('rooms on the map: a room is found nearby, with its street and how many are in it', async (visit) => {
-  const at = place();
-  const [ann, bob, cid] = await come(visit, page, 'Ann', 'Bob', 'Cid');
-  await makesRoom(ann, at, { maxParticipants: '15' });
+scenario('rooms on the map: a room is found nearby, with its street and number of participants', async (visit) => {
+  const at = randomLocation();
+  const [ann, bob, cid] = await connect(visit, page, 'Ann', 'Bob', 'Cid');
+  await createsRoom(ann, at, { maxParticipants: '15' });
   await ann.sees('h2', [`Main Street (public, active, by ${ann.name})`]);
   await ann.sees('#activity', ['active 0 minutes ago']);
 
@@ -70,12 +70,12 @@ scenario('rooms on the map: a room is found nearby, with its street and how many
   }
 });
 
-scenario('rooms on the map: what is far away, private or full is not offered or not joined', async (visit) => {
-  const at = place();
+scenario('rooms on the map: distant and private rooms are not found, full rooms cannot be joined', async (visit) => {
+  const at = randomLocation();
   const far = { ...at, latitude: `${Number(at.latitude) + 5}` };
-  const [ann, bob] = await come(visit, page, 'Ann', 'Bob');
-  await makesRoom(ann, at, { roomType: 'private' });
-  await makesRoom(ann, far, { maxParticipants: '1' });
+  const [ann, bob] = await connect(visit, page, 'Ann', 'Bob');
+  await createsRoom(ann, at, { roomType: 'private' });
+  await createsRoom(ann, far, { maxParticipants: '1' });
 
   await searches(bob, at);
   await bob.sees('#nearby li', []);
@@ -88,10 +88,10 @@ scenario('rooms on the map: what is far away, private or full is not offered or 
   await bob.sees('#nearby li', ['Main Street 1/1 Join']);
 });
 
-scenario('rooms on the map: a message is shown as the table of messages has it', async (visit) => {
-  const at = place();
-  const [ann, bob] = await come(visit, page, 'Ann', 'Bob');
-  await makesRoom(ann, at);
+scenario('rooms on the map: a message is shown with its sender, icon, colour, time and id', async (visit) => {
+  const at = randomLocation();
+  const [ann, bob] = await connect(visit, page, 'Ann', 'Bob');
+  await createsRoom(ann, at);
   await joins(bob, at);
 
   await bob.submits('#send', { message: 'Hello world!' });
@@ -107,33 +107,33 @@ scenario('rooms on the map: a message is shown as the table of messages has it',
     await user.seesThat('#messages li', isIso, [true, true]);
     ids.push(await user.page.locator('#messages li').evaluateAll((lines) => lines.map(({ id }) => id)));
   }
-  assert.deepEqual(ids[0], ids[1], 'the two know a message by the same id');
-  assert.equal(new Set(ids[0]).size, 2, `each message has an id of its own, not ${ids[0]}`);
-  assert.ok(!ids[0].includes('undefined'), 'messages have no id');
+  assert.deepEqual(ids[0], ids[1], 'the two users have different ids for the same message');
+  assert.equal(new Set(ids[0]).size, 2, `the ids of messages are not unique: ${ids[0]}`);
+  assert.ok(!ids[0].includes('undefined'), 'a message has no id');
 });
 
 scenario('rooms on the map: others in the room see who is typing', async (visit) => {
-  const at = place();
-  const [ann, bob, cid] = await come(visit, page, 'Ann', 'Bob', 'Cid');
-  await makesRoom(ann, at);
+  const at = randomLocation();
+  const [ann, bob, cid] = await connect(visit, page, 'Ann', 'Bob', 'Cid');
+  await createsRoom(ann, at);
   await joins(bob, at);
-  await makesRoom(cid, place());
+  await createsRoom(cid, randomLocation());
 
   await bob.page.fill('#send input', 'Hello w');
   await ann.sees('#typing', ['Bob is typing']);
-  await cid.submits('#send', { message: 'Nobody here' });
+  await cid.submits('#send', { message: 'Hello from Cid' });
 
-  await cid.sees('#messages li', ['Cid: Nobody here']);
+  await cid.sees('#messages li', ['Cid: Hello from Cid']);
   await cid.sees('#typing', ['']);
   await bob.submits('#send', { message: 'Hello world!' });
   await ann.sees('#messages li', ['Bob: Hello world!']);
   await ann.sees('#typing', ['']);
 });
 
-scenario('rooms on the map: a room tells who is in it', async (visit) => {
-  const at = place();
-  const [ann, bob] = await come(visit, page, 'Ann', 'Bob');
-  await makesRoom(ann, at);
+scenario('rooms on the map: the participants of a room are shown', async (visit) => {
+  const at = randomLocation();
+  const [ann, bob] = await connect(visit, page, 'Ann', 'Bob');
+  await createsRoom(ann, at);
   await joins(bob, at);
 
   await ann.page.click('#info');
@@ -144,12 +144,12 @@ scenario('rooms on the map: a room tells who is in it', async (visit) => {
   for (const user of [ann, bob]) await user.seesThat('#room', ([room]) => room.dataset.id, roomId);
 });
 
-scenario('rooms on the map: nobody reads what is said in another room', async (visit) => {
-  const [here, there] = [place(), place()];
-  const [ann, bob, cid] = await come(visit, page, 'Ann', 'Bob', 'Cid');
-  await makesRoom(ann, here);
+scenario('rooms on the map: messages are not delivered to other rooms', async (visit) => {
+  const [here, there] = [randomLocation(), randomLocation()];
+  const [ann, bob, cid] = await connect(visit, page, 'Ann', 'Bob', 'Cid');
+  await createsRoom(ann, here);
   await joins(bob, here);
-  await makesRoom(cid, there);
+  await createsRoom(cid, there);
 
   await bob.submits('#send', { message: 'here' });
   await ann.sees('#messages li', ['Bob: here']);
@@ -161,10 +161,10 @@ scenario('rooms on the map: nobody reads what is said in another room', async (v
 });
 
 for (const [button, how] of [['#close', 'over HTTP'], ['#close-socket', 'over its WebSocket']]) {
-  scenario(`rooms on the map: its creator closes a room, and nobody else does (${how})`, async (visit) => {
-    const at = place();
-    const [ann, bob, cid] = await come(visit, page, 'Ann', 'Bob', 'Cid');
-    await makesRoom(ann, at);
+  scenario(`rooms on the map: only the creator of a room can close it (${how})`, async (visit) => {
+    const at = randomLocation();
+    const [ann, bob, cid] = await connect(visit, page, 'Ann', 'Bob', 'Cid');
+    await createsRoom(ann, at);
     await joins(bob, at);
 
     if (how === 'over HTTP') {
@@ -180,7 +180,7 @@ for (const [button, how] of [['#close', 'over HTTP'], ['#close-socket', 'over it
     const roomId = await cid.page.locator('#nearby li').getAttribute('data-id');
 
     await ann.page.click(button);
-    await untilClosed(ann, bob);
+    await waitUntilClosed(ann, bob);
     await searches(cid, at);
     await cid.sees('#nearby li', []);
     await cid.submits('#join', { roomId });
@@ -192,8 +192,8 @@ for (const [button, how] of [['#close', 'over HTTP'], ['#close-socket', 'over it
   });
 }
 
-/** Asks for the room until it is closed. */
-async function untilClosed(...users) {
+/** Requests the room until it is closed. */
+async function waitUntilClosed(...users) {
   for (const user of users) {
     await until(async () => {
       await user.isAnswered(/participants/, () => user.page.click('#info'));
@@ -202,8 +202,8 @@ async function untilClosed(...users) {
   }
 }
 
-scenario('rooms on the map: what is wrong is told by its status', async (visit) => {
-  const [ann] = await come(visit, page, 'Ann');
+scenario('rooms on the map: errors are shown by their status', async (visit) => {
+  const [ann] = await connect(visit, page, 'Ann');
 
   await ann.submits('#create', { latitude: '37.7749', roadName: 'Main Street' });
   await ann.sees('#notice', ['Invalid request']);
@@ -212,17 +212,17 @@ scenario('rooms on the map: what is wrong is told by its status', async (visit) 
   await ann.sees('#notice', ['Room not found']);
 });
 
-const waysToWrite = {
-  'nothing': {},
+const contentTypes = {
+  'no content type': {},
   'JSON': { 'Content-Type': 'application/json' },
-  'a form, as curl says of what it sends': { 'Content-Type': 'application/x-www-form-urlencoded' },
+  'the content type of a form, which curl sends': { 'Content-Type': 'application/x-www-form-urlencoded' },
   'plain text': { 'Content-Type': 'text/plain' },
 };
 
-for (const [what, headers] of Object.entries(waysToWrite)) {
-  scenario(`rooms on the map: a room is made by a request that says of its body ${what}`, async (visit) => {
-    const [ann] = await come(visit, page, 'Ann');
-    const at = place();
+for (const [what, headers] of Object.entries(contentTypes)) {
+  scenario(`rooms on the map: a room is created by a request with ${what}`, async (visit) => {
+    const [ann] = await connect(visit, page, 'Ann');
+    const at = randomLocation();
     const body = JSON.stringify({
       userId: ann.name,
       latitude: Number(at.latitude),
@@ -243,12 +243,12 @@ for (const [what, headers] of Object.entries(waysToWrite)) {
   });
 }
 
-scenario('rooms on the map: a room in which nothing happens is closed by itself', async (visit) => {
-  const at = place();
-  const [ann, bob] = await come(visit, impatientPage, 'Ann', 'Bob');
-  await makesRoom(ann, at);
+scenario('rooms on the map: an idle room is closed automatically', async (visit) => {
+  const at = randomLocation();
+  const [ann, bob] = await connect(visit, shortIdlePage, 'Ann', 'Bob');
+  await createsRoom(ann, at);
 
-  await untilClosed(ann);
+  await waitUntilClosed(ann);
   await searches(bob, at);
 
   await bob.sees('#nearby li', []);

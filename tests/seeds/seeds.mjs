@@ -1,6 +1,7 @@
-// All pages, one after the other. Called by tests/seeds/check.
+// Runs the tests of all pages. Called by tests/seeds/check.
 // Usage: [JWT_SECRET=...] node seeds.mjs INSTALLED CHROMIUM STACKS
-//   INSTALLED: where the packages of package.json are   CHROMIUM: its path   STACKS: the URLs of each stack, in JSON
+//   INSTALLED: the folder with the packages of package.json   CHROMIUM: its path
+//   STACKS: the URLs of each stack, as JSON
 
 import './room_by_query.mjs';
 import './rooms_on_the_map.mjs';

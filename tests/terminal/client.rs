@@ -1,4 +1,4 @@
-//! A client of the stack in the terminal.
+//! A WebSocket client of the stack that runs in the terminal.
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -28,7 +28,7 @@ impl Client {
         }
     }
 
-    /// The code and the reason that the connection is closed with. The client's own close frame waits for `closes`.
+    /// Waits for the close frame of the server, and returns code and reason. `closes` sends the client's own.
     pub async fn hears_close(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.next().await {
@@ -39,15 +39,15 @@ impl Client {
     }
 
     pub async fn closes(&mut self) {
-        // It is closed when both have said so.
+        // The connection ends when both sides have sent a close frame.
         self.0.flush().await;
     }
 
     async fn next(&mut self) -> Message {
-        soon("nothing comes", self.0.receive_published()).await.expect("it is closed").unwrap()
+        soon("no frame arrived", self.0.receive_published()).await.expect("the connection was closed").unwrap()
     }
 
-    /// Announces a file, uploads it, and is refused where it may not look.
+    /// Requests an upload, uploads the file, and verifies that S3 rejects a download without a signature.
     pub async fn uploads(&mut self, room: &str) {
         let file = json!({ "action": "handleFileUpload", "roomId": room, "fileName": "a.png",
             "contentType": "image/png", "size": 4 });
@@ -58,7 +58,6 @@ impl Client {
         let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
         let headers: Vec<_> = headers.into_iter().filter(|(name, _)| *name != "content-length").collect();
         assert_eq!(request("PUT", url, &headers, b"good").await.status, 200);
-        // Without the signature.
         assert_eq!(get(url.split('?').next().unwrap()).await.0, 403);
     }
 }

@@ -1,4 +1,4 @@
-//! What a person sees who starts the stack in a terminal, and what programs get instead.
+//! The output of the stack for users in a terminal, and for programs that read it through pipes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -31,7 +31,7 @@ fn hello(room: &str) -> Value {
     json!({ "action": "sendMessage", "roomId": room, "content": "a-secret-word" })
 }
 
-/// Two people chat and upload, one of them makes mistakes, and Ctrl-C ends it all.
+/// Two users chat and upload, one of them causes an error, and Ctrl-C stops the stack.
 async fn chats_until_ctrl_c(mut terminal: Terminal) -> Terminal {
     terminal.shows(BANNER_ENDS).await;
     for part in ["ws://127.0.0.1:", "aws dynamodb scan", "aws s3 ls", "AWS_SECRET_ACCESS_KEY=", "Ctrl-C"] {
@@ -45,7 +45,7 @@ async fn chats_until_ctrl_c(mut terminal: Terminal) -> Terminal {
     assert_eq!(ben.hears("message").await["content"], "a-secret-word");
     terminal.shows_line(&["  ana ", "  sendMessage ", "  tea ", "200", "  to 1 ", " ms"]).await;
     for _ in 0..2 {
-        // The second time a condition fails.
+        // The second one is a duplicate, whose write fails its condition.
         let mut again = hello("tea");
         again["clientMessageId"] = json!("m1");
         ana.send(again).await;
@@ -69,15 +69,15 @@ async fn chats_until_ctrl_c(mut terminal: Terminal) -> Terminal {
     assert_eq!(terminal.ends().await.code(), Some(0), "{}", terminal.shown);
     assert!(terminal.shown.ends_with("\nstopped\r\n"), "{}", terminal.shown);
     assert!(!terminal.shown.contains("a-secret-word") && !terminal.shown.contains("X-Amz"), "{}", terminal.shown);
-    terminal.was_calm();
+    terminal.has_no_warnings();
     terminal
 }
 
 #[tokio::test]
-async fn a_person_starts_the_stack_chats_and_stops_it_with_ctrl_c() {
+async fn a_user_starts_the_stack_chats_and_stops_it_with_ctrl_c() {
     let terminal = chats_until_ctrl_c(Terminal::with_stack(&[], &[])).await;
 
-    assert!(terminal.shown.contains("\x1b["), "there are no colours:\n{}", terminal.shown);
+    assert!(terminal.shown.contains("\x1b["), "the output has no colours:\n{}", terminal.shown);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn log_level_error_shows_failures_only() {
 
 #[tokio::test]
 async fn failures_are_one_red_line_and_a_function_that_cannot_start_is_reported_once() {
-    let mut terminal = Terminal::with_stack(&["--function", "sh -c 'echo no such luck >&2; exit 3'"], &[]);
+    let mut terminal = Terminal::with_stack(&["--function", "sh -c 'echo startup failed >&2; exit 3'"], &[]);
     terminal.shows(BANNER_ENDS).await;
 
     for _ in 0..3 {
@@ -130,7 +130,7 @@ async fn failures_are_one_red_line_and_a_function_that_cannot_start_is_reported_
     terminal.presses_ctrl_c().await;
     terminal.ends().await;
     assert_eq!(terminal.shown.matches("ERROR").count(), 1, "{}", terminal.shown);
-    assert!(terminal.shown.contains("no such luck"), "{}", terminal.shown);
+    assert!(terminal.shown.contains("startup failed"), "{}", terminal.shown);
 }
 
 #[tokio::test]
@@ -158,13 +158,13 @@ fn piped(arguments: &[&str]) -> Command {
     command
 }
 
-/// A stack that programs have started, and where it is.
+/// A stack started by a program, and the JSON that it printed.
 async fn running(arguments: &[&str]) -> (Child, Value) {
     let mut stack = piped(&[&["--json"], arguments].concat()).spawn().unwrap();
     let mut line = String::new();
     let mut stdout = BufReader::new(stack.stdout.as_mut().unwrap());
-    timeout(PATIENCE, stdout.read_line(&mut line)).await.expect("it does not start").unwrap();
-    let started = serde_json::from_str(&line).unwrap_or_else(|_| panic!("it did not start: {line}"));
+    timeout(PATIENCE, stdout.read_line(&mut line)).await.expect("the stack did not start").unwrap();
+    let started = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the stack did not start: {line}"));
     (stack, started)
 }
 
@@ -176,7 +176,7 @@ async fn a_pipe_gets_json_lines_only() {
 
     kill_process(pid(stack.id().unwrap()), Signal::TERM).unwrap();
 
-    let output = timeout(PATIENCE, stack.wait_with_output()).await.expect("it does not end").unwrap();
+    let output = timeout(PATIENCE, stack.wait_with_output()).await.expect("the stack did not stop").unwrap();
     assert!(output.status.success() && output.stdout.is_empty());
     let logged = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<Value> =
@@ -205,14 +205,14 @@ async fn a_second_ctrl_c_stops_at_once() {
     terminal.shows(BANNER_ENDS).await;
     let mut ana = Client::connect(&terminal.wscat_url("ana")).await;
     terminal.presses_ctrl_c().await;
-    // It waits for ana to close as well, which she does not: nobody asks her for more.
+    // The stack waits for the close frame of ana, which is never sent.
     ana.hears_close().await;
 
     terminal.presses_ctrl_c().await;
 
     assert_eq!(terminal.ends().await.code(), Some(130), "{}", terminal.shown);
     assert!(!terminal.shown.contains("stopped"));
-    terminal.was_calm();
+    terminal.has_no_warnings();
 }
 
 #[tokio::test]
@@ -232,8 +232,8 @@ async fn the_function_gets_disconnect_events_before_the_stack_stops() {
     let text = |name: &str| started[name].as_str().unwrap();
     let key = format!("{}:{}", text("accessKeyId"), text("secretAccessKey")).parse().unwrap();
     let dynamodb = switchboard::local::clients::dynamodb(text("dynamodb"), &key).unwrap();
-    let left = dynamodb.scan().table_name("Connections").send().await.unwrap();
-    assert_eq!(left.count(), 0, "{left:?}");
+    let rows = dynamodb.scan().table_name("Connections").send().await.unwrap();
+    assert_eq!(rows.count(), 0, "{rows:?}");
 }
 
 #[tokio::test]
@@ -243,13 +243,13 @@ async fn a_data_folder_is_locked_by_one_stack_at_a_time() {
     for signal in [Signal::KILL, Signal::TERM] {
         let (mut first, started) = running(&data).await;
 
-        let second = timeout(PATIENCE, piped(&data).output()).await.expect("it does not refuse").unwrap();
+        let second = timeout(PATIENCE, piped(&data).output()).await.expect("the second stack did not exit").unwrap();
 
         assert!(!second.status.success() && second.stdout.is_empty());
-        let told = String::from_utf8(second.stderr).unwrap();
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let message = String::from_utf8(second.stderr).unwrap();
+        assert_eq!(message.lines().count(), 1, "{message}");
         for part in [data[1], &format!("process {} since ", first.id().unwrap()), started["http"].as_str().unwrap()] {
-            assert!(told.contains(part), "{part} is not in: {told}");
+            assert!(message.contains(part), "{part} is missing in: {message}");
         }
 
         kill_process(pid(first.id().unwrap()), signal).unwrap();
@@ -260,7 +260,7 @@ async fn a_data_folder_is_locked_by_one_stack_at_a_time() {
 
 #[tokio::test]
 async fn port_base_sets_five_ports_and_single_flags_take_precedence() {
-    // Those that are taken are named, and so which ones would be used.
+    // The error names the ports that are in use, which shows the ports that the flags select.
     let (_taken, base) = loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = first.local_addr().unwrap().port();
@@ -273,17 +273,17 @@ async fn port_base_sets_five_ports_and_single_flags_take_precedence() {
 
     let mut stack = Command::new(PROGRAM);
     stack.args(["--port-base", &base_and_s3.0, "--lambda-port", "0", "--s3-port", &base_and_s3.1]);
-    let output = timeout(PATIENCE, stack.output()).await.expect("it does not refuse").unwrap();
+    let output = timeout(PATIENCE, stack.output()).await.expect("the program did not exit").unwrap();
 
     assert!(!output.status.success() && output.stdout.is_empty());
-    let told = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     let wanted = [("--http-port", 0), ("--websocket-port", 1), ("--dynamodb-port", 2), ("--s3-port", 4)].map(
         |(flag, offset)| {
             let port = base + offset;
             format!("port {port} is in use; choose another with {flag}, or five others with --port-base N")
         },
     );
-    assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
+    assert_eq!(message.lines().collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]
@@ -299,7 +299,7 @@ async fn a_missing_function_program_is_reported_before_anything_starts() {
         let arguments = ["--data", data.to_str().unwrap(), "--function", command];
         let mut stack = piped(&arguments);
         let output = stack.current_dir(env!("CARGO_MANIFEST_DIR")).output();
-        let output = timeout(PATIENCE, output).await.expect("it does not refuse").unwrap();
+        let output = timeout(PATIENCE, output).await.expect("the program did not exit").unwrap();
 
         assert_eq!(String::from_utf8(output.stderr).unwrap(), format!("--function: {problem}\n"));
         assert!(!output.status.success() && output.stdout.is_empty() && !data.exists());
@@ -322,7 +322,7 @@ async fn host_opens_the_stack_to_the_network_and_the_banner_warns() {
         while ana.hears("message").await["file"].is_null() {}
         terminal.presses_ctrl_c().await;
         assert!(terminal.ends().await.success());
-        terminal.was_calm();
+        terminal.has_no_warnings();
     }
 }
 

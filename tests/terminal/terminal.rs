@@ -1,4 +1,4 @@
-//! A program in a terminal of its own, as a person has it before them.
+//! A program in its own pseudo-terminal, as a user runs it.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// Nothing in a test may take longer.
+/// Timeout of every step of a test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
@@ -19,7 +19,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_local");
 pub struct Terminal {
     pty: Pty,
     child: Child,
-    /// All that it has shown so far.
+    /// The output so far.
     pub shown: String,
 }
 
@@ -33,7 +33,7 @@ impl Terminal {
         let (pty, shell) = pty_process::open().unwrap();
         pty.resize(Size::new(50, 200)).unwrap();
         let mut command = Command::new(program).args(arguments).env("TERM", "xterm-256color");
-        // Whatever this test's own environment is.
+        // The environment of this test must not affect the program.
         for name in ["NO_COLOR", "LOG_LEVEL", "AUTH_MODE", "JWT_SECRET", "UPLOADS_BUCKET"] {
             command = command.env_remove(name);
         }
@@ -44,7 +44,7 @@ impl Terminal {
         Self { child: command.spawn(shell).unwrap(), pty, shown: String::new() }
     }
 
-    /// Through `cargo run`, with what the tests were built with.
+    /// Through `cargo run`, with the build directory and profile of the tests.
     pub fn with_cargo_run() -> Self {
         let profile = Path::new(PROGRAM).parent().unwrap();
         let target = profile.parent().unwrap().to_str().unwrap();
@@ -60,15 +60,15 @@ impl Terminal {
         Self::with(env!("CARGO").as_ref(), &arguments, &[("CARGO_TARGET_DIR", target)])
     }
 
-    /// Waits until what is shown holds this, and gives all of it.
+    /// Waits until the output contains this text, and returns the output.
     pub async fn shows(&mut self, wanted: &str) -> &str {
         while !self.shown.contains(wanted) {
-            assert!(self.read().await, "it has ended without {wanted:?}:\n{}", self.shown);
+            assert!(self.read().await, "the program exited without {wanted:?}:\n{}", self.shown);
         }
         &self.shown
     }
 
-    /// Waits for a line that holds all of these.
+    /// Waits for a line that contains all of these.
     pub async fn shows_line(&mut self, wanted: &[&str]) -> String {
         loop {
             let whole = self.shown.rsplit_once('\n').map(|(whole, _)| whole).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Terminal {
             if let Some(line) = line {
                 return line.to_owned();
             }
-            assert!(self.read().await, "it has ended without a line with {wanted:?}:\n{}", self.shown);
+            assert!(self.read().await, "the program exited without a line with {wanted:?}:\n{}", self.shown);
         }
     }
 
@@ -84,44 +84,44 @@ impl Terminal {
         self.pty.write_all(b"\x03").await.unwrap();
     }
 
-    /// Waits for the end.
+    /// Waits until the program exits.
     pub async fn ends(&mut self) -> ExitStatus {
         while self.read().await {}
-        timeout(PATIENCE, self.child.wait()).await.expect("it does not end").unwrap()
+        timeout(PATIENCE, self.child.wait()).await.expect("the program did not exit").unwrap()
     }
 
-    /// The URL that stands behind a name in the banner.
+    /// The URL after a name in the banner.
     pub fn url(&self, name: &str) -> String {
         let line = self.shown.lines().find_map(|line| line.trim_start().strip_prefix(name)).unwrap_or_default();
         line.trim().to_owned()
     }
 
-    /// The URL that a person would copy with `wscat`.
+    /// The URL in the `wscat` command of a user.
     pub fn wscat_url(&self, user: &str) -> String {
         let line = self.shown.lines().find(|line| line.contains("wscat") && line.contains(&format!("userId={user}")));
-        line.and_then(|line| line.split('"').nth(1)).expect("no line to copy").to_owned()
+        line.and_then(|line| line.split('"').nth(1)).expect("the banner has no wscat command").to_owned()
     }
 
-    /// Nothing was wrong, and nothing says so.
-    pub fn was_calm(&self) {
-        for alarm in ["panicked", "WARN", "ERROR", "Compiling"] {
-            assert!(!self.shown.contains(alarm), "{alarm}:\n{}", self.shown);
+    /// Asserts that the output has no warnings, errors or panics.
+    pub fn has_no_warnings(&self) {
+        for word in ["panicked", "WARN", "ERROR", "Compiling"] {
+            assert!(!self.shown.contains(word), "{word}:\n{}", self.shown);
         }
     }
 
-    /// `false` when there is no more to come.
+    /// Reads more output. `false` at its end.
     async fn read(&mut self) -> bool {
         let mut bytes = [0; 4096];
         let read = timeout(PATIENCE, self.pty.read(&mut bytes)).await;
-        let read = read.unwrap_or_else(|_| panic!("nothing happens:\n{}", self.shown));
-        // Linux says EIO when the last program has left a terminal.
+        let read = read.unwrap_or_else(|_| panic!("no output arrived:\n{}", self.shown));
+        // Linux returns EIO when no process has the terminal open any more.
         let count = read.unwrap_or_default();
         self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
         count > 0
     }
 }
 
-/// What Cargo has set for this test: build scripts that look at it would run again in another Cargo.
+/// Variables that Cargo has set for this test. Build scripts that depend on them would run again.
 fn package_variables() -> impl Iterator<Item = std::ffi::OsString> {
     let of_cargo = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix));
     env::vars_os().map(|(name, _)| name).filter(move |name| name.to_str().is_some_and(of_cargo))

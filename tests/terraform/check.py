@@ -1,6 +1,6 @@
 """Tests the Terraform configuration against an emulated AWS: see scripts/test-terraform.
 
-Everything happens in a copy under target/terraform, with the state in a local file and AWS on a port of this machine.
+It works on a copy under target/terraform, with the state in a local file and an AWS emulator on a local port.
 """
 
 import json
@@ -51,7 +51,7 @@ SETTINGS = {
         "message_ttl_days": 7,
     },
     "gateway": {"requests_per_second": 50, "requests_at_once": 100, "access_log_retention_days": 7},
-    "alarm_topic_arns": ["arn:aws:sns:us-east-1:123456789012:night"],
+    "alarm_topic_arns": ["arn:aws:sns:us-east-1:123456789012:alarms"],
 }
 
 
@@ -60,11 +60,11 @@ class Failed(Exception):
 
 
 def run(*command, environment):
-    """The command's output, which is shown only when it fails."""
+    """Runs a command and returns its output, which is printed only if it fails."""
     shown = " ".join(command[:3])
     done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
-        raise Failed(f"{shown} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        raise Failed(f"{shown} failed with exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -84,13 +84,13 @@ def provider_version():
 
 
 def has_provider(directory):
-    """Whether the directory is a mirror that has the pinned provider, unpacked or packed."""
+    """Whether the directory is a mirror with the pinned provider, unpacked or packed."""
     provider = Path(directory) / REGISTRY / "hashicorp" / "aws"
     version = provider_version()
     return (provider / version).is_dir() or any(provider.glob(f"terraform-provider-aws_{version}_*.zip"))
 
 
-def registry_answers():
+def registry_is_reachable():
     try:
         with urllib.request.urlopen(f"https://{REGISTRY}/.well-known/terraform.json", timeout=5):
             return True
@@ -111,21 +111,21 @@ def searched_directories():
     for directory, names, _ in os.walk("/"):
         if REGISTRY in names:
             yield Path(directory)
-        # Skips what is not a disk, and the plugins that Terraform caches for one configuration.
-        passed_over = {"proc", "sys", "dev"} if directory == "/" else {".terraform", "node_modules", ".git"}
-        names[:] = [name for name in names if name not in passed_over]
+        # Virtual file systems, and the plugins that Terraform caches for one configuration.
+        skipped = {"proc", "sys", "dev"} if directory == "/" else {".terraform", "node_modules", ".git"}
+        names[:] = [name for name in names if name not in skipped]
 
 
 def init_arguments(environment):
-    """How `terraform init` gets the provider."""
+    """The arguments with which `terraform init` finds the provider."""
     named = os.environ.get("TERRAFORM_PROVIDERS")
     if named:
         if not has_provider(named):
             raise Failed(
-                f"TERRAFORM_PROVIDERS is {named}, and there is no {REGISTRY}/hashicorp/aws {provider_version()} in it"
+                f"TERRAFORM_PROVIDERS is {named}, which does not contain {REGISTRY}/hashicorp/aws {provider_version()}"
             )
         return [f"-plugin-dir={named}"]
-    if "TF_CLI_CONFIG_FILE" in environment or registry_answers():
+    if "TF_CLI_CONFIG_FILE" in environment or registry_is_reachable():
         return []
     for directory in implied_directories():
         if has_provider(directory):
@@ -160,7 +160,7 @@ def emulated_aws():
                 break
             except OSError as problem:
                 if server.poll() is not None or time.monotonic() > until:
-                    raise Failed(f"the emulated AWS does not answer; see {WORK / 'emulator.log'}") from problem
+                    raise Failed(f"the AWS emulator does not respond; see {WORK / 'emulator.log'}") from problem
                 time.sleep(0.2)
         yield url
     finally:
@@ -183,12 +183,12 @@ def prepare():
 def static_checks(environment):
     step("formatting")
     run("terraform", "fmt", "-check", "-recursive", "-diff", str(SOURCE), environment=environment)
-    step("initialising")
+    step("init")
     run("terraform", "init", "-input=false", *init_arguments(environment), environment=environment)
-    step("validity")
+    step("validate")
     run("terraform", "validate", environment=environment)
     step("checkov")
-    looked = run(
+    report = run(
         "checkov",
         "--config-file",
         str(SOURCE / ".checkov.yaml"),
@@ -198,9 +198,9 @@ def static_checks(environment):
         "json",
         environment=environment,
     )
-    passed = json.loads(looked)["summary"]["passed"]
+    passed = json.loads(report)["summary"]["passed"]
     if passed < 60:
-        raise Failed(f"checkov has checked {passed} things only: it did not see the configuration")
+        raise Failed(f"only {passed} checks of checkov passed: it did not find the configuration")
 
 
 def own_tests(environment):
@@ -208,8 +208,8 @@ def own_tests(environment):
     print(run("terraform", "test", "-compact-warnings", environment=environment).splitlines()[-1], flush=True)
 
 
-def a_life(environment, url):
-    """Applies, reads back, plans again, removes the deletion protection and destroys."""
+def lifecycle(environment, url):
+    """Applies, reads the resources back, plans again, turns off the deletion protection and destroys."""
     environment = environment | {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "emulated",
@@ -232,20 +232,20 @@ def a_life(environment, url):
                 readback.route_responses.setdefault(values["route_id"], []).append(values["id"])
     readback.settings = SETTINGS
     readback.contract = json.loads((SOURCE / "contract.auto.tfvars.json").read_text())["contract"]
-    readback.kept = WORK
-    step("reading back")
-    tests = unittest.defaultTestLoader.loadTestsFromTestCase(readback.WhatWasMade)
+    readback.output_folder = WORK
+    step("read back")
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(readback.AppliedResources)
     if not unittest.TextTestRunner(stream=sys.stdout).run(tests).wasSuccessful():
-        raise Failed("what was made is not what was meant")
-    step("a second plan is empty")
+        raise Failed("the applied resources are not as configured")
+    step("second plan, without changes")
     run("terraform", "plan", "-detailed-exitcode", *options, environment=environment)
 
-    step("given free, and destroyed")
+    step("destroy")
     run("terraform", "apply", "-auto-approve", *options, "-var=protect=false", environment=environment)
     run("terraform", "apply", "-destroy", "-auto-approve", *options, "-var=protect=false", environment=environment)
-    left = readback.left()
+    left = readback.remaining()
     if left:
-        raise Failed("left after a destroy: " + ", ".join(left))
+        raise Failed("resources left after the destroy: " + ", ".join(left))
 
 
 def step(name):
@@ -264,7 +264,7 @@ def main():
         static_checks(environment)
         own_tests(environment)
         with emulated_aws() as url:
-            a_life(environment, url)
+            lifecycle(environment, url)
     except Failed as problem:
         print(problem, flush=True)
         return 1

@@ -44,12 +44,12 @@ CALLS: dict[str, Grant] = {
 }
 
 # Permissions that no local call can verify, with their reasons.
-UNSEEN: dict[Grant, str] = {
-    ("logs:CreateLogStream", "log_group:*"): "Lambda itself opens a stream for each process, by the function's role",
-    ("logs:PutLogEvents", "log_group:*"): "Lambda itself writes the function's log, by the function's role",
-    ("xray:PutTraceSegments", "*"): "Lambda itself sends the traces, by the function's role; X-Ray knows no resources",
-    ("xray:PutTelemetryRecords", "*"): "as the traces, to tell X-Ray how many were sent",
-    ("sqs:SendMessage", "failures"): "Lambda itself sends there the events that failed, by the function's role",
+UNRECORDED: dict[Grant, str] = {
+    ("logs:CreateLogStream", "log_group:*"): "Lambda creates a log stream for each process with the function's role",
+    ("logs:PutLogEvents", "log_group:*"): "Lambda writes the function's log with the function's role",
+    ("xray:PutTraceSegments", "*"): "Lambda sends the traces with the function's role; X-Ray has no resources",
+    ("xray:PutTelemetryRecords", "*"): "Lambda sends the telemetry of the traces with the function's role",
+    ("sqs:SendMessage", "failures"): "Lambda sends failed events to the queue with the function's role",
 }
 
 
@@ -65,7 +65,7 @@ def calls(directory: Path) -> set[Call]:
 def grant_for(call: Call) -> Grant:
     service, name, resource = call
     if name not in CALLS:
-        raise ValueError(f"{told(call)}, and CALLS in {Path(__file__).name} does not say what that needs to be granted")
+        raise ValueError(f"{describe(call)}, but CALLS in {Path(__file__).name} does not have the permission for it")
     action, pattern = CALLS[name]
     return action, pattern.format(resource.replace("/", "/index/") if service == "dynamodb" else resource)
 
@@ -90,18 +90,18 @@ def differences(directory: Path, policy: dict, names: dict[str, str]) -> list[st
     """A sentence for each missing, unused or wrong permission."""
     grants = granted(policy, names)
     missing = [
-        f"{told(call)}, which needs {grant_for(call)[0]}; no statement grants it"
+        f"{describe(call)}, which needs {grant_for(call)[0]}; no statement grants it"
         for call in sorted(calls(directory))
         if grant_for(call) not in grants
     ]
     missing += [
         f"{action} on {resource} is needed ({reason}); no statement grants it"
-        for (action, resource), reason in UNSEEN.items()
+        for (action, resource), reason in UNRECORDED.items()
         if (action, resource) not in grants
     ]
     unused = [
-        f"{action} on {resource} is granted and nothing uses it"
-        for action, resource in sorted(grants - recorded(directory) - UNSEEN.keys())
+        f"{action} on {resource} is granted but not used"
+        for action, resource in sorted(grants - recorded(directory) - UNRECORDED.keys())
     ]
     return missing + unused + unclear(policy) + too_wide(grants)
 
@@ -112,10 +112,10 @@ def unclear(policy: dict) -> list[str]:
     for statement in listed(policy["Statement"]):
         name = statement.get("Sid", "a statement without a Sid")
         if statement["Effect"] != "Allow":
-            found.append(f"{name} has the effect {statement['Effect']}; say what is allowed, and nothing else")
+            found.append(f"{name} has the effect {statement['Effect']}; use Allow only")
         for element in ("NotAction", "NotResource", "Condition"):
             if element in statement:
-                found.append(f"{name} has a {element}, which no recorded call can prove; name actions and resources")
+                found.append(f"{name} has a {element}, which no recorded call can verify; name actions and resources")
     return found
 
 
@@ -137,7 +137,7 @@ def too_wide(grants: set[Grant]) -> list[str]:
     return found
 
 
-def told(call: Call) -> str:
+def describe(call: Call) -> str:
     _, name, resource = call
     return f"the function calls {name} on {resource or 'the bucket'}"
 
@@ -165,7 +165,7 @@ def main(arguments: list[str]) -> int:
         found = differences(directory, json.loads(policy.read_text()), json.loads(resources.read_text()))
     except (OSError, ValueError) as problem:
         found = [str(problem)]
-    print("\n".join(found) or "the policy grants what the function calls, and nothing else")
+    print("\n".join(found) or "the policy grants exactly the permissions that the function uses")
     return 1 if found else 0
 
 

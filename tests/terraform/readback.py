@@ -5,13 +5,13 @@ import unittest
 
 import boto3
 
-# Set before the tests run.
+# check.py sets these before the tests run.
 outputs = {}
-# The ids of route responses, by those of their routes: the emulator does not list them.
+# Ids of route responses, by route id: the emulator does not list them.
 route_responses = {}
 settings = {}
 contract = {}
-kept = None
+output_folder = None
 
 NAME = "switchboard"
 STAGE = "prod"
@@ -31,21 +31,21 @@ def by_name(pairs, name, value):
     return {pair[name]: pair[value] for pair in pairs}
 
 
-class WhatWasMade(unittest.TestCase):
+class AppliedResources(unittest.TestCase):
     maxDiff = None
 
     def function(self):
         return client("lambda").get_function_configuration(FunctionName=NAME)
 
-    def is_for_the_function(self, integration):
+    def invokes_the_function(self, integration):
         self.assertEqual((integration["IntegrationType"], integration["IntegrationMethod"]), ("AWS_PROXY", "POST"))
         self.assertIn(self.function()["FunctionArn"], integration["IntegrationUri"])
 
-    def test_every_websocket_route_has_its_integration_and_its_route_response(self):
+    def test_websocket_routes_have_their_integration_and_route_response(self):
         gateway, api = client("apigatewayv2"), apis()["WEBSOCKET"]
         self.assertEqual(api["RouteSelectionExpression"], "$request.body.action")
         [integration] = gateway.get_integrations(ApiId=api["ApiId"])["Items"]
-        self.is_for_the_function(integration)
+        self.invokes_the_function(integration)
 
         routes = {}
         for route in gateway.get_routes(ApiId=api["ApiId"])["Items"]:
@@ -61,10 +61,10 @@ class WhatWasMade(unittest.TestCase):
             routes[route["RouteKey"]] = {"answers": bool(responses)}
         self.assertEqual(routes, contract["websocket_routes"])
 
-    def test_every_http_route_has_its_integration(self):
+    def test_http_routes_have_their_integration(self):
         gateway, api = client("apigatewayv2"), apis()["HTTP"]
         [integration] = gateway.get_integrations(ApiId=api["ApiId"])["Items"]
-        self.is_for_the_function(integration)
+        self.invokes_the_function(integration)
         self.assertEqual(integration["PayloadFormatVersion"], "2.0")
         routes = by_name(gateway.get_routes(ApiId=api["ApiId"])["Items"], "RouteKey", "Target")
         self.assertEqual(
@@ -75,7 +75,7 @@ class WhatWasMade(unittest.TestCase):
         self.assertEqual(sorted(cors["AllowHeaders"]), ["authorization", "content-type"])
         self.assertEqual(sorted(cors["AllowMethods"]), ["DELETE", "GET", "OPTIONS", "POST"])
 
-    def test_stages_deploy_by_themselves_are_throttled_and_log(self):
+    def test_stages_have_auto_deploy_throttling_and_access_logs(self):
         for protocol, name in (("WEBSOCKET", STAGE), ("HTTP", "$default")):
             [stage] = client("apigatewayv2").get_stages(ApiId=apis()[protocol]["ApiId"])["Items"]
             self.assertEqual(stage["StageName"], name)
@@ -87,7 +87,7 @@ class WhatWasMade(unittest.TestCase):
             self.assertIn("$context.requestId", stage["AccessLogSettings"]["Format"])
         self.assertTrue(client("apigateway").get_account()["cloudwatchRoleArn"])
 
-    def test_every_log_group_ends(self):
+    def test_log_groups_have_a_retention(self):
         groups = by_name(client("logs").describe_log_groups()["logGroups"], "logGroupName", "retentionInDays")
         expected = {
             f"/aws/lambda/{NAME}": 30,
@@ -97,7 +97,7 @@ class WhatWasMade(unittest.TestCase):
         self.assertEqual(groups, expected)
         self.assertIn(outputs["log_group"], groups)
 
-    def test_every_table_has_its_keys_indexes_ttl_and_protection(self):
+    def test_tables_have_their_keys_indexes_ttl_and_deletion_protection(self):
         dynamodb = client("dynamodb")
         names = {variable: f"{NAME}-{table['name']}" for variable, table in contract["tables"].items()}
         self.assertEqual(outputs["table_names"], names)
@@ -122,7 +122,7 @@ class WhatWasMade(unittest.TestCase):
             backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
             self.assertEqual(backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"], "ENABLED", name)
 
-    def test_the_bucket_is_private_and_ends_what_is_old(self):
+    def test_the_bucket_is_private_and_has_a_lifecycle(self):
         s3, bucket = client("s3"), outputs["uploads_bucket"]
         blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         self.assertEqual(set(blocked.values()), {True})
@@ -144,21 +144,21 @@ class WhatWasMade(unittest.TestCase):
         self.assertEqual(sorted(cors["AllowedMethods"]), ["GET", "HEAD", "PUT"])
         self.assertEqual(sorted(cors["AllowedHeaders"]), ["content-type", "if-none-match", "x-amz-checksum-sha256"])
 
-    def test_the_bucket_tells_the_function_of_every_new_object(self):
-        told = client("s3").get_bucket_notification_configuration(Bucket=outputs["uploads_bucket"])
-        [notification] = told["LambdaFunctionConfigurations"]
+    def test_the_bucket_notifies_the_function_of_new_objects(self):
+        configuration = client("s3").get_bucket_notification_configuration(Bucket=outputs["uploads_bucket"])
+        [notification] = configuration["LambdaFunctionConfigurations"]
         self.assertEqual(notification["LambdaFunctionArn"], self.function()["FunctionArn"])
         self.assertEqual(notification["Events"], ["s3:ObjectCreated:*"])
         self.assertNotIn("Filter", notification)
 
-    def test_the_schedule_calls_the_function_every_ten_minutes(self):
+    def test_the_schedule_invokes_the_function_every_ten_minutes(self):
         events = client("events")
         [rule] = events.list_rules()["Rules"]
         self.assertEqual((rule["ScheduleExpression"], rule["State"]), ("rate(10 minutes)", "ENABLED"))
         [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
         self.assertEqual(target["Arn"], self.function()["FunctionArn"])
 
-    def test_only_these_sources_may_invoke_the_function(self):
+    def test_only_the_configured_sources_may_invoke_the_function(self):
         [rule] = client("events").list_rules()["Rules"]
         gateway = f"arn:aws:execute-api:{REGION}:{ACCOUNT}"
         expected = {
@@ -172,7 +172,7 @@ class WhatWasMade(unittest.TestCase):
         found = {(one["Principal"]["Service"], source(one["Condition"])) for one in statements}
         self.assertEqual(found, expected)
 
-    def test_the_function_is_set_up(self):
+    def test_the_function_has_its_runtime_and_environment(self):
         function = self.function()
         self.assertEqual((function["Runtime"], function["Architectures"]), ("provided.al2023", ["x86_64"]))
         self.assertEqual((function["Timeout"], function["TracingConfig"]["Mode"]), (29, "Active"))
@@ -198,14 +198,14 @@ class WhatWasMade(unittest.TestCase):
         self.assertRegex(outputs["websocket_endpoint"], r"^[a-z0-9]+\.execute-api\.us-east-1\.amazonaws\.com/prod$")
         self.assertEqual(outputs["websocket_url"], f"wss://{outputs['websocket_endpoint']}")
 
-    def test_what_fails_for_good_goes_to_the_queue(self):
+    def test_failed_events_go_to_the_dead_letter_queue(self):
         queue = client("sqs").get_queue_url(QueueName=f"{NAME}-failures")["QueueUrl"]
         arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        told = client("lambda").get_function_event_invoke_config(FunctionName=NAME)
-        self.assertEqual(told["DestinationConfig"]["OnFailure"]["Destination"], arn)
-        self.assertEqual(told["MaximumRetryAttempts"], 2)
+        configuration = client("lambda").get_function_event_invoke_config(FunctionName=NAME)
+        self.assertEqual(configuration["DestinationConfig"]["OnFailure"]["Destination"], arn)
+        self.assertEqual(configuration["MaximumRetryAttempts"], 2)
 
-    def test_the_dashboard_and_the_alarms_are_about_metrics_that_there_are(self):
+    def test_the_dashboard_and_the_alarms_use_existing_metrics(self):
         cloudwatch, namespace = client("cloudwatch"), f"Switchboard/{NAME}"
         body = cloudwatch.get_dashboard(DashboardName=NAME)["DashboardBody"]
         self.assertIn(NAME, outputs["dashboard_url"])
@@ -240,13 +240,13 @@ class WhatWasMade(unittest.TestCase):
             self.assertEqual(alarm["AlarmActions"], settings["alarm_topic_arns"], alarm["AlarmName"])
             self.assertEqual(alarm["OKActions"], settings["alarm_topic_arns"], alarm["AlarmName"])
 
-    def test_what_the_function_is_granted_is_kept_for_the_check_of_privileges(self):
+    def test_the_policy_is_written_for_the_check_of_privileges(self):
         role = self.function()["Role"].rsplit("/", 1)[1]
         iam = client("iam")
         self.assertEqual(iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"], [])
         [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
         policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        (kept / "policy.json").write_text(json.dumps(policy, indent=2))
+        (output_folder / "policy.json").write_text(json.dumps(policy, indent=2))
 
         table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table"
         resources = {variable: f"{table}/{name}" for variable, name in outputs["table_names"].items()}
@@ -257,7 +257,7 @@ class WhatWasMade(unittest.TestCase):
             "log_group": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{outputs['log_group']}",
             "failures": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{NAME}-failures",
         }
-        (kept / "resources.json").write_text(json.dumps(resources, indent=2))
+        (output_folder / "resources.json").write_text(json.dumps(resources, indent=2))
 
 
 def keys(described):
@@ -269,7 +269,7 @@ def source(condition):
     return next(value for test in condition.values() for name, value in test.items() if name.lower() == "aws:sourcearn")
 
 
-def left():
+def remaining():
     """Resources that are left after a destroy."""
     found = {
         "tables": client("dynamodb").list_tables()["TableNames"],

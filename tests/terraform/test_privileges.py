@@ -36,7 +36,7 @@ def statement(actions, resources, **more):
 
 
 def policy(*more):
-    """What those calls need, and more."""
+    """A policy with the permissions of those calls, and more statements."""
     statements = [
         statement("dynamodb:Query", [f"{MEMBERS}/index/byRoom", MESSAGES]),
         statement("dynamodb:PutItem", MESSAGES),
@@ -52,8 +52,8 @@ def policy(*more):
 
 
 def without(action):
-    kept = [statement for statement in policy()["Statement"] if statement["Action"] != action]
-    return {"Version": "2012-10-17", "Statement": kept}
+    remaining = [statement for statement in policy()["Statement"] if statement["Action"] != action]
+    return {"Version": "2012-10-17", "Statement": remaining}
 
 
 class Privileges(unittest.TestCase):
@@ -69,45 +69,46 @@ class Privileges(unittest.TestCase):
         recording = [dict(zip(("service", "call", "resource"), call)) for call in calls]
         (self.folder / f"{test}.json").write_text(json.dumps(recording))
 
-    def said_of(self, policy):
+    def differences(self, policy):
         return privileges.differences(self.folder, policy, NAMES)
 
-    def test_a_policy_that_grants_what_is_needed_and_nothing_else_is_right(self):
-        self.assertEqual(self.said_of(policy()), [])
+    def test_a_policy_with_exactly_the_needed_permissions_is_accepted(self):
+        self.assertEqual(self.differences(policy()), [])
 
-    def test_what_is_missing_is_told_with_the_call_that_needs_it(self):
+    def test_a_missing_permission_is_reported_with_the_call_that_needs_it(self):
         needed = "which needs s3:GetObject; no statement grants it"
-        self.assertEqual(self.said_of(without("s3:GetObject")), [f"the function calls HeadObject on rooms/*, {needed}"])
+        expected = f"the function calls HeadObject on rooms/*, {needed}"
+        self.assertEqual(self.differences(without("s3:GetObject")), [expected])
         needed = "which needs s3:ListBucket; no statement grants it"
-        told = f"the function calls HeadObject of nothing on the bucket, {needed}"
-        self.assertEqual(self.said_of(without("s3:ListBucket")), [told])
-        told = "the function calls TransactWriteItems.Put on MESSAGES_TABLE, which needs dynamodb:PutItem"
-        self.assertEqual(self.said_of(without("dynamodb:PutItem")), [f"{told}; no statement grants it"])
+        expected = f"the function calls HeadObject of nothing on the bucket, {needed}"
+        self.assertEqual(self.differences(without("s3:ListBucket")), [expected])
+        expected = "the function calls TransactWriteItems.Put on MESSAGES_TABLE, which needs dynamodb:PutItem"
+        self.assertEqual(self.differences(without("dynamodb:PutItem")), [f"{expected}; no statement grants it"])
 
-    def test_a_table_does_not_stand_for_its_index(self):
+    def test_a_permission_on_a_table_does_not_include_its_index(self):
         changed = without("dynamodb:Query")
         changed["Statement"].append(statement("dynamodb:Query", [MEMBERS, MESSAGES]))
         self.assertEqual(
-            self.said_of(changed),
+            self.differences(changed),
             [
                 "the function calls Query on MEMBERS_TABLE/byRoom, which needs dynamodb:Query; no statement grants it",
-                "dynamodb:Query on MEMBERS_TABLE is granted and nothing uses it",
+                "dynamodb:Query on MEMBERS_TABLE is granted but not used",
             ],
         )
 
-    def test_what_lambda_itself_needs_is_missed_too(self):
-        [told] = self.said_of(without("sqs:SendMessage"))
-        self.assertRegex(told, r"^sqs:SendMessage on failures is needed \(Lambda .+\); no statement grants it$")
+    def test_a_missing_permission_of_lambda_itself_is_reported(self):
+        [expected] = self.differences(without("sqs:SendMessage"))
+        self.assertRegex(expected, r"^sqs:SendMessage on failures is needed \(Lambda .+\); no statement grants it$")
 
-    def test_what_nothing_uses_is_told(self):
-        told = "s3:DeleteObject on bucket/rooms/* is granted and nothing uses it"
-        self.assertEqual(self.said_of(policy(statement("s3:DeleteObject", f"{BUCKET}/rooms/*"))), [told])
-        told = f"dynamodb:Query on {MESSAGES}-old is granted and nothing uses it"
-        self.assertEqual(self.said_of(policy(statement("dynamodb:Query", f"{MESSAGES}-old"))), [told])
+    def test_an_unused_permission_is_reported(self):
+        expected = "s3:DeleteObject on bucket/rooms/* is granted but not used"
+        self.assertEqual(self.differences(policy(statement("s3:DeleteObject", f"{BUCKET}/rooms/*"))), [expected])
+        expected = f"dynamodb:Query on {MESSAGES}-old is granted but not used"
+        self.assertEqual(self.differences(policy(statement("dynamodb:Query", f"{MESSAGES}-old"))), [expected])
 
-    def test_what_is_too_wide_is_told(self):
+    def test_a_wildcard_or_too_broad_permission_is_reported(self):
         stage = f"arn:aws:execute-api:{ACCOUNT}:abc123"
-        for action, arn, resource, told in [
+        for action, arn, resource, expected in [
             ("dynamodb:*", MESSAGES, "MESSAGES_TABLE", "name each action"),
             ("dynamodb:Get*", MESSAGES, "MESSAGES_TABLE", "name each action"),
             ("dynamodb:Scan", MESSAGES, "MESSAGES_TABLE", "read tables by their keys and indexes"),
@@ -119,47 +120,47 @@ class Privileges(unittest.TestCase):
             ),
         ]:
             grant = f"{action} on {resource} is granted"
-            expected = [f"{grant} and nothing uses it", f"{grant}; {told}"]
-            self.assertEqual(self.said_of(policy(statement(action, arn))), expected)
+            expected = [f"{grant} but not used", f"{grant}; {expected}"]
+            self.assertEqual(self.differences(policy(statement(action, arn))), expected)
 
-    def test_what_no_call_can_prove_is_told(self):
+    def test_a_statement_that_no_call_can_verify_is_reported(self):
         denial = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"{BUCKET}/rooms/*", "Sid": "Never"}
-        told = "Never has the effect Deny; say what is allowed, and nothing else"
-        self.assertEqual(self.said_of(policy(denial)), [told])
+        expected = "Never has the effect Deny; use Allow only"
+        self.assertEqual(self.differences(policy(denial)), [expected])
         everything = {"Effect": "Allow", "NotAction": "s3:GetObject", "NotResource": MESSAGES, "Sid": "Rest"}
-        because = "which no recorded call can prove; name actions and resources"
-        told = [f"Rest has a NotAction, {because}", f"Rest has a NotResource, {because}"]
-        self.assertEqual(self.said_of(policy(everything)), told)
+        reason = "which no recorded call can verify; name actions and resources"
+        expected = [f"Rest has a NotAction, {reason}", f"Rest has a NotResource, {reason}"]
+        self.assertEqual(self.differences(policy(everything)), expected)
         sometimes = statement("dynamodb:Query", MESSAGES, Condition={"Bool": {"aws:SecureTransport": "true"}})
-        told = [f"a statement without a Sid has a Condition, {because}"]
-        self.assertEqual(self.said_of(policy(sometimes)), told)
+        expected = [f"a statement without a Sid has a Condition, {reason}"]
+        self.assertEqual(self.differences(policy(sometimes)), expected)
 
-    def test_a_call_that_nobody_has_thought_of_is_told(self):
+    def test_an_unknown_call_is_reported(self):
         self.record("three", [("dynamodb", "Scan", "MESSAGES_TABLE")])
-        with self.assertRaisesRegex(ValueError, "the function calls Scan on MESSAGES_TABLE, and CALLS in "):
-            self.said_of(policy(statement("dynamodb:Scan", MESSAGES)))
+        with self.assertRaisesRegex(ValueError, "the function calls Scan on MESSAGES_TABLE, but CALLS in "):
+            self.differences(policy(statement("dynamodb:Scan", MESSAGES)))
 
-    def test_the_program_prints_a_sentence_for_each_and_fails(self):
+    def test_the_program_prints_each_difference_and_fails(self):
         self.assertEqual(self.run_with(policy(), self.folder)[0], 0)
-        code, told = self.run_with(without("s3:GetObject"), self.folder)
+        code, printed = self.run_with(without("s3:GetObject"), self.folder)
         self.assertEqual(code, 1)
-        self.assertIn("the function calls HeadObject on rooms/*, which needs s3:GetObject", told)
+        self.assertIn("the function calls HeadObject on rooms/*, which needs s3:GetObject", printed)
 
-    def test_without_recordings_it_says_to_run_the_tests(self):
+    def test_missing_recordings_are_reported(self):
         empty = self.folder / "empty"
         empty.mkdir()
         for folder in (empty, self.folder / "nowhere"):
-            code, told = self.run_with(policy(), folder)
+            code, printed = self.run_with(policy(), folder)
             self.assertEqual(code, 1)
-            self.assertEqual(told, f"no calls are recorded in {folder}; run the tests first: scripts/test\n")
+            self.assertEqual(printed, f"no calls are recorded in {folder}; run the tests first: scripts/test\n")
 
     def run_with(self, policy, recordings):
         files = {"policy": policy, "resources": NAMES}
         for name, content in files.items():
             (self.folder / name).write_text(json.dumps(content))
         program = [sys.executable, privileges.__file__, self.folder / "policy", self.folder / "resources", recordings]
-        ended = subprocess.run(program, capture_output=True, text=True, timeout=60)
-        return ended.returncode, ended.stdout
+        finished = subprocess.run(program, capture_output=True, text=True, timeout=60)
+        return finished.returncode, finished.stdout
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Validates the GitHub workflows against their schema, and that the scripts, checks and tests that they name exist.
+"""Validates the GitHub workflows against their schema, and verifies that the scripts, checks and tests in them exist.
 
 Usage: scripts/python tests/workflows/check.py [FILE...]   without files: all of .github/workflows
 """
@@ -38,10 +38,10 @@ def printed(*command):
 
 
 def problems(text, repository):
-    """Problems of a workflow that its schema does not find, a sentence each."""
+    """Yields a sentence for each problem of a workflow that its schema does not find."""
     workflow = YAML(typ="safe").load(text)
     if not isinstance(workflow.get("permissions"), dict):
-        yield "the workflow names no permissions of its own at the top, so it has all that the repository gives"
+        yield "the workflow has no top-level permissions, so it gets the defaults of the repository"
     for name, job in workflow["jobs"].items():
         for problem in problems_of_job(job, text, repository):
             yield f"job {name}: {problem}"
@@ -49,12 +49,12 @@ def problems(text, repository):
 
 def problems_of_job(job, text, repository):
     if "timeout-minutes" not in job:
-        yield "it has no timeout-minutes, so it may hang for six hours"
+        yield "it has no timeout-minutes, so it can hang for six hours"
     steps = job.get("steps", [])
     for action in [used["uses"] for used in [job, *steps] if "uses" in used]:
         if not is_pinned(action, text):
-            yield f"{action} is pinned neither to a commit with its version behind it (# v1.2.3) nor to a full version"
-    # Steps that are the same for each value of a matrix have the same problems.
+            yield f"{action} is pinned neither to a commit with a version comment (# v1.2.3) nor to a full version"
+    # The steps have the same problem for several values of a matrix.
     commands = [command for step in steps for command in expanded(step.get("run", ""), job)]
     yield from dict.fromkeys(problem for command in commands for problem in problems_of_command(command, repository))
 
@@ -80,10 +80,10 @@ def expanded(command, job):
 
 def problems_of_command(command, repository):
     for expression in re.findall(r"\$\{\{.*?\}\}", command):
-        yield f"{expression} in a command allows injection, or names no value of the matrix: pass it by env"
+        yield f"{expression} in a command allows injection, or is not a value of the matrix: pass it by env"
     for script in re.findall(r"(?<![\w./-])(?:\./)?(scripts/[\w.-]+)", command):
         if script not in repository.scripts:
-            yield f"{script} is not there, or not executable"
+            yield f"{script} does not exist or is not executable"
     for arguments in re.findall(r"scripts/test(?![\w.-])([^;&|\n]*)", command):
         yield from problems_of_checks(shlex.split(arguments, comments=True), repository)
 
@@ -99,7 +99,7 @@ def problems_of_checks(arguments, repository):
             if not any(test.startswith(f"{module}::") for test in repository.tests):
                 yield f"--filter {module} selects no test"
         elif word != "--all":
-            yield f"scripts/test takes no {word}"
+            yield f"scripts/test has no option {word}"
 
 
 def main(files):
@@ -109,7 +109,7 @@ def main(files):
         return 1
     repository = Repository.here()
     found = [f"{file.name}: {problem}" for file in files for problem in problems(file.read_text(), repository)]
-    print(*found or [f"{len(files)} workflows name only what is there"], sep="\n")
+    print(*found or [f"{len(files)} workflows are valid"], sep="\n")
     return 1 if found else 0
 
 

@@ -25,7 +25,11 @@ resource "aws_iam_role" "logs" {
 resource "aws_iam_role_policy_attachment" "logs" {
   count      = var.account_log_role ? 1 : 0
   role       = aws_iam_role.logs[0].name
-  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+  policy_arn = "${local.managed_policies}/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 }
 
 data "aws_partition" "current" {}
+
+locals {
+  managed_policies = "arn:${data.aws_partition.current.partition}:iam::aws:policy"
+}

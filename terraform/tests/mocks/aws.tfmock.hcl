@@ -9,7 +9,7 @@ mock_resource "aws_apigatewayv2_api" {
 mock_resource "aws_lambda_function" {
   defaults = {
     arn        = "arn:aws:lambda:eu-west-1:123456789012:function:switchboard"
-    invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:switchboard/invocations"
+    invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/switchboard/invocations"
   }
 }
 mock_resource "aws_iam_role" {

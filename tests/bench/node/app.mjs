@@ -1,5 +1,5 @@
-// A chat as the public samples have it: a table of connections, which is scanned for every message. Rooms are a filter
-// on the scan, so that strangers are read but not posted to.
+// A chat as in the public AWS samples: it scans the table of connections for every message. The room is a filter of the
+// scan, so connections of other rooms are read but get no post.
 
 import { ApiGatewayManagementApiClient, PostToConnectionCommand } from '@aws-sdk/client-apigatewaymanagementapi';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
@@ -17,17 +17,17 @@ export async function handler(event) {
       break;
     }
     case '$disconnect':
-      await forget(connectionId);
+      await deleteConnection(connectionId);
       break;
     default: {
       const { roomId, content } = JSON.parse(event.body);
-      await tellRoom(event.requestContext, roomId, content);
+      await broadcast(event.requestContext, roomId, content);
     }
   }
   return { statusCode: 200 };
 }
 
-async function tellRoom({ domainName, stage }, roomId, content) {
+async function broadcast({ domainName, stage }, roomId, content) {
   const connections = new ApiGatewayManagementApiClient({
     endpoint: process.env.AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI ?? `https://${domainName}/${stage}`,
   });
@@ -39,7 +39,7 @@ async function tellRoom({ domainName, stage }, roomId, content) {
         await connections.send(new PostToConnectionCommand({ ConnectionId: connectionId, Data }));
       } catch (error) {
         if (error.$metadata?.httpStatusCode !== 410) throw error;
-        await forget(connectionId);
+        await deleteConnection(connectionId);
       }
     }),
   );
@@ -61,4 +61,4 @@ async function membersOf(roomId) {
   return members;
 }
 
-const forget = (connectionId) => table.send(new DeleteCommand({ TableName, Key: { connectionId } }));
+const deleteConnection = (connectionId) => table.send(new DeleteCommand({ TableName, Key: { connectionId } }));

@@ -1,4 +1,4 @@
-//! A client of the gateway, whatever the function behind it says.
+//! A WebSocket client of the gateway, independent of the function behind it.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use crate::harness::{Socket, soon};
 
 pub struct Client {
-    /// The connection's id, where the test knows it.
+    /// The connection id, or empty if the test does not know it.
     pub id: String,
     socket: Socket,
 }
@@ -20,7 +20,7 @@ impl Client {
         Self { id: String::new(), socket }
     }
 
-    pub fn known_as(self, id: String) -> Self {
+    pub fn with_id(self, id: String) -> Self {
         Self { id, ..self }
     }
 
@@ -36,7 +36,7 @@ impl Client {
         self.socket.send_message(Message::binary(vec![0])).await.unwrap();
     }
 
-    /// One message in frames of these sizes. When the gateway has enough of it, the rest may not get through.
+    /// Sends one message in frames of these sizes. If the gateway closes the connection, the rest may fail to send.
     pub async fn sends_in_frames(&mut self, sizes: &[usize]) {
         for (number, size) in sizes.iter().enumerate() {
             let kind = if number == 0 { Data::Text } else { Data::Continue };
@@ -49,12 +49,12 @@ impl Client {
     pub async fn hears(&mut self) -> String {
         match self.receives().await {
             Message::Text(text) => text.as_str().to_owned(),
-            other => panic!("a text is expected, not {other:?}"),
+            other => panic!("expected a text frame, not {other:?}"),
         }
     }
 
-    /// What the gateway itself says, without the ids in it: `...` stands for them.
-    pub async fn is_told(&mut self) -> String {
+    /// The next error frame of the gateway itself, with its ids replaced by `...`.
+    pub async fn hears_error(&mut self) -> String {
         let text = self.hears().await;
         let frame: Value = serde_json::from_str(&text).unwrap();
         assert!(self.id.is_empty() || frame["connectionId"] == self.id, "{text}");
@@ -62,28 +62,28 @@ impl Client {
         ids.iter().fold(text, |text, id| text.replace(id, "..."))
     }
 
-    /// Asks of the protocol whether anybody is there, and is answered, unless the connection ends before that.
+    /// Sends a ping frame and waits for the pong. `None`, or code and reason if the connection is closed instead.
     pub async fn pings(&mut self) -> Option<(u16, String)> {
         let _ = self.socket.send_message(Message::Ping(Vec::new().into())).await;
         match self.receives().await {
             Message::Pong(_) => None,
-            Message::Close(frame) => Some(self.bids_farewell(frame).await),
-            other => panic!("a pong is expected, not {other:?}"),
+            Message::Close(frame) => Some(self.completes_close(frame).await),
+            other => panic!("expected a pong, not {other:?}"),
         }
     }
 
-    /// Waits for the gateway to close the connection, and gives code and reason.
+    /// Waits until the gateway closes the connection, and returns code and reason.
     pub async fn is_closed(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.receives().await {
-                return self.bids_farewell(frame).await;
+                return self.completes_close(frame).await;
             }
         }
     }
 
-    /// Sends a message and is told meanwhile, before all of it has gone, that the connection is closed; with which
-    /// code.
-    pub async fn hears_its_end_while_it_sends(self, text: &str) -> u16 {
+    /// Sends a message that is longer than the gateway accepts. Returns the code of the close frame, which arrives
+    /// before all of the message is sent.
+    pub async fn is_closed_while_sending(self, text: &str) -> u16 {
         let (mut sink, mut stream) = self.socket.into_inner().split();
         let closed = async {
             tokio::select! {
@@ -94,25 +94,25 @@ impl Client {
         };
         match soon("the connection stays open", closed).await {
             Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
-            other => panic!("a close frame is expected, not {other:?}"),
+            other => panic!("expected a close frame, not {other:?}"),
         }
     }
 
-    /// Closes the connection: with a code and a reason or without.
-    pub async fn closes(mut self, said: Option<(u16, &'static str)>) {
-        let frame = said.map(|(code, reason)| CloseFrame { code: code.into(), reason: reason.into() });
+    /// Closes the connection, with or without a code and a reason.
+    pub async fn closes(mut self, frame: Option<(u16, &'static str)>) {
+        let frame = frame.map(|(code, reason)| CloseFrame { code: code.into(), reason: reason.into() });
         self.socket.close(frame).await.unwrap();
     }
 
-    /// Lets the gateway have its answer to the close frame.
-    async fn bids_farewell(&mut self, frame: Option<CloseFrame>) -> (u16, String) {
-        soon("the connection is not ended", async { while let Some(Ok(_)) = self.socket.receive().await {} }).await;
-        let frame = frame.expect("it is closed without a code");
+    /// Responds to the close frame, and waits for the end of the connection.
+    async fn completes_close(&mut self, frame: Option<CloseFrame>) -> (u16, String) {
+        soon("the connection was not ended", async { while let Some(Ok(_)) = self.socket.receive().await {} }).await;
+        let frame = frame.expect("a close frame without a code");
         (frame.code.into(), frame.reason.as_str().to_owned())
     }
 
     async fn receives(&mut self) -> Message {
-        let message = soon("nothing is heard", self.socket.receive()).await;
-        message.expect("the connection has ended").expect("the connection has broken")
+        let message = soon("no frame arrived", self.socket.receive()).await;
+        message.expect("the connection was closed").expect("the connection failed")
     }
 }

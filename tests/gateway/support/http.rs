@@ -1,4 +1,4 @@
-//! Requests to the HTTP API, and the events that they become.
+//! Requests to the HTTP API, and their events.
 
 use serde_json::Value;
 
@@ -6,7 +6,8 @@ use super::world::World;
 use crate::harness::{Answer, request};
 
 impl World {
-    /// A request to the HTTP API that the function answers with `answer`: its event, and what comes of it.
+    /// Sends a request to the HTTP API, to which the function responds with `answer`. Returns the event and the
+    /// response.
     pub async fn serves(
         &mut self,
         (method, path): (&'static str, &str),
@@ -15,10 +16,10 @@ impl World {
         answer: Value,
     ) -> (Value, Answer) {
         let url = format!("{}{path}", self.urls().http);
-        let asked = tokio::spawn(async move { request(method, &url, headers, body).await });
+        let response = tokio::spawn(async move { request(method, &url, headers, body).await });
         let invocation = self.invoked().await;
         let event = invocation.event.clone();
         invocation.answers(answer);
-        (event, asked.await.unwrap())
+        (event, response.await.unwrap())
     }
 }

@@ -1,4 +1,4 @@
-//! A world for each test, in which the test itself is the function.
+//! A stack for each test, in which the test itself is the function.
 
 mod client;
 mod http;
@@ -12,4 +12,4 @@ pub use client::Client;
 pub use probe::Invocation;
 pub use raw::Raw;
 pub use signing::Signing;
-pub use world::{BUCKET, Invocations, PROBE, PROBE_ASKS, World, accepted, nothing, open, said};
+pub use world::{BUCKET, Invocations, PROBE, PROBE_ADDRESS, World, accepted, nothing, open, with_body};

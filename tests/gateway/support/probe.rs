@@ -1,4 +1,4 @@
-//! The function: processes of `probe.py`, each of which asks what to do with its event.
+//! The function: processes of `probe.py`, each of which asks the test for an instruction per event.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,17 @@ use tokio::task::JoinHandle;
 
 use crate::harness::soon;
 
-/// An event that a function process has been given. It works on it until it is told what to do; for ever, if this is
-/// dropped.
+/// An invocation of a function process, which waits for an instruction. If this is dropped, the process never responds.
 pub struct Invocation {
     pub event: Value,
-    /// What the Runtime API has said with the event.
+    /// The headers that the Runtime API sent with the event.
     pub headers: HashMap<String, String>,
     pub process: u32,
     /// The access key of the process: `ID:SECRET`.
     pub key: String,
-    /// The Runtime API's status to this process's answer before.
-    pub taken: Option<u16>,
-    order: oneshot::Sender<Value>,
+    /// The status with which the Runtime API answered the previous response of this process.
+    pub previous_status: Option<u16>,
+    instruction: oneshot::Sender<Value>,
 }
 
 impl Invocation {
@@ -32,68 +31,68 @@ impl Invocation {
     }
 
     pub fn answers(self, answer: Value) {
-        self.obeys(json!({ "as": "response", "body": answer.to_string() }));
+        self.instructs(json!({ "as": "response", "body": answer.to_string() }));
     }
 
-    /// What is no JSON.
+    /// Responds with a text that is not JSON.
     pub fn answers_with_text(self, text: &str) {
-        self.obeys(json!({ "as": "response", "body": text }));
+        self.instructs(json!({ "as": "response", "body": text }));
     }
 
-    /// Answers an invocation that there is not. It has this event as before, then.
+    /// Responds to an invocation that does not exist. The process then still has this event.
     pub fn answers_another(self, id: &str) {
-        self.obeys(json!({ "as": "response", "id": id, "body": "{}" }));
+        self.instructs(json!({ "as": "response", "id": id, "body": "{}" }));
     }
 
     pub fn fails(self) {
-        let report = json!({ "errorType": "Probe", "errorMessage": "as the test wants it" });
-        self.obeys(json!({ "as": "error", "body": report.to_string() }));
+        let report = json!({ "errorType": "Probe", "errorMessage": "failure requested by the test" });
+        self.instructs(json!({ "as": "error", "body": report.to_string() }));
     }
 
     pub fn crashes(self) {
-        self.obeys(json!({ "exit": 1 }));
+        self.instructs(json!({ "exit": 1 }));
     }
 
-    /// Waits for the process to be killed at its work.
+    /// Waits until the process is killed while it handles the event.
     pub async fn waits_to_be_killed(mut self) {
-        soon("the process works on", self.order.closed()).await;
+        soon("the process was not killed", self.instruction.closed()).await;
     }
 
-    fn obeys(self, order: Value) {
-        self.order.send(order).expect("the process has ended before it was told what to do");
+    fn instructs(self, instruction: Value) {
+        self.instruction.send(instruction).expect("the process exited before it got an instruction");
     }
 }
 
 #[derive(Deserialize)]
-struct Seen {
+struct Report {
     event: Value,
     headers: HashMap<String, String>,
     process: u32,
     key: String,
-    taken: Option<u16>,
+    previous_status: Option<u16>,
 }
 
-/// Hears what the processes ask, until the test ends.
-pub fn attend(listener: TcpListener, invocations: mpsc::UnboundedSender<Invocation>) -> JoinHandle<()> {
+/// Serves the processes, until the test ends.
+pub fn serve(listener: TcpListener, invocations: mpsc::UnboundedSender<Invocation>) -> JoinHandle<()> {
     tokio::spawn(async move {
         while let Ok((process, _)) = listener.accept().await {
-            tokio::spawn(attend_one(process, invocations.clone()));
+            tokio::spawn(serve_process(process, invocations.clone()));
         }
     })
 }
 
-async fn attend_one(mut process: TcpStream, invocations: mpsc::UnboundedSender<Invocation>) {
+async fn serve_process(mut process: TcpStream, invocations: mpsc::UnboundedSender<Invocation>) {
     let (reader, mut writer) = process.split();
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let Seen { event, headers, process, key, taken } = serde_json::from_str(&line).unwrap();
-        let (order, ordered) = oneshot::channel();
-        let _ = invocations.send(Invocation { event, headers, process, key, taken, order });
+        let Report { event, headers, process, key, previous_status } = serde_json::from_str(&line).unwrap();
+        let (instruction, instructed) = oneshot::channel();
+        let _ = invocations.send(Invocation { event, headers, process, key, previous_status, instruction });
         tokio::select! {
-            Ok(order) = ordered => {
-                let _ = writer.write_all(format!("{order}\n").as_bytes()).await;
+            Ok(instruction) = instructed => {
+                let _ = writer.write_all(format!("{instruction}\n").as_bytes()).await;
             }
-            // It says nothing until it is answered: it has ended.
+            // The process sends nothing before it gets an instruction, so this is the end of its output.
             _ = lines.next_line() => return,
         }
     }

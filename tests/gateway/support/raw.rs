@@ -1,4 +1,4 @@
-//! A socket on which every byte is the test's.
+//! A TCP socket, for tests that control every byte.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,7 +8,7 @@ use crate::harness::soon;
 pub struct Raw(TcpStream);
 
 impl Raw {
-    /// To where this URL leads.
+    /// Connects to the host and port of a URL.
     pub async fn connect(url: &str) -> Self {
         Self(TcpStream::connect(url.split('/').nth(2).unwrap()).await.unwrap())
     }
@@ -18,7 +18,7 @@ impl Raw {
     }
 
     pub async fn sends_bytes(&mut self, bytes: &[u8]) {
-        soon("nothing is taken", self.0.write_all(bytes)).await.unwrap();
+        soon("the bytes were not accepted", self.0.write_all(bytes)).await.unwrap();
     }
 
     pub async fn sends_handshake(&mut self, path: &str) {
@@ -27,16 +27,16 @@ impl Raw {
         self.sends(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}{key}\r\n")).await;
     }
 
-    /// The status line and the headers of an answer.
+    /// Reads the status line and the headers of a response.
     pub async fn reads_head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(soon("there is no answer", self.0.read_u8()).await.unwrap());
+            head.push(soon("no response arrived", self.0.read_u8()).await.unwrap());
         }
         String::from_utf8(head).unwrap()
     }
 
-    /// All that comes until the other side closes. This side stays open.
+    /// Reads until the other side closes. This side stays open.
     pub async fn reads_to_the_end(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         soon("the connection stays open", self.0.read_to_end(&mut all)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Requests that are signed as one likes it, with AWS's own library.
+//! Requests with any signature, made with AWS's own library.
 
 use std::time::SystemTime;
 
@@ -23,7 +23,7 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// The headers with a signature among them. Whatever of them is not signed is to be added later.
+    /// The headers and their signature. Headers that must not be signed are added by the caller.
     pub fn headers(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<(String, String)> {
         let mut settings = SigningSettings::default();
         if self.service == "s3" {
@@ -56,7 +56,7 @@ impl Signing {
 }
 
 impl World {
-    /// For a service of this stack, by somebody who looks in.
+    /// Signs with the access key of the stack, for one of its services.
     pub fn signs(&self, service: &'static str) -> Signing {
         Signing { key: self.stack().access_key().clone(), service, region: "us-east-1", at: SystemTime::now() }
     }

@@ -1,4 +1,4 @@
-//! A stack of a test's own, and what reaches the function of it.
+//! A stack for one test, and the invocations of its function.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,25 +15,25 @@ use tokio_tungstenite::tungstenite::http::HeaderMap;
 use super::{Client, Invocation, probe};
 use crate::harness::{Socket, soon};
 
-/// The function's program, and the variable that it finds the test by.
+/// The program of the function, and the environment variable with the address at which it reaches the test.
 pub const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/probe.py");
-pub const PROBE_ASKS: &str = "PROBE_ASKS";
+pub const PROBE_ADDRESS: &str = "PROBE_ADDRESS";
 
-/// Where files are kept.
+/// The bucket of uploaded files.
 pub const BUCKET: &str = "switchboard-uploads";
 
-/// The function's answer where nothing is to be said.
+/// A response without a body.
 pub fn accepted() -> Value {
     json!({ "statusCode": 200 })
 }
 
-/// The function's answer to a message on which nothing is to be heard.
+/// A response to a message for which the gateway sends no frame.
 pub fn nothing() -> Value {
     json!({ "statusCode": 204 })
 }
 
-/// The function's answer with a body.
-pub fn said(body: &str) -> Value {
+/// A response with a body.
+pub fn with_body(body: &str) -> Value {
     json!({ "statusCode": 200, "body": body })
 }
 
@@ -43,28 +43,28 @@ pub struct World {
     connections: OnceLock<aws_sdk_apigatewaymanagement::Client>,
 }
 
-/// What the function processes have been given, in the order in which they have.
+/// The invocations of the function processes, in order.
 pub struct Invocations(mpsc::UnboundedReceiver<Invocation>);
 
 impl Invocations {
-    /// Nothing yet. The processes of the probe find in `PROBE_ASKS` where they ask what to do.
-    pub async fn begin() -> (Self, String) {
+    /// Also returns the value of `PROBE_ADDRESS` for the processes of the probe.
+    pub async fn start() -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let asks = listener.local_addr().unwrap().to_string();
+        let address = listener.local_addr().unwrap().to_string();
         let (sender, invocations) = mpsc::unbounded_channel();
-        probe::attend(listener, sender);
-        (Self(invocations), asks)
+        probe::serve(listener, sender);
+        (Self(invocations), address)
     }
 
     pub async fn next(&mut self) -> Invocation {
-        soon("the function is not called", self.0.recv()).await.unwrap()
+        soon("the function was not invoked", self.0.recv()).await.unwrap()
     }
 }
 
-/// A handshake under way: it ends in a socket and the answer's headers, or in a status.
+/// A pending handshake. The result is a client and the response headers, or a status.
 pub type Handshake = JoinHandle<Result<(Client, HeaderMap), u16>>;
 
-/// Begins a handshake.
+/// Starts a handshake.
 pub fn open(url: &str, headers: &[(&str, &str)]) -> Handshake {
     let url = url.to_owned();
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -79,20 +79,20 @@ impl World {
         Self::with(|options| options).await
     }
 
-    /// On a stack that differs from the usual one.
+    /// With changed options.
     pub async fn with(change: impl FnOnce(Options) -> Options) -> Self {
-        let (invocations, asks) = Invocations::begin().await;
+        let (invocations, address) = Invocations::start().await;
         let options = Options::on_free_ports("python3".into(), Arc::new(|line: &str| eprintln!("{line}")));
         let options = Options {
             function: vec!["python3".into(), PROBE.into()],
             is_own_function: false,
-            environment: vec![(PROBE_ASKS.to_owned(), asks)],
+            environment: vec![(PROBE_ADDRESS.to_owned(), address)],
             ..options
         };
         Self { stack: Stack::start(change(options)).await.unwrap(), invocations, connections: OnceLock::new() }
     }
 
-    /// In which something can be made to go wrong.
+    /// With fault injection.
     pub async fn with_faults() -> (Faults, Self) {
         let faults = Faults::default();
         let world = Self::with(|options| Options { faults: faults.clone(), ..options }).await;
@@ -103,8 +103,8 @@ impl World {
         &self.stack
     }
 
-    /// The stack, and what the function is given meanwhile.
-    pub fn apart(&mut self) -> (&Stack, &mut Invocations) {
+    /// The stack and the invocations, to use both at once.
+    pub fn split(&mut self) -> (&Stack, &mut Invocations) {
         (&self.stack, &mut self.invocations)
     }
 
@@ -112,39 +112,39 @@ impl World {
         self.stack.urls()
     }
 
-    /// The next event that a function process has been given.
+    /// The next invocation of a function process.
     pub async fn invoked(&mut self) -> Invocation {
         self.invocations.next().await
     }
 
-    /// Nothing but what was asked for has been given to the function so far.
+    /// Asserts that there has been no further invocation so far.
     pub fn has_invoked_nothing_else(&mut self) {
-        let further = self.invocations.0.try_recv().ok().map(|invocation| invocation.event);
-        assert_eq!(further, None);
+        let event = self.invocations.0.try_recv().ok().map(|invocation| invocation.event);
+        assert_eq!(event, None);
     }
 
-    /// Begins a handshake.
+    /// Starts a handshake.
     pub fn opens(&self, query: &str, headers: &[(&str, &str)]) -> Handshake {
         open(&format!("{}{query}", self.urls().websocket), headers)
     }
 
-    /// A client that the function has accepted.
+    /// A client whose handshake the function has accepted.
     pub async fn connect(&mut self) -> Client {
         let handshake = self.opens("", &[]);
         let connect = self.invoked().await;
         let id = connect.context("connectionId").as_str().unwrap().to_owned();
         connect.answers(accepted());
         let (client, _) = handshake.await.unwrap().unwrap();
-        client.known_as(id)
+        client.with_id(id)
     }
 
-    /// `@connections`, as a function reaches it.
+    /// A client of `@connections`.
     pub fn connections(&self) -> &aws_sdk_apigatewaymanagement::Client {
         self.connections
             .get_or_init(|| clients::connections(&self.urls().connections, self.stack.access_key()).unwrap())
     }
 
-    /// The stores, as anybody reaches them.
+    /// A client of DynamoDB, with the stack's access key.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         clients::dynamodb(&self.urls().dynamodb, self.stack.access_key()).unwrap()
     }
@@ -153,13 +153,13 @@ impl World {
         clients::s3(&self.urls().s3, self.stack.access_key()).unwrap()
     }
 
-    /// A URL at which anybody can download an object.
+    /// A presigned URL to download an object.
     pub async fn presigns_download(&self, key: &str, lifetime: Duration) -> String {
         let lifetime = PresigningConfig::expires_in(lifetime).unwrap();
         self.s3().get_object().bucket(BUCKET).key(key).presigned(lifetime).await.unwrap().uri().to_owned()
     }
 
-    /// An object that the function hears of.
+    /// Uploads an object, of which S3 notifies the function.
     pub async fn uploads(&self, key: &str) {
         let put = self.s3().put_object().bucket(BUCKET).key(key);
         put.body(b"leaves".to_vec().into()).send().await.unwrap();
