@@ -14,12 +14,111 @@ export interface AckFrame {
   type: "ack";
 }
 
+/** Messages were deleted. */
+export interface DeletedFrame {
+  deletedAt: string;
+  deletedBy: string;
+  reason?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** The position in the room's log of changes. */
+  rev: number;
+  roomId: string;
+  seqs: Array<number>;
+  type: "deleted";
+}
+
+/** A message was edited. */
+export interface EditedFrame {
+  content: string;
+  editedAt?: string;
+  editedBy: string;
+  messageId: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** The position in the room's log of changes. */
+  rev?: number;
+  roomId: string;
+  seq: number;
+  type: "edited";
+  /** Nothing has changed: it had this content already, or the request is a repeat. */
+  unchanged?: boolean;
+  /** How many times it was edited. */
+  version: number;
+}
+
 /** A request or an upload failed. */
 export interface ErrorFrame {
   action?: string;
   /** The actions that exist. */
   actions?: Array<string>;
   code: string;
+  /** The message as it is now, where a change was made to an earlier state of it. */
+  current?: {
+    chatRoomId?: string;
+    /** The sender's idempotency key. Only the sender receives it. */
+    clientMessageId?: string;
+    /** Absent if the message was deleted. */
+    content?: string;
+    createdAt: string;
+    /** The object that the sender attached. */
+    data?: Record<string, unknown>;
+    /** The deletion of a message: its content is gone. */
+    deleted?: {
+      at: string;
+      by: string;
+      reason?: string;
+    };
+    duplicate?: boolean;
+    editedAt?: string;
+    /** The file of a message. */
+    file?: {
+      contentType: string;
+      fileId: string;
+      fileName: string;
+      /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
+      fileUrl?: string;
+      /** In bytes. */
+      size: number;
+    };
+    fileUrl?: string;
+    id?: string;
+    messageId: string;
+    /** The message that it replies to. */
+    parent?: {
+      deleted?: boolean;
+      /** The beginning of its content: at most 140 characters. */
+      excerpt: string;
+      seq: number;
+      userId: string;
+      userName: string;
+    };
+    pinned?: boolean;
+    /** How many users reacted, by emoji. */
+    reactions?: Record<string, number>;
+    /** The message that it replies to. */
+    replyTo?: number;
+    /** The last change of the message. */
+    rev?: number;
+    roomId: string;
+    senderId?: string;
+    seq: number;
+    /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+    system?: {
+      what: string;
+    };
+    text?: string;
+    timestamp?: string;
+    /** A color, as clients understand it. */
+    userColor?: string;
+    /** The address of an avatar. */
+    userIcon?: string;
+    userId: string;
+    userName: string;
+    username?: string;
+    /** How many times it was edited; absent: never. */
+    version?: number;
+  };
   /** The field at fault. */
   field?: string;
   /** The file that the failure is about. */
@@ -119,11 +218,19 @@ export interface MessageFrame {
   chatRoomId?: string;
   /** The sender's idempotency key. Only the sender receives it. */
   clientMessageId?: string;
-  content: string;
+  /** Absent if the message was deleted. */
+  content?: string;
   createdAt: string;
   /** The object that the sender attached. */
   data?: Record<string, unknown>;
+  /** The deletion of a message: its content is gone. */
+  deleted?: {
+    at: string;
+    by: string;
+    reason?: string;
+  };
   duplicate?: boolean;
+  editedAt?: string;
   /** The file of a message. */
   file?: {
     contentType: string;
@@ -138,9 +245,23 @@ export interface MessageFrame {
   id?: string;
   messageId: string;
   /** The message that it replies to. */
+  parent?: {
+    deleted?: boolean;
+    /** The beginning of its content: at most 140 characters. */
+    excerpt: string;
+    seq: number;
+    userId: string;
+    userName: string;
+  };
+  pinned?: boolean;
+  /** How many users reacted, by emoji. */
+  reactions?: Record<string, number>;
+  /** The message that it replies to. */
   replyTo?: number;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** The last change of the message. */
+  rev?: number;
   roomId: string;
   senderId?: string;
   seq: number;
@@ -158,6 +279,8 @@ export interface MessageFrame {
   userId: string;
   userName: string;
   username?: string;
+  /** How many times it was edited; absent: never. */
+  version?: number;
 }
 
 /** A page of a room's history. */
@@ -169,11 +292,19 @@ export interface MessagesFrame {
     chatRoomId?: string;
     /** The sender's idempotency key. Only the sender receives it. */
     clientMessageId?: string;
-    content: string;
+    /** Absent if the message was deleted. */
+    content?: string;
     createdAt: string;
     /** The object that the sender attached. */
     data?: Record<string, unknown>;
+    /** The deletion of a message: its content is gone. */
+    deleted?: {
+      at: string;
+      by: string;
+      reason?: string;
+    };
     duplicate?: boolean;
+    editedAt?: string;
     /** The file of a message. */
     file?: {
       contentType: string;
@@ -188,7 +319,21 @@ export interface MessagesFrame {
     id?: string;
     messageId: string;
     /** The message that it replies to. */
+    parent?: {
+      deleted?: boolean;
+      /** The beginning of its content: at most 140 characters. */
+      excerpt: string;
+      seq: number;
+      userId: string;
+      userName: string;
+    };
+    pinned?: boolean;
+    /** How many users reacted, by emoji. */
+    reactions?: Record<string, number>;
+    /** The message that it replies to. */
     replyTo?: number;
+    /** The last change of the message. */
+    rev?: number;
     roomId: string;
     senderId?: string;
     seq: number;
@@ -206,6 +351,8 @@ export interface MessagesFrame {
     userId: string;
     userName: string;
     username?: string;
+    /** How many times it was edited; absent: never. */
+    version?: number;
   }>;
   /** The cursor of the page after this one. */
   nextAfter?: number;
@@ -213,6 +360,8 @@ export interface MessagesFrame {
   nextBefore?: number;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** The position of the room's last change when the page was read: later changes may be in it too. */
+  rev: number;
   roomId: string;
   type: "messages";
 }
@@ -275,6 +424,97 @@ export interface NearFrame {
   type: "near";
 }
 
+/** A message was pinned. */
+export interface PinnedFrame {
+  by: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** The position in the room's log of changes. */
+  rev?: number;
+  roomId: string;
+  seq: number;
+  type: "pinned";
+  /** Nothing has changed: it was pinned before. */
+  unchanged?: boolean;
+}
+
+/** The pinned messages of a room. */
+export interface PinsFrame {
+  /** The last one pinned first. */
+  items: Array<{
+    chatRoomId?: string;
+    /** The sender's idempotency key. Only the sender receives it. */
+    clientMessageId?: string;
+    /** Absent if the message was deleted. */
+    content?: string;
+    createdAt: string;
+    /** The object that the sender attached. */
+    data?: Record<string, unknown>;
+    /** The deletion of a message: its content is gone. */
+    deleted?: {
+      at: string;
+      by: string;
+      reason?: string;
+    };
+    duplicate?: boolean;
+    editedAt?: string;
+    /** The file of a message. */
+    file?: {
+      contentType: string;
+      fileId: string;
+      fileName: string;
+      /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
+      fileUrl?: string;
+      /** In bytes. */
+      size: number;
+    };
+    fileUrl?: string;
+    id?: string;
+    messageId: string;
+    /** The message that it replies to. */
+    parent?: {
+      deleted?: boolean;
+      /** The beginning of its content: at most 140 characters. */
+      excerpt: string;
+      seq: number;
+      userId: string;
+      userName: string;
+    };
+    pinned?: boolean;
+    /** How many users reacted, by emoji. */
+    reactions?: Record<string, number>;
+    /** The message that it replies to. */
+    replyTo?: number;
+    /** The last change of the message. */
+    rev?: number;
+    roomId: string;
+    senderId?: string;
+    seq: number;
+    /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+    system?: {
+      what: string;
+    };
+    text?: string;
+    timestamp?: string;
+    type: "message";
+    /** A color, as clients understand it. */
+    userColor?: string;
+    /** The address of an avatar. */
+    userIcon?: string;
+    userId: string;
+    userName: string;
+    username?: string;
+    /** How many times it was edited; absent: never. */
+    version?: number;
+  }>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** As in `messages`. */
+  rev: number;
+  roomId: string;
+  type: "pins";
+}
+
 /** The answer to `ping`. */
 export interface PongFrame {
   /** Repeated on the answer to this frame. */
@@ -298,6 +538,43 @@ export interface PresenceFrame {
   userId: string;
 }
 
+/** The users who reacted to a message. */
+export interface ReactedFrame {
+  /** At most 100, in the order of their ids. */
+  items: Array<{
+    emojis: Array<string>;
+    userId: string;
+  }>;
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+  type: "reacted";
+}
+
+/** A user reacted to a message, or took a reaction back. */
+export interface ReactionsFrame {
+  /** A reaction of a user. */
+  by: {
+    emoji: string;
+    /** `false`: the reaction was taken back. */
+    on: boolean;
+    userId: string;
+  };
+  /** How many users reacted, by emoji. */
+  counts: Record<string, number>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** The position in the room's log of changes. */
+  rev?: number;
+  roomId: string;
+  seq: number;
+  type: "reactions";
+  /** Nothing has changed: the request is a repeat. */
+  unchanged?: boolean;
+}
+
 /** A member's read position. */
 export interface ReadFrame {
   /** The newest one of a user counts. */
@@ -316,21 +593,24 @@ export interface ResumedFrame {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   rooms: Record<string, {
-    /** Whether the room is closed: no more messages will follow. */
-    closed?: boolean;
-    /** Whether `items` are all that was missed. */
-    complete: boolean;
-    /** As in `room`. */
-    epoch: string;
-    items: Array<{
+    /** Each message up to the given `seq` that changed after the given `rev`, as it is now. */
+    changes?: Array<{
       chatRoomId?: string;
       /** The sender's idempotency key. Only the sender receives it. */
       clientMessageId?: string;
-      content: string;
+      /** Absent if the message was deleted. */
+      content?: string;
       createdAt: string;
       /** The object that the sender attached. */
       data?: Record<string, unknown>;
+      /** The deletion of a message: its content is gone. */
+      deleted?: {
+        at: string;
+        by: string;
+        reason?: string;
+      };
       duplicate?: boolean;
+      editedAt?: string;
       /** The file of a message. */
       file?: {
         contentType: string;
@@ -345,7 +625,21 @@ export interface ResumedFrame {
       id?: string;
       messageId: string;
       /** The message that it replies to. */
+      parent?: {
+        deleted?: boolean;
+        /** The beginning of its content: at most 140 characters. */
+        excerpt: string;
+        seq: number;
+        userId: string;
+        userName: string;
+      };
+      pinned?: boolean;
+      /** How many users reacted, by emoji. */
+      reactions?: Record<string, number>;
+      /** The message that it replies to. */
       replyTo?: number;
+      /** The last change of the message. */
+      rev?: number;
       roomId: string;
       senderId?: string;
       seq: number;
@@ -363,6 +657,82 @@ export interface ResumedFrame {
       userId: string;
       userName: string;
       username?: string;
+      /** How many times it was edited; absent: never. */
+      version?: number;
+    }>;
+    /** Whether there are too many changes to tell, or some have expired: read again what you show. */
+    changesReset?: boolean;
+    /** Whether the room is closed: no more messages will follow. */
+    closed?: boolean;
+    /** Whether `items` are all that was missed. */
+    complete: boolean;
+    /** As in `room`. */
+    epoch: string;
+    items: Array<{
+      chatRoomId?: string;
+      /** The sender's idempotency key. Only the sender receives it. */
+      clientMessageId?: string;
+      /** Absent if the message was deleted. */
+      content?: string;
+      createdAt: string;
+      /** The object that the sender attached. */
+      data?: Record<string, unknown>;
+      /** The deletion of a message: its content is gone. */
+      deleted?: {
+        at: string;
+        by: string;
+        reason?: string;
+      };
+      duplicate?: boolean;
+      editedAt?: string;
+      /** The file of a message. */
+      file?: {
+        contentType: string;
+        fileId: string;
+        fileName: string;
+        /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
+        fileUrl?: string;
+        /** In bytes. */
+        size: number;
+      };
+      fileUrl?: string;
+      id?: string;
+      messageId: string;
+      /** The message that it replies to. */
+      parent?: {
+        deleted?: boolean;
+        /** The beginning of its content: at most 140 characters. */
+        excerpt: string;
+        seq: number;
+        userId: string;
+        userName: string;
+      };
+      pinned?: boolean;
+      /** How many users reacted, by emoji. */
+      reactions?: Record<string, number>;
+      /** The message that it replies to. */
+      replyTo?: number;
+      /** The last change of the message. */
+      rev?: number;
+      roomId: string;
+      senderId?: string;
+      seq: number;
+      /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+      system?: {
+        what: string;
+      };
+      text?: string;
+      timestamp?: string;
+      type: "message";
+      /** A color, as clients understand it. */
+      userColor?: string;
+      /** The address of an avatar. */
+      userIcon?: string;
+      userId: string;
+      userName: string;
+      username?: string;
+      /** How many times it was edited; absent: never. */
+      version?: number;
     }>;
     lastSeq: number;
     /** The cursor for the rest, if they are not. */
@@ -370,6 +740,8 @@ export interface ResumedFrame {
     oldestSeq?: number;
     /** Whether some of what was missed has expired, or the position is one of an earlier room of the same id. */
     reset?: boolean;
+    /** The position of the room's last change, for the next `resume`. */
+    rev: number;
   } | {
     /** Why a room is not resumed, or a message not written. */
     error: {
@@ -464,11 +836,19 @@ export interface RoomsFrame {
       chatRoomId?: string;
       /** The sender's idempotency key. Only the sender receives it. */
       clientMessageId?: string;
-      content: string;
+      /** Absent if the message was deleted. */
+      content?: string;
       createdAt: string;
       /** The object that the sender attached. */
       data?: Record<string, unknown>;
+      /** The deletion of a message: its content is gone. */
+      deleted?: {
+        at: string;
+        by: string;
+        reason?: string;
+      };
       duplicate?: boolean;
+      editedAt?: string;
       /** The file of a message. */
       file?: {
         contentType: string;
@@ -483,7 +863,21 @@ export interface RoomsFrame {
       id?: string;
       messageId: string;
       /** The message that it replies to. */
+      parent?: {
+        deleted?: boolean;
+        /** The beginning of its content: at most 140 characters. */
+        excerpt: string;
+        seq: number;
+        userId: string;
+        userName: string;
+      };
+      pinned?: boolean;
+      /** How many users reacted, by emoji. */
+      reactions?: Record<string, number>;
+      /** The message that it replies to. */
       replyTo?: number;
+      /** The last change of the message. */
+      rev?: number;
       roomId: string;
       senderId?: string;
       seq: number;
@@ -501,6 +895,8 @@ export interface RoomsFrame {
       userId: string;
       userName: string;
       username?: string;
+      /** How many times it was edited; absent: never. */
+      version?: number;
     };
     lastReadSeq: number;
     /** Absent in search results. */
@@ -535,6 +931,8 @@ export interface RoomsFrame {
     }> | Array<string>;
     /** Metres. */
     radius?: number;
+    /** As in `messages`. */
+    rev: number;
     roadName?: string;
     roomId: string;
     roomName?: string;
@@ -589,6 +987,20 @@ export interface TypingFrame {
   userName: string;
 }
 
+/** A message is no longer pinned. */
+export interface UnpinnedFrame {
+  by: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** The position in the room's log of changes. */
+  rev?: number;
+  roomId: string;
+  seq: number;
+  type: "unpinned";
+  /** Nothing has changed: it was not pinned. */
+  unchanged?: boolean;
+}
+
 /** A presigned request to upload an announced file. */
 export interface UploadFrame {
   expiresAt: string;
@@ -604,6 +1016,8 @@ export interface UploadFrame {
 
 export type Frame =
   | AckFrame
+  | DeletedFrame
+  | EditedFrame
   | ErrorFrame
   | FileFrame
   | HealthFrame
@@ -614,8 +1028,12 @@ export type Frame =
   | MessageFrame
   | MessagesFrame
   | NearFrame
+  | PinnedFrame
+  | PinsFrame
   | PongFrame
   | PresenceFrame
+  | ReactedFrame
+  | ReactionsFrame
   | ReadFrame
   | ResumedFrame
   | RoomFrame
@@ -623,6 +1041,7 @@ export type Frame =
   | RoomsFrame
   | SentFrame
   | TypingFrame
+  | UnpinnedFrame
   | UploadFrame;
 
 /** Check that the connection is alive. */
@@ -780,6 +1199,86 @@ export interface SendMessagesRequest {
   userName?: string | null;
 }
 
+/** Change the content of a message of the caller's own. */
+export interface EditMessageRequest {
+  action: "editMessage";
+  /** Instead of `version`: a retry with the same id is done once. */
+  clientMessageId?: string | null;
+  /** 1 byte to 16 KB of UTF-8. */
+  content: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+  /** The `version` that is edited: 0 for a message that was never edited. Another version is refused. */
+  version?: number | null;
+}
+
+/** Delete messages: the caller's own, or as a moderator anybody's. */
+export interface DeleteMessageRequest {
+  action: "deleteMessage";
+  /** For the other members. */
+  reason?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq?: number | null;
+  /** Instead of `seq`: 1 to 20 messages. */
+  seqs?: Array<number> | null;
+}
+
+/** React to a message, or take a reaction back. */
+export interface ReactRequest {
+  action: "react";
+  /** 1 to 64 bytes of UTF-8. */
+  emoji: string;
+  /** By default true; `false` takes the reaction back. */
+  on?: boolean | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+}
+
+/** Get the users who reacted to a message. */
+export interface GetReactionsRequest {
+  action: "getReactions";
+  /** The `nextCursor` of the page before. */
+  cursor?: string | null;
+  /** Only those who reacted with this one. */
+  emoji?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+}
+
+/** Pin a message in its room. */
+export interface PinMessageRequest {
+  action: "pinMessage";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+}
+
+/** Unpin a message. */
+export interface UnpinMessageRequest {
+  action: "unpinMessage";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+}
+
+/** Get the pinned messages of a room. */
+export interface ListPinsRequest {
+  action: "listPins";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
 /** Send a message to a room, or as an admin to everybody. */
 export interface BroadcastMessageRequest {
   action: "broadcastMessage";
@@ -866,9 +1365,11 @@ export interface ResumeRequest {
   action: "resume";
   /** Repeated on the answer to this frame. */
   requestId?: string;
-  /** For each room the last seq that the client has seen: `41`, or `{"seq": 41, "epoch": "0"}`. */
+  /** For each room the last seq that the client has seen: `41`; or with the last change, `{"seq": 41, "rev": 7,
+"epoch": "0"}`. */
   rooms: Record<string, number | {
     epoch?: string;
+    rev?: number;
     seq: number;
   }>;
 }
@@ -905,6 +1406,13 @@ export type Request =
   | SetRoleRequest
   | SendMessageRequest
   | SendMessagesRequest
+  | EditMessageRequest
+  | DeleteMessageRequest
+  | ReactRequest
+  | GetReactionsRequest
+  | PinMessageRequest
+  | UnpinMessageRequest
+  | ListPinsRequest
   | BroadcastMessageRequest
   | TypingIndicatorRequest
   | HandleFileUploadRequest

@@ -212,7 +212,8 @@ impl Invocation {
         let body = event.body.unwrap_or_default();
         let body = if event.is_base64_encoded { BASE64_STANDARD.decode(&body)? } else { body.into_bytes() };
         let method = &context.http.method;
-        let has_fields_in_body = *method == Method::POST || (*method != Method::GET && !body.is_empty());
+        let has_fields_in_body =
+            [Method::PATCH, Method::POST].contains(method) || (*method != Method::GET && !body.is_empty());
         let query = form_urlencoded::parse(event.raw_query_string.as_deref().unwrap_or_default().as_bytes());
         let body = has_fields_in_body.then_some(body.as_slice());
         let fields = Fields::of_http(body, query.into_owned(), event.path_parameters);

@@ -183,17 +183,7 @@ impl MissedRoom {
         if entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
             (entries, more) = read(after).await?;
         }
-        // The next one to be written: one more than the last, but for a log whose end has expired.
-        let next = match &tail {
-            Some(tail) if tail.closes_room(ctx.now) || (entries.is_empty() && after >= tail.seq) => {
-                tail.last_seq().next()
-            }
-            tail => match ctx.store.next_seq(&room, tail.as_ref(), ctx.now).await {
-                // Nobody has ever written to the lobby.
-                Err(Error::RoomNotFound) => Seq::ZERO.next(),
-                next => next?,
-            },
-        };
+        let next = next_position(ctx, &room, tail.as_ref(), entries.is_empty().then_some(after)).await?;
         // A position that this log has not reached is one of another log: the client begins again with what there is.
         let epoch = match tail.as_ref().filter(|tail| !tail.is_expired(ctx.now)) {
             Some(tail) => tail.epoch.clone(),
@@ -210,20 +200,17 @@ impl MissedRoom {
         // miss it.
         let last_seq = entries.last().filter(|_| !more).map_or(last_seq, |entry| entry.seq);
         let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
-        let items = reply::items_of(ctx, &me.user_id, &room, entries).await?;
         // Of another log the client knows no message.
         let changed = if is_foreign { Some(Vec::new()) } else { changed };
-        let changes = match changed {
-            Some(changed) => Some(reply::items_of(ctx, &me.user_id, &room, changed).await?),
-            None => None,
-        };
+        let shown = |entries| reply::items_of(ctx, &me.user_id, &room, entries);
+        let (items, changed_items) = try_join!(shown(entries), shown(changed.clone().unwrap_or_default()))?;
         Ok(Self {
             oldest: (is_foreign || after.next() < first).then_some(first),
             last_seq,
             epoch,
             closed: tail.is_some_and(|tail| tail.closes_room(ctx.now)),
             items: seqs.into_iter().zip(items).collect(),
-            changes,
+            changes: changed.map(|_| changed_items),
             rev,
             room,
             after: if is_foreign { Seq::ZERO } else { after },
@@ -255,6 +242,21 @@ impl MissedRoom {
             closed: self.closed,
         };
         (self.room, ResumedRoom::Missed(missed))
+    }
+}
+
+/// The next position to be written: one more than the last, but for a log whose end has expired. `seen`: a position after
+/// which nothing was found.
+async fn next_position(ctx: &Context, room: &RoomId, tail: Option<&Tail>, seen: Option<Seq>) -> Result<Seq, Error> {
+    match tail {
+        Some(tail) if tail.closes_room(ctx.now) || seen.is_some_and(|seen| seen >= tail.seq) => {
+            Ok(tail.last_seq().next())
+        }
+        tail => match ctx.store.next_seq(room, tail, ctx.now).await {
+            // Nobody has ever written to the lobby.
+            Err(Error::RoomNotFound) => Ok(Seq::ZERO.next()),
+            next => next,
+        },
     }
 }
 

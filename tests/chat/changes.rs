@@ -345,6 +345,7 @@ async fn clients_of_other_backends_hear_changes_only_if_they_ask_for_events() {
     let mut old = world.open("?userId=old").await.unwrap().joined("tea").await;
     let mut new = world.open("?userId=new&events=1").await.unwrap().joined("tea").await;
 
+    assert_eq!(old.hears("joined").await["userId"], "new");
     ana.ask(edit(1, "uno", 0)).await;
 
     assert_eq!(new.hears("edited").await["content"], "uno");

@@ -45,7 +45,7 @@ fn operation(route: &Operation, method: &str, path: &str) -> Value {
     let properties = fields["properties"].as_object().unwrap();
     let mut parameters: Vec<_> = in_path.iter().map(|name| parameter(name, "path", true, &properties[*name])).collect();
     let is_named = |name: &str| in_path.contains(&name);
-    let in_body = method == "POST";
+    let in_body = ["PATCH", "POST"].contains(&method);
     let is_public = ["anyone", "guest"].contains(&route.access);
     if !in_body {
         let in_query = properties.iter().filter(|(name, _)| !is_named(name) && !is_of_frames(name));

@@ -73,7 +73,7 @@ class AppliedResources(unittest.TestCase):
         cors = api["CorsConfiguration"]
         self.assertEqual(cors["AllowOrigins"], settings["chat"]["allowed_origins"])
         self.assertEqual(sorted(cors["AllowHeaders"]), ["authorization", "content-type"])
-        self.assertEqual(sorted(cors["AllowMethods"]), ["DELETE", "GET", "OPTIONS", "POST"])
+        self.assertEqual(sorted(cors["AllowMethods"]), ["DELETE", "GET", "OPTIONS", "PATCH", "POST"])
 
     def test_stages_have_auto_deploy_throttling_and_access_logs(self):
         for protocol, name in (("WEBSOCKET", STAGE), ("HTTP", "$default")):
