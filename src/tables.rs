@@ -61,7 +61,8 @@ pub const SUBSCRIPTIONS: Table = Table {
     indexes: &[],
 };
 
-/// Members of rooms, connected or not, and bans. TTL: as the room, once it is closed.
+/// Members of rooms, connected or not; and the bans of each room, in a partition of their own. TTL: as the room, once it
+/// is closed.
 pub const MEMBERS: Table = Table {
     default_name: "Members",
     variable: "MEMBERS_TABLE",

@@ -91,9 +91,12 @@ enum Rank {
 }
 
 impl Rank {
-    fn of(user: &UserId, room: &Room, membership: &Membership) -> Self {
-        match membership {
+    async fn of(ctx: &Context, user: &UserId, room: &Room, membership: &Membership) -> Result<Self, Error> {
+        Ok(match membership {
             Membership::Banned { .. } => Self::Stranger,
+            Membership::Member(_) if room.creator == *user => Self::Owner,
+            // Who created a room and left it is still in charge, unless banned.
+            _ if room.creator == *user && ctx.store.is_banned(user, room, ctx.now).await? => Self::Stranger,
             _ if room.creator == *user => Self::Owner,
             Membership::Stranger | Membership::Former => Self::Stranger,
             Membership::Member(member) => match member.role {
@@ -101,7 +104,7 @@ impl Rank {
                 Role::Admin => Self::Admin,
                 Role::Member => Self::Member,
             },
-        }
+        })
     }
 }
 
@@ -135,7 +138,10 @@ impl Moderator {
             try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(&caller.user, id, ctx.now))?;
         let room = room.ok_or(Error::RoomNotFound)?;
         let membership = membership.within(&room);
-        let rank = if caller.is_admin { Rank::AdminOfAll } else { Rank::of(&caller.user, &room, &membership) };
+        let rank = match caller.is_admin {
+            true => Rank::AdminOfAll,
+            false => Rank::of(ctx, &caller.user, &room, &membership).await?,
+        };
         if rank < least {
             return Err(Error::Forbidden(match least {
                 Rank::Owner | Rank::AdminOfAll => "only an owner of the room may do that",
@@ -151,7 +157,7 @@ impl Moderator {
     /// `FORBIDDEN` for a user of the same rank or above.
     pub async fn outranks(&self, ctx: &Context, user: &UserId) -> Result<Membership, Error> {
         let membership = ctx.store.membership(user, &self.room.id, ctx.now).await?.within(&self.room);
-        if Rank::of(user, &self.room, &membership) >= self.rank {
+        if Rank::of(ctx, user, &self.room, &membership).await? >= self.rank {
             return Err(Error::Forbidden("that is for somebody who ranks higher in the room than they do"));
         }
         Ok(membership)

@@ -40,7 +40,6 @@ impl Sender {
         match recipient {
             Recipient::Room(room) => Self::in_room(ctx, origin, room).await,
             Recipient::User(peer) => Ok(Self::to_peer(&origin.caller(ctx).await?, peer)),
-            Recipient::Either(target) => Self::to_either(ctx, origin, target).await,
             Recipient::Unnamed => {
                 let connection = origin.caller(ctx).await?.connection;
                 let room = connection.and_then(|connection| connection.room_id).ok_or(Error::TargetRequired)?;
@@ -69,19 +68,6 @@ impl Sender {
         }
         let member = membership(ctx, &caller.user, room).await?;
         Ok(Self::member(&caller, &member))
-    }
-
-    /// A room, if the caller is in one of that id, or else a user.
-    async fn to_either<O: Origin>(ctx: &Context, origin: &O, target: &UserId) -> Result<Self, Error> {
-        let caller = origin.caller(ctx).await?;
-        // What cannot be a room's id is a user's.
-        let Ok(room) = RoomId::try_from(target.to_string()) else { return Ok(Self::to_peer(&caller, target)) };
-        match ctx.store.member(&caller.user, &room, ctx.now).await? {
-            Some(Member { peer: Some(peer), .. }) => Ok(Self::to_peer(&caller, &peer)),
-            Some(member) => Ok(Self::member(&caller, &member)),
-            None if room.is_lobby() => Self::in_room(ctx, origin, &room).await,
-            None => Ok(Self::to_peer(&caller, target)),
-        }
     }
 
     fn new(caller: &Caller, room: RoomId, channels: Vec<Channel>) -> Self {

@@ -115,8 +115,8 @@ async fn name_in(
     let of_member = |member: &Member| (member.name.clone(), Some(member.joined_at));
     match members.get(id) {
         _ if id.is_lobby() => access::require_lobby(ctx).map(|()| (me.display_name(), None)),
+        _ if id.is_direct() => access::direct_peer(ctx, &me.user_id, id).await.map(|_| (me.display_name(), None)),
         Some(member) => Ok(of_member(member)),
-        None if id.is_direct() => Err(Error::NotAMember),
         None => access::membership(ctx, &me.user_id, id).await.map(|member| of_member(&member)),
     }
 }

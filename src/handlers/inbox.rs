@@ -10,7 +10,7 @@ use super::room;
 use crate::access::Sender;
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{Member, RoomId, Seq, Timestamp};
+use crate::domain::{Member, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::{Connection, Tail};
 use crate::wire::frames::{Ack, Item, ListedRoom, Message, Read, Rooms};
@@ -20,6 +20,8 @@ use crate::wire::{ENVELOPE_BYTES, fitting};
 
 /// Rooms that are looked at at once.
 const ROOMS_AT_ONCE: usize = 32;
+/// Direct conversations that are sorted at once.
+const DIRECT_WINDOW: usize = 50;
 /// Most rooms in one answer.
 const PAGE: usize = 20;
 /// Up to here what is unread is counted.
@@ -41,22 +43,15 @@ pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Resu
     Ok(Ack::of(ctx.route, room_id))
 }
 
-/// A page of the caller's groups and direct conversations, newest activity first.
+/// A page of the caller's groups and direct conversations, newest activity first. Direct conversations are taken in
+/// windows: anybody can begin one, and so many would make the list slow.
 pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<Rooms, Error> {
-    let behind = request.cursor.as_ref().map(Position::parse).transpose()?;
-    let memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
-    let mut rooms: Vec<_> = stream::iter(memberships)
-        .map(|member| async move { ctx.store.tail(&member.room).await.map(|tail| Listed { member, tail }) })
-        .buffer_unordered(ROOMS_AT_ONCE)
-        .try_collect()
-        .await?;
-    // A direct conversation is there from its first message on.
-    rooms.retain(|listed| listed.tail.is_some() || !listed.member.room.is_direct());
-    rooms.sort_by_key(Listed::position);
-    let from = behind.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
-    let positions: Vec<_> = rooms.iter().map(Listed::position).skip(from).collect();
+    let from = request.cursor.as_ref().map(Place::parse).transpose()?.unwrap_or_default();
+    let (rooms, next_window) = window(ctx, &me.user_id, &from).await?;
+    let skipped = from.position.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
+    let positions: Vec<_> = rooms.iter().map(Listed::position).skip(skipped).collect();
 
-    let mut items: Vec<_> = stream::iter(rooms.into_iter().skip(from).take(PAGE))
+    let mut items: Vec<_> = stream::iter(rooms.into_iter().skip(skipped).take(PAGE))
         .map(|listed| listed.describe(ctx))
         .buffered(ROOMS_AT_ONCE)
         .try_collect::<Vec<_>>()
@@ -72,7 +67,61 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
     } else {
         looked_at.checked_sub(1).and_then(|last| positions.get(last)).filter(|_| looked_at < positions.len())
     };
-    Ok(Rooms { next_cursor: last.map(ToString::to_string), items })
+    let here = last.map(|position| Place { window: from.window, position: Some(position.clone()) });
+    let next = here.or_else(|| next_window.map(|room| Place { window: Some(room), position: None }));
+    Ok(Rooms { next_cursor: next.map(|place| place.to_string()), items })
+}
+
+/// The conversations of a window, newest activity first, and where the next one begins: the first has all groups.
+async fn window(ctx: &Context, user: &UserId, from: &Place) -> Result<(Vec<Listed>, Option<RoomId>), Error> {
+    let groups = async {
+        match from.window {
+            None => ctx.store.memberships(user, ctx.now).await,
+            Some(_) => Ok(Vec::new()),
+        }
+    };
+    let direct = ctx.store.direct_conversations(user, from.window.as_ref(), DIRECT_WINDOW);
+    let (groups, (direct, more)) = try_join!(groups, direct)?;
+    let next = direct.last().map(|member| member.room.clone()).filter(|_| more);
+    let mut rooms: Vec<_> = stream::iter(groups.into_iter().chain(direct))
+        .map(|member| async move { ctx.store.tail(&member.room).await.map(|tail| Listed { member, tail }) })
+        .buffer_unordered(ROOMS_AT_ONCE)
+        .try_collect()
+        .await?;
+    rooms.retain(Listed::is_shown);
+    rooms.sort_by_key(Listed::position);
+    Ok((rooms, next))
+}
+
+/// Where a page of the list begins.
+#[derive(Default)]
+struct Place {
+    /// The last direct conversation of the window before.
+    window: Option<RoomId>,
+    position: Option<Position>,
+}
+
+impl Place {
+    fn parse(cursor: &Cursor) -> Result<Self, Error> {
+        let direct = |id: &str| RoomId::try_from(id.to_owned()).ok().filter(RoomId::is_direct);
+        let (first, rest) = cursor.0.split_once(' ').unwrap_or((&cursor.0, ""));
+        match direct(first) {
+            Some(room) if rest.is_empty() => Ok(Self { window: Some(room), position: None }),
+            Some(room) => Ok(Self { window: Some(room), position: Some(Position::parse(rest)?) }),
+            None => Ok(Self { window: None, position: Some(Position::parse(&cursor.0)?) }),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.window, &self.position) {
+            (Some(window), Some(position)) => write!(f, "{window} {position}"),
+            (Some(window), None) => window.fmt(f),
+            (None, Some(position)) => position.fmt(f),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// A room of the caller's, and the end of its log.
@@ -89,8 +138,8 @@ struct Position {
 }
 
 impl Position {
-    fn parse(cursor: &Cursor) -> Result<Self, Error> {
-        let parts = cursor.0.split_once(' ').and_then(|(activity, room)| {
+    fn parse(cursor: &str) -> Result<Self, Error> {
+        let parts = cursor.split_once(' ').and_then(|(activity, room)| {
             let activity = Reverse(Timestamp::from_millis(activity.parse().ok()?));
             Some(Self { activity, room: RoomId::try_from(room.to_owned()).ok()? })
         });
@@ -105,6 +154,12 @@ impl fmt::Display for Position {
 }
 
 impl Listed {
+    /// A direct conversation is there from its first message on, and when it is hidden from the next one on.
+    fn is_shown(&self) -> bool {
+        let end = self.tail.as_ref().map_or(Seq::ZERO, |tail| tail.seq);
+        !self.member.room.is_direct() || end > self.member.hidden_at
+    }
+
     fn position(&self) -> Position {
         let activity = Reverse(self.tail.as_ref().map_or(self.member.joined_at, |tail| tail.created_at));
         Position { activity, room: self.member.room.clone() }

@@ -22,7 +22,7 @@ const DEVICES_AT_ONCE: usize = 16;
 /// After this time no process is left that could write a subscription for a membership that has ended: a function lives
 /// 29 seconds.
 const LATE_SUBSCRIPTION_MS: i64 = 60_000;
-/// Most rooms that a user can be in: one request reads a list of them all.
+/// Most rooms that a user can make and join: one request reads a list of them all.
 pub const MAX_ROOMS: usize = 200;
 
 /// A room whose member the caller is, and whether since just now.
@@ -35,7 +35,7 @@ pub struct Entered {
 /// # Errors
 /// `FORBIDDEN` for a user who is in [`MAX_ROOMS`] rooms.
 pub async fn require_capacity(ctx: &Context, user: &UserId) -> Result<(), Error> {
-    if ctx.store.count_memberships(user).await? < MAX_ROOMS { Ok(()) } else { Err(Error::TooManyRooms) }
+    if ctx.store.count_own_rooms(user).await? < MAX_ROOMS { Ok(()) } else { Err(Error::TooManyRooms) }
 }
 
 /// Creates a room under an id that the caller chose, with the caller as its owner.
@@ -57,12 +57,12 @@ pub async fn create(ctx: &Context, caller: &Caller, id: &RoomId) -> Result<Enter
 /// # Errors
 /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, `BANNED`, `INVITE_REQUIRED`, `ROOM_FULL`.
 pub async fn admit(ctx: &Context, caller: &Caller, id: &RoomId, invite: Option<&InviteCode>) -> Result<Entered, Error> {
-    let (room, membership) = try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(&caller.user, id, ctx.now))?;
+    let (room, standing) = try_join!(ctx.store.room(id, ctx.now), ctx.store.standing(&caller.user, id, ctx.now))?;
     let mut room = room.ok_or(Error::RoomNotFound)?;
     if room.status == RoomStatus::Closed {
         return Err(Error::RoomClosed);
     }
-    match membership.within(&room) {
+    match standing.within(&room) {
         Membership::Member(member) => return renamed(ctx, caller, room, member).await,
         Membership::Banned { .. } => return Err(Error::Banned),
         Membership::Stranger | Membership::Former => {}

@@ -54,7 +54,7 @@ pub async fn create_with_members(
     let member = |user: &UserId, name, role| Member::new(user.clone(), name, room.id.clone(), role, ctx.now);
     let founders: Vec<_> = [member(&caller.user, caller.display_name(), Role::Owner)]
         .into_iter()
-        .chain(invited.iter().map(|user| member(user, user.as_name(), Role::Member)))
+        .chain(invited.iter().map(|user| Member { is_added: true, ..member(user, user.as_name(), Role::Member) }))
         .collect();
     ctx.store.create_room(room, &founders).await?;
     ctx.count(Metric::RoomsOpened, 1);

@@ -1,14 +1,11 @@
 //! Active rooms by the places that they are at.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::future::try_join_all;
 use futures_util::stream::TryStreamExt;
 use serde::Deserialize;
 
 use super::rooms::RoomRow;
-use super::{Backoff, Statement, Store, failed, pages, row_of};
+use super::{Statement, Store, pages, row_of};
 use crate::domain::{CellRange, Location, Metres, Room, RoomId, RoomType};
 use crate::error::Error;
 use crate::tables::{ROOMS, ROOMS_BY_PLACE};
@@ -40,26 +37,8 @@ impl Store {
 
     /// The rooms of these ids, at most 100, as they are now and in no order. Those that are not there are left out.
     pub async fn rooms_of(&self, ids: impl Iterator<Item = &RoomId>) -> Result<Vec<Room>, Error> {
-        let keys: Vec<_> = ids.map(|id| ROOMS.key(id.as_str())).collect();
-        let mut rooms = Vec::with_capacity(keys.len());
-        if keys.is_empty() {
-            return Ok(rooms);
-        }
-        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let mut rest = HashMap::from([(self.name(&ROOMS).to_owned(), wanted.map_err(Error::internal)?)]);
-        let mut backoff = Backoff::new();
-        loop {
-            let answer = self.client.batch_get_item().set_request_items(Some(rest)).send().await.map_err(failed)?;
-            for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                rooms.push(row_of::<RoomRow>(item)?.into());
-            }
-            rest = answer.unprocessed_keys.unwrap_or_default();
-            if rest.is_empty() {
-                return Ok(rooms);
-            }
-            if !backoff.pause().await {
-                return Err(Error::Unavailable("rows were left unread by DynamoDB".into()));
-            }
-        }
+        let keys: Vec<_> = ids.map(|id| (&ROOMS, ROOMS.key(id.as_str()))).collect();
+        let rows = self.items(&keys).await?.into_iter().flatten();
+        rows.map(|item| row_of::<RoomRow>(item).map(Room::from)).collect()
     }
 }

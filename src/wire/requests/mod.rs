@@ -58,7 +58,7 @@ pub struct Target {
     room_id: Option<RoomId>,
     /// The user of a direct conversation.
     recipient_id: Option<UserId>,
-    /// A room, if the caller is in one of that id, or else a user.
+    /// The user of a direct conversation, or `lobby`, or the id of a direct conversation.
     target_id: Option<UserId>,
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(skip))]
@@ -70,8 +70,11 @@ impl Addressed for Target {
         match (&self.room_id, &self.recipient_id, &self.target_id) {
             (Some(room), None, None) => Ok(Recipient::Room(room.clone())),
             (None, Some(user), None) => Ok(Recipient::User(user.clone())),
-            (None, Some(user), Some(either)) if user == either => Ok(Recipient::User(user.clone())),
-            (None, None, Some(either)) => Ok(Recipient::Either(either.clone())),
+            (None, Some(user), Some(target)) if user == target => Ok(Recipient::User(user.clone())),
+            (None, None, Some(target)) => Ok(match RoomId::try_from(target.to_string()) {
+                Ok(room) if room.is_lobby() || room.is_direct() => Recipient::Room(room),
+                _ => Recipient::User(target.clone()),
+            }),
             (None, None, None) if self.implies_lobby.is_some() => Ok(Recipient::Room(RoomId::lobby())),
             (None, None, None) => Ok(Recipient::Unnamed),
             _ => Err(Error::AmbiguousTarget),
@@ -86,8 +89,6 @@ pub enum Recipient {
     Room(RoomId),
     /// The direct conversation with a user.
     User(UserId),
-    /// `targetId`: a room, if the caller is in one of that id, or else a user.
-    Either(UserId),
     /// No target: the room that the connection joined last.
     Unnamed,
 }

@@ -9,9 +9,10 @@ locals {
       "MESSAGES_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
-    "dynamodb:BatchGetItem" = ["CHAT_ROOMS_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:Query"        = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:PutItem"      = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
+    "dynamodb:BatchGetItem"       = ["CHAT_ROOMS_TABLE", "MEMBERS_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:Query"              = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:ConditionCheckItem" = ["MEMBERS_TABLE"]
+    "dynamodb:PutItem"            = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
     "dynamodb:UpdateItem" = [
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
@@ -20,7 +21,7 @@ locals {
       "MEMBERS_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
-    "dynamodb:DeleteItem"     = ["CONNECTIONS_TABLE", "INVITES_TABLE"]
+    "dynamodb:DeleteItem"     = ["CONNECTIONS_TABLE", "INVITES_TABLE", "MEMBERS_TABLE"]
     "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "SUBSCRIPTIONS_TABLE"]
   }
   queried_indexes = {
