@@ -7,26 +7,31 @@ use tokio::try_join;
 
 use super::{Access, Origin};
 use crate::context::{Context, Services};
-use crate::domain::{Member, Role, Room, RoomId, UserId};
+use crate::domain::{Member, Role, Room, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::Membership;
-use crate::wire::requests::{AboutMember, AboutRoom, CreateInvite, RevokeInvite, RoomInfo, SetRole};
+use crate::wire::requests::{AboutMember, AboutRoom, AddMembers, CreateInvite, RevokeInvite, RoomInfo, SetRole};
 
 /// A user who may see a room and its participants: a member; everybody in the lobby.
-pub struct Visitor;
+pub struct Visitor {
+    pub user: UserId,
+    /// The other user, in a direct conversation.
+    pub peer: Option<UserId>,
+}
 
 impl<O: Origin> Access<O, RoomInfo> for Visitor {
     async fn resolve(ctx: &Context, origin: &O, request: &RoomInfo) -> Result<Self, Error> {
         let (caller, room) = (origin.caller(ctx).await?, &request.room_id);
         ctx.note_room(room);
+        let mut peer = None;
         if room.is_lobby() {
             require_lobby(ctx)?;
         } else if room.is_direct() {
-            direct_peer(ctx, &caller.user, room).await?;
+            peer = Some(direct_peer(ctx, &caller.user, room).await?);
         } else {
             membership(ctx, &caller.user, room).await?;
         }
-        Ok(Self)
+        Ok(Self { user: caller.user, peer })
     }
 }
 
@@ -41,7 +46,11 @@ pub fn require_lobby(services: &Services) -> Result<(), Error> {
 /// # Errors
 /// `NOT_A_MEMBER`, whether the conversation exists or not: who talks to whom is private.
 pub async fn direct_peer(ctx: &Context, user: &UserId, room: &RoomId) -> Result<UserId, Error> {
-    ctx.store.member(user, room, ctx.now).await?.and_then(|member| member.peer).ok_or(Error::NotAMember)
+    match ctx.store.member(user, room, ctx.now).await?.and_then(|member| member.peer) {
+        Some(peer) => Ok(peer),
+        // A request can be read before it is answered.
+        None => Ok(ctx.store.pending(user, room, ctx.now).await?.ok_or(Error::NotAMember)?.by),
+    }
 }
 
 /// # Errors
@@ -49,6 +58,9 @@ pub async fn direct_peer(ctx: &Context, user: &UserId, room: &RoomId) -> Result<
 pub async fn require_member(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
     if room.is_lobby() {
         return require_lobby(ctx);
+    }
+    if room.is_direct() {
+        return direct_peer(ctx, user, room).await.map(drop);
     }
     ctx.store.member(user, room, ctx.now).await?.map(drop).ok_or(Error::NotAMember)
 }
@@ -113,6 +125,7 @@ pub struct Moderator {
     pub user: UserId,
     pub room: Room,
     rank: Rank,
+    joined_at: Option<Timestamp>,
 }
 
 macro_rules! moderated {
@@ -125,7 +138,7 @@ macro_rules! moderated {
     )+};
 }
 
-moderated! { AboutMember, AboutRoom, CreateInvite, RevokeInvite }
+moderated! { AboutMember, AboutRoom, AddMembers, CreateInvite, RevokeInvite }
 
 impl Moderator {
     async fn ranked<O: Origin>(ctx: &Context, origin: &O, id: &RoomId, least: Rank) -> Result<Self, Error> {
@@ -148,7 +161,19 @@ impl Moderator {
                 _ => "only the room's creator, an owner or an admin may do that",
             }));
         }
-        Ok(Self { user: caller.user, room, rank })
+        let joined_at = membership.member().map(|member| member.joined_at);
+        Ok(Self { user: caller.user, room, rank, joined_at })
+    }
+
+    /// Since when the moderator is a member; `None` for a global admin who is none.
+    ///
+    /// # Errors
+    /// `NOT_A_MEMBER` for the creator of a room who has left it.
+    pub fn membership(&self) -> Result<Option<Timestamp>, Error> {
+        match self.joined_at {
+            None if self.rank != Rank::AdminOfAll => Err(Error::NotAMember),
+            joined_at => Ok(joined_at),
+        }
     }
 
     /// The membership of a user whom the moderator outranks.

@@ -14,6 +14,31 @@ export interface AckFrame {
   type: "ack";
 }
 
+/** What became of the users that a moderator added. */
+export interface AddedFrame {
+  /** Those who are members now. */
+  added: Array<string>;
+  /** Those who are asked, and become members when they join. */
+  invited: Array<string>;
+  refused: Array<{
+    code: string;
+    userId: string;
+  }>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "added";
+}
+
+/** A page of the users whom the caller has blocked. */
+export interface BlockedFrame {
+  items: Array<string>;
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  type: "blocked";
+}
+
 /** A request or an upload failed. */
 export interface ErrorFrame {
   action?: string;
@@ -89,6 +114,18 @@ export interface InviteFrame {
   maxUses: number;
   roomId: string;
   type: "invite";
+}
+
+/** A member invites the user into a room. */
+export interface InvitedFrame {
+  at: string;
+  /** Who invites. */
+  by: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  roomName?: string;
+  type: "invited";
 }
 
 /** A user joined a room. */
@@ -307,6 +344,18 @@ export interface ReadFrame {
   userId: string;
 }
 
+/** A stranger began a direct conversation. */
+export interface RequestFrame {
+  at: string;
+  /** The stranger. */
+  by: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "request";
+  userName?: string;
+}
+
 /** The messages missed in several rooms. */
 export interface ResumedFrame {
   /** Repeated on the answer to this frame. */
@@ -441,6 +490,14 @@ export interface RoomClosedFrame {
 
 /** A page of the caller's rooms. */
 export interface RoomsFrame {
+  /** On the first page: the first invitations that wait for an answer. */
+  invitations?: Array<{
+    at: string;
+    /** Who invites. */
+    by: string;
+    roomId: string;
+    roomName?: string;
+  }>;
   items: Array<{
     autoClose: boolean;
     chatRoomId?: string;
@@ -539,6 +596,14 @@ export interface RoomsFrame {
   nextCursor?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** On the first page: the first direct conversations that strangers began. */
+  requests?: Array<{
+    at: string;
+    /** The stranger. */
+    by: string;
+    roomId: string;
+    userName?: string;
+  }>;
   type: "rooms";
 }
 
@@ -594,11 +659,14 @@ export interface UploadFrame {
 
 export type Frame =
   | AckFrame
+  | AddedFrame
+  | BlockedFrame
   | ErrorFrame
   | FileFrame
   | HealthFrame
   | HelloFrame
   | InviteFrame
+  | InvitedFrame
   | JoinedFrame
   | LeftFrame
   | MessageFrame
@@ -607,6 +675,7 @@ export type Frame =
   | PongFrame
   | PresenceFrame
   | ReadFrame
+  | RequestFrame
   | ResumedFrame
   | RoomFrame
   | RoomClosedFrame
@@ -681,6 +750,24 @@ export interface CloseRoomRequest {
   roomId: string;
 }
 
+/**  Add users to a room, or invite them. */
+export interface AddMembersRequest {
+  action: "addMembers";
+  /** 1 to 20 users. */
+  members: Array<string>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
+/**  Refuse an invitation. */
+export interface DeclineInviteRequest {
+  action: "declineInvite";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
 /**  Remove a member from a room. */
 export interface RemoveMemberRequest {
   action: "removeMember";
@@ -735,7 +822,7 @@ export interface SendMessageRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
@@ -762,7 +849,7 @@ export interface SendMessagesRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
@@ -797,7 +884,7 @@ export interface TypingIndicatorRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
@@ -818,7 +905,7 @@ export interface HandleFileUploadRequest {
   /** In base64. */
   sha256?: string | null;
   size: number;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
 }
 
@@ -847,7 +934,7 @@ export interface GetMessagesRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
 }
 
@@ -878,6 +965,31 @@ export interface ListRoomsRequest {
   requestId?: string;
 }
 
+/**  Block a user: they cannot write to the caller, nor add the caller to rooms. */
+export interface BlockUserRequest {
+  action: "blockUser";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  userId: string;
+}
+
+/**  Unblock a user. */
+export interface UnblockUserRequest {
+  action: "unblockUser";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  userId: string;
+}
+
+/**  List the users whom the caller has blocked. */
+export interface ListBlockedRequest {
+  action: "listBlocked";
+  /** The `nextCursor` of the page before. */
+  cursor?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+}
+
 export type Request =
   | PingRequest
   | HelloRequest
@@ -886,6 +998,8 @@ export type Request =
   | LeaveRoomRequest
   | RoomInfoRequest
   | CloseRoomRequest
+  | AddMembersRequest
+  | DeclineInviteRequest
   | RemoveMemberRequest
   | BanMemberRequest
   | UnbanMemberRequest
@@ -899,4 +1013,7 @@ export type Request =
   | GetMessagesRequest
   | ResumeRequest
   | MarkReadRequest
-  | ListRoomsRequest;
+  | ListRoomsRequest
+  | BlockUserRequest
+  | UnblockUserRequest
+  | ListBlockedRequest;

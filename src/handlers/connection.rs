@@ -72,7 +72,11 @@ fn format_of(handshake: &Handshake, event: &Connect) -> Format {
         None if says_nothing => Format::Raw,
         None => Format::Compat,
     };
-    if format == Format::Compat && handshake.wants_messages_only() { Format::MessagesOnly } else { format }
+    match format {
+        Format::Compat if handshake.wants_messages_only() => Format::MessagesOnly,
+        Format::Compat if handshake.wants_events() => Format::Events,
+        format => format,
+    }
 }
 
 fn connection(ctx: &Context, id: ConnectionId, identity: Identity, handshake: Handshake, format: Format) -> Connection {

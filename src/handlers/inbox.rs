@@ -1,6 +1,7 @@
 //! A user's rooms: what is unread in them, and how far they were read.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -13,10 +14,10 @@ use crate::delivery::OutboundFrame;
 use crate::domain::{Member, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::{Connection, Tail};
-use crate::wire::frames::{Ack, Item, ListedRoom, Message, Read, Rooms};
+use crate::wire::frames::{Ack, DirectRequest, Invited, Item, ListedRoom, Message, Read, Rooms};
 use crate::wire::requests::{ListRooms, MarkRead};
 use crate::wire::types::Cursor;
-use crate::wire::{ENVELOPE_BYTES, fitting};
+use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
 /// Rooms that are looked at at once.
 const ROOMS_AT_ONCE: usize = 32;
@@ -24,11 +25,14 @@ const ROOMS_AT_ONCE: usize = 32;
 const DIRECT_WINDOW: usize = 50;
 /// Most rooms in one answer.
 const PAGE: usize = 20;
+/// Most invitations and most requests in one answer, and most bytes of each.
+const MAX_WAITING: i32 = 20;
+const WAITING_BYTES: usize = 6 * 1024;
 /// Up to here what is unread is counted.
 const MAX_UNREAD: usize = 99;
 
 /// Notes that a user has read a room up to a message, on all devices, and tells the others. It never goes back.
-pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Result<Ack, Error> {
+pub async fn mark_read(ctx: &Context, mut sender: Sender, request: MarkRead) -> Result<Ack, Error> {
     let MarkRead { room_id, seq } = request;
     if room_id.is_lobby() {
         return Err(Error::Forbidden("nobody keeps track of who has read what in the lobby"));
@@ -36,6 +40,7 @@ pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Resu
     // What has not been written has not been read.
     let seq = ctx.store.tail(&room_id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.last_seq()));
     if ctx.store.mark_read(&sender.user, &room_id, seq).await? {
+        sender.ask_consent(ctx).await?;
         let (room_id, user_id) = (room_id.clone(), sender.user);
         let frame = Read { room_id, user_id, seq, at: ctx.now.into(), copies: None };
         ctx.publish(&sender.channels, &OutboundFrame::new(&frame.into(), ctx.others())).await;
@@ -47,7 +52,9 @@ pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Resu
 /// windows: anybody can begin one, and so many would make the list slow.
 pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<Rooms, Error> {
     let from = request.cursor.as_ref().map(Place::parse).transpose()?.unwrap_or_default();
-    let (rooms, next_window) = window(ctx, &me.user_id, &from).await?;
+    let ((rooms, next_window), waiting) =
+        try_join!(window(ctx, &me.user_id, &from), Waiting::of(ctx, &me.user_id, &from))?;
+    let Waiting { invitations, requests } = waiting.without(&rooms);
     let skipped = from.position.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
     let positions: Vec<_> = rooms.iter().map(Listed::position).skip(skipped).collect();
 
@@ -60,7 +67,8 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
         .flatten()
         .collect();
     let looked_at = positions.len().min(PAGE);
-    let fitting = fitting(items.iter(), ENVELOPE_BYTES).max(1);
+    let taken = ENVELOPE_BYTES + size_of(&invitations) + size_of(&requests);
+    let fitting = fitting(items.iter(), taken).max(1);
     let last = if fitting < items.len() {
         items.truncate(fitting);
         positions.iter().find(|position| items.last().is_some_and(|last| position.room == last.room.room_id))
@@ -69,7 +77,40 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
     };
     let here = last.map(|position| Place { window: from.window, position: Some(position.clone()) });
     let next = here.or_else(|| next_window.map(|room| Place { window: Some(room), position: None }));
-    Ok(Rooms { next_cursor: next.map(|place| place.to_string()), items })
+    Ok(Rooms { next_cursor: next.map(|place| place.to_string()), items, invitations, requests })
+}
+
+/// What waits for the user's answer, on the first page.
+#[derive(Default)]
+struct Waiting {
+    invitations: Vec<Invited>,
+    requests: Vec<DirectRequest>,
+}
+
+impl Waiting {
+    async fn of(ctx: &Context, user: &UserId, from: &Place) -> Result<Self, Error> {
+        if from.window.is_some() || from.position.is_some() {
+            return Ok(Self::default());
+        }
+        let (invitations, requests) = try_join!(
+            ctx.store.invitations(user, MAX_WAITING, ctx.now),
+            ctx.store.requests(user, MAX_WAITING, ctx.now)
+        )?;
+        let mut waiting = Self {
+            invitations: ctx.store.valid_invitations(invitations).await?.into_iter().map(Invited::from).collect(),
+            requests: requests.into_iter().map(DirectRequest::from).collect(),
+        };
+        const TAKEN: usize = LARGEST_FRAME_BYTES - WAITING_BYTES;
+        waiting.invitations.truncate(fitting(waiting.invitations.iter(), TAKEN));
+        waiting.requests.truncate(fitting(waiting.requests.iter(), TAKEN));
+        Ok(waiting)
+    }
+
+    /// Without invitations into rooms that the user is in.
+    fn without(mut self, rooms: &[Listed]) -> Self {
+        self.invitations.retain(|invited| rooms.iter().all(|listed| listed.member.room != invited.room_id));
+        self
+    }
 }
 
 /// The conversations of a window, newest activity first, and where the next one begins: the first has all groups.
@@ -177,12 +218,14 @@ impl Listed {
                 _ => Ok(0),
             }
         };
-        let (room, newest, live, unread) = try_join!(
-            ctx.store.room(&member.room, ctx.now),
-            ctx.store.newest(&member.room, ctx.now),
-            room::live_in(ctx, &member.room, &both),
-            unread,
-        )?;
+        let live = async {
+            match &member.peer {
+                Some(peer) if !room::shows_presence(ctx, &member.user, peer).await? => Ok(BTreeMap::new()),
+                _ => room::live_in(ctx, &member.room, &both).await,
+            }
+        };
+        let (room, newest, live, unread) =
+            try_join!(ctx.store.room(&member.room, ctx.now), ctx.store.newest(&member.room, ctx.now), live, unread,)?;
         let Some(mut room) = room else { return Ok(None) };
         // A direct conversation is called as the other one.
         room.name = room.name.or(member.peer.as_ref().map(|peer| peer.as_name()));

@@ -11,10 +11,10 @@ use tokio::try_join;
 use crate::access::Caller;
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{InviteCode, Member, Role, Room, RoomId, RoomStatus, RoomType, Timestamp, UserId};
+use crate::domain::{InviteCode, Member, Name, Role, Room, RoomId, RoomStatus, RoomType, Timestamp, UserId};
 use crate::error::Error;
 use crate::metrics::Metric;
-use crate::store::{Admission, Channel, Connection, Membership, Subscription};
+use crate::store::{Admission, Channel, Connection, Membership, Pass, Subscription};
 use crate::wire::frames::{Joined, LeaveReason, Left};
 
 /// Devices that are subscribed or unsubscribed at once.
@@ -69,13 +69,19 @@ pub async fn admit(ctx: &Context, caller: &Caller, id: &RoomId, invite: Option<&
     }
     // The creator of a private room needs no invite.
     let is_private = room.room_type == RoomType::Private && room.creator != caller.user;
-    if is_private && invite.is_none() {
-        return Err(Error::InviteRequired);
-    }
+    let pending = match invite {
+        None if is_private => Some(ctx.store.pending(&caller.user, id, ctx.now).await?.ok_or(Error::InviteRequired)?),
+        _ => None,
+    };
+    let pass = match (invite, &pending) {
+        (_, Some(pending)) => Pass::Invitation(pending),
+        (Some(invite), None) if is_private => Pass::Invite(invite),
+        _ => Pass::Open,
+    };
     require_capacity(ctx, &caller.user).await?;
     let role = if room.creator == caller.user { Role::Owner } else { Role::Member };
     let member = Member::new(caller.user.clone(), caller.display_name(), id.clone(), role, ctx.now);
-    match ctx.store.admit(member, room.since(), invite.filter(|_| is_private), ctx.now).await? {
+    match ctx.store.admit(member, room.since(), pass, ctx.now).await? {
         Admission::Joined(member) => {
             // Others may have joined and left since the room was read; there never are more than it has capacity for.
             room.participant_count = (room.participant_count + 1).min(room.max_participants.unwrap_or(u64::MAX));
@@ -104,20 +110,28 @@ pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result
         return Err(Error::NotAMember);
     }
     if entered.is_new || entered.member.is_unannounced {
-        let frame = Joined {
-            room_id: id.clone(),
-            user_id: caller.user.clone(),
-            user_name: caller.display_name(),
-            copies: None,
-        };
-        let frame = OutboundFrame::new(&frame.into(), ctx.others());
-        ctx.delivered(ctx.delivery.announce(&Channel::of_room(id), &frame, ctx.request()).await);
-        ctx.store.note_announced(&entered.member).await?;
+        announce_joined(ctx, &entered.member, caller.display_name()).await?;
     } else if let Some(connection) = caller.connection.as_ref().filter(|connection| !connection.hears(id)) {
         let announced = ctx.delivery.announce_online(id, connection, ctx.request()).await;
         ctx.delivered(announced);
     }
     Ok(())
+}
+
+/// As [`settle`], for a member whom another user has added.
+pub async fn welcome(ctx: &Context, member: &Member) -> Result<(), Error> {
+    let subscribe = subscribe_devices(ctx, member);
+    let lost = subscribe_checked(ctx, &member.user, slice::from_ref(&member.room), subscribe).await?;
+    if lost.is_empty() { announce_joined(ctx, member, member.name.clone()).await } else { Ok(()) }
+}
+
+/// Tells a room that a user joined it.
+async fn announce_joined(ctx: &Context, member: &Member, user_name: Name) -> Result<(), Error> {
+    let (room_id, user_id) = (member.room.clone(), member.user.clone());
+    let frame = Joined { room_id, user_id, user_name, copies: None };
+    let frame = OutboundFrame::new(&frame.into(), ctx.others());
+    ctx.delivered(ctx.delivery.announce(&Channel::of_room(&member.room), &frame, ctx.request()).await);
+    ctx.store.note_announced(member).await
 }
 
 /// Lets connections of a user hear rooms: `subscribe` writes first, then the memberships are read. So a removal either
@@ -210,14 +224,14 @@ pub async fn unsubscribe_user(ctx: &Context, user: &UserId, room: &RoomId) -> Re
         .await
 }
 
-/// Ends the membership of a user who stands to a room as `known`, if there is one.
+/// Ends the membership of a user who stands to a room as `known`, if there is one. Returns as [`depart`].
 pub async fn end(
     ctx: &Context,
     known: Membership,
     user: &UserId,
     room: &RoomId,
     reason: LeaveReason,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let has_ended = match known.member() {
         Some(member) => ctx.store.dismiss(&member, ctx.now).await?,
         None => false,
@@ -227,16 +241,18 @@ pub async fn end(
 
 /// What follows the end of a membership: no device hears the room any more, and both sides are told. Called in any
 /// case: an earlier request may have ended after the membership and before this. `has_ended`: this request ended it.
+/// Returns whether the user left the room lately.
 pub async fn depart(
     ctx: &Context,
     user: &UserId,
     room: &RoomId,
     reason: LeaveReason,
     has_ended: bool,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let gone = ctx.store.gone_from(room).await?;
+    let is_gone = gone.iter().any(|(other, _)| other == user);
     // Told first: where subscriptions are left, nobody may have been told.
-    if has_ended || (gone.iter().any(|(other, _)| other == user) && is_on(ctx, user, room).await?) {
+    if has_ended || (is_gone && is_on(ctx, user, room).await?) {
         let frame = Left { room_id: room.clone(), user_id: user.clone(), reason, copies: None }.into();
         let frame = OutboundFrame::new(&frame, ctx.others()).with_own(user, &frame);
         ctx.publish(&[Channel::of_user(user)], &frame).await;
@@ -248,7 +264,7 @@ pub async fn depart(
         take_off(ctx, other, room).await?;
         ctx.store.drop_gone(room, other, *at).await?;
     }
-    Ok(())
+    Ok(is_gone)
 }
 
 /// Whether a device of a user is subscribed to a room, whatever that is worth.

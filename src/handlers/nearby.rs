@@ -32,7 +32,7 @@ pub async fn create(ctx: &Context, mut caller: Caller, request: CreateRoomAt) ->
         participant_count: 1,
         ..domain::Room::new(RoomId::fresh(), caller.user.clone(), ctx.now)
     };
-    let members = room::create_with_members(ctx, &caller, &room, &BTreeSet::new()).await?;
+    let members = room::create_with_members(ctx, &caller, &room, &[]).await?;
     room::describe(ctx, room, None, &members).await
 }
 

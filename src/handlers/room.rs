@@ -6,7 +6,8 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio::try_join;
 
-use super::membership;
+use super::additions::{self, Inviter};
+use super::{direct, membership};
 use crate::access::{self, Caller, Moderator, Visitor};
 use crate::context::Context;
 use crate::delivery::{Delivered, Except, OutboundFrame};
@@ -23,11 +24,12 @@ const MEMBERS_AT_ONCE: usize = 16;
 /// Creates a room with its first members.
 pub async fn create(ctx: &Context, caller: Caller, request: CreateRoom) -> Result<Room, Error> {
     let max_participants = request.max_participants.map(|capacity| capacity.0);
-    let invited: BTreeSet<_> = request.members.0.into_iter().filter(|user| *user != caller.user).collect();
-    if invited.len() >= MAX_FOUNDERS {
+    let named: BTreeSet<_> = request.members.0.into_iter().filter(|user| *user != caller.user).collect();
+    if named.len() >= MAX_FOUNDERS {
         return Err(Error::invalid("members", "can name at most 98 users; the others can join"));
     }
-    let participant_count = invited.len() as u64 + 1;
+    let (added, invited) = additions::divide(ctx, &caller, named.into_iter().collect()).await?;
+    let participant_count = added.len() as u64 + 1;
     if max_participants.is_some_and(|most| most < participant_count) {
         return Err(Error::invalid("maxParticipants", "must leave room for you and the members"));
     }
@@ -39,8 +41,10 @@ pub async fn create(ctx: &Context, caller: Caller, request: CreateRoom) -> Resul
         participant_count,
         ..domain::Room::new(RoomId::fresh(), caller.user.clone(), ctx.now)
     };
-    let members = create_with_members(ctx, &caller, &room, &invited).await?;
-    ctx.delivered(announce_members(ctx, &invited, &room.id).await);
+    let members = create_with_members(ctx, &caller, &room, &added).await?;
+    ctx.delivered(announce_members(ctx, &added, &room.id).await);
+    let inviter = Inviter { user: caller.user, membership: Some(ctx.now) };
+    additions::invite_all(ctx, &inviter, &room, invited).await?;
     describe(ctx, room, None, &members).await
 }
 
@@ -49,12 +53,12 @@ pub async fn create_with_members(
     ctx: &Context,
     caller: &Caller,
     room: &domain::Room,
-    invited: &BTreeSet<UserId>,
+    added: &[UserId],
 ) -> Result<Vec<Member>, Error> {
     let member = |user: &UserId, name, role| Member::new(user.clone(), name, room.id.clone(), role, ctx.now);
     let founders: Vec<_> = [member(&caller.user, caller.display_name(), Role::Owner)]
         .into_iter()
-        .chain(invited.iter().map(|user| Member { is_added: true, ..member(user, user.as_name(), Role::Member) }))
+        .chain(added.iter().map(|user| Member { is_added: true, ..member(user, user.as_name(), Role::Member) }))
         .collect();
     ctx.store.create_room(room, &founders).await?;
     ctx.count(Metric::RoomsOpened, 1);
@@ -79,7 +83,8 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
             membership::subscribe_others(ctx, &caller, &id, None).await?;
         }
     } else if id.is_direct() {
-        access::direct_peer(ctx, &caller.user, &id).await?;
+        let peer = access::direct_peer(ctx, &caller.user, &id).await?;
+        return describe_direct(ctx, &id, &caller.user, &peer).await;
     } else {
         let entered = membership::admit(ctx, &caller, &id, invite.as_ref()).await?;
         membership::enter(ctx, &caller, &id, Some(entered.member.joined_at)).await?;
@@ -89,7 +94,7 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
     describe(ctx, existing(ctx, &id).await?, None, &[]).await
 }
 
-/// Ends the caller's own membership.
+/// Ends the caller's own membership; takes a direct conversation off the caller's list.
 pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<Ack, Error> {
     let id = request.room_id;
     ctx.note_room(&id);
@@ -101,7 +106,7 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
         }
     } else if id.is_direct() {
         access::direct_peer(ctx, &caller.user, &id).await?;
-        return Err(Error::Forbidden("a direct conversation has no way out; it is you and the other one"));
+        direct::hide(ctx, &caller.user, &id).await?;
     } else {
         let (room, known) = try_join!(ctx.store.room(&id, ctx.now), ctx.store.membership(&caller.user, &id, ctx.now))?;
         let known = known.within(&room.ok_or(Error::RoomNotFound)?);
@@ -111,8 +116,23 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
 }
 
 /// What a room is, and a page of its participants.
-pub async fn info(ctx: &Context, _: Visitor, request: RoomInfo) -> Result<Room, Error> {
-    describe(ctx, existing(ctx, &request.room_id).await?, request.cursor, &[]).await
+pub async fn info(ctx: &Context, visitor: Visitor, request: RoomInfo) -> Result<Room, Error> {
+    match visitor.peer {
+        Some(peer) => describe_direct(ctx, &request.room_id, &visitor.user, &peer).await,
+        None => describe(ctx, existing(ctx, &request.room_id).await?, request.cursor, &[]).await,
+    }
+}
+
+/// A direct conversation as `user` sees it.
+async fn describe_direct(ctx: &Context, id: &RoomId, user: &UserId, peer: &UserId) -> Result<Room, Error> {
+    let room = describe(ctx, existing(ctx, id).await?, None, &[]).await?;
+    Ok(if shows_presence(ctx, user, peer).await? { room } else { room.without_presence() })
+}
+
+/// Whether the users of a direct conversation see who of them is online: once both have agreed to it.
+pub async fn shows_presence(ctx: &Context, user: &UserId, peer: &UserId) -> Result<bool, Error> {
+    let consent = ctx.store.consent(user, peer).await?;
+    Ok(!consent.is_blocked && consent.by_me && consent.by_peer)
 }
 
 /// Closes a room for good, and tells those who are live in it.
@@ -177,8 +197,8 @@ async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error> {
 
 /// Tells each first member of a room that they are in it. They learn of each other by `roomInfo`: telling all of all
 /// would cost the square of their number.
-async fn announce_members(ctx: &Context, invited: &BTreeSet<UserId>, room: &RoomId) -> Delivered {
-    stream::iter(invited)
+async fn announce_members(ctx: &Context, added: &[UserId], room: &RoomId) -> Delivered {
+    stream::iter(added)
         .map(|user| async move {
             let frame =
                 Joined { room_id: room.clone(), user_id: user.clone(), user_name: user.as_name(), copies: None };

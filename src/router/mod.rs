@@ -14,7 +14,9 @@ use crate::delivery::Delivered;
 use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
 use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
-use crate::handlers::{connection, history, inbox, invites, message, moderation, nearby, room, sweep, typing, upload};
+use crate::handlers::{
+    additions, blocks, connection, history, inbox, invites, message, moderation, nearby, room, sweep, typing, upload,
+};
 use crate::log;
 use crate::metrics::{Embedded, Metric};
 use crate::wire::frames::{self, Answer, Failure, Frame};

@@ -60,6 +60,7 @@ impl Frame {
     /// the connection's user, or was sent by them.
     pub fn heard_in(&self, format: Format, is_own: bool) -> Option<String> {
         match format {
+            Format::Compat | Format::Raw if matches!(self, Self::Invited(_) | Self::DirectRequest(_)) => None,
             Format::MessagesOnly if !self.is_heard_by_pages_of_a_room(is_own) => None,
             Format::Raw if self.room().is_some_and(RoomId::is_lobby) => match self {
                 Self::Joined(_) | Self::Left(_) | Self::Presence(_) => None,

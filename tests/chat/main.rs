@@ -8,6 +8,7 @@ mod harness;
 mod bad_input;
 mod compatibility;
 mod connecting;
+mod consent;
 mod cost;
 mod direct;
 mod fan_out;

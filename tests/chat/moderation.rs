@@ -214,7 +214,7 @@ async fn moderators_cannot_act_on_equal_or_higher_ranks() {
 
 #[tokio::test]
 async fn an_admin_by_token_moderates_every_room() {
-    let world = World::with_tokens().await;
+    let world = World::with_tokens_and(&[("ADD_MEMBERS", "direct")]).await;
     let connect = async |user: &str, roles: Value| {
         let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));
         world.open(&format!("?token={token}")).await.unwrap()

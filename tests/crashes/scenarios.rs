@@ -40,7 +40,7 @@ pub fn may_refuse_repeat(route: &str, code: &str) -> bool {
 /// Whom an adversary removes.
 pub fn subject(route: &str) -> Who {
     match route {
-        "joinRoom" | "POST /rooms/join" | actions::CONNECT => Who::Dora,
+        "addMembers" | "joinRoom" | "POST /rooms/join" | actions::CONNECT => Who::Dora,
         _ => Who::Ben,
     }
 }
@@ -58,6 +58,10 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
         "ping" | "hello" | "listRooms" => Request::Frame(Who::Ben, json!({ "action": route })),
         "createRoom" => Request::Frame(Who::Host, json!({ "action": route, "members": [ben] })),
         "joinRoom" => Request::Frame(Who::Dora, about(route)),
+        "addMembers" => Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "members": [dora] })),
+        "declineInvite" => Request::Frame(Who::Ben, about(route)),
+        "listBlocked" => Request::Frame(Who::Ben, json!({ "action": route })),
+        "blockUser" | "unblockUser" => Request::Frame(Who::Ben, json!({ "action": route, "userId": dora })),
         "leaveRoom" | "roomInfo" | "getMessages" => Request::Frame(Who::Ben, about(route)),
         "closeRoom" => Request::Frame(Who::Host, about(route)),
         "removeMember" | "banMember" => Request::Frame(Who::Host, of_ben(route)),

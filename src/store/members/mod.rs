@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::tables::MEMBERS;
 
 pub use bans::Standing;
+pub use join::Pass;
 pub use lists::PARTICIPANTS_PAGE;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +121,8 @@ impl From<MemberRow> for Member {
     }
 }
 
-fn key(user: &UserId, room: &RoomId) -> Key {
+/// The key of a user's row of a room.
+pub(super) fn key(user: &UserId, room: &RoomId) -> Key {
     MEMBERS.key_of(user.as_str(), room.as_str())
 }
 
@@ -199,7 +201,12 @@ impl Store {
 
     /// The part of a transaction that writes a membership over whatever there is.
     pub(super) fn founder(&self, member: &Member) -> Result<TransactWriteItem, Error> {
-        self.put_part(&MEMBERS, item_of(&MemberRow::from(member))?, &Statement::default())
+        self.put_member(member, &Statement::default())
+    }
+
+    /// As [`Store::founder`], if the statement's condition holds.
+    pub(super) fn put_member(&self, member: &Member, statement: &Statement) -> Result<TransactWriteItem, Error> {
+        self.put_part(&MEMBERS, item_of(&MemberRow::from(member))?, statement)
     }
 
     /// Gives a member another role. `false` when there is no such member.
@@ -231,12 +238,17 @@ impl Store {
 }
 
 /// A write over the row of a member.
-fn of_member(statement: Statement) -> Statement {
+pub(super) fn of_member(statement: Statement) -> Statement {
     statement.when("status = :member").bind(":member", Status::Member.as_str())
 }
 
 /// A write over the row of this very membership, not of a later one of the same user.
 fn of_membership(statement: Statement, member: &Member) -> Statement {
+    is_membership(statement, member.joined_at)
+}
+
+/// The condition that a row is of the membership that began then.
+fn is_membership(statement: Statement, since: Timestamp) -> Statement {
     let statement = statement.when("status = :member AND joinedAt = :joinedAt");
-    statement.bind(":member", Status::Member.as_str()).bind(":joinedAt", member.joined_at.as_millis())
+    statement.bind(":member", Status::Member.as_str()).bind(":joinedAt", since.as_millis())
 }

@@ -4,7 +4,7 @@ use std::ops::Not;
 
 use macro_rules_attribute::apply;
 
-use super::{Iso, Item};
+use super::{DirectRequest, Invited, Iso, Item};
 use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId};
 use crate::wire::formats::{ChatRoomCopy, RoomCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting_sizes, json, size_of};
@@ -39,6 +39,15 @@ pub struct Room {
 }
 
 impl Room {
+    /// As seen by a user who may not know who is online.
+    pub fn without_presence(mut self) -> Self {
+        self.online_count = Some(0);
+        if let Some(Participants::Full(participants)) = &mut self.participants {
+            participants.iter_mut().for_each(|participant| participant.online = false);
+        }
+        self
+    }
+
     /// Adds as many of `participants` as fit a frame; `more` tells whether others follow them.
     pub fn with_participants(mut self, mut participants: Vec<Participant>, more: bool) -> Self {
         // In `compat` the ids are repeated.
@@ -74,6 +83,12 @@ pub struct Participant {
 #[apply(sent)]
 pub struct Rooms {
     pub items: Vec<ListedRoom>,
+    /// On the first page: the first invitations that wait for an answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invitations: Vec<Invited>,
+    /// On the first page: the first direct conversations that strangers began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<DirectRequest>,
     pub next_cursor: Option<String>,
 }
 

@@ -19,8 +19,8 @@ pub use message::{
     SendMessages, TypingIndicator,
 };
 pub use room::{
-    AboutMember, AboutRoom, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListRooms, RevokeInvite, RoomInfo,
-    SearchRooms, SetRole,
+    AboutMember, AboutRoom, AboutUser, AddMembers, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListBlocked,
+    ListRooms, RevokeInvite, RoomInfo, SearchRooms, SetRole,
 };
 
 /// A request: read from fields, then checked as a whole.
@@ -38,8 +38,9 @@ macro_rules! plain {
 }
 
 plain! {
-    AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, HandleFileUpload, Handshake,
-    JoinRoom, ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
+    AboutMember, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, HandleFileUpload,
+    Handshake, JoinRoom, ListBlocked, ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SearchRooms,
+    SetRole, TypingIndicator
 }
 
 /// No field.
@@ -173,5 +174,10 @@ impl Handshake {
     /// frames.
     pub fn wants_messages_only(&self) -> bool {
         self.is_page_of_one_room && !self.events.0
+    }
+
+    /// Whether the client wants every kind of frame.
+    pub fn wants_events(&self) -> bool {
+        self.events.0
     }
 }
