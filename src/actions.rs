@@ -22,7 +22,7 @@ macro_rules! actions {
             /// Get a room and its participants.
             RoomInfo = "roomInfo" [], room::info(Visitor, RoomInfo) -> Room, Frames;
             /// Close a room: it takes no more messages.
-            CloseRoom = "closeRoom" [], room::close(Moderator, AboutRoom) -> Ack, Frames;
+            CloseRoom = "closeRoom" [], closing::close(Moderator, AboutRoom) -> Ack, Frames;
             /// Add users to a room, or invite them.
             AddMembers = "addMembers" [], additions::add(Moderator, AddMembers) -> Added, Invites;
             /// Refuse an invitation.
@@ -86,7 +86,7 @@ macro_rules! http_routes {
             /// Leave a room.
             PostLeave = "POST /rooms/leave", room::leave(Caller, AboutRoom) -> Ack, 200, Frames;
             /// Close a room: it takes no more messages.
-            PostClose = "POST /rooms/close", room::close_and_show(Moderator, AboutRoom) -> Room, 200, Frames;
+            PostClose = "POST /rooms/close", closing::close_and_show(Moderator, AboutRoom) -> Room, 200, Frames;
             /// Get a room and its participants.
             GetRoom = "GET /rooms/{roomId}", room::info(Visitor, RoomInfo) -> Room, 200, Frames;
             /// Get a page of a room's history.

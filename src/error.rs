@@ -83,6 +83,8 @@ errors! {
     MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
     #[error("the room is full; try again when a member has left")]
     RoomFull => (409, "ROOM_FULL"),
+    #[error("there are too many rooms at this place; close one of yours, or try another place")]
+    PlaceFull => (409, "PLACE_FULL"),
     #[error("the user has too many invitations to answer; try again later")]
     TooManyInvitations => (409, "TOO_MANY_INVITATIONS"),
     #[error("this `clientMessageId` was used with different content; use a new one for each message")]

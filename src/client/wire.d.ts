@@ -285,6 +285,8 @@ export interface NearFrame {
     nextCursor?: string;
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
+    /** Whether more users may be online: in large rooms not all connections are read. */
+    onlineMore?: boolean;
     participantCount: number;
     /** The participants of a room: in full, or their ids only. */
     participants?: Array<{
@@ -358,6 +360,8 @@ export interface RequestFrame {
 
 /** The messages missed in several rooms. */
 export interface ResumedFrame {
+  /** Rooms that were not read, to be asked for again: in `rooms` they are empty and not complete. */
+  more?: Array<string>;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   rooms: Record<string, {
@@ -453,6 +457,8 @@ export interface RoomFrame {
   nextCursor?: string;
   /** Users, not connections. Absent in search results. */
   onlineCount?: number;
+  /** Whether more users may be online: in large rooms not all connections are read. */
+  onlineMore?: boolean;
   participantCount: number;
   /** The participants of a room: in full, or their ids only. */
   participants?: Array<{
@@ -570,6 +576,8 @@ export interface RoomsFrame {
     nextCursor?: string;
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
+    /** Whether more users may be online: in large rooms not all connections are read. */
+    onlineMore?: boolean;
     participantCount: number;
     /** The participants of a room: in full, or their ids only. */
     participants?: Array<{

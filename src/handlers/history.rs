@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
@@ -11,24 +10,33 @@ use crate::access::{self, Sender};
 use crate::context::Context;
 use crate::domain::{Entry, Member, Name, Page, RoomId, Seq, Timestamp};
 use crate::error::Error;
-use crate::store::{Connection, Tail};
+use crate::store::{Connection, EntryPage, Tail};
 use crate::wire::frames::{Item, Message, Messages, Missed, Refusal, Resumed, ResumedRoom};
 use crate::wire::requests::{GetMessages, Resume};
 use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
 /// Rooms that are read at once.
 const ROOMS_AT_ONCE: usize = 16;
+/// Rooms that are read at first: they show what others may cost.
+const FIRST_ROOMS: usize = 4;
+/// Read units after which further rooms are left for the client to ask for: as many as 50 rooms without news take.
+const READ_UNITS: f64 = 100.0;
+/// Messages of a page that are read first: with small ones, the page then takes no more read units than by one request.
+const FIRST_OF_PAGE: usize = 8;
+/// Messages of a room that are read first.
+const FIRST_MISSED: usize = 3;
 /// Most messages that are read for one room; a frame usually holds fewer.
 const MAX_MISSED: usize = 100;
 
 /// A page of a conversation, oldest first. It is cut at the far end of reading where it would outgrow a frame.
 pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result<Messages, Error> {
     let page = request.page();
-    let (entries, mut has_more) = ctx.store.entries(&sender.room, page, request.limit.0, ctx.now).await?;
+    let read = ctx.store.entries(&sender.room, page, (FIRST_OF_PAGE, request.limit.0), ctx.now).await?;
 
-    let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
+    let mut has_more = read.more;
+    let seqs: Vec<_> = read.entries.iter().map(|entry| entry.seq).collect();
     let mut items: Vec<_> =
-        entries.into_iter().map(|entry| Item::Message(Message::seen_by(&sender.user, entry))).collect();
+        read.entries.into_iter().map(|entry| Item::Message(Message::seen_by(&sender.user, entry))).collect();
     let forward = matches!(page, Page::After(_));
     let kept =
         if forward { fitting(items.iter(), ENVELOPE_BYTES) } else { fitting(items.iter().rev(), ENVELOPE_BYTES) };
@@ -56,16 +64,36 @@ pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result
 pub async fn resume(ctx: &Context, me: Connection, request: Resume) -> Result<Resumed, Error> {
     let positions = request.rooms.0;
     let refused = hear_again(ctx, &me, positions.keys()).await?;
-    let me = &me;
-    let missed = stream::iter(positions)
-        .filter(|(id, _)| future::ready(!refused.contains_key(id)))
-        .map(|(id, after)| MissedRoom::read(ctx, me, id, after))
-        .buffer_unordered(ROOMS_AT_ONCE)
-        .try_collect()
-        .await?;
+    let open = positions.into_iter().filter(|(id, _)| !refused.contains_key(id)).collect();
+    let (missed, unread) = read_missed(ctx, &me, open).await?;
+    let more = unread.iter().map(|(id, _)| id.clone()).collect();
+    let missed = missed.into_iter().chain(unread.into_iter().map(MissedRoom::unread)).collect();
     let mut rooms = share_frame(missed);
     rooms.extend(refused.iter().map(|(id, error)| (id.clone(), ResumedRoom::Refused { error: Refusal::from(error) })));
-    Ok(Resumed { rooms })
+    Ok(Resumed { rooms, more })
+}
+
+/// Reads rooms as long as [`READ_UNITS`] last, and returns also those that were not read: at first a few, then as many
+/// as the rest allows if they cost as much.
+async fn read_missed(
+    ctx: &Context,
+    me: &Connection,
+    rooms: Vec<(RoomId, Seq)>,
+) -> Result<(Vec<MissedRoom>, Vec<(RoomId, Seq)>), Error> {
+    let (mut missed, mut rest) = (Vec::with_capacity(rooms.len()), rooms.into_iter());
+    let (mut left, mut count) = (READ_UNITS, FIRST_ROOMS);
+    while count > 0 && rest.len() > 0 {
+        let read: Vec<_> = stream::iter(rest.by_ref().take(count))
+            .map(|(id, after)| MissedRoom::read(ctx, me, id, after))
+            .buffer_unordered(ROOMS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let units: f64 = read.iter().map(|room| room.read_units).sum();
+        left -= units;
+        count = ((left / (units / read.len() as f64)) as usize).min(ROOMS_AT_ONCE);
+        missed.extend(read);
+    }
+    Ok((missed, rest.collect()))
 }
 
 /// Subscribes a connection to those of `rooms` that it may hear, and returns why it may not hear the others.
@@ -133,32 +161,34 @@ struct MissedRoom {
     oldest: Option<Seq>,
     /// Whether the room is closed.
     closed: bool,
+    read_units: f64,
 }
 
 impl MissedRoom {
+    /// A room that was not read: the client asks for it again.
+    fn unread((room, after): (RoomId, Seq)) -> Self {
+        let items = Vec::new();
+        Self { room, after, items, more: true, last_seq: after, oldest: None, closed: false, read_units: 0.0 }
+    }
+
     async fn read(ctx: &Context, me: &Connection, room: RoomId, after: Seq) -> Result<Self, Error> {
-        let read = |after| ctx.store.entries(&room, Page::After(after), MAX_MISSED, ctx.now);
-        let ((mut entries, mut more), tail) = try_join!(read(after), ctx.store.tail(&room))?;
+        let read = |after| ctx.store.entries(&room, Page::After(after), (FIRST_MISSED, MAX_MISSED), ctx.now);
+        let (mut page, (tail, mut read_units)) = try_join!(read(after), ctx.store.tail_and_units(&room))?;
+        read_units += page.read_units;
         // What was written between the two reads exists, and has not expired.
-        if entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
-            (entries, more) = read(after).await?;
+        if page.entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
+            page = read(after).await?;
+            read_units += page.read_units;
         }
-        // The next one to be written: one more than the last, but for a log whose end has expired.
-        let next = match &tail {
-            Some(tail) if tail.closes_room(ctx.now) || (entries.is_empty() && after >= tail.seq) => {
-                tail.last_seq().next()
-            }
-            tail => match ctx.store.next_seq(&room, tail.as_ref(), ctx.now).await {
-                // Nobody has ever written to the lobby.
-                Err(Error::RoomNotFound) => Seq::ZERO.next(),
-                next => next?,
-            },
-        };
+        let has_all = page.entries.is_empty() && tail.as_ref().is_some_and(|tail| after >= tail.seq);
+        let next = next_of(ctx, &room, tail.as_ref(), has_all).await?;
         // A position that this log has not reached is one of another log: the client begins again with what there is.
         let is_above = after > tail.as_ref().map_or(next.previous(), |tail| tail.seq);
         if is_above {
-            (entries, more) = read(Seq::ZERO).await?;
+            page = read(Seq::ZERO).await?;
+            read_units += page.read_units;
         }
+        let EntryPage { entries, more, .. } = page;
         let first = entries.first().map_or(next, |entry| entry.seq);
         let last_seq = tail.as_ref().map_or(next.previous(), Tail::last_seq);
         // What was written after the entries were read is not in them: then a client that goes on from `lastSeq` would
@@ -173,6 +203,7 @@ impl MissedRoom {
             room,
             after: if is_above { Seq::ZERO } else { after },
             more,
+            read_units,
         })
     }
 
@@ -191,6 +222,19 @@ impl MissedRoom {
             closed: self.closed,
         };
         (self.room, ResumedRoom::Missed(missed))
+    }
+}
+
+/// The next position to be written: one more than the last, but for a log whose end has expired. `has_all`: the client
+/// has seen the end.
+async fn next_of(ctx: &Context, room: &RoomId, tail: Option<&Tail>, has_all: bool) -> Result<Seq, Error> {
+    match tail {
+        Some(tail) if has_all || tail.closes_room(ctx.now) => Ok(tail.last_seq().next()),
+        tail => match ctx.store.next_seq(room, tail, ctx.now).await {
+            // Nobody has ever written to the lobby.
+            Err(Error::RoomNotFound) => Ok(Seq::ZERO.next()),
+            next => next,
+        },
     }
 }
 

@@ -1,7 +1,6 @@
 //! A user's rooms: what is unread in them, and how far they were read.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -11,9 +10,9 @@ use super::room;
 use crate::access::Sender;
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{Member, RoomId, Seq, Timestamp, UserId};
+use crate::domain::{Entry, Member, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
-use crate::store::{Connection, Tail};
+use crate::store::{Connection, ReadBudget, Tail};
 use crate::wire::frames::{Ack, DirectRequest, Invited, Item, ListedRoom, Message, Read, Rooms};
 use crate::wire::requests::{ListRooms, MarkRead};
 use crate::wire::types::Cursor;
@@ -21,6 +20,12 @@ use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
 /// Rooms that are looked at at once.
 const ROOMS_AT_ONCE: usize = 32;
+/// Rooms of a page that are described at once.
+const DESCRIBED_AT_ONCE: usize = 4;
+/// Connections of a room that are read to tell how many are online.
+const MAX_LIVE: usize = 100;
+/// Read units within which a page counts what is unread.
+const COUNT_UNITS: f64 = 50.0;
 /// Direct conversations that are sorted at once.
 const DIRECT_WINDOW: usize = 50;
 /// Most rooms in one answer.
@@ -57,10 +62,11 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
     let Waiting { invitations, requests } = waiting.without(&rooms);
     let skipped = from.position.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
     let positions: Vec<_> = rooms.iter().map(Listed::position).skip(skipped).collect();
+    let budget = &ReadBudget::new(COUNT_UNITS);
 
     let mut items: Vec<_> = stream::iter(rooms.into_iter().skip(skipped).take(PAGE))
-        .map(|listed| listed.describe(ctx))
-        .buffered(ROOMS_AT_ONCE)
+        .map(|listed| listed.describe(ctx, budget))
+        .buffered(DESCRIBED_AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?
         .into_iter()
@@ -125,7 +131,10 @@ async fn window(ctx: &Context, user: &UserId, from: &Place) -> Result<(Vec<Liste
     let (groups, (direct, more)) = try_join!(groups, direct)?;
     let next = direct.last().map(|member| member.room.clone()).filter(|_| more);
     let mut rooms: Vec<_> = stream::iter(groups.into_iter().chain(direct))
-        .map(|member| async move { ctx.store.tail(&member.room).await.map(|tail| Listed { member, tail }) })
+        .map(|member| async move {
+            let (tail, newest) = ctx.store.end(&member.room, ctx.now).await?;
+            Ok::<_, Error>(Listed { member, tail, newest })
+        })
         .buffer_unordered(ROOMS_AT_ONCE)
         .try_collect()
         .await?;
@@ -169,6 +178,8 @@ impl fmt::Display for Place {
 struct Listed {
     member: Member,
     tail: Option<Tail>,
+    /// The entry there, if it can be shown.
+    newest: Option<Entry>,
 }
 
 /// Where a room stands in the list.
@@ -207,33 +218,39 @@ impl Listed {
     }
 
     /// `None` for a room that has gone meanwhile.
-    async fn describe(self, ctx: &Context) -> Result<Option<ListedRoom>, Error> {
-        let Self { member, tail } = self;
-        let both: Vec<_> = [Some(&member.user), member.peer.as_ref()].into_iter().flatten().collect();
+    async fn describe(self, ctx: &Context, budget: &ReadBudget) -> Result<Option<ListedRoom>, Error> {
+        let Self { member, tail, newest } = self;
         let unread = async {
+            let log = (&member.room, &member.user);
             match &tail {
                 Some(tail) if tail.seq > member.last_read => {
-                    ctx.store.count_of_others(&member.room, &member.user, member.last_read, MAX_UNREAD, ctx.now).await
+                    ctx.store.count_of_others(log, member.last_read, MAX_UNREAD, budget, ctx.now).await
                 }
-                _ => Ok(0),
+                _ => Ok((0, true)),
             }
+        };
+        let newest = async {
+            // What is behind the entry that closed the room.
+            let is_known = newest.is_some() || tail.is_none();
+            if is_known { Ok(newest) } else { ctx.store.newest(&member.room, ctx.now).await }
         };
         let live = async {
             match &member.peer {
-                Some(peer) if !room::shows_presence(ctx, &member.user, peer).await? => Ok(BTreeMap::new()),
-                _ => room::live_in(ctx, &member.room, &both).await,
+                // The caller is online.
+                Some(peer) => room::direct_live(ctx, &member.user, peer).await,
+                None => room::live_in(ctx, &member.room, &[], MAX_LIVE).await,
             }
         };
-        let (room, newest, live, unread) =
-            try_join!(ctx.store.room(&member.room, ctx.now), ctx.store.newest(&member.room, ctx.now), live, unread,)?;
+        let room = ctx.store.room(&member.room, ctx.now);
+        let (room, newest, live, (unread, is_exact)) = try_join!(room, newest, live, unread)?;
         let Some(mut room) = room else { return Ok(None) };
         // A direct conversation is called as the other one.
         room.name = room.name.or(member.peer.as_ref().map(|peer| peer.as_name()));
         Ok(Some(ListedRoom {
-            room: room::frame_of(room, tail.as_ref(), live.len() as u64),
+            room: room::frame_of(room, tail.as_ref(), &live),
             last_read_seq: member.last_read,
             unread: unread.min(MAX_UNREAD),
-            unread_more: unread > MAX_UNREAD,
+            unread_more: unread > MAX_UNREAD || !is_exact,
             last_message: newest.map(|entry| Item::Message(Message::seen_by(&member.user, entry))),
         }))
     }

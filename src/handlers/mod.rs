@@ -2,6 +2,7 @@
 
 pub mod additions;
 pub mod blocks;
+pub mod closing;
 pub mod connection;
 pub mod direct;
 pub mod history;

@@ -33,6 +33,9 @@ pub async fn ban(ctx: &Context, moderator: Moderator, request: AboutMember) -> R
 
     let was_member = ctx.store.ban(&user_id, &moderator.room, ctx.now).await?;
     membership::depart(ctx, &user_id, &room_id, LeaveReason::Banned, was_member).await?;
+    if !was_member {
+        ctx.store.end_pending(&user_id, &room_id).await?;
+    }
     Ok(Ack::of(ctx.route, room_id))
 }
 

@@ -1,4 +1,4 @@
-//! Rooms: creating, joining, leaving, describing and closing them.
+//! Rooms: creating, joining, leaving and describing them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,16 +8,18 @@ use tokio::try_join;
 
 use super::additions::{self, Inviter};
 use super::{direct, membership};
-use crate::access::{self, Caller, Moderator, Visitor};
+use crate::access::{self, Caller, Visitor};
 use crate::context::Context;
-use crate::delivery::{Delivered, Except, OutboundFrame};
-use crate::domain::{self, CloseReason, Member, Role, RoomId, RoomStatus, Timestamp, UserId};
-use crate::error::{Error, chain};
+use crate::delivery::{Delivered, OutboundFrame};
+use crate::domain::{self, Member, Role, RoomId, Timestamp, UserId};
+use crate::error::Error;
 use crate::metrics::Metric;
 use crate::store::{Channel, MAX_FOUNDERS, PARTICIPANTS_PAGE, Subscription, Tail};
-use crate::wire::frames::{Ack, Joined, LeaveReason, Participant, Room, RoomClosed};
+use crate::wire::frames::{Ack, Joined, LeaveReason, Participant, Room};
 use crate::wire::requests::{AboutRoom, CreateRoom, JoinRoom, RoomInfo};
 
+/// Connections of a room that are read to tell who is online.
+const MOST_LIVE: usize = 1_000;
 /// Members of a new room that are told at once.
 const MEMBERS_AT_ONCE: usize = 16;
 
@@ -135,52 +137,6 @@ pub async fn shows_presence(ctx: &Context, user: &UserId, peer: &UserId) -> Resu
     Ok(!consent.is_blocked && consent.by_me && consent.by_peer)
 }
 
-/// Closes a room for good, and tells those who are live in it.
-pub async fn close(ctx: &Context, moderator: Moderator, request: AboutRoom) -> Result<Ack, Error> {
-    let id = request.room_id;
-    let was_closed = moderator.room.status == RoomStatus::Closed;
-    if !was_closed {
-        ctx.store.close_room(&moderator.room, &moderator.user, ctx.now, ctx.deadline).await?;
-        ctx.count(Metric::RoomsClosed, 1);
-    }
-    // Also when it was closed before: that request may have ended before this. Those whom it told are no longer live.
-    let frame = RoomClosed { room_id: id.clone(), reason: CloseReason::Closed.as_str(), user_id: Some(moderator.user) };
-    ctx.delivered(announce_closed(ctx, frame, ctx.others()).await);
-    if was_closed { Err(Error::RoomClosed) } else { Ok(Ack::of(ctx.route, id)) }
-}
-
-/// As `close`; over HTTP the answer is the room.
-pub async fn close_and_show(ctx: &Context, moderator: Moderator, request: AboutRoom) -> Result<Room, Error> {
-    let id = request.room_id.clone();
-    close(ctx, moderator, request).await?;
-    describe(ctx, existing(ctx, &id).await?, None, &[]).await
-}
-
-/// What follows the closing of a room: those who are live hear of it, and nothing after that; the rows of its members
-/// end with its history. What fails here the sweep does later: it finds the room until all of it is noted as done.
-pub async fn announce_closed(ctx: &Context, closed: RoomClosed, except: Except) -> Delivered {
-    let room = closed.room_id.clone();
-    let frame = OutboundFrame::new(&closed.into(), except).last();
-    let (delivered, all) = ctx.delivery.publish_all(&[Channel::of_room(&room)], &frame, ctx.request()).await;
-    let finished = async {
-        all?;
-        expire_members(ctx, &room).await?;
-        ctx.store.note_closed(&room, ctx.now).await
-    };
-    if let Err(error) = finished.await {
-        tracing::warn!(room_id = %room, error = chain(&error), "failed to finish the closing of a room");
-    }
-    delivered
-}
-
-/// Lets the rows of a closed room's members end with its history.
-pub async fn expire_members(ctx: &Context, id: &RoomId) -> Result<(), Error> {
-    match ctx.store.room(id, ctx.now).await?.and_then(|room| room.ends_at) {
-        Some(ends_at) => ctx.store.end_members(id, ends_at).await,
-        None => Ok(()),
-    }
-}
-
 /// The room that everybody is in. It has no creator and no members, only those who are live.
 pub fn lobby(now: Timestamp) -> domain::Room {
     domain::Room::new(RoomId::lobby(), UserId::system(), now)
@@ -188,7 +144,7 @@ pub fn lobby(now: Timestamp) -> domain::Room {
 
 /// # Errors
 /// `ROOM_NOT_FOUND`; never for the lobby, which exists from the start.
-async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error> {
+pub async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error> {
     match ctx.store.room(id, ctx.now).await? {
         None if id.is_lobby() => Ok(lobby(ctx.now)),
         room => room.ok_or(Error::RoomNotFound),
@@ -230,9 +186,10 @@ pub async fn describe(
     more |= members.len() > PARTICIPANTS_PAGE;
     let members: Vec<_> = members.into_values().take(PARTICIPANTS_PAGE).collect();
     let users: Vec<_> = members.iter().map(|member| &member.user).collect();
-    let live = live_in(ctx, &room.id, &users).await?;
+    let live = live_in(ctx, &room.id, &users, MOST_LIVE).await?;
 
-    let mut frame = frame_of(room, tail.as_ref(), live.len() as u64);
+    let mut frame = frame_of(room, tail.as_ref(), &live);
+    let live = live.users;
     let (participants, more) = if frame.room_id.is_lobby() {
         frame.participant_count = live.len() as u64;
         let behind = live.into_values().filter(|live| after.as_ref().is_none_or(|after| live.user_id > *after));
@@ -253,22 +210,42 @@ pub async fn describe(
     Ok(frame.with_participants(participants, more))
 }
 
-/// The users who hear a room just now, each with one of their connections. A direct conversation is heard by `both`
-/// users on any device.
-pub async fn live_in(ctx: &Context, room: &RoomId, both: &[&UserId]) -> Result<BTreeMap<UserId, Subscription>, Error> {
+/// The users who hear a room just now.
+pub struct Live {
+    users: BTreeMap<UserId, Subscription>,
+    /// Further ones that are known to.
+    others: u64,
+    /// Whether there may be more: only the first connections are read.
+    more: bool,
+}
+
+/// Who hears a room just now, as far as the first `most` or so connections tell. A direct conversation is heard by
+/// `both` users on any device.
+pub async fn live_in(ctx: &Context, room: &RoomId, both: &[&UserId], most: usize) -> Result<Live, Error> {
     let channels: Vec<_> = if room.is_direct() {
         both.iter().map(|user| Channel::of_user(user)).collect()
     } else {
         vec![Channel::of_room(room)]
     };
-    let live = try_join_all(channels.iter().map(|channel| ctx.store.all_subscribers(channel, ctx.now))).await?;
-    Ok(live.into_iter().flatten().map(|live| (live.user_id.clone(), live)).collect())
+    let live = try_join_all(channels.iter().map(|channel| ctx.store.first_subscribers(channel, most, ctx.now))).await?;
+    let more = live.iter().any(|live| live.len() >= most);
+    let users = live.into_iter().flatten().map(|live| (live.user_id.clone(), live)).collect();
+    Ok(Live { users, others: 0, more })
+}
+
+/// Who of a direct conversation is live: the user who asks, and the other one, unless that is not to be known.
+pub async fn direct_live(ctx: &Context, user: &UserId, peer: &UserId) -> Result<Live, Error> {
+    let (room, peers) = (RoomId::direct(user, peer), [peer]);
+    let (is_seen, live) = try_join!(ctx.store.sees(user, peer), live_in(ctx, &room, &peers, 1))?;
+    let users = if is_seen { live.users } else { BTreeMap::new() };
+    Ok(Live { others: u64::from(is_seen && user != peer), users, more: false })
 }
 
 /// A room without its participants.
-pub fn frame_of(room: domain::Room, tail: Option<&Tail>, online_count: u64) -> Room {
-    let last_seq = tail.map_or(room.last_seq, Tail::last_seq);
-    let frame = Room { last_seq: Some(last_seq), online_count: Some(online_count), ..summary_of(room) };
+pub fn frame_of(room: domain::Room, tail: Option<&Tail>, live: &Live) -> Room {
+    let last_seq = Some(tail.map_or(room.last_seq, Tail::last_seq));
+    let online_count = Some(live.users.len() as u64 + live.others);
+    let frame = Room { last_seq, online_count, online_more: live.more, ..summary_of(room) };
     Room { last_activity: tail.map_or(frame.last_activity, |tail| tail.created_at), ..frame }
 }
 
@@ -291,6 +268,7 @@ pub fn summary_of(room: domain::Room) -> Room {
         participant_count: room.participant_count,
         last_seq: None,
         online_count: None,
+        online_more: false,
         participants: None,
         next_cursor: None,
         copies: None,

@@ -51,6 +51,16 @@ impl Store {
         })
     }
 
+    /// Whether a user who has agreed to a direct conversation may know whether the other one is online.
+    pub async fn sees(&self, me: &UserId, peer: &UserId) -> Result<bool, Error> {
+        let mut keys = vec![(&BLOCKS, BLOCKS.key_of(peer.as_str(), me.as_str()))];
+        if !self.config.adds_directly {
+            keys.push((&MEMBERS, members::key(peer, &RoomId::direct(me, peer))));
+        }
+        let rows = self.items(&keys).await?;
+        Ok(rows[0].is_none() && rows.get(1).is_none_or(Option::is_some))
+    }
+
     /// Makes a direct conversation known to its users, or to the one who begins it, if the other one is asked first.
     /// `false` when it is known already.
     pub async fn open_direct(

@@ -39,7 +39,7 @@ pub use direct::Consent;
 pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
 pub use invites::Invite;
-pub use log::{Appended, Tail};
+pub use log::{Appended, EntryPage, ReadBudget, Tail};
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE, Pass, Standing};
 pub use nearby::NearbyRow;
 pub use pending::Pending;

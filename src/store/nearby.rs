@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::rooms::RoomRow;
 use super::{Statement, Store, pages, row_of};
-use crate::domain::{CellRange, Location, Metres, Room, RoomId, RoomType};
+use crate::domain::{CellRange, GeoKey, Location, Metres, Room, RoomId, RoomType, UserId};
 use crate::error::Error;
 use crate::tables::{ROOMS, ROOMS_BY_PLACE};
 
@@ -18,6 +18,14 @@ pub struct NearbyRow {
     pub location: Location,
     pub radius: Metres,
     pub room_type: RoomType,
+    spot: String,
+}
+
+impl NearbyRow {
+    /// Whether a user seems to have created the room: its key ends with a part of a hash.
+    pub fn may_be_of(&self, user: &UserId) -> bool {
+        self.spot.ends_with(&GeoKey::tag_of(user))
+    }
 }
 
 impl Store {

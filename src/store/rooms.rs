@@ -84,6 +84,7 @@ impl From<&Room> for RoomRow {
             .place
             .as_ref()
             .and_then(|place| place.location.geo_key())
+            .map(|filed| filed.created_by(&room.creator))
             .map(|filed| (filed.cell, filed.spot))
             .unzip();
         let (location, road_name, radius) = match room.place {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard::actions::{self, Action, HttpRoute};
 
-use crate::case::{BUCKET, Case, Who};
+use crate::case::{BUCKET, Case, Who, place_of};
 
 /// What starts the invocation that crashes.
 #[derive(Clone)]
@@ -86,9 +86,11 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
         "markRead" => Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "seq": 1 })),
         "GET /health" => Request::Http("GET", "/health".to_owned(), Value::Null),
         "GET /me" => Request::Http("GET", format!("/me?userId={ben}"), Value::Null),
-        "POST /rooms" => {
-            Request::Http("POST", "/rooms".to_owned(), json!({ "userId": host, "latitude": 1.0, "longitude": 1.0 }))
-        }
+        "POST /rooms" => Request::Http(
+            "POST",
+            "/rooms".to_owned(),
+            json!({ "userId": host, "latitude": place_of(case.number), "longitude": 1.0 }),
+        ),
         "GET /rooms" => Request::Http("GET", "/rooms?latitude=1&longitude=1".to_owned(), Value::Null),
         "POST /rooms/join" => {
             Request::Http("POST", "/rooms/join".to_owned(), json!({ "userId": dora, "roomId": room }))

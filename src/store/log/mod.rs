@@ -13,6 +13,7 @@ use crate::domain::{Body, Entry, Event, MessageId, RoomId, Seq, Style, Timestamp
 use crate::error::Error;
 
 pub use append::Appended;
+pub use read::{EntryPage, ReadBudget};
 
 /// A user's message.
 const MESSAGE: &str = "message";

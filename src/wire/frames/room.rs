@@ -31,6 +31,9 @@ pub struct Room {
     pub last_seq: Option<Seq>,
     /// Users, not connections. Absent in search results.
     pub online_count: Option<u64>,
+    /// Whether more users may be online: in large rooms not all connections are read.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub online_more: bool,
     /// Absent in a list of rooms.
     pub participants: Option<Participants>,
     pub next_cursor: Option<UserId>,
