@@ -22,7 +22,11 @@ macro_rules! actions {
             /// Get a room and its participants.
             RoomInfo = "roomInfo" [], room::info(Visitor, RoomInfo) -> Room, Frames;
             /// Close a room: it takes no more messages.
-            CloseRoom = "closeRoom" [], room::close(Moderator, AboutRoom) -> Ack, Frames;
+            CloseRoom = "closeRoom" [], closing::close(Moderator, AboutRoom) -> Ack, Frames;
+            /// Add users to a room, or invite them.
+            AddMembers = "addMembers" [], additions::add(Moderator, AddMembers) -> Added, Invites;
+            /// Refuse an invitation.
+            DeclineInvite = "declineInvite" [], additions::decline(Caller, AboutRoom) -> Ack, Frames;
             /// Remove a member from a room.
             RemoveMember = "removeMember" [], moderation::remove(Moderator, AboutMember) -> Ack, Frames;
             /// Ban a user from a room: they are removed and cannot join again.
@@ -67,6 +71,12 @@ macro_rules! actions {
             MarkRead = "markRead" [], inbox::mark_read(Sender, MarkRead) -> Ack, Frames;
             /// List the caller's rooms with their unread counts.
             ListRooms = "listRooms" [], inbox::list(Connection, ListRooms) -> Rooms, Frames;
+            /// Block a user: they cannot write to the caller, nor add the caller to rooms.
+            BlockUser = "blockUser" [], blocks::block(Caller, AboutUser) -> Ack, Frames;
+            /// Unblock a user.
+            UnblockUser = "unblockUser" [], blocks::unblock(Caller, AboutUser) -> Ack, Frames;
+            /// List the users whom the caller has blocked.
+            ListBlocked = "listBlocked" [], blocks::list(Caller, ListBlocked) -> Blocked, Frames;
         }
     };
 }
@@ -90,7 +100,7 @@ macro_rules! http_routes {
             /// Leave a room.
             PostLeave = "POST /rooms/leave", room::leave(Caller, AboutRoom) -> Ack, 200, Frames;
             /// Close a room: it takes no more messages.
-            PostClose = "POST /rooms/close", room::close_and_show(Moderator, AboutRoom) -> Room, 200, Frames;
+            PostClose = "POST /rooms/close", closing::close_and_show(Moderator, AboutRoom) -> Room, 200, Frames;
             /// Get a room and its participants.
             GetRoom = "GET /rooms/{roomId}", room::info(Visitor, RoomInfo) -> Room, 200, Frames;
             /// Get a page of a room's history.

@@ -75,6 +75,8 @@ errors! {
     EditWindowOver => (403, "EDIT_WINDOW_OVER"),
     #[error("you are banned from this room; only its owner or an admin can change that")]
     Banned => (403, "BANNED"),
+    #[error("one of you has blocked the other")]
+    Blocked => (403, "BLOCKED"),
     #[error("there is no such room")]
     RoomNotFound => (404, "ROOM_NOT_FOUND"),
     #[error("there is no such member in this room")]
@@ -85,6 +87,10 @@ errors! {
     MessageNotFound => (404, "MESSAGE_NOT_FOUND"),
     #[error("the room is full; try again when a member has left")]
     RoomFull => (409, "ROOM_FULL"),
+    #[error("there are too many rooms at this place; close one of yours, or try another place")]
+    PlaceFull => (409, "PLACE_FULL"),
+    #[error("the user has too many invitations to answer; try again later")]
+    TooManyInvitations => (409, "TOO_MANY_INVITATIONS"),
     #[error("this `clientMessageId` was used with different content; use a new one for each message")]
     IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
     #[error("the message has changed since version {wanted}; `current` is its state")]

@@ -61,7 +61,8 @@ pub const SUBSCRIPTIONS: Table = Table {
     indexes: &[],
 };
 
-/// Members of rooms, connected or not, and bans. TTL: as the room, once it is closed.
+/// Members of rooms, connected or not; and the bans of each room, in a partition of their own. TTL: as the room, once
+/// it is closed.
 pub const MEMBERS: Table = Table {
     default_name: "Members",
     variable: "MEMBERS_TABLE",
@@ -100,8 +101,27 @@ pub const INVITES: Table = Table {
 pub const FILES: Table =
     Table { default_name: "Files", variable: "FILES_TABLE", partition_key: "fileId", sort_key: None, indexes: &[] };
 
+/// Users whom a user has blocked. They do not expire.
+pub const BLOCKS: Table = Table {
+    default_name: "Blocks",
+    variable: "BLOCKS_TABLE",
+    partition_key: "userId",
+    sort_key: Some("blockedId"),
+    indexes: &[],
+};
+
+/// What waits for a user's consent: invitations into rooms, and direct conversations of strangers. TTL: 30 days.
+pub const PENDING: Table = Table {
+    default_name: "Pending",
+    variable: "PENDING_TABLE",
+    partition_key: "userId",
+    sort_key: Some("roomId"),
+    indexes: &[],
+};
+
 /// Every table.
-pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES];
+pub const ALL: &[&Table] =
+    &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES, &BLOCKS, &PENDING];
 
 /// The names of the tables in this deployment.
 #[derive(Debug)]

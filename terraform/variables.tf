@@ -124,6 +124,8 @@ variable "chat" {
     and jwt_audience must be in its aud; jwt_max_age_seconds limits the age of a token without exp. auth_mode "open"
     accepts any user id without a token: use it for trials only. message_ttl_days: retention of messages and files.
     room_idle_seconds: a room with a location closes after this time without a message. lobby: whether the lobby exists.
+    add_members: "invite" (the default with jwt) asks users before they are in a room or talk to a stranger; "direct"
+    (the default with open) does not, for clients that cannot accept invitations.
     max_file_bytes and allowed_content_types limit uploads. allowed_origins: exact origins for CORS, for the HTTP API
     and the bucket.
   EOT
@@ -135,6 +137,7 @@ variable "chat" {
     message_ttl_days      = optional(number, 30)
     room_idle_seconds     = optional(number, 1800)
     lobby                 = optional(bool, true)
+    add_members           = optional(string)
     max_file_bytes        = optional(number)
     allowed_content_types = optional(list(string), [])
     allowed_origins       = optional(list(string), [])
@@ -144,6 +147,11 @@ variable "chat" {
   validation {
     condition     = contains(["jwt", "open"], var.chat.auth_mode)
     error_message = "chat.auth_mode must be jwt or open."
+  }
+
+  validation {
+    condition     = var.chat.add_members == null ? true : contains(["invite", "direct"], var.chat.add_members)
+    error_message = "chat.add_members must be invite or direct."
   }
 
   validation {

@@ -15,7 +15,7 @@ pub use file::FileReader;
 pub use room::{
     Moderator, Owner, Visitor, confirm_member, direct_peer, membership, moderates, require_lobby, require_member,
 };
-pub use sender::{Listener, Sender, Writer};
+pub use sender::{Listener, Sender, Writer, channels_of_both};
 
 /// The caller as a handler needs it, resolved from where the request came (`O`: a connection, or the
 /// credentials of an HTTP request) and what it asks for (`R`).

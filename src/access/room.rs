@@ -7,26 +7,33 @@ use tokio::try_join;
 
 use super::{Access, Origin, Sender};
 use crate::context::{Context, Services};
-use crate::domain::{Member, Role, Room, RoomId, UserId};
+use crate::domain::{Member, Role, Room, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::Membership;
-use crate::wire::requests::{AboutMember, AboutMessage, AboutRoom, CreateInvite, RevokeInvite, RoomInfo, SetRole};
+use crate::wire::requests::{
+    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, RevokeInvite, RoomInfo, SetRole,
+};
 
 /// A user who may see a room and its participants: a member; everybody in the lobby.
-pub struct Visitor;
+pub struct Visitor {
+    pub user: UserId,
+    /// The other user, in a direct conversation.
+    pub peer: Option<UserId>,
+}
 
 impl<O: Origin> Access<O, RoomInfo> for Visitor {
     async fn resolve(ctx: &Context, origin: &O, request: &RoomInfo) -> Result<Self, Error> {
         let (caller, room) = (origin.caller(ctx).await?, &request.room_id);
         ctx.note_room(room);
+        let mut peer = None;
         if room.is_lobby() {
             require_lobby(ctx)?;
         } else if room.is_direct() {
-            direct_peer(ctx, &caller.user, room).await?;
+            peer = Some(direct_peer(ctx, &caller.user, room).await?);
         } else {
             membership(ctx, &caller.user, room).await?;
         }
-        Ok(Self)
+        Ok(Self { user: caller.user, peer })
     }
 }
 
@@ -41,7 +48,11 @@ pub fn require_lobby(services: &Services) -> Result<(), Error> {
 /// # Errors
 /// `NOT_A_MEMBER`, whether the conversation exists or not: who talks to whom is private.
 pub async fn direct_peer(ctx: &Context, user: &UserId, room: &RoomId) -> Result<UserId, Error> {
-    ctx.store.member(user, room, ctx.now).await?.and_then(|member| member.peer).ok_or(Error::NotAMember)
+    match ctx.store.member(user, room, ctx.now).await?.and_then(|member| member.peer) {
+        Some(peer) => Ok(peer),
+        // A request can be read before it is answered.
+        None => Ok(ctx.store.pending(user, room, ctx.now).await?.ok_or(Error::NotAMember)?.by),
+    }
 }
 
 /// # Errors
@@ -49,6 +60,9 @@ pub async fn direct_peer(ctx: &Context, user: &UserId, room: &RoomId) -> Result<
 pub async fn require_member(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
     if room.is_lobby() {
         return require_lobby(ctx);
+    }
+    if room.is_direct() {
+        return direct_peer(ctx, user, room).await.map(drop);
     }
     ctx.store.member(user, room, ctx.now).await?.map(drop).ok_or(Error::NotAMember)
 }
@@ -100,9 +114,12 @@ enum Rank {
 }
 
 impl Rank {
-    fn of(user: &UserId, room: &Room, membership: &Membership) -> Self {
-        match membership {
+    async fn of(ctx: &Context, user: &UserId, room: &Room, membership: &Membership) -> Result<Self, Error> {
+        Ok(match membership {
             Membership::Banned { .. } => Self::Stranger,
+            Membership::Member(_) if room.creator == *user => Self::Owner,
+            // Who created a room and left it is still in charge, unless banned.
+            _ if room.creator == *user && ctx.store.is_banned(user, room, ctx.now).await? => Self::Stranger,
             _ if room.creator == *user => Self::Owner,
             Membership::Stranger | Membership::Former => Self::Stranger,
             Membership::Member(member) => match member.role {
@@ -110,7 +127,7 @@ impl Rank {
                 Role::Admin => Self::Admin,
                 Role::Member => Self::Member,
             },
-        }
+        })
     }
 }
 
@@ -119,6 +136,7 @@ pub struct Moderator {
     pub user: UserId,
     pub room: Room,
     rank: Rank,
+    joined_at: Option<Timestamp>,
 }
 
 macro_rules! moderated {
@@ -131,7 +149,7 @@ macro_rules! moderated {
     )+};
 }
 
-moderated! { AboutMember, AboutMessage, AboutRoom, CreateInvite, RevokeInvite }
+moderated! { AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, RevokeInvite }
 
 impl Moderator {
     async fn ranked<O: Origin>(ctx: &Context, origin: &O, id: &RoomId, least: Rank) -> Result<Self, Error> {
@@ -144,14 +162,29 @@ impl Moderator {
             try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(&caller.user, id, ctx.now))?;
         let room = room.ok_or(Error::RoomNotFound)?;
         let membership = membership.within(&room);
-        let rank = if caller.is_admin { Rank::AdminOfAll } else { Rank::of(&caller.user, &room, &membership) };
+        let rank = match caller.is_admin {
+            true => Rank::AdminOfAll,
+            false => Rank::of(ctx, &caller.user, &room, &membership).await?,
+        };
         if rank < least {
             return Err(Error::Forbidden(match least {
                 Rank::Owner | Rank::AdminOfAll => "only an owner of the room may do that",
                 _ => "only the room's creator, an owner or an admin may do that",
             }));
         }
-        Ok(Self { user: caller.user, room, rank })
+        let joined_at = membership.member().map(|member| member.joined_at);
+        Ok(Self { user: caller.user, room, rank, joined_at })
+    }
+
+    /// Since when the moderator is a member; `None` for a global admin who is none.
+    ///
+    /// # Errors
+    /// `NOT_A_MEMBER` for the creator of a room who has left it.
+    pub fn membership(&self) -> Result<Option<Timestamp>, Error> {
+        match self.joined_at {
+            None if self.rank != Rank::AdminOfAll => Err(Error::NotAMember),
+            joined_at => Ok(joined_at),
+        }
     }
 
     /// The membership of a user whom the moderator outranks.
@@ -160,7 +193,7 @@ impl Moderator {
     /// `FORBIDDEN` for a user of the same rank or above.
     pub async fn outranks(&self, ctx: &Context, user: &UserId) -> Result<Membership, Error> {
         let membership = ctx.store.membership(user, &self.room.id, ctx.now).await?.within(&self.room);
-        if Rank::of(user, &self.room, &membership) >= self.rank {
+        if Rank::of(ctx, user, &self.room, &membership).await? >= self.rank {
             return Err(Error::Forbidden("that is for somebody who ranks higher in the room than they do"));
         }
         Ok(membership)
@@ -178,7 +211,7 @@ pub async fn moderates(ctx: &Context, sender: &Sender) -> Result<bool, Error> {
     let (id, user) = (&sender.room, &sender.user);
     let (room, membership) = try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(user, id, ctx.now))?;
     let room = room.ok_or(Error::RoomNotFound)?;
-    Ok(Rank::of(user, &room, &membership.within(&room)) >= Rank::Admin)
+    Ok(Rank::of(ctx, user, &room, &membership.within(&room)).await? >= Rank::Admin)
 }
 
 /// An owner of a room, or a global admin.

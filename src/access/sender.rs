@@ -9,7 +9,7 @@ use super::{Access, Caller, Origin, direct_peer, membership, require_lobby};
 use crate::context::Context;
 use crate::domain::{Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
-use crate::store::{Channel, Connection, Subscription, Tail};
+use crate::store::{Channel, Connection, Consent, Subscription, Tail};
 use crate::wire::requests::{Addressed, Introduction, Recipient, TypingIndicator};
 
 /// A user who may read and write in a conversation.
@@ -24,6 +24,8 @@ pub struct Sender {
     pub(super) is_admin: bool,
     /// The other user, in a direct conversation.
     pub peer: Option<UserId>,
+    /// In a direct conversation: how the two stand to each other, once that is asked.
+    pub consent: Consent,
 }
 
 impl<O: Origin, R: Addressed> Access<O, R> for Sender {
@@ -40,7 +42,6 @@ impl Sender {
         match recipient {
             Recipient::Room(room) => Self::in_room(ctx, origin, room).await,
             Recipient::User(peer) => Ok(Self::to_peer(&origin.caller(ctx).await?, peer)),
-            Recipient::Either(target) => Self::to_either(ctx, origin, target).await,
             Recipient::Unnamed => {
                 let connection = origin.caller(ctx).await?.connection;
                 let room = connection.and_then(|connection| connection.room_id).ok_or(Error::TargetRequired)?;
@@ -71,19 +72,6 @@ impl Sender {
         Ok(Self::member(&caller, &member))
     }
 
-    /// A room, if the caller is in one of that id, or else a user.
-    async fn to_either<O: Origin>(ctx: &Context, origin: &O, target: &UserId) -> Result<Self, Error> {
-        let caller = origin.caller(ctx).await?;
-        // What cannot be a room's id is a user's.
-        let Ok(room) = RoomId::try_from(target.to_string()) else { return Ok(Self::to_peer(&caller, target)) };
-        match ctx.store.member(&caller.user, &room, ctx.now).await? {
-            Some(Member { peer: Some(peer), .. }) => Ok(Self::to_peer(&caller, &peer)),
-            Some(member) => Ok(Self::member(&caller, &member)),
-            None if room.is_lobby() => Self::in_room(ctx, origin, &room).await,
-            None => Ok(Self::to_peer(&caller, target)),
-        }
-    }
-
     fn new(caller: &Caller, room: RoomId, channels: Vec<Channel>) -> Self {
         Self {
             room,
@@ -94,6 +82,7 @@ impl Sender {
             style: caller.style.clone(),
             is_admin: caller.is_admin,
             peer: None,
+            consent: Consent::GIVEN,
         }
     }
 
@@ -109,6 +98,7 @@ impl Sender {
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
             peer: None,
+            consent: Consent::GIVEN,
         }
     }
 
@@ -128,6 +118,25 @@ impl Sender {
         Self { peer: Some(peer.clone()), ..sender }
     }
 
+    /// Reads how the users of a direct conversation stand to each other. Who has not agreed to it, or is blocked, does
+    /// not hear it.
+    pub async fn ask_consent(&mut self, ctx: &Context) -> Result<(), Error> {
+        if let Some(peer) = &self.peer {
+            self.consent = ctx.store.consent(&self.user, peer).await?;
+            self.channels = channels(self.consent, &self.user, peer);
+        }
+        Ok(())
+    }
+
+    /// As [`Sender::ask_consent`], for what the other user is to receive.
+    ///
+    /// # Errors
+    /// `BLOCKED`
+    pub async fn unblocked(mut self, ctx: &Context) -> Result<Self, Error> {
+        self.ask_consent(ctx).await?;
+        if self.consent.is_blocked { Err(Error::Blocked) } else { Ok(self) }
+    }
+
     /// Takes the name and the style of this request.
     pub fn introduce(&mut self, introduction: &Introduction) {
         if let Some(name) = introduction.user_name.as_ref().filter(|_| !self.name_verified) {
@@ -135,6 +144,19 @@ impl Sender {
         }
         self.style.adopt(introduction.style());
     }
+}
+
+/// Where a direct conversation is heard.
+fn channels(consent: Consent, user: &UserId, peer: &UserId) -> Vec<Channel> {
+    match consent {
+        Consent { is_blocked: false, by_peer: true, .. } => Channel::of_both(user, peer),
+        _ => vec![Channel::of_user(user)],
+    }
+}
+
+/// Where a direct conversation is heard that `user` writes to.
+pub async fn channels_of_both(ctx: &Context, user: &UserId, peer: &UserId) -> Result<Vec<Channel>, Error> {
+    Ok(channels(ctx.store.consent(user, peer).await?, user, peer))
 }
 
 /// A sender, and the end of the log that a message is appended to.
@@ -147,11 +169,14 @@ impl<O: Origin, R: Addressed> Access<O, R> for Writer {
     async fn resolve(ctx: &Context, origin: &O, request: &R) -> Result<Self, Error> {
         let (sender, tail) = match request.recipient()? {
             // Both at once where the request names the room.
-            Recipient::Room(room) => join!(Sender::resolve(ctx, origin, request), ctx.store.tail(&room)),
+            Recipient::Room(room) => {
+                let (sender, tail) = join!(Sender::resolve(ctx, origin, request), ctx.store.tail(&room));
+                (sender?.unblocked(ctx).await, tail)
+            }
             _ => {
                 let sender = Sender::resolve(ctx, origin, request).await?;
-                let tail = ctx.store.tail(&sender.room).await;
-                (Ok(sender), tail)
+                let room = sender.room.clone();
+                join!(sender.unblocked(ctx), ctx.store.tail(&room))
             }
         };
         let (sender, tail) = (sender?, tail?);
@@ -175,7 +200,10 @@ impl<O: Origin> Access<O, TypingIndicator> for Listener {
     async fn resolve(ctx: &Context, origin: &O, request: &TypingIndicator) -> Result<Self, Error> {
         let room = match request.recipient()? {
             Recipient::Room(room) if !room.is_direct() => room,
-            _ => return Ok(Self { sender: Sender::resolve(ctx, origin, request).await?, subscribers: None }),
+            _ => {
+                let sender = Sender::resolve(ctx, origin, request).await?.unblocked(ctx).await?;
+                return Ok(Self { sender, subscribers: None });
+            }
         };
         let channel = Channel::of_room(&room);
         let mut pages: Pages = Box::pin(ctx.store.subscribers(&(&channel).into(), ctx.now));

@@ -32,6 +32,8 @@ pub struct Config {
     /// `AWS_CA_BUNDLE`, a PEM file: the certificate authorities of the endpoints. Default: Mozilla's root store.
     pub authorities: Vec<CertificateDer<'static>>,
     pub auth: Auth,
+    /// `ADD_MEMBERS`: whether users are added to rooms, and receive direct messages of strangers, without being asked.
+    pub adds_directly: bool,
     /// `LOBBY`: whether the room exists that everybody is in.
     pub lobby: bool,
     /// `MESSAGE_TTL_DAYS`.
@@ -155,13 +157,15 @@ impl Config {
     /// As [`Config::from_env`].
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(&variable);
+        let auth = reader.auth();
         let config = Self {
+            adds_directly: reader.adds_directly(&auth),
             connections_endpoint: reader.connections_endpoint(),
             dynamodb_endpoint: reader.text("AWS_ENDPOINT_URL_DYNAMODB"),
             s3_endpoint: reader.text("AWS_ENDPOINT_URL_S3"),
             lambda_endpoint: reader.text("AWS_ENDPOINT_URL_LAMBDA"),
             authorities: reader.authorities(),
-            auth: reader.auth(),
+            auth,
             lobby: reader.choice("LOBBY", &["on", "off"]) == Some("on"),
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
             http_endpoint: reader.http_endpoint(),
@@ -222,6 +226,7 @@ mod tests {
             ("WEBSOCKET_ENDPOINT", "not a host/prod"),
             ("AUTH_MODE", "none"),
             ("LOBBY", "yes"),
+            ("ADD_MEMBERS", "yes"),
             ("MESSAGE_TTL_DAYS", "0"),
             ("MESSAGE_TTL_DAYS", "a month"),
             ("ROOM_IDLE_SECONDS", "0"),
@@ -265,7 +270,8 @@ mod tests {
     fn unset_variables_have_defaults() {
         let config = read(&[("HTTP_ENDPOINT", "https://abc.example/")]).unwrap();
         assert_eq!(config.http_endpoint, "https://abc.example");
-        assert!(config.lobby);
+        assert!(config.lobby && !config.adds_directly);
+        assert!(read(&[("AUTH_MODE", "open")]).unwrap().adds_directly);
         assert_eq!((config.message_ttl_days, config.room_idle_seconds), (30, 1_800));
         assert_eq!((config.uploads.bucket, config.uploads.max_bytes), (None, 25 * 1024 * 1024));
         assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");

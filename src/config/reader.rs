@@ -168,6 +168,12 @@ impl<'a> Reader<'a> {
         Uploads { bucket, max_bytes, allowed }
     }
 
+    /// `ADD_MEMBERS`: by default users are asked where tokens say who they are.
+    pub fn adds_directly(&mut self, auth: &Auth) -> bool {
+        let choices = if auth.is_open() { ["direct", "invite"] } else { ["invite", "direct"] };
+        self.choice("ADD_MEMBERS", &choices) == Some("direct")
+    }
+
     /// `LOG_LEVEL`.
     pub fn log_level(&mut self) -> LevelFilter {
         self.choice("LOG_LEVEL", &LOG_LEVELS).and_then(log_level).unwrap_or(LevelFilter::INFO)

@@ -11,17 +11,17 @@ pub enum Format {
     /// For clients of other backends: fields are repeated under the names that these use.
     #[default]
     Compat,
+    /// As `Compat`, with the frames that other backends did not have.
+    Events,
     /// As `Compat`, for a page of one room that shows every frame as a message: it receives messages only.
     MessagesOnly,
-    /// As `Compat`, for a client that asked for frames that other backends do not have.
-    CompatEvents,
     /// As `Compat`, but in the lobby messages are bare text.
     Raw,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Native, Self::Compat, Self::MessagesOnly, Self::CompatEvents, Self::Raw];
+    pub const ALL: [Self; 5] = [Self::Native, Self::Compat, Self::Events, Self::MessagesOnly, Self::Raw];
 
     /// The format of this name, as clients request it.
     pub fn named(name: &str) -> Option<Self> {
@@ -38,8 +38,8 @@ impl Format {
         match self {
             Self::Native => "n",
             Self::Compat => "c",
+            Self::Events => "e",
             Self::MessagesOnly => "m",
-            Self::CompatEvents => "e",
             Self::Raw => "r",
         }
     }
@@ -48,7 +48,7 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
-            Self::Compat | Self::MessagesOnly | Self::CompatEvents => "compat",
+            Self::Compat | Self::Events | Self::MessagesOnly => "compat",
             Self::Raw => "raw",
         }
     }

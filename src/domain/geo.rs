@@ -3,6 +3,9 @@
 use h3o::{CellIndex, LatLng, Resolution};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::UserId;
+use super::id::hash;
+
 /// The mean radius of the earth.
 const EARTH_RADIUS_METRES: f64 = 6_371_008.8;
 /// Resolution of the cells by which locations are indexed: about 110 km across.
@@ -11,6 +14,9 @@ const CELL_RESOLUTION: Resolution = Resolution::Three;
 const FINE_RESOLUTION: Resolution = Resolution::Fifteen;
 /// Resolutions of the cells that a search reads, finest first.
 const SEARCHED_BY: [Resolution; 3] = [Resolution::Five, Resolution::Four, CELL_RESOLUTION];
+/// Resolution of the cells in which the number of rooms is limited, about 16 km across: the finest that searches read,
+/// so that what they read is limited too.
+const LIMITED_RESOLUTION: Resolution = Resolution::Five;
 /// Most cells that one search reads.
 const MOST_CELLS: usize = 17;
 /// Maximum distance of a location from the centre of its cell, in average edge lengths. Cells differ in size, and
@@ -46,6 +52,21 @@ pub struct CellRange {
     pub cell: String,
     pub from: String,
     pub to: String,
+}
+
+impl GeoKey {
+    /// Separates the place and the creator.
+    const TAG: char = '#';
+
+    /// The key of a room that `creator` made there: so the rooms of a user are recognised where only keys are read.
+    pub fn created_by(self, creator: &UserId) -> Self {
+        Self { spot: self.spot + &Self::tag_of(creator), ..self }
+    }
+
+    /// What the keys of a user's rooms end with.
+    pub fn tag_of(creator: &UserId) -> String {
+        format!("{}{}", Self::TAG, &hash(&[creator.as_str()])[..8])
+    }
 }
 
 impl Metres {
@@ -97,6 +118,11 @@ impl Location {
         cells.into_iter().filter_map(CellRange::of).collect()
     }
 
+    /// The cell around the location in which the number of rooms is limited.
+    pub fn limited_cell(self) -> Option<CellRange> {
+        CellRange::of(self.point()?.to_cell(LIMITED_RESOLUTION))
+    }
+
     fn point(self) -> Option<LatLng> {
         LatLng::new(self.latitude, self.longitude).ok()
     }
@@ -128,7 +154,8 @@ impl CellRange {
         Some(Self {
             cell: cell.parent(CELL_RESOLUTION)?.to_string(),
             from: cell.child_at(0, FINE_RESOLUTION)?.to_string(),
-            to: cell.child_at(last, FINE_RESOLUTION)?.to_string(),
+            // Behind all that has more in its key than the place.
+            to: format!("{}~", cell.child_at(last, FINE_RESOLUTION)?),
         })
     }
 

@@ -160,6 +160,10 @@ pub struct Member {
     pub is_over: bool,
     /// Whether the others may not have been told of the join: the request that joined may have ended before.
     pub is_unannounced: bool,
+    /// Whether another user added the member, who did not join: such rooms do not count among a user's own.
+    pub is_added: bool,
+    /// A direct conversation is hidden in the member's list as long as its log ends here or before.
+    pub hidden_at: Seq,
 }
 
 impl Member {
@@ -175,6 +179,8 @@ impl Member {
             last_read: Seq::ZERO,
             is_over: false,
             is_unannounced: false,
+            is_added: false,
+            hidden_at: Seq::ZERO,
         }
     }
 }

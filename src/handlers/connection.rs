@@ -74,7 +74,7 @@ fn format_of(handshake: &Handshake, event: &Connect) -> Format {
     };
     match format {
         Format::Compat if handshake.wants_messages_only() => Format::MessagesOnly,
-        Format::Compat if handshake.events.0 => Format::CompatEvents,
+        Format::Compat if handshake.wants_events() => Format::Events,
         format => format,
     }
 }
@@ -143,7 +143,7 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
 /// name that is given now is the one that the rooms show from now on.
 async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Subscription>, Error> {
     let mut memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
-    memberships.retain(|member| !member.room.is_direct() && !member.is_over);
+    memberships.retain(|member| !member.is_over);
     if let Some(name) = &me.name {
         let renamed = memberships.iter().filter(|member| member.name != *name);
         stream::iter(renamed)

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
@@ -11,7 +10,7 @@ use crate::access::{self, Sender};
 use crate::context::Context;
 use crate::domain::{Epoch, Member, Name, Page, Rev, RoomId, Seq, Timestamp};
 use crate::error::Error;
-use crate::store::{Connection, Tail};
+use crate::store::{Connection, EntryPage, Tail};
 use crate::wire::frames::{Item, Messages, Missed, Refusal, Resumed, ResumedRoom};
 use crate::wire::requests::{GetMessages, Resume};
 use crate::wire::types::SeenUpTo;
@@ -19,6 +18,14 @@ use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
 /// Rooms that are read at once.
 const ROOMS_AT_ONCE: usize = 16;
+/// Rooms that are read at first: they show what others may cost.
+const FIRST_ROOMS: usize = 4;
+/// Read units after which further rooms are left for the client to ask for: as many as 50 rooms without news take.
+const READ_UNITS: f64 = 100.0;
+/// Messages of a page that are read first: with small ones, the page then takes no more read units than by one request.
+const FIRST_OF_PAGE: usize = 8;
+/// Messages of a room that are read first.
+const FIRST_MISSED: usize = 3;
 /// Most messages that are read for one room; a frame usually holds fewer.
 const MAX_MISSED: usize = 100;
 /// Most bytes of changed messages in an answer to `resume`.
@@ -29,15 +36,16 @@ pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result
     let page = request.page();
     // The position of the changes is read before the messages: what changes in between is received twice.
     let rev = ctx.store.last_rev(&sender.room).await?;
-    let (entries, mut has_more) = ctx.store.entries(&sender.room, page, request.limit.0, ctx.now).await?;
+    let read = ctx.store.entries(&sender.room, page, (FIRST_OF_PAGE, request.limit.0), ctx.now).await?;
     access::confirm_member(ctx, &sender.user, &sender.room).await?;
-    let epoch = match entries.last() {
+    let epoch = match read.entries.last() {
         Some(entry) => entry.epoch.clone(),
         None => epoch_of(ctx, &sender.room).await?,
     };
 
-    let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
-    let mut items = reply::items_of(ctx, &sender.user, &sender.room, entries).await?;
+    let mut has_more = read.more;
+    let seqs: Vec<_> = read.entries.iter().map(|entry| entry.seq).collect();
+    let mut items = reply::items_of(ctx, &sender.user, &sender.room, read.entries).await?;
     let forward = matches!(page, Page::After(_));
     let kept =
         if forward { fitting(items.iter(), ENVELOPE_BYTES) } else { fitting(items.iter().rev(), ENVELOPE_BYTES) };
@@ -72,21 +80,41 @@ async fn epoch_of(ctx: &Context, room: &RoomId) -> Result<Epoch, Error> {
 pub async fn resume(ctx: &Context, me: Connection, request: Resume) -> Result<Resumed, Error> {
     let positions = request.rooms.0;
     let mut refused = hear_again(ctx, &me, positions.keys()).await?;
-    let me = &me;
-    let mut missed: Vec<MissedRoom> = stream::iter(positions)
-        .filter(|(id, _)| future::ready(!refused.contains_key(id)))
-        .map(|(id, after)| MissedRoom::read(ctx, me, id, after))
-        .buffer_unordered(ROOMS_AT_ONCE)
-        .try_collect()
-        .await?;
-    for lost in lost_meanwhile(ctx, me, &missed).await? {
+    let open = positions.into_iter().filter(|(id, _)| !refused.contains_key(id)).collect();
+    let (mut missed, unread) = read_missed(ctx, &me, open).await?;
+    for lost in lost_meanwhile(ctx, &me, &missed).await? {
         missed.retain(|missed| missed.room != lost);
         refused.insert(lost, Error::NotAMember);
     }
     limit_changes(&mut missed);
+    let more = unread.iter().map(|(id, _)| id.clone()).collect();
+    let missed = missed.into_iter().chain(unread.into_iter().map(MissedRoom::unread)).collect();
     let mut rooms = share_frame(missed);
     rooms.extend(refused.iter().map(|(id, error)| (id.clone(), ResumedRoom::Refused { error: Refusal::from(error) })));
-    Ok(Resumed { rooms })
+    Ok(Resumed { rooms, more })
+}
+
+/// Reads rooms as long as [`READ_UNITS`] last, and returns also those that were not read: at first a few, then as many
+/// as the rest allows if they cost as much.
+async fn read_missed(
+    ctx: &Context,
+    me: &Connection,
+    rooms: Vec<(RoomId, SeenUpTo)>,
+) -> Result<(Vec<MissedRoom>, Vec<(RoomId, SeenUpTo)>), Error> {
+    let (mut missed, mut rest) = (Vec::with_capacity(rooms.len()), rooms.into_iter());
+    let (mut left, mut count) = (READ_UNITS, FIRST_ROOMS);
+    while count > 0 && rest.len() > 0 {
+        let read: Vec<_> = stream::iter(rest.by_ref().take(count))
+            .map(|(id, after)| MissedRoom::read(ctx, me, id, after))
+            .buffer_unordered(ROOMS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let units: f64 = read.iter().map(|room| room.read_units).sum();
+        left -= units;
+        count = ((left / (units / read.len() as f64)) as usize).min(ROOMS_AT_ONCE);
+        missed.extend(read);
+    }
+    Ok((missed, rest.collect()))
 }
 
 /// The rooms that the user may no longer read: read again if what is known of the memberships may be out of date.
@@ -147,8 +175,8 @@ async fn name_in(
     let of_member = |member: &Member| (member.name.clone(), Some(member.joined_at));
     match members.get(id) {
         _ if id.is_lobby() => access::require_lobby(ctx).map(|()| (me.display_name(), None)),
+        _ if id.is_direct() => access::direct_peer(ctx, &me.user_id, id).await.map(|_| (me.display_name(), None)),
         Some(member) => Ok(of_member(member)),
-        None if id.is_direct() => Err(Error::NotAMember),
         None => access::membership(ctx, &me.user_id, id).await.map(|member| of_member(&member)),
     }
 }
@@ -170,20 +198,41 @@ struct MissedRoom {
     oldest: Option<Seq>,
     /// Whether the room is closed.
     closed: bool,
+    read_units: f64,
 }
 
 impl MissedRoom {
+    /// A room that was not read: the client asks for it again.
+    fn unread((room, seen): (RoomId, SeenUpTo)) -> Self {
+        Self {
+            room,
+            after: seen.seq,
+            items: Vec::new(),
+            more: true,
+            last_seq: seen.seq,
+            epoch: seen.epoch.unwrap_or_default(),
+            changes: Some(Vec::new()),
+            rev: seen.rev.unwrap_or_default(),
+            oldest: None,
+            closed: false,
+            read_units: 0.0,
+        }
+    }
+
     async fn read(ctx: &Context, me: &Connection, room: RoomId, seen: SeenUpTo) -> Result<Self, Error> {
         let after = seen.seq;
         // First the position of the changes, then the messages: what changes in between is received twice.
         let (changed, rev) = ctx.store.changed_since(&room, seen.rev, after, ctx.now).await?;
-        let read = |after| ctx.store.entries(&room, Page::After(after), MAX_MISSED, ctx.now);
-        let ((mut entries, mut more), tail) = try_join!(read(after), ctx.store.tail(&room))?;
+        let read = |after| ctx.store.entries(&room, Page::After(after), (FIRST_MISSED, MAX_MISSED), ctx.now);
+        let (mut page, (tail, mut read_units)) = try_join!(read(after), ctx.store.tail_and_units(&room))?;
+        read_units += page.read_units + changed.as_ref().map_or(1.0, |changed| 1.0 + changed.len() as f64);
         // What was written between the two reads exists, and has not expired.
-        if entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
-            (entries, more) = read(after).await?;
+        if page.entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
+            page = read(after).await?;
+            read_units += page.read_units;
         }
-        let next = next_position(ctx, &room, tail.as_ref(), entries.is_empty().then_some(after)).await?;
+        let has_all = page.entries.is_empty() && tail.as_ref().is_some_and(|tail| after >= tail.seq);
+        let next = next_of(ctx, &room, tail.as_ref(), has_all).await?;
         // A position that this log has not reached is one of another log: the client begins again with what there is.
         let epoch = match tail.as_ref().filter(|tail| !tail.is_expired(ctx.now)) {
             Some(tail) => tail.epoch.clone(),
@@ -192,8 +241,10 @@ impl MissedRoom {
         let is_above = after > tail.as_ref().map_or(next.previous(), |tail| tail.seq);
         let is_foreign = is_above || seen.epoch.is_some_and(|seen| seen != epoch);
         if is_foreign {
-            (entries, more) = read(Seq::ZERO).await?;
+            page = read(Seq::ZERO).await?;
+            read_units += page.read_units;
         }
+        let EntryPage { entries, more, .. } = page;
         let first = entries.first().map_or(next, |entry| entry.seq);
         let last_seq = tail.as_ref().map_or(next.previous(), Tail::last_seq);
         // What was written after the entries were read is not in them: then a client that goes on from `lastSeq` would
@@ -215,6 +266,7 @@ impl MissedRoom {
             room,
             after: if is_foreign { Seq::ZERO } else { after },
             more,
+            read_units,
         })
     }
 
@@ -245,13 +297,11 @@ impl MissedRoom {
     }
 }
 
-/// The next position to be written: one more than the last, but for a log whose end has expired. `seen`: a position after
-/// which nothing was found.
-async fn next_position(ctx: &Context, room: &RoomId, tail: Option<&Tail>, seen: Option<Seq>) -> Result<Seq, Error> {
+/// The next position to be written: one more than the last, but for a log whose end has expired. `has_all`: the client
+/// has seen the end.
+async fn next_of(ctx: &Context, room: &RoomId, tail: Option<&Tail>, has_all: bool) -> Result<Seq, Error> {
     match tail {
-        Some(tail) if tail.closes_room(ctx.now) || seen.is_some_and(|seen| seen >= tail.seq) => {
-            Ok(tail.last_seq().next())
-        }
+        Some(tail) if has_all || tail.closes_room(ctx.now) => Ok(tail.last_seq().next()),
         tail => match ctx.store.next_seq(room, tail, ctx.now).await {
             // Nobody has ever written to the lobby.
             Err(Error::RoomNotFound) => Ok(Seq::ZERO.next()),

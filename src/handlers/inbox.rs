@@ -11,23 +11,34 @@ use super::room;
 use crate::access::Sender;
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{Member, RoomId, Seq, Timestamp};
+use crate::domain::{Entry, Member, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
-use crate::store::{Connection, Tail};
-use crate::wire::frames::{Ack, Item, ListedRoom, Message, Read, Rooms};
+use crate::store::{Connection, ReadBudget, Tail};
+use crate::wire::frames::{Ack, DirectRequest, Invited, Item, ListedRoom, Message, Read, Rooms};
 use crate::wire::requests::{ListRooms, MarkRead};
 use crate::wire::types::Cursor;
-use crate::wire::{ENVELOPE_BYTES, fitting};
+use crate::wire::{ENVELOPE_BYTES, LARGEST_FRAME_BYTES, fitting, size_of};
 
 /// Rooms that are looked at at once.
 const ROOMS_AT_ONCE: usize = 32;
+/// Rooms of a page that are described at once.
+const DESCRIBED_AT_ONCE: usize = 4;
+/// Connections of a room that are read to tell how many are online.
+const MAX_LIVE: usize = 100;
+/// Read units within which a page counts what is unread.
+const COUNT_UNITS: f64 = 50.0;
+/// Direct conversations that are sorted at once.
+const DIRECT_WINDOW: usize = 50;
 /// Most rooms in one answer.
 const PAGE: usize = 20;
+/// Most invitations and most requests in one answer, and most bytes of each.
+const MAX_WAITING: i32 = 20;
+const WAITING_BYTES: usize = 6 * 1024;
 /// Up to here what is unread is counted.
 const MAX_UNREAD: usize = 99;
 
 /// Notes that a user has read a room up to a message, on all devices, and tells the others. It never goes back.
-pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Result<Ack, Error> {
+pub async fn mark_read(ctx: &Context, mut sender: Sender, request: MarkRead) -> Result<Ack, Error> {
     let MarkRead { room_id, seq } = request;
     if room_id.is_lobby() {
         return Err(Error::Forbidden("nobody keeps track of who has read what in the lobby"));
@@ -35,6 +46,7 @@ pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Resu
     // What has not been written has not been read.
     let seq = ctx.store.tail(&room_id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.last_seq()));
     if ctx.store.mark_read(&sender.user, &room_id, seq).await? {
+        sender.ask_consent(ctx).await?;
         let (room_id, user_id) = (room_id.clone(), sender.user);
         let frame = Read { room_id, user_id, seq, at: ctx.now.into(), copies: None };
         ctx.publish(&sender.channels, &OutboundFrame::new(&frame.into(), ctx.others())).await;
@@ -42,24 +54,20 @@ pub async fn mark_read(ctx: &Context, sender: Sender, request: MarkRead) -> Resu
     Ok(Ack::of(ctx.route, room_id))
 }
 
-/// A page of the caller's groups and direct conversations, newest activity first.
+/// A page of the caller's groups and direct conversations, newest activity first. Direct conversations are taken in
+/// windows: anybody can begin one, and so many would make the list slow.
 pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<Rooms, Error> {
-    let behind = request.cursor.as_ref().map(Position::parse).transpose()?;
-    let memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
-    let mut rooms: Vec<_> = stream::iter(memberships)
-        .map(|member| async move { ctx.store.tail(&member.room).await.map(|tail| Listed { member, tail }) })
-        .buffer_unordered(ROOMS_AT_ONCE)
-        .try_collect()
-        .await?;
-    // A direct conversation is there from its first message on.
-    rooms.retain(|listed| listed.tail.is_some() || !listed.member.room.is_direct());
-    rooms.sort_by_key(Listed::position);
-    let from = behind.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
-    let positions: Vec<_> = rooms.iter().map(Listed::position).skip(from).collect();
+    let from = request.cursor.as_ref().map(Place::parse).transpose()?.unwrap_or_default();
+    let ((rooms, next_window), waiting) =
+        try_join!(window(ctx, &me.user_id, &from), Waiting::of(ctx, &me.user_id, &from))?;
+    let Waiting { invitations, requests } = waiting.without(&rooms);
+    let skipped = from.position.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
+    let positions: Vec<_> = rooms.iter().map(Listed::position).skip(skipped).collect();
+    let budget = &ReadBudget::new(COUNT_UNITS);
 
-    let mut items: Vec<_> = stream::iter(rooms.into_iter().skip(from).take(PAGE))
-        .map(|listed| listed.describe(ctx))
-        .buffered(ROOMS_AT_ONCE)
+    let mut items: Vec<_> = stream::iter(rooms.into_iter().skip(skipped).take(PAGE))
+        .map(|listed| listed.describe(ctx, budget))
+        .buffered(DESCRIBED_AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?
         .into_iter()
@@ -72,20 +80,113 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
         items.retain(|item: &ListedRoom| current.contains(&item.room.room_id));
     }
     let looked_at = positions.len().min(PAGE);
-    let fitting = fitting(items.iter(), ENVELOPE_BYTES).max(1);
+    let taken = ENVELOPE_BYTES + size_of(&invitations) + size_of(&requests);
+    let fitting = fitting(items.iter(), taken).max(1);
     let last = if fitting < items.len() {
         items.truncate(fitting);
         positions.iter().find(|position| items.last().is_some_and(|last| position.room == last.room.room_id))
     } else {
         looked_at.checked_sub(1).and_then(|last| positions.get(last)).filter(|_| looked_at < positions.len())
     };
-    Ok(Rooms { next_cursor: last.map(ToString::to_string), items })
+    let here = last.map(|position| Place { window: from.window, position: Some(position.clone()) });
+    let next = here.or_else(|| next_window.map(|room| Place { window: Some(room), position: None }));
+    Ok(Rooms { next_cursor: next.map(|place| place.to_string()), items, invitations, requests })
+}
+
+/// What waits for the user's answer, on the first page.
+#[derive(Default)]
+struct Waiting {
+    invitations: Vec<Invited>,
+    requests: Vec<DirectRequest>,
+}
+
+impl Waiting {
+    async fn of(ctx: &Context, user: &UserId, from: &Place) -> Result<Self, Error> {
+        if from.window.is_some() || from.position.is_some() {
+            return Ok(Self::default());
+        }
+        let (invitations, requests) = try_join!(
+            ctx.store.invitations(user, MAX_WAITING, ctx.now),
+            ctx.store.requests(user, MAX_WAITING, ctx.now)
+        )?;
+        let mut waiting = Self {
+            invitations: ctx.store.valid_invitations(invitations).await?.into_iter().map(Invited::from).collect(),
+            requests: requests.into_iter().map(DirectRequest::from).collect(),
+        };
+        const TAKEN: usize = LARGEST_FRAME_BYTES - WAITING_BYTES;
+        waiting.invitations.truncate(fitting(waiting.invitations.iter(), TAKEN));
+        waiting.requests.truncate(fitting(waiting.requests.iter(), TAKEN));
+        Ok(waiting)
+    }
+
+    /// Without invitations into rooms that the user is in.
+    fn without(mut self, rooms: &[Listed]) -> Self {
+        self.invitations.retain(|invited| rooms.iter().all(|listed| listed.member.room != invited.room_id));
+        self
+    }
+}
+
+/// The conversations of a window, newest activity first, and where the next one begins: the first has all groups.
+async fn window(ctx: &Context, user: &UserId, from: &Place) -> Result<(Vec<Listed>, Option<RoomId>), Error> {
+    let groups = async {
+        match from.window {
+            None => ctx.store.memberships(user, ctx.now).await,
+            Some(_) => Ok(Vec::new()),
+        }
+    };
+    let direct = ctx.store.direct_conversations(user, from.window.as_ref(), DIRECT_WINDOW);
+    let (groups, (direct, more)) = try_join!(groups, direct)?;
+    let next = direct.last().map(|member| member.room.clone()).filter(|_| more);
+    let mut rooms: Vec<_> = stream::iter(groups.into_iter().chain(direct))
+        .map(|member| async move {
+            let (tail, newest) = ctx.store.end(&member.room, ctx.now).await?;
+            Ok::<_, Error>(Listed { member, tail, newest })
+        })
+        .buffer_unordered(ROOMS_AT_ONCE)
+        .try_collect()
+        .await?;
+    rooms.retain(Listed::is_shown);
+    rooms.sort_by_key(Listed::position);
+    Ok((rooms, next))
+}
+
+/// Where a page of the list begins.
+#[derive(Default)]
+struct Place {
+    /// The last direct conversation of the window before.
+    window: Option<RoomId>,
+    position: Option<Position>,
+}
+
+impl Place {
+    fn parse(cursor: &Cursor) -> Result<Self, Error> {
+        let direct = |id: &str| RoomId::try_from(id.to_owned()).ok().filter(RoomId::is_direct);
+        let (first, rest) = cursor.0.split_once(' ').unwrap_or((&cursor.0, ""));
+        match direct(first) {
+            Some(room) if rest.is_empty() => Ok(Self { window: Some(room), position: None }),
+            Some(room) => Ok(Self { window: Some(room), position: Some(Position::parse(rest)?) }),
+            None => Ok(Self { window: None, position: Some(Position::parse(&cursor.0)?) }),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.window, &self.position) {
+            (Some(window), Some(position)) => write!(f, "{window} {position}"),
+            (Some(window), None) => window.fmt(f),
+            (None, Some(position)) => position.fmt(f),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// A room of the caller's, and the end of its log.
 struct Listed {
     member: Member,
     tail: Option<Tail>,
+    /// The entry there, if it can be shown.
+    newest: Option<Entry>,
 }
 
 /// Where a room stands in the list.
@@ -96,8 +197,8 @@ struct Position {
 }
 
 impl Position {
-    fn parse(cursor: &Cursor) -> Result<Self, Error> {
-        let parts = cursor.0.split_once(' ').and_then(|(activity, room)| {
+    fn parse(cursor: &str) -> Result<Self, Error> {
+        let parts = cursor.split_once(' ').and_then(|(activity, room)| {
             let activity = Reverse(Timestamp::from_millis(activity.parse().ok()?));
             Some(Self { activity, room: RoomId::try_from(room.to_owned()).ok()? })
         });
@@ -112,38 +213,52 @@ impl fmt::Display for Position {
 }
 
 impl Listed {
+    /// A direct conversation is there from its first message on, and when it is hidden from the next one on.
+    fn is_shown(&self) -> bool {
+        let end = self.tail.as_ref().map_or(Seq::ZERO, |tail| tail.seq);
+        !self.member.room.is_direct() || end > self.member.hidden_at
+    }
+
     fn position(&self) -> Position {
         let activity = Reverse(self.tail.as_ref().map_or(self.member.joined_at, |tail| tail.created_at));
         Position { activity, room: self.member.room.clone() }
     }
 
     /// `None` for a room that has gone meanwhile.
-    async fn describe(self, ctx: &Context) -> Result<Option<ListedRoom>, Error> {
-        let Self { member, tail } = self;
-        let both: Vec<_> = [Some(&member.user), member.peer.as_ref()].into_iter().flatten().collect();
+    async fn describe(self, ctx: &Context, budget: &ReadBudget) -> Result<Option<ListedRoom>, Error> {
+        let Self { member, tail, newest } = self;
         let unread = async {
+            let log = (&member.room, &member.user);
             match &tail {
                 Some(tail) if tail.seq > member.last_read => {
-                    ctx.store.count_of_others(&member.room, &member.user, member.last_read, MAX_UNREAD, ctx.now).await
+                    ctx.store.count_of_others(log, member.last_read, MAX_UNREAD, budget, ctx.now).await
                 }
-                _ => Ok(0),
+                _ => Ok((0, true)),
             }
         };
-        let (room, newest, live, unread, rev) = try_join!(
-            ctx.store.room(&member.room, ctx.now),
-            ctx.store.newest(&member.room, ctx.now),
-            room::live_in(ctx, &member.room, &both),
-            unread,
-            ctx.store.last_rev(&member.room),
-        )?;
+        let newest = async {
+            // What is behind the entry that closed the room.
+            let is_known = newest.is_some() || tail.is_none();
+            if is_known { Ok(newest) } else { ctx.store.newest(&member.room, ctx.now).await }
+        };
+        let live = async {
+            match &member.peer {
+                // The caller is online.
+                Some(peer) => room::direct_live(ctx, &member.user, peer).await,
+                None => room::live_in(ctx, &member.room, &[], MAX_LIVE).await,
+            }
+        };
+        let room = ctx.store.room(&member.room, ctx.now);
+        let rev = ctx.store.last_rev(&member.room);
+        let (room, newest, live, (unread, is_exact), rev) = try_join!(room, newest, live, unread, rev)?;
         let Some(mut room) = room else { return Ok(None) };
         // A direct conversation is called as the other one.
         room.name = room.name.or(member.peer.as_ref().map(|peer| peer.as_name()));
         Ok(Some(ListedRoom {
-            room: room::frame_of(room, tail.as_ref(), live.len() as u64),
+            room: room::frame_of(room, tail.as_ref(), &live),
             last_read_seq: member.last_read,
             unread: unread.min(MAX_UNREAD),
-            unread_more: unread > MAX_UNREAD,
+            unread_more: unread > MAX_UNREAD || !is_exact,
             last_message: newest.map(|entry| Item::Message(Message::seen_by(&member.user, entry))),
             rev,
         }))

@@ -11,10 +11,10 @@ use tokio::try_join;
 use crate::access::Caller;
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{InviteCode, Member, Role, Room, RoomId, RoomStatus, RoomType, Timestamp, UserId};
+use crate::domain::{InviteCode, Member, Name, Role, Room, RoomId, RoomStatus, RoomType, Timestamp, UserId};
 use crate::error::Error;
 use crate::metrics::Metric;
-use crate::store::{Admission, Channel, Connection, Membership, Subscription};
+use crate::store::{Admission, Channel, Connection, Membership, Pass, Subscription};
 use crate::wire::frames::{Joined, LeaveReason, Left};
 
 /// Devices that are subscribed or unsubscribed at once.
@@ -22,7 +22,7 @@ const DEVICES_AT_ONCE: usize = 16;
 /// After this time no process is left that could write a subscription for a membership that has ended: a function lives
 /// 29 seconds.
 const LATE_SUBSCRIPTION_MS: i64 = 60_000;
-/// Most rooms that a user can be in: one request reads a list of them all.
+/// Most rooms that a user can make and join: one request reads a list of them all.
 pub const MAX_ROOMS: usize = 200;
 
 /// A room whose member the caller is, and whether since just now.
@@ -35,7 +35,7 @@ pub struct Entered {
 /// # Errors
 /// `FORBIDDEN` for a user who is in [`MAX_ROOMS`] rooms.
 pub async fn require_capacity(ctx: &Context, user: &UserId) -> Result<(), Error> {
-    if ctx.store.count_memberships(user).await? < MAX_ROOMS { Ok(()) } else { Err(Error::TooManyRooms) }
+    if ctx.store.count_own_rooms(user).await? < MAX_ROOMS { Ok(()) } else { Err(Error::TooManyRooms) }
 }
 
 /// Creates a room under an id that the caller chose, with the caller as its owner.
@@ -57,25 +57,31 @@ pub async fn create(ctx: &Context, caller: &Caller, id: &RoomId) -> Result<Enter
 /// # Errors
 /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, `BANNED`, `INVITE_REQUIRED`, `ROOM_FULL`.
 pub async fn admit(ctx: &Context, caller: &Caller, id: &RoomId, invite: Option<&InviteCode>) -> Result<Entered, Error> {
-    let (room, membership) = try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(&caller.user, id, ctx.now))?;
+    let (room, standing) = try_join!(ctx.store.room(id, ctx.now), ctx.store.standing(&caller.user, id, ctx.now))?;
     let mut room = room.ok_or(Error::RoomNotFound)?;
     if room.status == RoomStatus::Closed {
         return Err(Error::RoomClosed);
     }
-    match membership.within(&room) {
+    match standing.within(&room) {
         Membership::Member(member) => return renamed(ctx, caller, room, member).await,
         Membership::Banned { .. } => return Err(Error::Banned),
         Membership::Stranger | Membership::Former => {}
     }
     // The creator of a private room needs no invite.
     let is_private = room.room_type == RoomType::Private && room.creator != caller.user;
-    if is_private && invite.is_none() {
-        return Err(Error::InviteRequired);
-    }
+    let pending = match invite {
+        None if is_private => Some(ctx.store.pending(&caller.user, id, ctx.now).await?.ok_or(Error::InviteRequired)?),
+        _ => None,
+    };
+    let pass = match (invite, &pending) {
+        (_, Some(pending)) => Pass::Invitation(pending),
+        (Some(invite), None) if is_private => Pass::Invite(invite),
+        _ => Pass::Open,
+    };
     require_capacity(ctx, &caller.user).await?;
     let role = if room.creator == caller.user { Role::Owner } else { Role::Member };
     let member = Member::new(caller.user.clone(), caller.display_name(), id.clone(), role, ctx.now);
-    match ctx.store.admit(member, &room, invite.filter(|_| is_private), ctx.now).await? {
+    match ctx.store.admit(member, &room, pass, ctx.now).await? {
         Admission::Joined(member) => {
             // Others may have joined and left since the room was read; there never are more than it has capacity for.
             room.participant_count = (room.participant_count + 1).min(room.max_participants.unwrap_or(u64::MAX));
@@ -104,20 +110,28 @@ pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result
         return Err(Error::NotAMember);
     }
     if entered.is_new || entered.member.is_unannounced {
-        let frame = Joined {
-            room_id: id.clone(),
-            user_id: caller.user.clone(),
-            user_name: caller.display_name(),
-            copies: None,
-        };
-        let frame = OutboundFrame::new(&frame.into(), ctx.others());
-        ctx.delivered(ctx.delivery.announce(&Channel::of_room(id), &frame, ctx.request()).await);
-        ctx.store.note_announced(&entered.member).await?;
+        announce_joined(ctx, &entered.member, caller.display_name()).await?;
     } else if let Some(connection) = caller.connection.as_ref().filter(|connection| !connection.hears(id)) {
         let announced = ctx.delivery.announce_online(id, connection, ctx.request()).await;
         ctx.delivered(announced);
     }
     Ok(())
+}
+
+/// As [`settle`], for a member whom another user has added.
+pub async fn welcome(ctx: &Context, member: &Member) -> Result<(), Error> {
+    let subscribe = subscribe_devices(ctx, member);
+    let lost = subscribe_checked(ctx, &member.user, slice::from_ref(&member.room), subscribe).await?;
+    if lost.is_empty() { announce_joined(ctx, member, member.name.clone()).await } else { Ok(()) }
+}
+
+/// Tells a room that a user joined it.
+async fn announce_joined(ctx: &Context, member: &Member, user_name: Name) -> Result<(), Error> {
+    let (room_id, user_id) = (member.room.clone(), member.user.clone());
+    let frame = Joined { room_id, user_id, user_name, copies: None };
+    let frame = OutboundFrame::new(&frame.into(), ctx.others());
+    ctx.delivered(ctx.delivery.announce(&Channel::of_room(&member.room), &frame, ctx.request()).await);
+    ctx.store.note_announced(member).await
 }
 
 /// Lets connections of a user hear rooms: `subscribe` writes first, then the memberships are read. So a removal either
@@ -210,14 +224,14 @@ pub async fn unsubscribe_user(ctx: &Context, user: &UserId, room: &RoomId) -> Re
         .await
 }
 
-/// Ends the membership of a user who stands to a room as `known`, if there is one.
+/// Ends the membership of a user who stands to a room as `known`, if there is one. Returns as [`depart`].
 pub async fn end(
     ctx: &Context,
     known: Membership,
     user: &UserId,
     room: &Room,
     reason: LeaveReason,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let has_ended = match known.member() {
         Some(member) => ctx.store.dismiss(&member, room, ctx.now).await?,
         None => false,
@@ -227,17 +241,19 @@ pub async fn end(
 
 /// What follows the end of a membership: no device hears the room any more, and both sides are told. Called in any
 /// case: an earlier request may have ended after the membership and before this. `has_ended`: this request ended it.
+/// Returns whether the user left the room lately.
 pub async fn depart(
     ctx: &Context,
     user: &UserId,
     room: &RoomId,
     reason: LeaveReason,
     has_ended: bool,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let gone = ctx.store.gone_from(room).await?;
+    let is_gone = gone.iter().any(|(other, _)| other == user);
     // A repeat tells again where the first request may have ended before this. Of who left by themselves, that is where
     // subscriptions are left; a moderator repeats nothing that was answered.
-    let is_repeat = !has_ended && gone.iter().any(|(other, _)| other == user);
+    let is_repeat = !has_ended && is_gone;
     if has_ended || (is_repeat && (reason != LeaveReason::Left || is_on(ctx, user, room).await?)) {
         let frame = Left { room_id: room.clone(), user_id: user.clone(), reason, copies: None }.into();
         let frame = OutboundFrame::new(&frame, ctx.others()).with_own(user, &frame);
@@ -250,7 +266,7 @@ pub async fn depart(
         take_off(ctx, other, room).await?;
         ctx.store.drop_gone(room, other, *at).await?;
     }
-    Ok(())
+    Ok(is_gone)
 }
 
 /// Whether a device of a user is subscribed to a room, whatever that is worth.

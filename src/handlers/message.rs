@@ -1,5 +1,6 @@
 //! Messages: to a room, to a user, to the lobby.
 
+use super::direct;
 use crate::access::{Sender, Writer};
 use crate::context::Context;
 use crate::delivery::{Continuation, OutboundFrame};
@@ -43,9 +44,7 @@ async fn post(
     sender.introduce(introduction);
     let body = draft(&sender);
     check(&sender, tail.as_ref(), &body)?;
-    if tail.is_none() {
-        begin(ctx, &sender).await?;
-    }
+    begin(ctx, &mut sender, tail.is_none()).await?;
     let is_answer_wanted = ctx.trace().format != Format::Raw || body.client_message_id.is_some();
     let appended = ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?;
 
@@ -54,6 +53,7 @@ async fn post(
     let duplicate = appended.is_duplicate;
     ctx.count(Metric::Messages, u64::from(!duplicate));
     ctx.publish(&sender.channels, &outbound(ctx, &sender, &own)).await;
+    direct::request(ctx, &sender).await?;
 
     if !sender.room.is_lobby() {
         return Ok(Sent::Message(Box::new(Message { duplicate, ..own })));
@@ -77,9 +77,7 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     for (index, body) in bodies.iter().enumerate() {
         check(&sender, tail.as_ref(), body).map_err(|error| error.in_message(index))?;
     }
-    if tail.is_none() {
-        begin(ctx, &sender).await?;
-    }
+    begin(ctx, &mut sender, tail.is_none()).await?;
     let appended = ctx.store.append_all(&sender.room, &bodies, tail, ctx.timing()).await?;
 
     let (mut results, mut written) = (Vec::new(), Vec::new());
@@ -96,6 +94,7 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
         });
     }
     publish_in_order(ctx, &sender, written).await;
+    direct::request(ctx, &sender).await?;
     Ok(SentMessages { room_id: sender.room, results })
 }
 
@@ -151,13 +150,11 @@ pub async fn continue_fan_out(ctx: &Context, rest: &Continuation) -> Result<(), 
     all
 }
 
-/// A direct conversation and the lobby exist from their first message on.
-pub async fn begin(ctx: &Context, sender: &Sender) -> Result<(), Error> {
-    if let Some(peer) = &sender.peer {
-        ctx.store.open_direct(&sender.user, peer, sender.name.clone(), ctx.now).await
-    } else if sender.room.is_lobby() {
-        ctx.store.ensure_room(&super::room::lobby(ctx.now)).await
-    } else {
-        Ok(())
+/// A direct conversation and the lobby exist from their first message on; a request is accepted by an answer.
+pub async fn begin(ctx: &Context, sender: &mut Sender, is_first: bool) -> Result<(), Error> {
+    match sender.peer.clone() {
+        Some(peer) if is_first || !sender.consent.by_me => direct::begin(ctx, sender, &peer, is_first).await,
+        None if is_first && sender.room.is_lobby() => ctx.store.ensure_room(&super::room::lobby(ctx.now)).await,
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,11 @@
 //! What each action and route does: one file for each group. The catalogue (`actions.rs`) says who may call it.
 
+pub mod additions;
+pub mod blocks;
 pub mod change;
+pub mod closing;
 pub mod connection;
+pub mod direct;
 pub mod history;
 pub mod inbox;
 pub mod invites;

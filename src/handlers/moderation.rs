@@ -10,14 +10,17 @@ use crate::store::{Channel, Membership};
 use crate::wire::frames::{Ack, LeaveReason};
 use crate::wire::requests::{AboutMember, SetRole};
 
-/// Ends the membership of another user.
+/// Ends the membership of another user, or their invitation.
 pub async fn remove(ctx: &Context, moderator: Moderator, request: AboutMember) -> Result<Ack, Error> {
     let AboutMember { room_id, user_id } = request;
     let known = moderator.outranks(ctx, &user_id).await?;
 
     let is_stranger = matches!(known, Membership::Stranger);
-    membership::end(ctx, known, &user_id, &moderator.room, LeaveReason::Removed).await?;
-    if is_stranger { Err(Error::UserNotFound) } else { Ok(Ack::of(ctx.route, room_id)) }
+    let is_member = matches!(known, Membership::Member(_));
+    let is_gone = membership::end(ctx, known, &user_id, &moderator.room, LeaveReason::Removed).await?;
+    // Who is only invited is no longer.
+    let was_invited = !is_member && ctx.store.end_pending(&user_id, &room_id).await?;
+    if is_stranger && !is_gone && !was_invited { Err(Error::UserNotFound) } else { Ok(Ack::of(ctx.route, room_id)) }
 }
 
 /// Bans members, and strangers before they join.
@@ -30,6 +33,9 @@ pub async fn ban(ctx: &Context, moderator: Moderator, request: AboutMember) -> R
 
     let was_member = ctx.store.ban(&user_id, &moderator.room, ctx.now).await?;
     membership::depart(ctx, &user_id, &room_id, LeaveReason::Banned, was_member).await?;
+    if !was_member {
+        ctx.store.end_pending(&user_id, &room_id).await?;
+    }
     Ok(Ack::of(ctx.route, room_id))
 }
 

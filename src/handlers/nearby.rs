@@ -6,16 +6,24 @@ use std::fmt;
 
 use futures_util::future::try_join_all;
 
-use super::room;
+use super::{closing, room};
 use crate::access::{Caller, Guest};
 use crate::context::Context;
 use crate::domain::{self, Location, Metres, Place, RoomId, RoomStatus, RoomType, UserId};
 use crate::error::Error;
-use crate::store::NearbyRow;
+use crate::store::{NearbyRow, Tail};
 use crate::wire::frames::{Nearby, NearbyRoom, Participants, Room};
 use crate::wire::requests::{CreateRoomAt, SearchRooms};
 use crate::wire::types::Cursor;
 
+/// Most active rooms in a cell of about 16 km: what a search of up to 5 km reads is limited so.
+const MAX_ROOMS_IN_CELL: usize = 200;
+/// Most of them that one user created, so that nobody fills a city alone.
+const MAX_OWN_ROOMS_IN_CELL: usize = 5;
+/// Most rooms that are looked at to find those of one user.
+const MAX_CANDIDATES: usize = 2 * MAX_OWN_ROOMS_IN_CELL;
+/// Without a message for so long a room is closed to make place for another one of its creator.
+const IDLE_SECONDS: i64 = 600;
 /// The largest radius of a room.
 const MAX_ROOM_RADIUS: Metres = Metres::new(10_000.0);
 
@@ -23,6 +31,7 @@ const MAX_ROOM_RADIUS: Metres = Metres::new(10_000.0);
 pub async fn create(ctx: &Context, mut caller: Caller, request: CreateRoomAt) -> Result<Room, Error> {
     let location = request.location()?;
     caller.rename(request.user_name.as_ref());
+    make_place(ctx, &caller.user, location).await?;
     let room = domain::Room {
         name: request.room_name,
         room_type: request.room_type.0,
@@ -32,8 +41,35 @@ pub async fn create(ctx: &Context, mut caller: Caller, request: CreateRoomAt) ->
         participant_count: 1,
         ..domain::Room::new(RoomId::fresh(), caller.user.clone(), ctx.now)
     };
-    let members = room::create_with_members(ctx, &caller, &room, &BTreeSet::new()).await?;
+    let members = room::create_with_members(ctx, &caller, &room, &[]).await?;
     room::describe(ctx, room, None, &members).await
+}
+
+/// Makes place for another room of a user where the cell around it is full, or the user's share of it: the user's room
+/// there that has been idle for the longest time is closed.
+///
+/// # Errors
+/// `PLACE_FULL` for a user who has no idle room there.
+async fn make_place(ctx: &Context, user: &UserId, location: Location) -> Result<(), Error> {
+    let rows = ctx.store.rooms_in(location.limited_cell().as_slice()).await?;
+    let mine: Vec<_> = rows.iter().filter(|row| row.may_be_of(user)).map(|row| &row.id).take(MAX_CANDIDATES).collect();
+    if rows.len() < MAX_ROOMS_IN_CELL && mine.len() < MAX_OWN_ROOMS_IN_CELL {
+        return Ok(());
+    }
+    // The index may be behind.
+    let mut mine = ctx.store.rooms_of(mine.into_iter()).await?;
+    mine.retain(|room| room.status == RoomStatus::Active && room.creator == *user);
+    if rows.len() < MAX_ROOMS_IN_CELL && mine.len() < MAX_OWN_ROOMS_IN_CELL {
+        return Ok(());
+    }
+    let with_tail = async |room: domain::Room| Ok::<_, Error>((ctx.store.tail(&room.id).await?, room));
+    let rooms = try_join_all(mine.into_iter().map(with_tail)).await?;
+    let last_activity =
+        |(tail, room): &(Option<Tail>, domain::Room)| tail.as_ref().map_or(room.last_activity, |tail| tail.created_at);
+    let oldest = rooms.into_iter().min_by_key(last_activity);
+    let is_idle = |room: &_| last_activity(room) < ctx.now.minus_secs(IDLE_SECONDS);
+    let (tail, room) = oldest.filter(is_idle).ok_or(Error::PlaceFull)?;
+    if closing::close_idle(ctx, &room, tail).await? { Ok(()) } else { Err(Error::PlaceFull) }
 }
 
 /// A page of the active rooms near a place, nearest first; private ones for their members only.

@@ -1,4 +1,4 @@
-//! Rooms: creating, joining, leaving, describing and closing them.
+//! Rooms: creating, joining, leaving and describing them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,28 +6,32 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio::try_join;
 
-use super::membership;
-use crate::access::{self, Caller, Moderator, Visitor};
+use super::additions::{self, Inviter};
+use super::{direct, membership};
+use crate::access::{self, Caller, Visitor};
 use crate::context::Context;
-use crate::delivery::{Delivered, Except, OutboundFrame};
-use crate::domain::{self, CloseReason, Member, Role, RoomId, RoomStatus, Timestamp, UserId};
-use crate::error::{Error, chain};
+use crate::delivery::{Delivered, OutboundFrame};
+use crate::domain::{self, Member, Role, RoomId, Timestamp, UserId};
+use crate::error::Error;
 use crate::metrics::Metric;
 use crate::store::{Channel, MAX_FOUNDERS, PARTICIPANTS_PAGE, Subscription, Tail};
-use crate::wire::frames::{Ack, Joined, LeaveReason, Participant, Room, RoomClosed};
+use crate::wire::frames::{Ack, Joined, LeaveReason, Participant, Room};
 use crate::wire::requests::{AboutRoom, CreateRoom, JoinRoom, RoomInfo};
 
+/// Connections of a room that are read to tell who is online.
+const MOST_LIVE: usize = 1_000;
 /// Members of a new room that are told at once.
 const MEMBERS_AT_ONCE: usize = 16;
 
 /// Creates a room with its first members.
 pub async fn create(ctx: &Context, caller: Caller, request: CreateRoom) -> Result<Room, Error> {
     let max_participants = request.max_participants.map(|capacity| capacity.0);
-    let invited: BTreeSet<_> = request.members.0.into_iter().filter(|user| *user != caller.user).collect();
-    if invited.len() >= MAX_FOUNDERS {
+    let named: BTreeSet<_> = request.members.0.into_iter().filter(|user| *user != caller.user).collect();
+    if named.len() >= MAX_FOUNDERS {
         return Err(Error::invalid("members", "can name at most 98 users; the others can join"));
     }
-    let participant_count = invited.len() as u64 + 1;
+    let (added, invited) = additions::divide(ctx, &caller, named.into_iter().collect()).await?;
+    let participant_count = added.len() as u64 + 1;
     if max_participants.is_some_and(|most| most < participant_count) {
         return Err(Error::invalid("maxParticipants", "must leave room for you and the members"));
     }
@@ -39,8 +43,10 @@ pub async fn create(ctx: &Context, caller: Caller, request: CreateRoom) -> Resul
         participant_count,
         ..domain::Room::new(RoomId::fresh(), caller.user.clone(), ctx.now)
     };
-    let members = create_with_members(ctx, &caller, &room, &invited).await?;
-    ctx.delivered(announce_members(ctx, &invited, &room.id).await);
+    let members = create_with_members(ctx, &caller, &room, &added).await?;
+    ctx.delivered(announce_members(ctx, &added, &room.id).await);
+    let inviter = Inviter { user: caller.user, membership: Some(ctx.now) };
+    additions::invite_all(ctx, &inviter, &room, invited).await?;
     describe(ctx, room, None, &members).await
 }
 
@@ -49,12 +55,12 @@ pub async fn create_with_members(
     ctx: &Context,
     caller: &Caller,
     room: &domain::Room,
-    invited: &BTreeSet<UserId>,
+    added: &[UserId],
 ) -> Result<Vec<Member>, Error> {
     let member = |user: &UserId, name, role| Member::new(user.clone(), name, room.id.clone(), role, ctx.now);
     let founders: Vec<_> = [member(&caller.user, caller.display_name(), Role::Owner)]
         .into_iter()
-        .chain(invited.iter().map(|user| member(user, user.as_name(), Role::Member)))
+        .chain(added.iter().map(|user| Member { is_added: true, ..member(user, user.as_name(), Role::Member) }))
         .collect();
     ctx.store.create_room(room, &founders).await?;
     ctx.count(Metric::RoomsOpened, 1);
@@ -79,7 +85,8 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
             membership::subscribe_others(ctx, &caller, &id, None).await?;
         }
     } else if id.is_direct() {
-        access::direct_peer(ctx, &caller.user, &id).await?;
+        let peer = access::direct_peer(ctx, &caller.user, &id).await?;
+        return describe_direct(ctx, &id, &caller.user, &peer).await;
     } else {
         let entered = membership::admit(ctx, &caller, &id, invite.as_ref()).await?;
         membership::enter(ctx, &caller, &id, Some(entered.member.joined_at)).await?;
@@ -89,7 +96,7 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
     describe(ctx, existing(ctx, &id).await?, None, &[]).await
 }
 
-/// Ends the caller's own membership.
+/// Ends the caller's own membership; takes a direct conversation off the caller's list.
 pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<Ack, Error> {
     let id = request.room_id;
     ctx.note_room(&id);
@@ -101,7 +108,7 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
         }
     } else if id.is_direct() {
         access::direct_peer(ctx, &caller.user, &id).await?;
-        return Err(Error::Forbidden("a direct conversation has no way out; it is you and the other one"));
+        direct::hide(ctx, &caller.user, &id).await?;
     } else {
         let (room, known) = try_join!(ctx.store.room(&id, ctx.now), ctx.store.membership(&caller.user, &id, ctx.now))?;
         let room = room.ok_or(Error::RoomNotFound)?;
@@ -111,55 +118,23 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
 }
 
 /// What a room is, and a page of its participants.
-pub async fn info(ctx: &Context, _: Visitor, request: RoomInfo) -> Result<Room, Error> {
-    describe(ctx, existing(ctx, &request.room_id).await?, request.cursor, &[]).await
-}
-
-/// Closes a room for good, and tells those who are live in it.
-pub async fn close(ctx: &Context, moderator: Moderator, request: AboutRoom) -> Result<Ack, Error> {
-    let id = request.room_id;
-    let was_closed = moderator.room.status == RoomStatus::Closed;
-    if !was_closed {
-        ctx.store.close_room(&moderator.room, &moderator.user, ctx.now, ctx.deadline).await?;
-        ctx.count(Metric::RoomsClosed, 1);
+pub async fn info(ctx: &Context, visitor: Visitor, request: RoomInfo) -> Result<Room, Error> {
+    match visitor.peer {
+        Some(peer) => describe_direct(ctx, &request.room_id, &visitor.user, &peer).await,
+        None => describe(ctx, existing(ctx, &request.room_id).await?, request.cursor, &[]).await,
     }
-    // Also when it was closed before: that request may have ended before this. Those whom it told are no longer live.
-    let frame = RoomClosed { room_id: id.clone(), reason: CloseReason::Closed.as_str(), user_id: Some(moderator.user) };
-    ctx.delivered(announce_closed(ctx, frame, ctx.others()).await);
-    if was_closed { Err(Error::RoomClosed) } else { Ok(Ack::of(ctx.route, id)) }
 }
 
-/// As `close`; over HTTP the answer is the room.
-pub async fn close_and_show(ctx: &Context, moderator: Moderator, request: AboutRoom) -> Result<Room, Error> {
-    let id = request.room_id.clone();
-    close(ctx, moderator, request).await?;
-    describe(ctx, existing(ctx, &id).await?, None, &[]).await
+/// A direct conversation as `user` sees it.
+async fn describe_direct(ctx: &Context, id: &RoomId, user: &UserId, peer: &UserId) -> Result<Room, Error> {
+    let room = describe(ctx, existing(ctx, id).await?, None, &[]).await?;
+    Ok(if shows_presence(ctx, user, peer).await? { room } else { room.without_presence() })
 }
 
-/// What follows the closing of a room: those who are live hear of it, and nothing after that; the rows of its members
-/// end with its history. What fails here the sweep does later: it finds the room until all of it is noted as done.
-pub async fn announce_closed(ctx: &Context, closed: RoomClosed, except: Except) -> Delivered {
-    let room = closed.room_id.clone();
-    let frame = OutboundFrame::new(&closed.into(), except).last();
-    let (delivered, all) = ctx.delivery.publish_all(&[Channel::of_room(&room)], &frame, ctx.request()).await;
-    let finished = async {
-        all?;
-        expire_members(ctx, &room).await?;
-        ctx.store.note_closed(&room, ctx.now).await
-    };
-    if let Err(error) = finished.await {
-        tracing::warn!(room_id = %room, error = chain(&error), "failed to finish the closing of a room");
-    }
-    delivered
-}
-
-/// Lets the rows of a closed room's members end with its history.
-pub async fn expire_members(ctx: &Context, id: &RoomId) -> Result<(), Error> {
-    let Some(room) = ctx.store.room(id, ctx.now).await? else { return Ok(()) };
-    match room.ends_at {
-        Some(ends_at) => ctx.store.end_members(&room, ends_at).await,
-        None => Ok(()),
-    }
+/// Whether the users of a direct conversation see who of them is online: once both have agreed to it.
+pub async fn shows_presence(ctx: &Context, user: &UserId, peer: &UserId) -> Result<bool, Error> {
+    let consent = ctx.store.consent(user, peer).await?;
+    Ok(!consent.is_blocked && consent.by_me && consent.by_peer)
 }
 
 /// The room that everybody is in. It has no creator and no members, only those who are live.
@@ -169,7 +144,7 @@ pub fn lobby(now: Timestamp) -> domain::Room {
 
 /// # Errors
 /// `ROOM_NOT_FOUND`; never for the lobby, which exists from the start.
-async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error> {
+pub async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error> {
     match ctx.store.room(id, ctx.now).await? {
         None if id.is_lobby() => Ok(lobby(ctx.now)),
         room => room.ok_or(Error::RoomNotFound),
@@ -178,8 +153,8 @@ async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error> {
 
 /// Tells each first member of a room that they are in it. They learn of each other by `roomInfo`: telling all of all
 /// would cost the square of their number.
-async fn announce_members(ctx: &Context, invited: &BTreeSet<UserId>, room: &RoomId) -> Delivered {
-    stream::iter(invited)
+async fn announce_members(ctx: &Context, added: &[UserId], room: &RoomId) -> Delivered {
+    stream::iter(added)
         .map(|user| async move {
             let frame =
                 Joined { room_id: room.clone(), user_id: user.clone(), user_name: user.as_name(), copies: None };
@@ -211,9 +186,10 @@ pub async fn describe(
     more |= members.len() > PARTICIPANTS_PAGE;
     let members: Vec<_> = members.into_values().take(PARTICIPANTS_PAGE).collect();
     let users: Vec<_> = members.iter().map(|member| &member.user).collect();
-    let live = live_in(ctx, &room.id, &users).await?;
+    let live = live_in(ctx, &room.id, &users, MOST_LIVE).await?;
 
-    let mut frame = frame_of(room, tail.as_ref(), live.len() as u64);
+    let mut frame = frame_of(room, tail.as_ref(), &live);
+    let live = live.users;
     let (participants, more) = if frame.room_id.is_lobby() {
         frame.participant_count = live.len() as u64;
         let behind = live.into_values().filter(|live| after.as_ref().is_none_or(|after| live.user_id > *after));
@@ -234,22 +210,42 @@ pub async fn describe(
     Ok(frame.with_participants(participants, more))
 }
 
-/// The users who hear a room just now, each with one of their connections. A direct conversation is heard by `both`
-/// users on any device.
-pub async fn live_in(ctx: &Context, room: &RoomId, both: &[&UserId]) -> Result<BTreeMap<UserId, Subscription>, Error> {
+/// The users who hear a room just now.
+pub struct Live {
+    users: BTreeMap<UserId, Subscription>,
+    /// Further ones that are known to.
+    others: u64,
+    /// Whether there may be more: only the first connections are read.
+    more: bool,
+}
+
+/// Who hears a room just now, as far as the first `most` or so connections tell. A direct conversation is heard by
+/// `both` users on any device.
+pub async fn live_in(ctx: &Context, room: &RoomId, both: &[&UserId], most: usize) -> Result<Live, Error> {
     let channels: Vec<_> = if room.is_direct() {
         both.iter().map(|user| Channel::of_user(user)).collect()
     } else {
         vec![Channel::of_room(room)]
     };
-    let live = try_join_all(channels.iter().map(|channel| ctx.store.all_subscribers(channel, ctx.now))).await?;
-    Ok(live.into_iter().flatten().map(|live| (live.user_id.clone(), live)).collect())
+    let live = try_join_all(channels.iter().map(|channel| ctx.store.first_subscribers(channel, most, ctx.now))).await?;
+    let more = live.iter().any(|live| live.len() >= most);
+    let users = live.into_iter().flatten().map(|live| (live.user_id.clone(), live)).collect();
+    Ok(Live { users, others: 0, more })
+}
+
+/// Who of a direct conversation is live: the user who asks, and the other one, unless that is not to be known.
+pub async fn direct_live(ctx: &Context, user: &UserId, peer: &UserId) -> Result<Live, Error> {
+    let (room, peers) = (RoomId::direct(user, peer), [peer]);
+    let (is_seen, live) = try_join!(ctx.store.sees(user, peer), live_in(ctx, &room, &peers, 1))?;
+    let users = if is_seen { live.users } else { BTreeMap::new() };
+    Ok(Live { others: u64::from(is_seen && user != peer), users, more: false })
 }
 
 /// A room without its participants.
-pub fn frame_of(room: domain::Room, tail: Option<&Tail>, online_count: u64) -> Room {
-    let last_seq = tail.map_or(room.last_seq, Tail::last_seq);
-    let frame = Room { last_seq: Some(last_seq), online_count: Some(online_count), ..summary_of(room) };
+pub fn frame_of(room: domain::Room, tail: Option<&Tail>, live: &Live) -> Room {
+    let last_seq = Some(tail.map_or(room.last_seq, Tail::last_seq));
+    let online_count = Some(live.users.len() as u64 + live.others);
+    let frame = Room { last_seq, online_count, online_more: live.more, ..summary_of(room) };
     Room { last_activity: tail.map_or(frame.last_activity, |tail| tail.created_at), ..frame }
 }
 
@@ -273,6 +269,7 @@ pub fn summary_of(room: domain::Room) -> Room {
         epoch: room.epoch,
         last_seq: None,
         online_count: None,
+        online_more: false,
         participants: None,
         next_cursor: None,
         copies: None,

@@ -6,12 +6,11 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::{change, room};
+use super::{change, closing};
 use crate::context::Context;
 use crate::delivery::{Delivered, Except};
 use crate::domain::{CloseReason, RoomId, Timestamp, UserId};
 use crate::error::{Error, chain};
-use crate::metrics::Metric;
 use crate::store::Channel;
 use crate::wire::frames::RoomClosed;
 
@@ -60,18 +59,7 @@ async fn inspect(ctx: &Context, id: &RoomId, before: Timestamp) -> Result<(), Er
         return Ok(());
     }
     let Some(room) = ctx.store.room(id, ctx.now).await? else { return Ok(()) };
-    match ctx.store.close_idle(&room, tail, ctx.now).await {
-        Ok(true) => {
-            ctx.count(Metric::RoomsClosed, 1);
-            let reason = CloseReason::Idle.as_str();
-            let frame = RoomClosed { room_id: id.clone(), reason, user_id: None };
-            ctx.delivered(room::announce_closed(ctx, frame, Except::Nobody).await);
-            Ok(())
-        }
-        // Somebody has just written to it, or closed it.
-        Ok(false) | Err(Error::RoomClosed | Error::RoomNotFound) => Ok(()),
-        Err(error) => Err(error),
-    }
+    closing::close_idle(ctx, &room, tail).await.map(drop)
 }
 
 /// Finishes what the request that closed a room did not: it ended before everybody was told.
@@ -79,13 +67,13 @@ async fn finish_closing(ctx: &Context, id: &RoomId) -> Result<(), Error> {
     let Some(room) = ctx.store.room(id, ctx.now).await? else { return Ok(()) };
     if room.is_closing_told {
         // Once more: the index may have lagged behind the first time.
-        room::expire_members(ctx, id).await?;
+        closing::expire_members(ctx, id).await?;
         return ctx.store.note_ended(id).await;
     }
     let closing = ctx.store.closing_of(id).await?;
     let (reason, closer) = closing.unwrap_or((CloseReason::Closed, UserId::system()));
     let user_id = (reason == CloseReason::Closed).then_some(closer);
     let frame = RoomClosed { room_id: id.clone(), reason: reason.as_str(), user_id };
-    ctx.delivered(room::announce_closed(ctx, frame, Except::Nobody).await);
+    ctx.delivered(closing::announce_closed(ctx, frame, Except::Nobody).await);
     Ok(())
 }

@@ -33,11 +33,12 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
     if file.size > uploads.max_bytes {
         return Err(Error::FileTooLarge { most_bytes: uploads.max_bytes });
     }
-    match ctx.store.tail(&sender.room).await? {
-        Some(tail) if tail.closes_room(ctx.now) => return Err(Error::RoomClosed),
-        Some(_) => {}
-        None => message::begin(ctx, &sender).await?,
+    let mut sender = sender.unblocked(ctx).await?;
+    let tail = ctx.store.tail(&sender.room).await?;
+    if tail.as_ref().is_some_and(|tail| tail.closes_room(ctx.now)) {
+        return Err(Error::RoomClosed);
     }
+    message::begin(ctx, &mut sender, tail.is_none()).await?;
     // Clients of other backends put a file to the address, and send no header that they were not told of.
     let is_strict = ctx.trace().format == Format::Native;
     let announcement = Announcement {
@@ -206,7 +207,7 @@ async fn publish_if_unpublished(ctx: &Context, file: StoredFile) -> Result<(), E
 
 async fn publish(ctx: &Context, file: &StoredFile, entry: Entry) -> Result<(), Error> {
     let channels = match &file.peer {
-        Some(peer) => Channel::of_both(&file.user_id, peer),
+        Some(peer) => access::channels_of_both(ctx, &file.user_id, peer).await?,
         None => vec![Channel::of_room(&file.room_id)],
     };
     let frame = OutboundFrame::new(&Message::from(entry).into(), Except::Nobody);

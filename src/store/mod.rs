@@ -1,14 +1,18 @@
 //! The rows in DynamoDB, by aggregate. The only place that names an attribute.
 
 mod backoff;
+mod batch;
+mod blocks;
 mod changes;
 mod connections;
+mod direct;
 mod files;
 mod gone;
 mod invites;
 mod log;
 mod members;
 mod nearby;
+mod pending;
 mod rooms;
 mod statement;
 mod subscriptions;
@@ -21,7 +25,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update, WriteRequest};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,12 +37,14 @@ use crate::tables::Table;
 use backoff::Backoff;
 pub use changes::{Edit, Removal};
 pub use connections::Connection;
+pub use direct::Consent;
 pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
 pub use invites::Invite;
-pub use log::{Appended, Tail, Timing};
-pub use members::{Admission, Membership, PARTICIPANTS_PAGE};
+pub use log::{Appended, EntryPage, ReadBudget, Tail, Timing};
+pub use members::{Admission, Membership, PARTICIPANTS_PAGE, Pass, Standing};
 pub use nearby::NearbyRow;
+pub use pending::Pending;
 pub use rooms::MAX_FOUNDERS;
 use statement::Statement;
 pub use subscriptions::{Channel, KeyRange, Subscription};
@@ -64,8 +70,6 @@ impl Table {
 
 type Item = HashMap<String, AttributeValue>;
 
-/// Most rows that one BatchWriteItem takes.
-const BATCH_ROWS: usize = 25;
 /// Most items that one TransactWriteItems takes.
 const TRANSACTION_ITEMS: usize = 100;
 
@@ -98,60 +102,6 @@ impl Store {
     async fn item(&self, table: &Table, key: Key) -> Result<Option<Item>, Error> {
         let get = self.client.get_item().table_name(self.name(table)).set_key(Some(key)).consistent_read(true);
         Ok(get.send().await.map_err(failed)?.item)
-    }
-
-    /// Reads two rows of a table consistently, by one request.
-    async fn two_items(&self, table: &Table, one: Key, two: Key) -> Result<(Option<Item>, Option<Item>), Error> {
-        let mut items = self.items(table, vec![one.clone(), two.clone()]).await?;
-        let mut take = |key: &Key| {
-            let at = items.iter().position(|item: &Item| key.iter().all(|(name, value)| item.get(name) == Some(value)));
-            at.map(|at| items.swap_remove(at))
-        };
-        Ok((take(&one), take(&two)))
-    }
-
-    /// Rows of a table by their keys, at most 100, read consistently by as few requests as there can be, in no order.
-    async fn items(&self, table: &Table, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
-        let (mut items, mut backoff) = (Vec::with_capacity(keys.len()), Backoff::new());
-        if keys.is_empty() {
-            return Ok(items);
-        }
-        let mut wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        loop {
-            let keys = wanted.map_err(Error::internal)?;
-            let answer = self.client.batch_get_item().request_items(self.name(table), keys).send().await;
-            let answer = answer.map_err(failed)?;
-            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            let Some((_, rest)) = answer.unprocessed_keys.into_iter().flatten().next() else { return Ok(items) };
-            if !backoff.pause().await {
-                return Err(Error::Unavailable("keys were left unprocessed by DynamoDB".into()));
-            }
-            wanted = Ok(rest);
-        }
-    }
-
-    /// Writes rows in as few requests as there can be. Not atomic: the order of the rows is kept between requests of
-    /// 25, within one there is none.
-    async fn write_all(&self, writes: Vec<(&Table, WriteRequest)>) -> Result<(), Error> {
-        for batch in writes.chunks(BATCH_ROWS) {
-            let mut rest: HashMap<String, Vec<WriteRequest>> = HashMap::new();
-            for (table, write) in batch {
-                rest.entry(self.name(table).to_owned()).or_default().push(write.clone());
-            }
-            let mut backoff = Backoff::new();
-            loop {
-                let answer =
-                    self.client.batch_write_item().set_request_items(Some(rest)).send().await.map_err(failed)?;
-                rest = answer.unprocessed_items.unwrap_or_default();
-                if rest.is_empty() {
-                    break;
-                }
-                if !backoff.pause().await {
-                    return Err(Error::Unavailable("rows were left unprocessed by DynamoDB".into()));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Puts an item, if the statement's condition holds; `false` when it does not.
@@ -216,6 +166,28 @@ impl Store {
             .set_expression_attribute_names(statement.names())
             .set_expression_attribute_values(statement.values());
         Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
+    }
+
+    /// The part of a transaction that deletes an item.
+    fn delete_part(&self, table: &Table, key: Key, statement: &Statement) -> Result<TransactWriteItem, Error> {
+        let delete = Delete::builder()
+            .table_name(self.name(table))
+            .set_key(Some(key))
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        Ok(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build())
+    }
+
+    /// The part of a transaction that writes nothing: it only requires a condition.
+    fn check_part(&self, table: &Table, key: Key, statement: &Statement) -> Result<TransactWriteItem, Error> {
+        let check = ConditionCheck::builder()
+            .table_name(self.name(table))
+            .set_key(Some(key))
+            .set_condition_expression(statement.condition.clone())
+            .set_expression_attribute_names(statement.names())
+            .set_expression_attribute_values(statement.values());
+        Ok(TransactWriteItem::builder().condition_check(check.build().map_err(Error::internal)?).build())
     }
 
     /// Writes all parts or none. Where others write the same items it retries until a condition decides. Returns the

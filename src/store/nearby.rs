@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::rooms::RoomRow;
 use super::{Statement, Store, pages, row_of};
-use crate::domain::{CellRange, Location, Metres, Room, RoomId, RoomType};
+use crate::domain::{CellRange, GeoKey, Location, Metres, Room, RoomId, RoomType, UserId};
 use crate::error::Error;
 use crate::tables::{ROOMS, ROOMS_BY_PLACE};
 
@@ -18,6 +18,14 @@ pub struct NearbyRow {
     pub location: Location,
     pub radius: Metres,
     pub room_type: RoomType,
+    spot: String,
+}
+
+impl NearbyRow {
+    /// Whether a user seems to have created the room: its key ends with a part of a hash.
+    pub fn may_be_of(&self, user: &UserId) -> bool {
+        self.spot.ends_with(&GeoKey::tag_of(user))
+    }
 }
 
 impl Store {
@@ -37,7 +45,8 @@ impl Store {
 
     /// The rooms of these ids, at most 100, as they are now and in no order. Those that are not there are left out.
     pub async fn rooms_of(&self, ids: impl Iterator<Item = &RoomId>) -> Result<Vec<Room>, Error> {
-        let items = self.items(&ROOMS, ids.map(|id| ROOMS.key(id.as_str())).collect()).await?;
-        try_join_all(items.into_iter().map(|item| async { self.counted(row_of::<RoomRow>(item)?).await })).await
+        let keys: Vec<_> = ids.map(|id| (&ROOMS, ROOMS.key(id.as_str()))).collect();
+        let rows = self.items(&keys).await?.into_iter().flatten();
+        try_join_all(rows.map(|item| async { self.counted(row_of::<RoomRow>(item)?).await })).await
     }
 }

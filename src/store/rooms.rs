@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Statement, Store, TRANSACTION_ITEMS, item_of, pages};
 use crate::domain::{
-    Epoch, Location, Member, Metres, Name, Place, Rev, Role, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Epoch, Location, Member, Metres, Name, Place, Rev, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::tables::{ROOMS, ROOMS_BY_ACTIVITY};
@@ -93,6 +93,7 @@ impl From<&Room> for RoomRow {
             .place
             .as_ref()
             .and_then(|place| place.location.geo_key())
+            .map(|filed| filed.created_by(&room.creator))
             .map(|filed| (filed.cell, filed.spot))
             .unzip();
         let (location, road_name, radius) = match room.place {
@@ -297,25 +298,6 @@ impl Store {
             .bind(":at", at.as_millis())
             .bind(":text", &*at.to_iso());
         self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await.map(drop)
-    }
-
-    /// Makes a direct conversation known to both users, if it is not yet: its row, and a membership for each.
-    pub async fn open_direct(&self, me: &UserId, peer: &UserId, name: Name, now: Timestamp) -> Result<(), Error> {
-        let id = RoomId::direct(me, peer);
-        if self.any_room(&id).await?.is_some() {
-            return Ok(());
-        }
-        let member = |user: &UserId, other: &UserId, name| Member {
-            peer: Some(other.clone()),
-            ..Member::new(user.clone(), name, id.clone(), Role::Member, now)
-        };
-        let mut both = vec![member(me, peer, name)];
-        if peer != me {
-            both.push(member(peer, me, peer.as_name()));
-        }
-        let room = Room { room_type: RoomType::Direct, ..Room::new(id.clone(), me.clone(), now) };
-        // When both write to each other at once, one of the two transactions does all of it.
-        self.create_room(&room, &both).await.map(drop)
     }
 
     /// Notes where a room's log ends, for the time after its entries have expired.

@@ -157,7 +157,8 @@ impl Store {
     ) -> Result<Option<Subscription>, Error> {
         let own = SUBSCRIPTIONS.key_of(&channel.name(), connection.as_str());
         let (own, gone) = if channel.has_memberships() {
-            self.two_items(&SUBSCRIPTIONS, own, Gone::key(channel)).await?
+            let mut both = self.items(&[(&SUBSCRIPTIONS, own), (&SUBSCRIPTIONS, Gone::key(channel))]).await?;
+            (both.swap_remove(0), both.pop().flatten())
         } else {
             (self.item(&SUBSCRIPTIONS, own).await?, None)
         };

@@ -124,7 +124,13 @@ impl Frame {
     fn is_of_native_clients(&self) -> bool {
         matches!(
             self,
-            Self::Edited(_) | Self::DeletedMessages(_) | Self::Reactions(_) | Self::Pinned(_) | Self::Unpinned(_)
+            Self::Invited(_)
+                | Self::DirectRequest(_)
+                | Self::Edited(_)
+                | Self::DeletedMessages(_)
+                | Self::Reactions(_)
+                | Self::Pinned(_)
+                | Self::Unpinned(_)
         )
     }
 

@@ -124,6 +124,7 @@ run "settings_reach_the_function" {
       jwt_audience          = "chat"
       jwt_max_age_seconds   = 60
       lobby                 = false
+      add_members           = "direct"
       max_file_bytes        = 5368709120
       allowed_content_types = ["image/png", "audio/*"]
       message_ttl_days      = 7
@@ -135,6 +136,7 @@ run "settings_reach_the_function" {
       JWT_AUDIENCE          = "chat"
       JWT_MAX_AGE_SECONDS   = "60"
       LOBBY                 = "off"
+      ADD_MEMBERS           = "direct"
       MAX_FILE_BYTES        = "5368709120"
       ALLOWED_CONTENT_TYPES = "image/png,audio/*"
       MESSAGE_TTL_DAYS      = "7"

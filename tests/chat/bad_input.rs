@@ -18,6 +18,8 @@ async fn an_unknown_action_is_answered_with_the_known_ones() {
         "leaveRoom",
         "roomInfo",
         "closeRoom",
+        "addMembers",
+        "declineInvite",
         "removeMember",
         "banMember",
         "unbanMember",
@@ -38,7 +40,10 @@ async fn an_unknown_action_is_answered_with_the_known_ones() {
         "getMessages",
         "resume",
         "markRead",
-        "listRooms"
+        "listRooms",
+        "blockUser",
+        "unblockUser",
+        "listBlocked"
     ]);
 
     for (frame, code) in [

@@ -1,6 +1,9 @@
 //! What an operation costs, by the capacity that DynamoDB says it took.
 
-use serde_json::json;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
 use switchboard::local::StoreCall;
 
 use crate::harness::{User, World};
@@ -111,4 +114,148 @@ async fn a_page_of_50_small_messages_and_the_position_of_their_changes_cost_at_m
     assert_eq!(page["items"].as_array().unwrap().len(), 50);
     let cost = cost(&world.take_store_calls());
     assert!(cost.writes == 0.0 && cost.reads > 0.0 && cost.reads <= 7.0 && cost.requests <= 3, "{cost:?}");
+}
+
+/// How often strangers did each of these to the victim.
+const STRANGERS: usize = 300;
+
+fn item(row: &Value) -> HashMap<String, AttributeValue> {
+    serde_dynamo::to_item(row).unwrap()
+}
+
+async fn put(world: &World, table: &str, row: &Value) {
+    world.dynamodb().put_item().table_name(table).set_item(Some(item(row))).send().await.unwrap();
+}
+
+/// Strangers have invited the victim, banned them from rooms, and written to them.
+async fn strangers_do_their_worst(world: &World) {
+    const NEVER: u64 = 4_000_000_000;
+    for number in 0..STRANGERS {
+        let (room, stranger) = (format!("room-{number}"), format!("stranger-{number}"));
+        let dm = format!("dm-{number:032x}");
+        let base = json!({ "userId": "victim", "by": stranger, "at": 1, "ttl": NEVER });
+        for key in [room.clone(), format!("\t{dm}")] {
+            let mut row = base.clone();
+            row["roomId"] = json!(key);
+            put(world, "Pending", &row).await;
+        }
+        let ban = json!({ "userId": format!("ban\t{room}"), "roomId": "user\tvictim", "status": "banned",
+            "joinedAt": 1 });
+        put(world, "Members", &ban).await;
+        let member = json!({ "userId": "victim", "roomId": dm, "role": "member", "status": "member", "joinedAt": 1,
+            "name": "victim", "peer": stranger, "lastReadSeq": 0 });
+        put(world, "Members", &member).await;
+        let row = json!({ "id": dm, "roomType": "direct", "status": "active", "creator": stranger, "createdAt": 1,
+            "lastActivity": 1, "participantCount": 2 });
+        put(world, "ChatRooms", &row).await;
+        let entry = json!({ "roomId": dm, "messageId": "0000000000000001", "kind": "message", "userId": stranger,
+            "createdAt": "2026-11-26T01:52:01.191Z", "userName": stranger, "text": "buy now", "ttl": NEVER });
+        put(world, "Messages", &entry).await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_whom_strangers_invited_banned_and_wrote_to_pays_nothing_for_it() {
+    let world = World::start().await;
+    strangers_do_their_worst(&world).await;
+    world.take_store_calls();
+
+    let mut victim = world.connect("victim").await;
+
+    let connect = cost(&world.take_store_calls());
+    assert!(connect.writes <= 3.0 && connect.reads <= 4.0 && connect.requests <= 5, "{connect:?}");
+    let tea = victim.creates_room(&[]).await;
+    victim.says(&tea, "first").await;
+    world.take_store_calls();
+    victim.says(&tea, "second").await;
+    let send = cost(&world.take_store_calls());
+    assert!(send.writes == 1.0 && send.reads <= 4.0 && send.requests == 4, "{send:?}");
+    let list = victim.ask(json!({ "action": "listRooms" })).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 20);
+    let page = cost(&world.take_store_calls());
+    assert!(page.writes <= 40.0 && page.reads <= 200.0, "{page:?}");
+}
+
+#[tokio::test]
+async fn a_first_message_to_a_user_costs_reads_and_each_further_one_3_more_than_in_a_room() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let _ben = world.connect("ben").await;
+    let direct = json!({ "action": "sendMessage", "recipientId": "ben", "content": "x" });
+    ana.ask(direct.clone()).await;
+    world.take_store_calls();
+
+    ana.ask(direct).await;
+
+    // The connection, the tail, the blocks both ways, the connections of both.
+    let cost = cost(&world.take_store_calls());
+    assert!(cost.writes == 1.0 && cost.reads <= 6.0 && cost.requests == 6, "{cost:?}");
+}
+
+#[tokio::test]
+async fn a_ban_costs_2_write_units_more_than_the_end_of_a_membership() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let _ben = world.connect_to("ben", "tea").await;
+    world.take_store_calls();
+
+    ana.ask(json!({ "action": "banMember", "roomId": "tea", "userId": "ben" })).await;
+
+    let calls = world.take_store_calls();
+    let ends: Vec<_> = calls.iter().filter(|call| call.operation == "TransactWriteItems").collect();
+    // The row of the member is in an index too, as is that of the ban.
+    assert_eq!(ends.iter().map(|call| call.write_units).collect::<Vec<_>>(), [7.0], "{calls:?}");
+    let bans: f64 = calls.iter().filter(|call| call.operation == "PutItem").map(|call| call.write_units).sum();
+    assert_eq!(bans, 2.0, "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_page_of_large_messages_reads_about_what_it_answers() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    for _ in 0..20 {
+        ana.says("tea", &"x".repeat(16_000)).await;
+    }
+    world.take_store_calls();
+
+    let page = ana.ask(json!({ "action": "getMessages", "roomId": "tea", "limit": 100 })).await;
+
+    assert!(page["hasMore"] == true && !page["items"].as_array().unwrap().is_empty());
+    let cost = cost(&world.take_store_calls());
+    assert!(cost.reads > 0.0 && cost.reads <= 40.0, "{cost:?}");
+}
+
+#[tokio::test]
+async fn a_resume_of_many_rooms_with_large_messages_reads_about_100_units() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut positions = serde_json::Map::new();
+    for _ in 0..20 {
+        let room = ana.creates_room(&[]).await;
+        for _ in 0..3 {
+            ana.says(&room, &"x".repeat(16_000)).await;
+        }
+        positions.insert(room, json!(0));
+    }
+    let (mut frames, mut found) = (0, HashMap::new());
+    while !positions.is_empty() {
+        world.take_store_calls();
+        let answer = ana.ask(json!({ "action": "resume", "rooms": positions })).await;
+        let cost = cost(&world.take_store_calls());
+        assert!(cost.reads <= 125.0, "{cost:?}");
+        frames += 1;
+        for (room, missed) in answer["rooms"].as_object().unwrap() {
+            let seqs = missed["items"].as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap());
+            found.entry(room.clone()).or_insert_with(Vec::new).extend(seqs);
+            if missed["complete"] == true {
+                positions.remove(room);
+            } else {
+                positions[room] = missed["nextAfter"].clone();
+            }
+        }
+        if frames == 1 {
+            assert!(answer["more"].as_array().unwrap().len() > 5, "{}", answer["more"]);
+        }
+    }
+    assert!(found.values().all(|seqs| *seqs == [1, 2, 3]), "{found:?}");
 }

@@ -85,18 +85,21 @@ async fn nobody_else_can_address_join_or_read_a_direct_conversation() {
 }
 
 #[tokio::test]
-async fn a_target_id_is_a_room_if_the_caller_is_its_member() {
+async fn a_target_id_is_a_user_whatever_rooms_there_are() {
     let world = World::start().await;
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = world.connect_to("ben", "tea").await;
-    let mut eve = world.connect("eve").await;
+    let mut tea = world.connect("tea").await;
 
-    let to_room = ana.ask(json!({ "action": "sendMessage", "targetId": "tea", "content": "all" })).await;
-    assert_eq!(to_room["roomId"], "tea");
-    ben.hears("message").await;
+    let secret = ana.ask(json!({ "action": "sendMessage", "targetId": "tea", "content": "a secret" })).await;
 
-    let to_user = eve.ask(json!({ "action": "sendMessage", "targetId": "tea", "content": "one" })).await;
-    assert!(to_user["roomId"].as_str().unwrap().starts_with("dm-"));
+    assert!(secret["roomId"].as_str().unwrap().starts_with("dm-"));
+    assert_eq!(tea.hears("message").await, secret);
+    let answer = json!({ "action": "sendMessage", "targetId": secret["roomId"], "content": "an answer" });
+    assert_eq!(tea.ask(answer).await["seq"], 2);
+    assert_eq!(ana.hears("message").await["content"], "an answer");
+    let to_all = ana.ask(json!({ "action": "sendMessage", "targetId": "lobby", "content": "all" })).await;
+    assert_eq!(to_all["roomId"], "lobby");
     ben.hears_nothing().await;
 }
 

@@ -9,6 +9,7 @@ mod bad_input;
 mod changes;
 mod compatibility;
 mod connecting;
+mod consent;
 mod cost;
 mod crowds;
 mod direct;

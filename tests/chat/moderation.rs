@@ -286,7 +286,7 @@ async fn moderators_cannot_act_on_equal_or_higher_ranks() {
 
 #[tokio::test]
 async fn an_admin_by_token_moderates_every_room() {
-    let world = World::with_tokens().await;
+    let world = World::with_tokens_and(&[("ADD_MEMBERS", "direct")]).await;
     let connect = async |user: &str, roles: Value| {
         let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));
         world.open(&format!("?token={token}")).await.unwrap()
@@ -298,4 +298,66 @@ async fn an_admin_by_token_moderates_every_room() {
     assert_eq!(root.ask(about("removeMember", &tea, "ben")).await["type"], "ack");
     assert_eq!(root.ask(json!({ "action": "closeRoom", "roomId": tea })).await["type"], "ack");
     assert_eq!(ana.hears("room-closed").await["userId"], "root");
+}
+
+/// All rows of a user's own partition of `Members`.
+async fn own_rows(world: &World, user: &str) -> Vec<HashMap<String, AttributeValue>> {
+    let is_own = |row: &HashMap<_, _>| row["userId"] == AttributeValue::S(user.to_owned());
+    world.rows("Members").await.into_iter().filter(is_own).collect()
+}
+
+#[tokio::test]
+async fn bans_of_strangers_leave_nothing_in_the_partition_of_the_banned() {
+    let world = World::start().await;
+    let (tea, mut ana, _ben, _cleo) = room_of_three(&world).await;
+
+    assert_eq!(ana.ask(about("banMember", &tea, "eve")).await["type"], "ack");
+    // Added, and banned before they did anything.
+    assert_eq!(ana.ask(about("banMember", &tea, "cleo")).await["type"], "ack");
+
+    assert!(own_rows(&world, "eve").await.is_empty());
+    assert!(own_rows(&world, "cleo").await.is_empty());
+    assert_eq!(world.open(&format!("?userId=eve&roomId={tea}")).await.err(), Some(403));
+    assert_eq!(world.open(&format!("?userId=cleo&roomId={tea}")).await.err(), Some(403));
+}
+
+#[tokio::test]
+async fn a_banned_creator_is_no_longer_in_charge() {
+    let world = World::with_tokens_and(&[("ADD_MEMBERS", "direct")]).await;
+    let connect = async |user: &str, roles: Value| {
+        let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));
+        world.open(&format!("?token={token}")).await.unwrap()
+    };
+    let mut ana = connect("ana", json!([])).await;
+    let mut root = connect("root", json!(["admin"])).await;
+    let tea = ana.creates_room(&["ben"]).await;
+
+    assert_eq!(root.ask(about("banMember", &tea, "ana")).await["type"], "ack");
+
+    assert_eq!(ana.is_refused(about("removeMember", &tea, "ben")).await, (403, "FORBIDDEN".to_owned()));
+    assert_eq!(ana.is_refused(json!({ "action": "joinRoom", "roomId": tea })).await, (403, "BANNED".to_owned()));
+    assert_eq!(root.ask(about("unbanMember", &tea, "ana")).await["type"], "ack");
+    assert_eq!(ana.ask(about("removeMember", &tea, "ben")).await["type"], "ack");
+}
+
+#[tokio::test]
+async fn a_ban_of_an_earlier_version_counts_and_is_moved() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, _cleo) = room_of_three(&world).await;
+    for action in ["leaveRoom", "joinRoom", "leaveRoom"] {
+        ben.ask(json!({ "action": action, "roomId": tea })).await;
+    }
+    let mut row = own_rows(&world, "ben").await.pop().unwrap();
+    row.insert("status".to_owned(), AttributeValue::S("banned".to_owned()));
+    row.remove("ttl");
+    world.dynamodb().put_item().table_name("Members").set_item(Some(row)).send().await.unwrap();
+
+    for _ in 0..2 {
+        assert_eq!(ben.is_refused(json!({ "action": "joinRoom", "roomId": tea })).await, (403, "BANNED".to_owned()));
+        let row = own_rows(&world, "ben").await.pop().unwrap();
+        assert_eq!(row["status"], AttributeValue::S("left".to_owned()));
+    }
+
+    assert_eq!(ana.ask(about("unbanMember", &tea, "ben")).await["type"], "ack");
+    assert_eq!(ben.ask(json!({ "action": "joinRoom", "roomId": tea })).await["participantCount"], 3);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
@@ -157,7 +158,7 @@ async fn only_active_rooms_are_found_and_private_ones_by_members() {
 async fn a_search_reads_few_cells_however_many_rooms_exist() {
     let world = World::start().await;
     for step in 0..30 {
-        world.posts_room("ana", 50.0 + f64::from(step) / 100.0, 8.0).await;
+        world.posts_room(&format!("user-{step}"), 50.0 + f64::from(step) / 100.0, 8.0).await;
     }
     for radius in ["0", "5000", "50000"] {
         world.take_store_calls();
@@ -187,11 +188,12 @@ async fn a_search_is_exact_anywhere_on_earth() {
     for _ in 0..ROOMS {
         rooms.push((somewhere(&mut dice), [1.0, 500.0, 1_000.0, 10_000.0][dice.usize(..4)]));
     }
-    let posted: Vec<_> = stream::iter(rooms)
-        .map(|(place, radius)| {
+    let posted: Vec<_> = stream::iter(rooms.into_iter().enumerate())
+        .map(|(number, (place, radius))| {
             let world = &world;
             async move {
-                let room = json!({ "userId": "ana", "latitude": place.0, "longitude": place.1, "radius": radius });
+                let user = format!("user-{number}");
+                let room = json!({ "userId": user, "latitude": place.0, "longitude": place.1, "radius": radius });
                 let made = world.post("/rooms", room).await;
                 assert_eq!(made.status, 201, "{}", made.body);
                 (made.body["id"].as_str().unwrap().to_owned(), (place, radius))
@@ -234,6 +236,51 @@ async fn a_search_is_exact_anywhere_on_earth() {
         .fold(0, |all, found| async move { all + found })
         .await;
     assert!(total > 10 * SEARCHES, "hardly anything was near: {total}");
+}
+
+#[tokio::test]
+async fn a_user_has_5_rooms_at_a_place_and_an_idle_one_goes_first() {
+    let world = World::start().await;
+    let mut rooms = Vec::new();
+    for _ in 0..5 {
+        rooms.push(world.posts_room("ana", 10.0, 20.0).await);
+    }
+    let sixth = json!({ "userId": "ana", "latitude": 10.001, "longitude": 20.001 });
+
+    assert_eq!(world.post("/rooms", sixth.clone()).await.refusal(), (409, "PLACE_FULL", ""));
+    // Elsewhere there is place, and others have theirs here.
+    world.posts_room("ana", 12.0, 20.0).await;
+    world.posts_room("ben", 10.0, 20.0).await;
+    world.time_passes(700);
+    let mut ana = world.connect("ana").await;
+    ana.says(&rooms[0], "not idle").await;
+    assert_eq!(world.post("/rooms", sixth).await.status, 201);
+
+    let closed = ana.hears("room-closed").await;
+    assert_eq!((&closed["roomId"], &closed["reason"]), (&json!(rooms[1]), &json!("idle")));
+    ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_place_has_200_rooms() {
+    let world = World::start().await;
+    let mut idle = world.posts_room("ana", 10.0, 20.0).await;
+    let table = world.dynamodb();
+    let mut row = world.rows("ChatRooms").await.pop().unwrap();
+    for number in 1..200 {
+        for (name, value) in [("id", format!("room-{number}")), ("creator", format!("user-{number}"))] {
+            row.insert(name.to_owned(), AttributeValue::S(value));
+        }
+        table.put_item().table_name("ChatRooms").set_item(Some(row.clone())).send().await.unwrap();
+    }
+
+    let ben = json!({ "userId": "ben", "latitude": 10.0, "longitude": 20.0 });
+    assert_eq!(world.post("/rooms", ben).await.refusal(), (409, "PLACE_FULL", ""));
+    world.time_passes(700);
+    // Ana has an idle one there.
+    idle = format!("/rooms/{idle}?userId=ana");
+    world.posts_room("ana", 10.0, 20.0).await;
+    assert_eq!(world.get(&idle).await.body["status"], "closed");
 }
 
 /// In one of a few dozen crowded places, most of them awkward: within a kilometre of a pole or of the 180th meridian,

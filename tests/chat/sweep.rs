@@ -64,7 +64,8 @@ async fn concurrent_sweeps_are_safe() {
     let mut ana = world.connect("ana").await;
     let mut rooms = Vec::new();
     for _ in 0..40 {
-        rooms.push(world.posts_room("ana", 1.0, 1.0).await);
+        // Far from each other: a user has few rooms at one place.
+        rooms.push(world.posts_room("ana", f64::from(u32::try_from(rooms.len()).unwrap()), 1.0).await);
     }
     world.time_passes(IDLE_SECONDS + 60);
 

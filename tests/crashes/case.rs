@@ -59,6 +59,11 @@ impl Mode {
     }
 }
 
+/// The latitude of a case's rooms: the rooms at one place are limited.
+pub fn place_of(number: u32) -> f64 {
+    f64::from(number % 160) / 2.0
+}
+
 /// The ids of the users of a case.
 pub struct Names {
     pub host: String,
@@ -114,7 +119,7 @@ impl<'a> Case<'a> {
         let mut carl = Client::open(world, &names.carl, "").await.expect("Carl connects");
         let dora = Client::open(world, &names.dora, "").await.expect("Dora connects");
         let room = if route == switchboard::actions::SWEEP {
-            world.posts_room(&names.host, 1.0, 1.0).await
+            world.posts_room(&names.host, place_of(number), 1.0).await
         } else {
             let created = host.insist(&json!({ "action": "createRoom" })).await.expect("the room is created");
             created["roomId"].as_str().expect("a room").to_owned()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard::actions::{self, Action, HttpRoute};
 
-use crate::case::{BUCKET, Case, Who};
+use crate::case::{BUCKET, Case, Who, place_of};
 
 /// What starts the invocation that crashes.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub fn may_refuse_repeat(route: &str, code: &str) -> bool {
 /// Whom an adversary removes.
 pub fn subject(route: &str) -> Who {
     match route {
-        "joinRoom" | "POST /rooms/join" | actions::CONNECT => Who::Dora,
+        "addMembers" | "joinRoom" | "POST /rooms/join" | actions::CONNECT => Who::Dora,
         _ => Who::Ben,
     }
 }
@@ -58,6 +58,10 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
         "ping" | "hello" | "listRooms" => Request::Frame(Who::Ben, json!({ "action": route })),
         "createRoom" => Request::Frame(Who::Host, json!({ "action": route, "members": [ben] })),
         "joinRoom" => Request::Frame(Who::Dora, about(route)),
+        "addMembers" => Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "members": [dora] })),
+        "declineInvite" => Request::Frame(Who::Ben, about(route)),
+        "listBlocked" => Request::Frame(Who::Ben, json!({ "action": route })),
+        "blockUser" | "unblockUser" => Request::Frame(Who::Ben, json!({ "action": route, "userId": dora })),
         "leaveRoom" | "roomInfo" | "getMessages" => Request::Frame(Who::Ben, about(route)),
         "closeRoom" => Request::Frame(Who::Host, about(route)),
         "removeMember" | "banMember" => Request::Frame(Who::Host, of_ben(route)),
@@ -82,9 +86,11 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
         "markRead" => Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "seq": 1 })),
         "GET /health" => Request::Http("GET", "/health".to_owned(), Value::Null),
         "GET /me" => Request::Http("GET", format!("/me?userId={ben}"), Value::Null),
-        "POST /rooms" => {
-            Request::Http("POST", "/rooms".to_owned(), json!({ "userId": host, "latitude": 1.0, "longitude": 1.0 }))
-        }
+        "POST /rooms" => Request::Http(
+            "POST",
+            "/rooms".to_owned(),
+            json!({ "userId": host, "latitude": place_of(case.number), "longitude": 1.0 }),
+        ),
         "GET /rooms" => Request::Http("GET", "/rooms?latitude=1&longitude=1".to_owned(), Value::Null),
         "POST /rooms/join" => {
             Request::Http("POST", "/rooms/join".to_owned(), json!({ "userId": dora, "roomId": room }))

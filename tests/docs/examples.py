@@ -87,7 +87,7 @@ def is_ok(answer):
 def examples_are_sent(document):
     """Runs a conversation that uses every example of the document."""
     examples = Examples(document)
-    with running() as urls:
+    with running(settings={"ADD_MEMBERS": "invite"}) as urls:
         websocket, http = urls["websocket"], urls["http"]
         ana = Client(websocket, "switchboard.v1", userId="ana", username="Ana", userColor="#c33", roomId="tea")
         ben = Client(websocket, "switchboard.v1", userId="ben", username="Ben", roomId="tea")
@@ -137,6 +137,16 @@ def examples_are_sent(document):
         ben.hear(lambda frame: frame.get("content") == "Dinner is ready")
 
         is_ok(ana.ask(examples.request("createRoom")))
+        examples.is_sent(ben.hear("invited"))
+        dan = Client(websocket, "switchboard.v1", userId="dan")
+        is_ok(ana.ask({"action": "sendMessage", "recipientId": "dan", "content": "Hello, stranger"}))
+        examples.is_sent(dan.hear("request"))
+        eli = Client(websocket, "switchboard.v1", userId="eli")
+        is_ok(eli.ask(examples.request("blockUser")))
+        examples.is_sent(eli.ask(examples.request("listBlocked")))
+        examples.is_sent(ana.ask(examples.request("addMembers")))
+        is_ok(eli.ask(examples.request("unblockUser")))
+        is_ok(dan.ask(examples.request("declineInvite")))
         is_ok(ana.ask(examples.request("setRole")))
         cho = Client(websocket, "switchboard.v1", userId="cho")
         join = examples.request("joinRoom")

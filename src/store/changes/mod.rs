@@ -278,10 +278,9 @@ impl Store {
 
     /// Rows of a room's partition by their sort keys, at most 100, read consistently.
     async fn items_at(&self, room: &RoomId, keys: &[String]) -> Result<HashMap<String, Item>, Error> {
-        let keys = keys.iter().map(|key| MESSAGES.key_of(room.as_str(), key)).collect();
-        let items = self.items(&MESSAGES, keys).await?;
-        let by_key = |item: Item| Some((item.get("messageId")?.as_s().ok()?.clone(), item));
-        Ok(items.into_iter().filter_map(by_key).collect())
+        let rows: Vec<_> = keys.iter().map(|key| (&MESSAGES, MESSAGES.key_of(room.as_str(), key))).collect();
+        let items = self.items(&rows).await?;
+        Ok(keys.iter().cloned().zip(items).filter_map(|(key, item)| Some((key, item?))).collect())
     }
 }
 

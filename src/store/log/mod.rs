@@ -18,6 +18,7 @@ use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, RoomId, Seq, 
 use crate::error::Error;
 
 pub use append::Appended;
+pub use read::{EntryPage, ReadBudget};
 
 /// A user's message.
 pub(super) const MESSAGE: &str = "message";

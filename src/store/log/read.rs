@@ -1,7 +1,10 @@
 //! Reading the log: pages, single entries, counts, and its end.
 
+use std::sync::{Mutex, PoisonError};
+
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::Select;
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 
 use super::super::{Item, Statement, Store, failed};
 use super::{CLOSED, MESSAGE, Next, Tail, carry_of, entry_of};
@@ -9,15 +12,93 @@ use crate::domain::{CloseReason, Entry, Event, Page, RESTART_GAP, Room, RoomId, 
 use crate::error::Error;
 use crate::tables::MESSAGES;
 
+/// Most bytes of content that are read for one page: a frame cannot hold more.
+const PAGE_BYTES: usize = 32 * 1024;
+/// Messages that are counted first: they show how large the others may be.
+const FIRST_COUNTED: usize = 3;
+
+/// A page of a log.
+#[derive(Default)]
+pub struct EntryPage {
+    /// Oldest first.
+    pub entries: Vec<Entry>,
+    /// Whether there are more in the direction of reading.
+    pub more: bool,
+    pub read_units: f64,
+}
+
+impl EntryPage {
+    fn content_bytes(&self) -> usize {
+        let bytes = |entry: &Entry| match &entry.event {
+            Event::Said(body) | Event::System { body, .. } => body.content.as_str().len(),
+        };
+        self.entries.iter().map(bytes).sum()
+    }
+
+    /// How many entries to read next: as many as a page has place for, if they are like those before.
+    fn next_count(&self, first: usize, wanted: usize) -> i32 {
+        let bytes = self.content_bytes();
+        let fitting = match self.entries.len() {
+            0 if self.read_units == 0.0 => first,
+            0 => wanted,
+            read => PAGE_BYTES.saturating_sub(bytes) / (bytes / read).max(1) + 1,
+        };
+        count_of(fitting.min(wanted - self.entries.len()))
+    }
+}
+
+/// How many read units a request may still take.
+pub struct ReadBudget(Mutex<f64>);
+
+impl ReadBudget {
+    /// So many units.
+    pub fn new(units: f64) -> Self {
+        Self(Mutex::new(units))
+    }
+
+    fn spend(&self, units: f64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) -= units;
+    }
+
+    fn left(&self) -> f64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count_of(entries: usize) -> i32 {
+    i32::try_from(entries).unwrap_or(i32::MAX)
+}
+
+fn units_of(answer: &QueryOutput) -> f64 {
+    answer.consumed_capacity.as_ref().and_then(|capacity| capacity.capacity_units).unwrap_or(1.0)
+}
+
 impl Store {
     /// The end of a room's log, read consistently, also when it has expired.
     pub async fn tail(&self, room: &RoomId) -> Result<Option<Tail>, Error> {
-        self.newest_item(room).await?.map(Tail::of).transpose()
+        Ok(self.tail_and_units(room).await?.0)
     }
 
-    async fn newest_item(&self, room: &RoomId) -> Result<Option<Item>, Error> {
+    /// As [`Store::tail`], and how many read units that took.
+    pub async fn tail_and_units(&self, room: &RoomId) -> Result<(Option<Tail>, f64), Error> {
+        let (item, units) = self.newest_item(room).await?;
+        Ok((item.map(Tail::of).transpose()?, units))
+    }
+
+    /// As [`Store::tail`], and the entry there, if it can be shown.
+    pub async fn end(&self, room: &RoomId, now: Timestamp) -> Result<(Option<Tail>, Option<Entry>), Error> {
+        let Some(item) = self.newest_item(room).await?.0 else { return Ok((None, None)) };
+        let tail = Tail::of(item.clone())?;
+        let is_shown = !tail.is_closing && !tail.is_expired(now);
+        let entry = is_shown.then(|| entry_of(item, &self.config)).transpose()?;
+        Ok((Some(tail), entry))
+    }
+
+    async fn newest_item(&self, room: &RoomId) -> Result<(Option<Item>, f64), Error> {
         let query = self.log_query(between(room, Seq::ZERO, Seq::MAX)).scan_index_forward(false).limit(1);
-        Ok(query.send().await.map_err(failed)?.items.unwrap_or_default().pop())
+        let answer = query.send().await.map_err(failed)?;
+        let units = units_of(&answer);
+        Ok((answer.items.unwrap_or_default().pop(), units))
     }
 
     /// The entry at a position of a log, unless it has expired.
@@ -28,72 +109,87 @@ impl Store {
         if is_current { entry_of(item, &self.config).map(Some) } else { Ok(None) }
     }
 
-    /// Up to `limit` entries, oldest first, and whether there are more in the direction of reading. Expired entries are
-    /// absent, whether deleted yet or not.
+    /// Up to `limit` entries, oldest first: fewer where these have more content than a page holds. `first` of them are
+    /// read before the others: they show how large those may be. Expired entries are absent, whether deleted yet or not.
     pub async fn entries(
         &self,
         room: &RoomId,
         page: Page,
-        limit: usize,
+        (first, limit): (usize, usize),
         now: Timestamp,
-    ) -> Result<(Vec<Entry>, bool), Error> {
+    ) -> Result<EntryPage, Error> {
         let (from, to, forward) = match page {
             Page::Latest => (Seq::ZERO, Seq::MAX, false),
-            Page::Before(seq) if seq == Seq::ZERO => return Ok((Vec::new(), false)),
+            Page::Before(seq) if seq == Seq::ZERO => return Ok(EntryPage::default()),
             Page::Before(seq) => (Seq::ZERO, seq.previous(), false),
-            Page::After(seq) if seq == Seq::MAX => return Ok((Vec::new(), false)),
+            Page::After(seq) if seq == Seq::MAX => return Ok(EntryPage::default()),
             Page::After(seq) => (seq.next(), Seq::MAX, true),
         };
-        let wanted = limit + 1;
         // Entries of later versions are shown: without them the log would seem to have holes.
         let statement = between(room, from, to)
             .filter("ttl > :now AND kind <> :closed")
             .bind(":now", now.as_secs())
             .bind(":closed", CLOSED);
         let query = self.log_query(statement).scan_index_forward(forward);
-        let mut items = query.limit(i32::try_from(wanted).unwrap_or(i32::MAX)).into_paginator().items().send();
-        let mut entries = Vec::with_capacity(wanted);
-        while entries.len() < wanted
-            && let Some(item) = items.next().await
-        {
-            entries.push(entry_of(item.map_err(failed)?, &self.config)?);
+        let (mut read, mut start, wanted) = (EntryPage::default(), None, limit + 1);
+        loop {
+            let query = query.clone().limit(read.next_count(first, wanted)).set_exclusive_start_key(start);
+            let answer = query.send().await.map_err(failed)?;
+            read.read_units += units_of(&answer);
+            for item in answer.items.unwrap_or_default() {
+                read.entries.push(entry_of(item, &self.config)?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() || read.entries.len() >= wanted || read.content_bytes() >= PAGE_BYTES {
+                break;
+            }
         }
-        let more = entries.len() > limit;
-        entries.truncate(limit);
+        read.more = read.entries.len() > limit || start.is_some();
+        read.entries.truncate(limit);
         if !forward {
-            entries.reverse();
+            read.entries.reverse();
         }
-        Ok((entries, more))
+        Ok(read)
     }
 
-    /// How many messages after `after` others than `user` wrote: exact up to `most`, and no more than one above it.
+    /// How many messages after `after` others than `user` wrote, no more than one above `most`, and whether that is
+    /// exact: it is as long as the budget lasts.
     pub async fn count_of_others(
         &self,
-        room: &RoomId,
-        user: &UserId,
+        (room, user): (&RoomId, &UserId),
         after: Seq,
         most: usize,
+        budget: &ReadBudget,
         now: Timestamp,
-    ) -> Result<usize, Error> {
+    ) -> Result<(usize, bool), Error> {
         let statement = between(room, after.next(), Seq::MAX)
             .filter("ttl > :now AND kind = :message AND userId <> :user AND attribute_not_exists(deleted)")
             .bind(":now", now.as_secs())
             .bind(":message", MESSAGE)
             .bind(":user", user.as_str());
         let query = self.log_query(statement).select(Select::Count);
-        let mut pages = query.limit(i32::try_from(most + 1).unwrap_or(i32::MAX)).into_paginator().send();
-        let mut count = 0;
-        while count <= most
-            && let Some(page) = pages.next().await
-        {
-            count += usize::try_from(page.map_err(failed)?.count).unwrap_or_default();
+        let (mut count, mut limit, mut start) = (0, FIRST_COUNTED, None);
+        loop {
+            let query = query.clone().limit(count_of(limit)).set_exclusive_start_key(start);
+            let answer = query.send().await.map_err(failed)?;
+            count += usize::try_from(answer.count).unwrap_or_default();
+            let units = units_of(&answer);
+            budget.spend(units);
+            start = answer.last_evaluated_key;
+            if start.is_none() || count > most {
+                return Ok((count.min(most + 1), true));
+            }
+            // As many as the rest of the budget allows, if they are like these.
+            limit = ((budget.left() / units.max(1.0)) as usize * limit).min(most + 1);
+            if limit == 0 {
+                return Ok((count, false));
+            }
         }
-        Ok(count.min(most + 1))
     }
 
     /// Why and by whom a room was closed.
     pub async fn closing_of(&self, room: &RoomId) -> Result<Option<(CloseReason, UserId)>, Error> {
-        let newest = self.newest_item(room).await?.map(|item| entry_of(item, &self.config)).transpose()?;
+        let newest = self.newest_item(room).await?.0.map(|item| entry_of(item, &self.config)).transpose()?;
         let Some(Entry { event: Event::System { what, body }, .. }) = newest else { return Ok(None) };
         let is_idle = body.content.as_str() == CloseReason::Idle.as_str();
         let reason = if is_idle { CloseReason::Idle } else { CloseReason::Closed };
@@ -102,7 +198,7 @@ impl Store {
 
     /// The newest entry, unless it has expired.
     pub async fn newest(&self, room: &RoomId, now: Timestamp) -> Result<Option<Entry>, Error> {
-        Ok(self.entries(room, Page::Latest, 1, now).await?.0.pop())
+        Ok(self.entries(room, Page::Latest, (2, 1), now).await?.entries.pop())
     }
 
     /// The position of the next entry: after `tail`, or, where the end of the log is no longer known, far above
@@ -152,7 +248,8 @@ impl Store {
     }
 
     fn log_query(&self, statement: Statement) -> QueryFluentBuilder {
-        self.query(&MESSAGES, &statement).consistent_read(true)
+        let query = self.query(&MESSAGES, &statement).consistent_read(true);
+        query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
     pub(super) async fn item_at(&self, room: &RoomId, sort_key: &str) -> Result<Option<Item>, Error> {

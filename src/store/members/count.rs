@@ -73,7 +73,7 @@ impl Store {
 
     /// The part of a transaction that counts in the room's own row; participants are added only if the room is open and
     /// has capacity.
-    fn count_in_room(&self, room: &RoomId, change: i64) -> Result<TransactWriteItem, Error> {
+    pub(in crate::store) fn count_in_room(&self, room: &RoomId, change: i64) -> Result<TransactWriteItem, Error> {
         const HAS_CAPACITY: &str = "attribute_exists(id) AND status = :active AND \
             (attribute_not_exists(maxParticipants) OR participantCount < maxParticipants)";
         let statement = Statement::update("ADD participantCount :change").bind(":change", change);

@@ -1,24 +1,27 @@
 //! Who belongs to which room, and who is banned. Transactions keep each room's count of participants true.
+//!
+//! A user's partition has what the user did, and what others did within limits: the rooms that they are or were in, and
+//! the direct conversations, which sort together and are left out where rooms are read.
 
+mod bans;
 mod count;
 mod end;
 mod join;
+mod lists;
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Select, TransactWriteItem};
-use futures_util::stream::StreamExt;
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use serde::{Deserialize, Serialize};
 
-use super::{Key, Statement, Store, failed, item_of, pages, row_of};
+use super::{Key, Statement, Store, item_of};
 use crate::domain::{Member, Name, Role, Room, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
-use crate::tables::{MEMBERS, MEMBERS_BY_ROOM};
+use crate::tables::MEMBERS;
 
+pub use bans::Standing;
 #[cfg(test)]
 pub(super) use count::COUNTERS;
-
-/// Most participants in one answer.
-pub const PARTICIPANTS_PAGE: usize = 100;
+pub use join::Pass;
+pub use lists::PARTICIPANTS_PAGE;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,7 +29,7 @@ enum Status {
     Member,
     /// Was a member. The row keeps the read mark, and keeps `joinedAt` from ever going back.
     Left,
-    /// May not join again.
+    /// May not join again: a row of a version that kept bans in the user's partition.
     Banned,
 }
 
@@ -56,9 +59,21 @@ struct MemberRow {
     /// As [`Member::is_unannounced`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unannounced: bool,
+    /// As [`Member::is_added`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    added: bool,
+    /// As [`Member::hidden_at`].
+    #[serde(default, skip_serializing_if = "is_start")]
+    hidden_at: Seq,
     /// Set when the membership or the room ends (epoch seconds).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl: Option<i64>,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_start(seq: &Seq) -> bool {
+    *seq == Seq::ZERO
 }
 
 impl MemberRow {
@@ -69,8 +84,12 @@ impl MemberRow {
 
 impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
-        let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, .. } = member.clone();
+        let member = member.clone();
+        let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, is_added, hidden_at, .. } =
+            member;
         Self {
+            added: is_added,
+            hidden_at,
             user_id: user,
             room_id: room,
             role,
@@ -87,7 +106,8 @@ impl From<&Member> for MemberRow {
 
 impl From<MemberRow> for Member {
     fn from(row: MemberRow) -> Self {
-        let MemberRow { user_id, room_id, role, joined_at, name, peer, last_read_seq, unannounced, ttl, .. } = row;
+        let MemberRow { user_id, room_id, role, joined_at, name, peer, last_read_seq, unannounced, .. } = row;
+        let MemberRow { added, hidden_at, ttl, .. } = row;
         Self {
             user: user_id,
             room: room_id,
@@ -98,11 +118,14 @@ impl From<MemberRow> for Member {
             last_read: last_read_seq,
             is_over: ttl.is_some(),
             is_unannounced: unannounced,
+            is_added: added,
+            hidden_at,
         }
     }
 }
 
-fn key(user: &UserId, room: &RoomId) -> Key {
+/// The key of a user's row of a room.
+pub(super) fn key(user: &UserId, room: &RoomId) -> Key {
     MEMBERS.key_of(user.as_str(), room.as_str())
 }
 
@@ -120,6 +143,15 @@ pub enum Membership {
 }
 
 impl Membership {
+    fn of(row: Option<MemberRow>) -> Self {
+        match row {
+            Some(row) if row.status == Status::Banned => Self::Banned { at: row.joined_at },
+            Some(row) if row.status == Status::Member => Self::Member(row.into()),
+            Some(_) => Self::Former,
+            None => Self::Stranger,
+        }
+    }
+
     /// As it counts in a room: what is left of an earlier room of the same id counts for nothing.
     pub fn within(self, room: &Room) -> Self {
         match self {
@@ -154,18 +186,15 @@ enum Part {
     Participants,
     Invite,
     Gone,
+    Ban,
 }
 
 impl Store {
-    /// How a user stands to a room, read consistently. An expired row counts for nothing.
+    /// A user's membership in a room, read consistently, without a ban: whoever is a member is not banned. An expired
+    /// row counts for nothing.
     pub async fn membership(&self, user: &UserId, room: &RoomId, now: Timestamp) -> Result<Membership, Error> {
         let row = self.row::<MemberRow>(&MEMBERS, key(user, room)).await?;
-        Ok(match row.filter(|row| !row.has_expired(now)) {
-            Some(row) if row.status == Status::Banned => Membership::Banned { at: row.joined_at },
-            Some(row) if row.status == Status::Member => Membership::Member(row.into()),
-            Some(_) => Membership::Former,
-            None => Membership::Stranger,
-        })
+        Ok(Membership::of(row.filter(|row| !row.has_expired(now))))
     }
 
     /// A user's membership in a room.
@@ -173,36 +202,14 @@ impl Store {
         Ok(self.membership(user, room, now).await?.member())
     }
 
-    /// All rooms of a user, read consistently.
-    pub async fn memberships(&self, user: &UserId, now: Timestamp) -> Result<Vec<Member>, Error> {
-        let pages = self.memberships_query(user, |all| all.filter(UNEXPIRED).bind(":now", now.as_secs()));
-        let mut pages = pages.into_paginator().items().send();
-        let mut members = Vec::new();
-        while let Some(item) = pages.next().await {
-            members.push(row_of::<MemberRow>(item.map_err(failed)?)?.into());
-        }
-        Ok(members)
-    }
-
-    /// How many rooms a user is in that are not closed.
-    pub async fn count_memberships(&self, user: &UserId) -> Result<usize, Error> {
-        let open = self.memberships_query(user, |all| all.filter("attribute_not_exists(ttl)"));
-        let mut pages = open.select(Select::Count).into_paginator().send();
-        let mut count = 0;
-        while let Some(page) = pages.next().await {
-            count += usize::try_from(page.map_err(failed)?.count).unwrap_or_default();
-        }
-        Ok(count)
-    }
-
-    fn memberships_query(&self, user: &UserId, filter: impl Fn(Statement) -> Statement) -> QueryFluentBuilder {
-        let statement = members_only("userId = :user").bind(":user", user.as_str());
-        self.query(&MEMBERS, &filter(statement)).consistent_read(true)
-    }
-
     /// The part of a transaction that writes a membership over whatever there is.
     pub(super) fn founder(&self, member: &Member) -> Result<TransactWriteItem, Error> {
-        self.put_part(&MEMBERS, item_of(&MemberRow::from(member))?, &Statement::default())
+        self.put_member(member, &Statement::default())
+    }
+
+    /// As [`Store::founder`], if the statement's condition holds.
+    pub(super) fn put_member(&self, member: &Member, statement: &Statement) -> Result<TransactWriteItem, Error> {
+        self.put_part(&MEMBERS, item_of(&MemberRow::from(member))?, statement)
     }
 
     /// Gives a member another role. `false` when there is no such member.
@@ -231,62 +238,20 @@ impl Store {
             .bind(":seq", seq.as_i64());
         self.update(&MEMBERS, key(user, room), &statement).await
     }
-
-    /// The users of the first members of a room, at most [`PARTICIPANTS_PAGE`], by one request: fewer where some of the
-    /// rows that it reads are bans. Only where all of them are, the next ones are read.
-    pub async fn first_member_ids(&self, room: &RoomId) -> Result<Vec<UserId>, Error> {
-        let mut pages = pages::<MemberRow>(self.members_query(room).limit(PARTICIPANTS_PAGE as i32));
-        let mut rows = Vec::new();
-        while rows.is_empty()
-            && let Some(page) = pages.next().await
-        {
-            rows = page?;
-        }
-        Ok(rows.into_iter().map(|row| row.user_id).collect())
-    }
-
-    /// A page of a room's members in the order of their ids, from behind `after`, and whether there are more.
-    pub async fn members(&self, room: &RoomId, after: Option<&UserId>) -> Result<(Vec<Member>, bool), Error> {
-        let start = after.map(|user| {
-            Key::from([
-                (MEMBERS_BY_ROOM.partition_key.to_owned(), AttributeValue::S(room.to_string())),
-                (MEMBERS_BY_ROOM.sort_key.to_owned(), AttributeValue::S(user.to_string())),
-            ])
-        });
-        let query = self.members_query(room).set_exclusive_start_key(start).limit(PARTICIPANTS_PAGE as i32 + 1);
-        let mut items = query.into_paginator().items().send();
-        let mut members: Vec<Member> = Vec::new();
-        while members.len() <= PARTICIPANTS_PAGE
-            && let Some(item) = items.next().await
-        {
-            members.push(row_of::<MemberRow>(item.map_err(failed)?)?.into());
-        }
-        let more = members.len() > PARTICIPANTS_PAGE;
-        members.truncate(PARTICIPANTS_PAGE);
-        Ok((members, more))
-    }
-
-    fn members_query(&self, room: &RoomId) -> QueryFluentBuilder {
-        let statement = members_only("roomId = :room").bind(":room", room.as_str());
-        self.query(&MEMBERS, &statement).index_name(MEMBERS_BY_ROOM.name)
-    }
-}
-
-/// What has not ended: TTL deletes rows late.
-const UNEXPIRED: &str = "(attribute_not_exists(ttl) OR ttl > :now)";
-
-/// A query that leaves out who has left or is banned.
-fn members_only(key_condition: &str) -> Statement {
-    Statement::query(key_condition).filter("status = :member").bind(":member", Status::Member.as_str())
 }
 
 /// A write over the row of a member.
-fn of_member(statement: Statement) -> Statement {
+pub(super) fn of_member(statement: Statement) -> Statement {
     statement.when("status = :member").bind(":member", Status::Member.as_str())
 }
 
 /// A write over the row of this very membership, not of a later one of the same user.
 fn of_membership(statement: Statement, member: &Member) -> Statement {
+    is_membership(statement, member.joined_at)
+}
+
+/// The condition that a row is of the membership that began then.
+fn is_membership(statement: Statement, since: Timestamp) -> Statement {
     let statement = statement.when("status = :member AND joinedAt = :joinedAt");
-    statement.bind(":member", Status::Member.as_str()).bind(":joinedAt", member.joined_at.as_millis())
+    statement.bind(":member", Status::Member.as_str()).bind(":joinedAt", since.as_millis())
 }

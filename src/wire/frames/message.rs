@@ -190,6 +190,9 @@ pub struct Messages {
 #[apply(sent)]
 pub struct Resumed {
     pub rooms: BTreeMap<RoomId, ResumedRoom>,
+    /// Rooms that were not read, to be asked for again: in `rooms` they are empty and not complete.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<RoomId>,
 }
 
 /// The messages missed in a room, or why the room cannot be resumed.

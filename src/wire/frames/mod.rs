@@ -1,6 +1,7 @@
 //! What clients receive: one struct for each frame. Those of messages and rooms are in files of their own.
 
 mod change;
+mod consent;
 mod message;
 mod room;
 
@@ -18,6 +19,7 @@ pub use crate::domain::Iso;
 pub use change::{
     DeletedMessages, DeletionAnswer, Edited, Pinned, Pins, ReactedUser, ReactedUsers, Reaction, Reactions, Unpinned,
 };
+pub use consent::{Added, Blocked, DirectRequest, Invited, RefusedUser};
 pub use message::{
     Item, Message, Messages, Missed, Parent, Position, Read, Refusal, Resumed, ResumedRoom, Sent, SentMessages,
     SentResult, System, Typing,
@@ -91,6 +93,14 @@ frames! {
     Messages = "messages",
     /// A user joined a room.
     Joined = "joined",
+    /// A member invites the user into a room.
+    Invited = "invited",
+    /// A stranger began a direct conversation.
+    DirectRequest = "request",
+    /// What became of the users that a moderator added.
+    Added = "added",
+    /// A page of the users whom the caller has blocked.
+    Blocked = "blocked",
     /// A page of the caller's rooms.
     Rooms = "rooms",
     /// The messages missed in several rooms.
@@ -151,7 +161,12 @@ pub struct Ack {
 impl Ack {
     /// The answer of the action or route `action` about a room.
     pub fn of(action: &'static str, room_id: RoomId) -> Self {
-        Self { action, room_id: Some(room_id), position: None, duplicate: false }
+        Self { room_id: Some(room_id), ..Self::confirming(action) }
+    }
+
+    /// The answer of the action or route `action` that is about no room.
+    pub fn confirming(action: &'static str) -> Self {
+        Self { action, room_id: None, position: None, duplicate: false }
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Not;
 
 use macro_rules_attribute::apply;
 
-use super::{Iso, Item};
+use super::{DirectRequest, Invited, Iso, Item};
 use crate::domain::{
     Epoch, InviteCode, Location, Metres, Name, Rev, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
@@ -35,6 +35,9 @@ pub struct Room {
     pub last_seq: Option<Seq>,
     /// Users, not connections. Absent in search results.
     pub online_count: Option<u64>,
+    /// Whether more users may be online: in large rooms not all connections are read.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub online_more: bool,
     /// Absent in a list of rooms.
     pub participants: Option<Participants>,
     pub next_cursor: Option<UserId>,
@@ -43,6 +46,15 @@ pub struct Room {
 }
 
 impl Room {
+    /// As seen by a user who may not know who is online.
+    pub fn without_presence(mut self) -> Self {
+        self.online_count = Some(0);
+        if let Some(Participants::Full(participants)) = &mut self.participants {
+            participants.iter_mut().for_each(|participant| participant.online = false);
+        }
+        self
+    }
+
     /// Adds as many of `participants` as fit a frame; `more` tells whether others follow them.
     pub fn with_participants(mut self, mut participants: Vec<Participant>, more: bool) -> Self {
         // In `compat` the ids are repeated.
@@ -78,6 +90,12 @@ pub struct Participant {
 #[apply(sent)]
 pub struct Rooms {
     pub items: Vec<ListedRoom>,
+    /// On the first page: the first invitations that wait for an answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invitations: Vec<Invited>,
+    /// On the first page: the first direct conversations that strangers began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<DirectRequest>,
     pub next_cursor: Option<String>,
 }
 

@@ -21,8 +21,8 @@ pub use message::{
     SendMessages, TypingIndicator,
 };
 pub use room::{
-    AboutMember, AboutRoom, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListRooms, RevokeInvite, RoomInfo,
-    SearchRooms, SetRole,
+    AboutMember, AboutRoom, AboutUser, AddMembers, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListBlocked,
+    ListRooms, RevokeInvite, RoomInfo, SearchRooms, SetRole,
 };
 
 /// A request: read from fields, then checked as a whole.
@@ -40,8 +40,9 @@ macro_rules! plain {
 }
 
 plain! {
-    AboutMember, AboutMessage, AboutRoom, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, GetReactions, HandleFileUpload, Handshake,
-    JoinRoom, ListPins, ListRooms, MarkRead, Nothing, React, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
+    AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, GetReactions,
+    HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListPins, ListRooms, MarkRead, Nothing, React, Resume, RevokeInvite,
+    RoomInfo, SearchRooms, SetRole, TypingIndicator
 }
 
 /// No field.
@@ -60,7 +61,7 @@ pub struct Target {
     room_id: Option<RoomId>,
     /// The user of a direct conversation.
     recipient_id: Option<UserId>,
-    /// A room, if the caller is in one of that id, or else a user.
+    /// The user of a direct conversation, or `lobby`, or the id of a direct conversation.
     target_id: Option<UserId>,
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(skip))]
@@ -72,8 +73,11 @@ impl Addressed for Target {
         match (&self.room_id, &self.recipient_id, &self.target_id) {
             (Some(room), None, None) => Ok(Recipient::Room(room.clone())),
             (None, Some(user), None) => Ok(Recipient::User(user.clone())),
-            (None, Some(user), Some(either)) if user == either => Ok(Recipient::User(user.clone())),
-            (None, None, Some(either)) => Ok(Recipient::Either(either.clone())),
+            (None, Some(user), Some(target)) if user == target => Ok(Recipient::User(user.clone())),
+            (None, None, Some(target)) => Ok(match RoomId::try_from(target.to_string()) {
+                Ok(room) if room.is_lobby() || room.is_direct() => Recipient::Room(room),
+                _ => Recipient::User(target.clone()),
+            }),
             (None, None, None) if self.implies_lobby.is_some() => Ok(Recipient::Room(RoomId::lobby())),
             (None, None, None) => Ok(Recipient::Unnamed),
             _ => Err(Error::AmbiguousTarget),
@@ -88,8 +92,6 @@ pub enum Recipient {
     Room(RoomId),
     /// The direct conversation with a user.
     User(UserId),
-    /// `targetId`: a room, if the caller is in one of that id, or else a user.
-    Either(UserId),
     /// No target: the room that the connection joined last.
     Unnamed,
 }
@@ -174,5 +176,10 @@ impl Handshake {
     /// frames.
     pub fn wants_messages_only(&self) -> bool {
         self.is_page_of_one_room && !self.events.0
+    }
+
+    /// Whether the client wants every kind of frame.
+    pub fn wants_events(&self) -> bool {
+        self.events.0
     }
 }

@@ -1,8 +1,10 @@
 //! Requests about rooms, their members and their invites.
 
+use std::collections::BTreeSet;
+
 use macro_rules_attribute::apply;
 
-use super::Introduction;
+use super::{Introduction, Request};
 use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, UserId};
 use crate::error::Error;
 use crate::wire::types::{
@@ -50,6 +52,44 @@ pub struct RoomInfo {
 pub struct AboutMember {
     pub room_id: RoomId,
     pub user_id: UserId,
+}
+
+/// Another user.
+#[apply(received)]
+pub struct AboutUser {
+    pub user_id: UserId,
+}
+
+/// Most users in one request to add some: each costs a few reads.
+const MAX_ADDITIONS: usize = 20;
+
+/// Users to add to a room.
+#[apply(received)]
+pub struct AddMembers {
+    pub room_id: RoomId,
+    /// 1 to 20 users.
+    members: Users,
+}
+
+impl AddMembers {
+    /// The users, each once.
+    pub fn users(self) -> BTreeSet<UserId> {
+        self.members.0.into_iter().collect()
+    }
+}
+
+impl Request for AddMembers {
+    fn check(&self) -> Result<(), Error> {
+        let is_valid = (1..=MAX_ADDITIONS).contains(&self.members.0.len());
+        if is_valid { Ok(()) } else { Err(Error::invalid("members", "must be a list of 1 to 20 users")) }
+    }
+}
+
+/// Where a page of the blocked users begins.
+#[apply(received)]
+pub struct ListBlocked {
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<UserId>,
 }
 
 /// A new role for a member.

@@ -7,11 +7,21 @@ locals {
       "FILES_TABLE",
       "MEMBERS_TABLE",
       "MESSAGES_TABLE",
+      "PENDING_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
-    "dynamodb:BatchGetItem" = ["CHAT_ROOMS_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:Query"        = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:PutItem"      = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
+    "dynamodb:BatchGetItem"       = ["BLOCKS_TABLE", "CHAT_ROOMS_TABLE", "MEMBERS_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:Query"              = ["BLOCKS_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "PENDING_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:ConditionCheckItem" = ["MEMBERS_TABLE"]
+    "dynamodb:PutItem" = [
+      "BLOCKS_TABLE",
+      "CHAT_ROOMS_TABLE",
+      "FILES_TABLE",
+      "INVITES_TABLE",
+      "MEMBERS_TABLE",
+      "MESSAGES_TABLE",
+      "PENDING_TABLE",
+    ]
     "dynamodb:UpdateItem" = [
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
@@ -20,7 +30,13 @@ locals {
       "MEMBERS_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
-    "dynamodb:DeleteItem"     = ["CONNECTIONS_TABLE", "INVITES_TABLE"]
+    "dynamodb:DeleteItem" = [
+      "BLOCKS_TABLE",
+      "CONNECTIONS_TABLE",
+      "INVITES_TABLE",
+      "MEMBERS_TABLE",
+      "PENDING_TABLE",
+    ]
     "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "SUBSCRIPTIONS_TABLE"]
   }
   queried_indexes = {
