@@ -4,6 +4,8 @@
 //! A row says what the action is for, its key and further names, the handler with who may call it, what it takes and
 //! what it answers, the class of its rate limit and, over HTTP, the status of success.
 
+pub use crate::domain::Limit;
+
 /// Hands the rows of the WebSocket API to the macro `$expand`, after its arguments.
 macro_rules! actions {
     ($expand:ident $($arguments:tt)?) => {
@@ -94,23 +96,6 @@ macro_rules! http_routes {
     };
 }
 pub(crate) use http_routes;
-
-/// Classes of rate limits: the requests of a class count together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// Every request.
-    Frames,
-    /// New messages.
-    Messages,
-    /// Typing indicators.
-    Typing,
-    /// New rooms.
-    Rooms,
-    /// New invites.
-    Invites,
-    /// Announced files.
-    Uploads,
-}
 
 /// Declares the enum of a catalogue, and what both catalogues tell of each row.
 macro_rules! catalogue {

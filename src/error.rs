@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
+use crate::domain::Limited;
+
 /// The cause of an error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -89,6 +91,8 @@ errors! {
     FileTooLarge { most_bytes: u64 } => (413, "TOO_LARGE"),
     #[error("too long: a message has at most 16 KB of UTF-8, and a frame or a body 32 KB of JSON")]
     TooLarge => (413, "TOO_LARGE"),
+    #[error("too many requests: wait for `retryAfterMs`, then try again")]
+    RateLimited { scope: &'static str, retry_after_ms: u64 } => (429, "RATE_LIMITED"),
     #[error("the upload differs from what was announced and was deleted; request another upload")]
     UploadMismatch => (422, "UPLOAD_MISMATCH"),
     #[error("too many concurrent writes to this room; retry")]
@@ -99,6 +103,12 @@ errors! {
     /// A bug or a misconfiguration: logged in full, never shown to clients.
     #[error("internal error; the request id identifies it in the log")]
     Internal(#[source] BoxError) => (500, "INTERNAL"),
+}
+
+impl From<Limited> for Error {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited { scope: limited.limit.name(), retry_after_ms: limited.retry_after_ms }
+    }
 }
 
 impl Error {
@@ -131,6 +141,16 @@ impl Error {
             Self::InMessage { error, .. } => error.field(),
             _ => None,
         }
+    }
+
+    /// The limit that refuses the request, by its name.
+    pub fn scope(&self) -> Option<&'static str> {
+        if let Self::RateLimited { scope, .. } = self { Some(scope) } else { None }
+    }
+
+    /// When the same request can succeed, in milliseconds from now, where that is known.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        if let Self::RateLimited { retry_after_ms, .. } = self { Some(*retry_after_ms) } else { None }
     }
 
     /// Whether the list of known actions helps the client.

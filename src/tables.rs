@@ -100,8 +100,12 @@ pub const INVITES: Table = Table {
 pub const FILES: Table =
     Table { default_name: "Files", variable: "FILES_TABLE", partition_key: "fileId", sort_key: None, indexes: &[] };
 
+/// Rate limits: the theoretical arrival time of each user and class. TTL: a minute after it.
+pub const LIMITS: Table =
+    Table { default_name: "Limits", variable: "LIMITS_TABLE", partition_key: "id", sort_key: None, indexes: &[] };
+
 /// Every table.
-pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES];
+pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES, &LIMITS];
 
 /// The names of the tables in this deployment.
 #[derive(Debug)]

@@ -123,6 +123,7 @@ variable "chat" {
     Settings of the chat. auth_mode "jwt" requires a token signed with jwt_secret; if set, jwt_issuer must equal its iss
     and jwt_audience must be in its aud; jwt_max_age_seconds limits the age of a token without exp. auth_mode "open"
     accepts any user id without a token: use it for trials only. message_ttl_days: retention of messages and files.
+    limits: "off", or what differs from the default rate limits of a user, such as "message=50/s burst 200, live=50".
     room_idle_seconds: a room with a location closes after this time without a message. lobby: whether the lobby exists.
     max_file_bytes and allowed_content_types limit uploads. allowed_origins: exact origins for CORS, for the HTTP API
     and the bucket.
@@ -135,11 +136,20 @@ variable "chat" {
     message_ttl_days      = optional(number, 30)
     room_idle_seconds     = optional(number, 1800)
     lobby                 = optional(bool, true)
+    limits                = optional(string)
     max_file_bytes        = optional(number)
     allowed_content_types = optional(list(string), [])
     allowed_origins       = optional(list(string), [])
   })
   default = {}
+
+  validation {
+    condition = alltrue([for part in split(",", var.chat.limits == null ? "off" : var.chat.limits) : can(regex(
+      "^(|off|live=[0-9]+|(frame|message|change|typing|room|invite|addition|upload|connection)=[0-9]+/(s|min|h)( burst.*)?)$",
+      trimspace(part),
+    ))])
+    error_message = "chat.limits must be off or a list such as \"message=50/s burst 200, live=50\"."
+  }
 
   validation {
     condition     = contains(["jwt", "open"], var.chat.auth_mode)

@@ -3,6 +3,7 @@
 
 mod caller;
 mod file;
+pub mod limits;
 mod room;
 mod sender;
 
@@ -13,7 +14,7 @@ pub use crate::store::Connection;
 pub use caller::{Caller, Guest, Identified};
 pub use file::FileReader;
 pub use room::{Moderator, Owner, Visitor, confirm_member, direct_peer, membership, require_lobby, require_member};
-pub use sender::{Listener, Sender, Writer};
+pub use sender::{Held, Listener, Sender, Writer};
 
 /// The caller as a handler needs it, resolved from where the request came (`O`: a connection, or the
 /// credentials of an HTTP request) and what it asks for (`R`).

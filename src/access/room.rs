@@ -72,7 +72,9 @@ const JOIN_POLL: Duration = Duration::from_millis(30);
 /// # Errors
 /// `ROOM_NOT_FOUND`, at once; `NOT_A_MEMBER`.
 pub async fn membership(ctx: &Context, user: &UserId, room: &RoomId) -> Result<Member, Error> {
-    let until = Instant::now() + JOIN_PATIENCE;
+    // A request that a limit refuses does not wait.
+    let patience = if ctx.limited().is_some() { Duration::ZERO } else { JOIN_PATIENCE };
+    let until = Instant::now() + patience;
     let (known, mut membership) = try_join!(ctx.store.room(room, ctx.now), ctx.store.membership(user, room, ctx.now))?;
     let known = known.ok_or(Error::RoomNotFound)?;
     loop {

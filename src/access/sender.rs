@@ -5,9 +5,9 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use tokio::join;
 
-use super::{Access, Caller, Origin, direct_peer, membership, require_lobby};
+use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby};
 use crate::context::Context;
-use crate::domain::{Member, Name, RoomId, Style, UserId};
+use crate::domain::{Limited, Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
 use crate::store::{Channel, Connection, Subscription, Tail};
 use crate::wire::requests::{Addressed, Introduction, Recipient, TypingIndicator};
@@ -29,7 +29,6 @@ pub struct Sender {
 impl<O: Origin, R: Addressed> Access<O, R> for Sender {
     async fn resolve(ctx: &Context, origin: &O, request: &R) -> Result<Self, Error> {
         let sender = Self::of(ctx, origin, &request.recipient()?).await?;
-        ctx.note_user(&sender.user);
         ctx.note_room(&sender.room);
         Ok(sender)
     }
@@ -61,7 +60,7 @@ impl Sender {
         if let Some(connection) = &ctx.connection
             && let Some(live) = ctx.store.subscription(&channel, connection, ctx.now).await?
         {
-            return Ok(Self::live(ctx, &live, room));
+            return Self::live(ctx, &live, room).await;
         }
         let caller = origin.caller(ctx).await?;
         if room.is_lobby() {
@@ -98,9 +97,10 @@ impl Sender {
     }
 
     /// By a connection's own subscription to a room.
-    fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Self {
+    async fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Result<Self, Error> {
         ctx.note_format(live.format);
-        Self {
+        limits::admit(ctx, &live.user_id).await?;
+        Ok(Self {
             room: room.clone(),
             channels: vec![live.channel.clone()],
             user: live.user_id.clone(),
@@ -109,7 +109,7 @@ impl Sender {
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
             peer: None,
-        }
+        })
     }
 
     /// By a membership in a room that this connection is not subscribed to.
@@ -141,6 +141,21 @@ impl Sender {
 pub struct Writer {
     pub sender: Sender,
     pub tail: Option<Tail>,
+    /// Why not all of its messages may be written, unless they were written before.
+    pub held: Option<Held>,
+}
+
+/// Why messages of a request may not be written. A repeat of one that was written before is answered all the same.
+pub struct Held {
+    /// How many may be written nevertheless.
+    pub granted: usize,
+    pub error: Error,
+}
+
+impl From<Limited> for Held {
+    fn from(limited: Limited) -> Self {
+        Self { granted: limited.granted, error: limited.into() }
+    }
 }
 
 impl<O: Origin, R: Addressed> Access<O, R> for Writer {
@@ -154,11 +169,14 @@ impl<O: Origin, R: Addressed> Access<O, R> for Writer {
                 (Ok(sender), tail)
             }
         };
-        let (sender, tail) = (sender?, tail?);
+        let (sender, tail) = match (sender, ctx.limited()) {
+            (Err(Error::NotAMember), Some(limited)) => return Err(limited.into()),
+            (sender, _) => (sender?, tail?),
+        };
         if request.is_for_admins() && !sender.is_admin {
             return Err(Error::Forbidden("only an admin may speak to everybody; give a `roomId`"));
         }
-        Ok(Self { sender, tail })
+        Ok(Self { sender, tail, held: ctx.limited().map(Held::from) })
     }
 }
 
@@ -181,10 +199,9 @@ impl<O: Origin> Access<O, TypingIndicator> for Listener {
         let mut pages: Pages = Box::pin(ctx.store.subscribers(&(&channel).into(), ctx.now));
         let first = pages.next().await.transpose()?.unwrap_or_default();
         let sender = match first.iter().find(|live| Some(&live.connection_id) == ctx.connection.as_ref()) {
-            Some(live) => Sender::live(ctx, live, &room),
+            Some(live) => Sender::live(ctx, live, &room).await?,
             None => Sender::resolve(ctx, origin, request).await?,
         };
-        ctx.note_user(&sender.user);
         ctx.note_room(&sender.room);
         Ok(Self { sender, subscribers: Some((first, pages)) })
     }

@@ -29,6 +29,10 @@ export interface ErrorFrame {
   message: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** When the same request can succeed, in milliseconds from now. */
+  retryAfterMs?: number;
+  /** The rate limit that refuses the request. */
+  scope?: string;
   status: number;
   type: "error";
 }
@@ -61,14 +65,26 @@ export interface HelloFrame {
   format: string;
   /** The limits of this deployment. */
   limits: {
+    changesPerSecond?: number;
+    connectionsPerMinute?: number;
     /** Most bytes of UTF-8 in the content of a message. */
     contentBytes: number;
     /** Most bytes of a file. */
     fileBytes: number;
     /** Most bytes of a frame. */
     frameBytes: number;
+    framesBurst?: number;
+    framesPerSecond?: number;
+    invitesPerHour?: number;
+    /** Above it the oldest connection is closed. */
+    liveConnections?: number;
+    messagesBurst?: number;
+    messagesPerSecond?: number;
     /** Most rooms that a user can be in. */
     rooms: number;
+    roomsPerHour?: number;
+    typingPerSecond?: number;
+    uploadsPerHour?: number;
   };
   /** Whether there is a room that everybody is in. */
   lobby: boolean;
@@ -375,6 +391,8 @@ export interface ResumedFrame {
     error: {
       code: string;
       message: string;
+      /** When the same request can succeed, in milliseconds from now. */
+      retryAfterMs?: number;
       status: number;
     };
   }>;
@@ -565,6 +583,8 @@ export interface SentFrame {
   } | {
     code: string;
     message: string;
+    /** When the same request can succeed, in milliseconds from now. */
+    retryAfterMs?: number;
     status: number;
   }>;
   roomId: string;

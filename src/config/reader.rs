@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
-use super::{Auth, ConfigError, Jwt, Uploads};
+use super::{Auth, ConfigError, Jwt, Limits, Uploads};
 use crate::domain::AllowedTypes;
 use crate::tables::TableNames;
 
@@ -166,6 +166,23 @@ impl<'a> Reader<'a> {
         const MOST: i64 = 5 * 1024 * 1024 * 1024;
         let max_bytes = self.number("MAX_FILE_BYTES", 25 * 1024 * 1024, 1, MOST).unsigned_abs();
         Uploads { bucket, max_bytes, allowed }
+    }
+
+    /// `LIMITS`.
+    pub fn limits(&mut self) -> Option<Limits> {
+        const NAME: &str = "LIMITS";
+
+        match self.text(NAME).as_deref() {
+            None => Some(Limits::default()),
+            Some("off") => None,
+            Some(list) => match Limits::parse(list) {
+                Ok(limits) => Some(limits),
+                Err(wrong) => {
+                    self.invalid(NAME, Limits::EXPECTED, wrong);
+                    None
+                }
+            },
+        }
     }
 
     /// `LOG_LEVEL`.

@@ -6,21 +6,24 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use super::membership;
-use crate::access::{self, Anyone, Caller, Identified};
+use crate::access::{self, Anyone, Caller, Identified, limits};
 use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
+use crate::config;
 use crate::context::Context;
 use crate::delivery::Cleanup;
-use crate::domain::{ConnectionId, Format, MAX_CONTENT_BYTES, Member, RoomId};
+use crate::domain::{ConnectionId, Format, Limit, MAX_CONTENT_BYTES, Member, RoomId};
 use crate::error::Error;
 use crate::event::Connect;
 use crate::metrics::Metric;
-use crate::store::{Connection, Subscription};
+use crate::store::{Channel, Connection, Subscription};
 use crate::wire::LARGEST_FRAME_BYTES;
-use crate::wire::frames::{Health, Hello, Limits, Pong};
+use crate::wire::frames::{Health, Hello, Limits, Pong, RateLimits};
 use crate::wire::requests::{Handshake, Nothing};
 
 /// Rooms whose members are told at once that a user came online.
 const ROOMS_AT_ONCE: usize = 16;
+/// Connections of a user that are looked at to find the oldest.
+const MANY_CONNECTIONS: usize = 200;
 
 /// Opens a connection: for one room, when the client names one; else for all that the user is a member of. Returns the
 /// subprotocol that the client offers and the answer echoes.
@@ -36,7 +39,7 @@ pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>,
     let identity = auth::identify(&ctx.config.auth, credentials, ctx.now)?;
     let subprotocol = auth::offered_subprotocol(&event.headers);
 
-    ctx.note_user(&identity.user);
+    limits::admit(ctx, &identity.user).await?;
     if let Some(room) = &handshake.room_id {
         ctx.note_room(room);
     }
@@ -47,11 +50,26 @@ pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>,
     };
     if result.is_ok() {
         ctx.count(Metric::ConnectionsOpened, 1);
+        close_oldest(ctx, &me).await;
     } else {
         // API Gateway sends no `$disconnect` for a refused handshake. What a crash leaves behind here expires by TTL.
         let _ = ctx.store.remove_connection(&me.connection_id, None).await;
     }
     result.map(|()| subprotocol)
+}
+
+/// Closes the user's oldest connections, if there are too many. Another invocation does it: the new one need not wait.
+async fn close_oldest(ctx: &Context, me: &Connection) {
+    let Some(limits) = &ctx.config.limits else { return };
+    let live = ctx.store.first_subscribers(&Channel::of_user(&me.user_id), MANY_CONNECTIONS, ctx.now).await;
+    let mut others = live.unwrap_or_else(|error| {
+        tracing::warn!(error = error.cause(), "failed to count the connections of a user");
+        Vec::new()
+    });
+    others.retain(|other| other.connection_id != me.connection_id);
+    others.sort_by_key(|other| other.connected_at);
+    others.truncate((others.len() + 1).saturating_sub(limits.live_connections));
+    ctx.delivery.request_cleanup(others, ctx.request()).await;
 }
 
 /// The format in which a connection hears frames. Who asks for none is recognised by what else the handshake has.
@@ -192,8 +210,27 @@ pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, E
             frame_bytes: LARGEST_FRAME_BYTES,
             file_bytes: ctx.config.uploads.max_bytes,
             rooms: membership::MAX_ROOMS,
+            rates: ctx.config.limits.as_ref().map(rates),
         },
     })
+}
+
+fn rates(limits: &config::Limits) -> RateLimits {
+    let per_second = |limit| limits.rate(limit).per_second();
+    let per_hour = |limit| per_second(limit) * 3_600.0;
+    RateLimits {
+        frames_per_second: per_second(Limit::Frames),
+        frames_burst: limits.rate(Limit::Frames).burst(),
+        messages_per_second: per_second(Limit::Messages),
+        messages_burst: limits.rate(Limit::Messages).burst(),
+        changes_per_second: per_second(Limit::Changes),
+        typing_per_second: per_second(Limit::Typing),
+        rooms_per_hour: per_hour(Limit::Rooms),
+        invites_per_hour: per_hour(Limit::Invites),
+        uploads_per_hour: per_hour(Limit::Uploads),
+        connections_per_minute: per_second(Limit::Connections) * 60.0,
+        live_connections: limits.live_connections,
+    }
 }
 
 /// As `hello`, over HTTP.

@@ -1,6 +1,6 @@
 //! Messages: to a room, to a user, to the lobby.
 
-use crate::access::{Sender, Writer};
+use crate::access::{Held, Sender, Writer};
 use crate::context::Context;
 use crate::delivery::{Continuation, OutboundFrame};
 use crate::domain::{Body, Format, Seq};
@@ -36,18 +36,23 @@ pub async fn broadcast(ctx: &Context, writer: Writer, request: BroadcastMessage)
 /// First the message is written, then it is published.
 async fn post(
     ctx: &Context,
-    Writer { mut sender, tail }: Writer,
+    Writer { mut sender, tail, held }: Writer,
     introduction: &Introduction,
     draft: impl FnOnce(&Sender) -> Body,
 ) -> Result<Sent, Error> {
     sender.introduce(introduction);
     let body = draft(&sender);
     check(&sender, tail.as_ref(), &body)?;
-    if tail.is_none() {
-        begin(ctx, &sender).await?;
-    }
     let is_answer_wanted = ctx.trace().format != Format::Raw || body.client_message_id.is_some();
-    let appended = ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?;
+    let appended = match held {
+        Some(Held { error, .. }) => ctx.store.repeat_of(&sender.room, &body).await?.ok_or(error)?,
+        None => {
+            if tail.is_none() {
+                begin(ctx, &sender).await?;
+            }
+            ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?
+        }
+    };
 
     // A repeat is published again, since the first request may have ended before it: clients drop by seq.
     let own = Message::from(appended.entry);
@@ -65,7 +70,7 @@ async fn post(
 /// Sends several messages of a client's outbox, in their order. Those that were sent before keep their positions; the
 /// others are written together.
 pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> Result<SentMessages, Error> {
-    let Writer { mut sender, tail } = writer;
+    let Writer { mut sender, tail, held } = writer;
     sender.introduce(&request.introduction);
     let draft = |message: OutboxMessage| Body {
         reply_to: message.reply_to,
@@ -77,21 +82,27 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     for (index, body) in bodies.iter().enumerate() {
         check(&sender, tail.as_ref(), body).map_err(|error| error.in_message(index))?;
     }
-    if tail.is_none() {
+    let most = held.as_ref().map_or(bodies.len(), |held| held.granted);
+    if tail.is_none() && most > 0 {
         begin(ctx, &sender).await?;
     }
-    let appended = ctx.store.append_all(&sender.room, &bodies, tail, ctx.timing()).await?;
+    let appended = ctx.store.append_all(&sender.room, &bodies, most, tail, ctx.timing()).await?;
+    let held = match held {
+        Some(Held { error, .. }) if appended.iter().all(|one| matches!(one, Ok(None))) => return Err(error),
+        held => held.map(|held| held.error),
+    };
 
     let (mut results, mut written) = (Vec::new(), Vec::new());
     for one in appended {
         results.push(match one {
-            Ok(appended) => {
+            Ok(Some(appended)) => {
                 ctx.count(Metric::Messages, u64::from(!appended.is_duplicate));
                 let message = Message::from(appended.entry);
                 let position = message.position.clone();
                 written.push(message);
                 SentResult::Written { position, duplicate: appended.is_duplicate }
             }
+            Ok(None) => SentResult::Refused(Refusal::from(held.as_ref().unwrap_or(&Error::RoomClosed))),
             Err(error) => SentResult::Refused(Refusal::from(&error)),
         });
     }

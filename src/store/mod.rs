@@ -5,6 +5,7 @@ mod connections;
 mod files;
 mod gone;
 mod invites;
+mod limits;
 mod log;
 mod members;
 mod nearby;
@@ -34,6 +35,7 @@ pub use connections::Connection;
 pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
 pub use invites::Invite;
+use limits::LocalCounts;
 pub use log::{Appended, Tail, Timing};
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE};
 pub use nearby::NearbyRow;
@@ -75,12 +77,13 @@ const CONFLICT: &str = "TransactionConflictException";
 pub struct Store {
     client: Client,
     config: Arc<Config>,
+    local_counts: Arc<LocalCounts>,
 }
 
 impl Store {
     /// Nothing is sent before the first request.
     pub fn new(client: Client, config: Arc<Config>) -> Self {
-        Self { client, config }
+        Self { client, config, local_counts: Arc::default() }
     }
 
     fn name(&self, table: &Table) -> &str {

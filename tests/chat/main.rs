@@ -21,6 +21,7 @@ mod http_and_websocket;
 mod idempotency;
 mod inbox;
 mod leniency;
+mod limits;
 mod lobby;
 mod logs;
 mod messages;

@@ -183,7 +183,7 @@ def client_chats(document):
     """Runs the client of the protocol: it sends, receives, and resumes after a lost connection."""
     node = node_with_websocket()
     (block,) = [block for block in document.blocks if block.language == "js"]
-    with running(None, "--faults") as urls:
+    with running(None, "--faults", limits="off") as urls:
         FOLDER.mkdir(parents=True, exist_ok=True)
         program = FOLDER / "client.mjs"
         program.write_text(block.text.replace("ws://127.0.0.1:7071/dev", urls["websocket"]) + SENDS_LINES)

@@ -183,6 +183,26 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Most rooms that a user can be in.
     pub rooms: usize,
+    /// The rate limits of a user; absent if they are switched off.
+    #[serde(flatten)]
+    pub rates: Option<RateLimits>,
+}
+
+/// The rate limits of a user.
+#[apply(sent)]
+pub struct RateLimits {
+    pub frames_per_second: f64,
+    pub frames_burst: u64,
+    pub messages_per_second: f64,
+    pub messages_burst: u64,
+    pub changes_per_second: f64,
+    pub typing_per_second: f64,
+    pub rooms_per_hour: f64,
+    pub invites_per_hour: f64,
+    pub uploads_per_hour: f64,
+    pub connections_per_minute: f64,
+    /// Above it the oldest connection is closed.
+    pub live_connections: usize,
 }
 
 /// A request or an upload failed.
@@ -196,6 +216,10 @@ pub struct Failure {
     pub field: Option<&'static str>,
     /// The message at fault, of several: its place in `messages`, from 0.
     pub index: Option<usize>,
+    /// The rate limit that refuses the request.
+    pub scope: Option<&'static str>,
+    /// When the same request can succeed, in milliseconds from now.
+    pub retry_after_ms: Option<u64>,
     /// The actions that exist.
     pub actions: Option<Vec<&'static str>>,
     /// The file that the failure is about.
@@ -216,6 +240,8 @@ impl Failure {
             action: action.map(Action::key),
             field: error.field(),
             index: error.index(),
+            scope: error.scope(),
+            retry_after_ms: error.retry_after_ms(),
             actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),
             file_id: None,
         }

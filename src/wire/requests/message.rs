@@ -75,6 +75,10 @@ impl Request for SendMessages {
         }
         Ok(())
     }
+
+    fn messages(&self) -> usize {
+        self.messages.len()
+    }
 }
 
 /// A message to all members of a room, or, from an admin, to everybody.

@@ -30,6 +30,11 @@ pub trait Request: DeserializeOwned {
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }
+
+    /// How many messages it has.
+    fn messages(&self) -> usize {
+        1
+    }
 }
 
 /// Requests that need no check as a whole.

@@ -17,6 +17,7 @@ locals {
       "CONNECTIONS_TABLE",
       "FILES_TABLE",
       "INVITES_TABLE",
+      "LIMITS_TABLE",
       "MEMBERS_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
