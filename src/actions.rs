@@ -33,6 +33,16 @@ macro_rules! actions {
             UnbanMember = "unbanMember" [], moderation::unban(Moderator, AboutMember) -> Ack, Frames;
             /// Change a member's role.
             SetRole = "setRole" [], moderation::set_role(Owner, SetRole) -> Ack, Frames;
+            /// Mute a member: they read, and cannot send.
+            MuteMember = "muteMember" [], moderation::mute(Moderator, MuteMember) -> Ack, Frames;
+            /// Lift a mute: the member can send again.
+            UnmuteMember = "unmuteMember" [], moderation::unmute(Moderator, AboutMember) -> Ack, Frames;
+            /// Report a message to those who look after the chat.
+            ReportMessage = "reportMessage" [], moderation::report(Sender, ReportMessage) -> Ack, Changes;
+            /// List the invites into a private room.
+            ListInvites = "listInvites" [], invites::list(Moderator, ListInvites) -> Invites, Frames;
+            /// Revoke an invite.
+            RevokeInvite = "revokeInvite" [], invites::revoke(Moderator, RevokeInvite) -> Ack, Frames;
             /// Send a message to a room, to a user or to the lobby.
             SendMessage = "sendMessage" [], message::send(Writer, SendMessage) -> Sent, Messages;
             /// Send up to 20 messages, in their order.
@@ -84,6 +94,8 @@ macro_rules! http_routes {
             /// Get a page of a room's history.
             GetRoomMessages = "GET /rooms/{roomId}/messages",
                 history::page(Sender, GetMessages) -> Messages, 200, Frames;
+            /// List the invites into a private room.
+            GetInvites = "GET /rooms/{roomId}/invites", invites::list(Moderator, ListInvites) -> Invites, 200, Frames;
             /// Create an invite into a private room.
             PostInvite = "POST /rooms/{roomId}/invites",
                 invites::create(Moderator, CreateInvite) -> Invite, 201, Invites;

@@ -63,6 +63,8 @@ errors! {
     Unauthorized(&'static str) => (401, "UNAUTHORIZED"),
     #[error("this connection is unknown; connect again")]
     Reconnect => (401, "RECONNECT"),
+    #[error("the session has ended with its token; connect again with a new token")]
+    SessionExpired => (401, "SESSION_EXPIRED"),
     #[error("{0}")]
     Forbidden(&'static str) => (403, "FORBIDDEN"),
     #[error("you are in the maximum number of rooms; leave one first")]
@@ -73,6 +75,8 @@ errors! {
     InviteRequired => (403, "INVITE_REQUIRED"),
     #[error("you are banned from this room; only its owner or an admin can change that")]
     Banned => (403, "BANNED"),
+    #[error("you are muted in this room; only its owner or an admin can change that")]
+    Muted => (403, "MUTED"),
     #[error("there is no such room")]
     RoomNotFound => (404, "ROOM_NOT_FOUND"),
     #[error("there is no such member in this room")]

@@ -100,12 +100,26 @@ pub const INVITES: Table = Table {
 pub const FILES: Table =
     Table { default_name: "Files", variable: "FILES_TABLE", partition_key: "fileId", sort_key: None, indexes: &[] };
 
+/// Messages that users reported, with a copy of each. TTL: 90 days.
+pub const REPORTS: Table = Table {
+    default_name: "Reports",
+    variable: "REPORTS_TABLE",
+    partition_key: "roomId",
+    sort_key: Some("report"),
+    indexes: &[],
+};
+
+/// What moderators did, by day. TTL: a year.
+pub const AUDIT: Table =
+    Table { default_name: "Audit", variable: "AUDIT_TABLE", partition_key: "day", sort_key: Some("at"), indexes: &[] };
+
 /// Rate limits: the theoretical arrival time of each user and class. TTL: a minute after it.
 pub const LIMITS: Table =
     Table { default_name: "Limits", variable: "LIMITS_TABLE", partition_key: "id", sort_key: None, indexes: &[] };
 
 /// Every table.
-pub const ALL: &[&Table] = &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES, &LIMITS];
+pub const ALL: &[&Table] =
+    &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES, &REPORTS, &AUDIT, &LIMITS];
 
 /// The names of the tables in this deployment.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ locals {
       JWT_ISSUER            = var.chat.jwt_issuer
       JWT_AUDIENCE          = var.chat.jwt_audience
       JWT_MAX_AGE_SECONDS   = tostring(var.chat.jwt_max_age_seconds)
+      SESSION_MIN_SECONDS   = tostring(var.chat.session_min_seconds)
       LOBBY                 = var.chat.lobby ? "on" : "off"
       MESSAGE_TTL_DAYS      = tostring(var.chat.message_ttl_days)
       ROOM_IDLE_SECONDS     = tostring(var.chat.room_idle_seconds)

@@ -122,7 +122,8 @@ variable "chat" {
   description = <<-EOT
     Settings of the chat. auth_mode "jwt" requires a token signed with jwt_secret; if set, jwt_issuer must equal its iss
     and jwt_audience must be in its aud; jwt_max_age_seconds limits the age of a token without exp. auth_mode "open"
-    accepts any user id without a token: use it for trials only. message_ttl_days: retention of messages and files.
+    accepts any user id without a token: use it for trials only. session_min_seconds: a connection ends when its token
+    expires, but lasts at least this long. message_ttl_days: retention of messages and files.
     limits: "off", or what differs from the default rate limits of a user, such as "message=50/s burst 200, live=50".
     room_idle_seconds: a room with a location closes after this time without a message. lobby: whether the lobby exists.
     max_file_bytes and allowed_content_types limit uploads. allowed_origins: exact origins for CORS, for the HTTP API
@@ -133,6 +134,7 @@ variable "chat" {
     jwt_issuer            = optional(string)
     jwt_audience          = optional(string)
     jwt_max_age_seconds   = optional(number, 86400)
+    session_min_seconds   = optional(number, 900)
     message_ttl_days      = optional(number, 30)
     room_idle_seconds     = optional(number, 1800)
     lobby                 = optional(bool, true)

@@ -1,6 +1,6 @@
 //! The caller: from a connection, or from the credentials of an HTTP request.
 
-use super::{Access, Origin, limits};
+use super::{Access, Origin, limits, require_session};
 use crate::auth::{self, Credentials};
 use crate::context::{Context, Services};
 use crate::domain::{ConnectionId, Name, Style, UserId};
@@ -57,6 +57,7 @@ impl HttpCredentials {
 async fn known(ctx: &Context, id: &ConnectionId) -> Result<Connection, Error> {
     let connection = ctx.store.connection(id, ctx.now).await?.ok_or(Error::Reconnect)?;
     ctx.note_format(connection.format);
+    require_session(ctx, &connection.user_id, connection.has_session_ended(ctx.now))?;
     limits::admit(ctx, &connection.user_id).await?;
     Ok(connection)
 }

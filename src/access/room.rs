@@ -7,10 +7,12 @@ use tokio::try_join;
 
 use super::{Access, Origin};
 use crate::context::{Context, Services};
-use crate::domain::{Member, Role, Room, RoomId, UserId};
+use crate::domain::{Member, Role, Room, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::Membership;
-use crate::wire::requests::{AboutMember, AboutRoom, CreateInvite, RevokeInvite, RoomInfo, SetRole};
+use crate::wire::requests::{
+    AboutMember, AboutRoom, CreateInvite, ListInvites, MuteMember, RevokeInvite, RoomInfo, SetRole,
+};
 
 /// A user who may see a room and its participants: a member; everybody in the lobby.
 pub struct Visitor;
@@ -60,6 +62,16 @@ pub async fn require_member(ctx: &Context, user: &UserId, room: &RoomId) -> Resu
 /// `NOT_A_MEMBER`.
 pub async fn confirm_member(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
     if ctx.timing().is_late() && !room.is_direct() { require_member(ctx, user, room).await } else { Ok(()) }
+}
+
+/// # Errors
+/// As [`require_member`], and `MUTED` for a member who may not send anything.
+pub async fn require_voice(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
+    if room.is_lobby() {
+        return require_lobby(ctx);
+    }
+    let member = ctx.store.member(user, room, ctx.now).await?.ok_or(Error::NotAMember)?;
+    if member.is_muted(ctx.now) { Err(Error::Muted) } else { Ok(()) }
 }
 
 /// A join and a message that are sent back to back are handled by two invocations at once: how long a send waits for
@@ -120,6 +132,8 @@ impl Rank {
 pub struct Moderator {
     pub user: UserId,
     pub room: Room,
+    /// The moderator's own membership in the room. The creator and global admins need none.
+    pub membership: Option<Timestamp>,
     rank: Rank,
 }
 
@@ -133,7 +147,7 @@ macro_rules! moderated {
     )+};
 }
 
-moderated! { AboutMember, AboutRoom, CreateInvite, RevokeInvite }
+moderated! { AboutMember, AboutRoom, CreateInvite, ListInvites, MuteMember, RevokeInvite }
 
 impl Moderator {
     async fn ranked<O: Origin>(ctx: &Context, origin: &O, id: &RoomId, least: Rank) -> Result<Self, Error> {
@@ -153,7 +167,8 @@ impl Moderator {
                 _ => "only the room's creator, an owner or an admin may do that",
             }));
         }
-        Ok(Self { user: caller.user, room, rank })
+        let membership = membership.member().map(|member| member.joined_at);
+        Ok(Self { user: caller.user, room, membership, rank })
     }
 
     /// The membership of a user whom the moderator outranks.

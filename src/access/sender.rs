@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use tokio::join;
 
-use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby};
+use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby, require_session};
 use crate::context::Context;
 use crate::domain::{Limited, Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
@@ -22,6 +22,8 @@ pub struct Sender {
     name_verified: bool,
     pub style: Style,
     is_admin: bool,
+    /// Whether the user may not send anything.
+    pub is_muted: bool,
     /// The other user, in a direct conversation.
     pub peer: Option<UserId>,
 }
@@ -67,7 +69,7 @@ impl Sender {
             return Ok(Self::new(&caller, room.clone(), vec![channel]));
         }
         let member = membership(ctx, &caller.user, room).await?;
-        Ok(Self::member(&caller, &member))
+        Ok(Self::member(ctx, &caller, &member))
     }
 
     /// A room, if the caller is in one of that id, or else a user.
@@ -77,7 +79,7 @@ impl Sender {
         let Ok(room) = RoomId::try_from(target.to_string()) else { return Ok(Self::to_peer(&caller, target)) };
         match ctx.store.member(&caller.user, &room, ctx.now).await? {
             Some(Member { peer: Some(peer), .. }) => Ok(Self::to_peer(&caller, &peer)),
-            Some(member) => Ok(Self::member(&caller, &member)),
+            Some(member) => Ok(Self::member(ctx, &caller, &member)),
             None if room.is_lobby() => Self::in_room(ctx, origin, &room).await,
             None => Ok(Self::to_peer(&caller, target)),
         }
@@ -92,6 +94,7 @@ impl Sender {
             name_verified: caller.name_verified,
             style: caller.style.clone(),
             is_admin: caller.is_admin,
+            is_muted: false,
             peer: None,
         }
     }
@@ -99,6 +102,7 @@ impl Sender {
     /// By a connection's own subscription to a room.
     async fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Result<Self, Error> {
         ctx.note_format(live.format);
+        require_session(ctx, &live.user_id, live.has_session_ended(ctx.now))?;
         limits::admit(ctx, &live.user_id).await?;
         Ok(Self {
             room: room.clone(),
@@ -108,13 +112,15 @@ impl Sender {
             name_verified: !live.may_rename && !ctx.config.auth.is_open(),
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
+            is_muted: live.muted_until.is_some_and(|end| !ctx.now.has_passed(end)),
             peer: None,
         })
     }
 
     /// By a membership in a room that this connection is not subscribed to.
-    fn member(caller: &Caller, member: &Member) -> Self {
+    fn member(ctx: &Context, caller: &Caller, member: &Member) -> Self {
         let mut sender = Self::new(caller, member.room.clone(), vec![Channel::of_room(&member.room)]);
+        sender.is_muted = member.is_muted(ctx.now);
         if caller.name.is_none() {
             sender.name = member.name.clone();
         }
@@ -176,7 +182,11 @@ impl<O: Origin, R: Addressed> Access<O, R> for Writer {
         if request.is_for_admins() && !sender.is_admin {
             return Err(Error::Forbidden("only an admin may speak to everybody; give a `roomId`"));
         }
-        Ok(Self { sender, tail, held: ctx.limited().map(Held::from) })
+        let held = match ctx.limited() {
+            _ if sender.is_muted => Some(Held { granted: 0, error: Error::Muted }),
+            limited => limited.map(Held::from),
+        };
+        Ok(Self { sender, tail, held })
     }
 }
 

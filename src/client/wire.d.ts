@@ -60,6 +60,8 @@ export interface HealthFrame {
 
 /** The caller's identity and the limits. */
 export interface HelloFrame {
+  /** When the connection ends because its token expires. Absent over HTTP and without tokens. */
+  authUntil?: string;
   /** Absent over HTTP. */
   connectionId?: string;
   format: string;
@@ -105,6 +107,21 @@ export interface InviteFrame {
   maxUses: number;
   roomId: string;
   type: "invite";
+}
+
+/** A page of the invites into a room that can be used. */
+export interface InvitesFrame {
+  items: Array<{
+    createdBy: string;
+    expiresAt: string;
+    invite: string;
+    usesLeft: number;
+  }>;
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "invites";
 }
 
 /** A user joined a room. */
@@ -629,6 +646,7 @@ export type Frame =
   | HealthFrame
   | HelloFrame
   | InviteFrame
+  | InvitesFrame
   | JoinedFrame
   | LeftFrame
   | MessageFrame
@@ -749,7 +767,57 @@ export interface SetRoleRequest {
   userId: string;
 }
 
-/** Send a message to a room, to a user or to the lobby. */
+/**  Mute a member: they read, and cannot send. */
+export interface MuteMemberRequest {
+  action: "muteMember";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  /** By default until `unmuteMember`. */
+  until?: string | null;
+  userId: string;
+}
+
+/**  Lift a mute: the member can send again. */
+export interface UnmuteMemberRequest {
+  action: "unmuteMember";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  userId: string;
+}
+
+/**  Report a message to those who look after the chat. */
+export interface ReportMessageRequest {
+  action: "reportMessage";
+  /** For the moderators: 1 to 500 characters. */
+  reason: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+}
+
+/**  List the invites into a private room. */
+export interface ListInvitesRequest {
+  action: "listInvites";
+  /** The `nextCursor` of the page before. */
+  cursor?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
+/**  Revoke an invite. */
+export interface RevokeInviteRequest {
+  action: "revokeInvite";
+  invite: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
+/**  Send a message to a room, to a user or to the lobby. */
 export interface SendMessageRequest {
   action: "sendMessage";
   /** Idempotency key: a retry with the same id is written once. */
@@ -923,6 +991,11 @@ export type Request =
   | BanMemberRequest
   | UnbanMemberRequest
   | SetRoleRequest
+  | MuteMemberRequest
+  | UnmuteMemberRequest
+  | ReportMessageRequest
+  | ListInvitesRequest
+  | RevokeInviteRequest
   | SendMessageRequest
   | SendMessagesRequest
   | BroadcastMessageRequest

@@ -82,6 +82,8 @@ pub struct Jwt {
     pub audience: Option<String>,
     /// `JWT_MAX_AGE_SECONDS`: how long a token without `exp` lives, counted from its `iat`.
     pub max_age_seconds: i64,
+    /// `SESSION_MIN_SECONDS`: how long a connection lasts at least, if its token expires sooner.
+    pub session_min_seconds: i64,
 }
 
 /// The secret for signing tokens.
@@ -235,6 +237,7 @@ mod tests {
             ("JWT_SECRET", ""),
             ("JWT_SECRET_PREVIOUS", "short"),
             ("JWT_MAX_AGE_SECONDS", "-1"),
+            ("SESSION_MIN_SECONDS", "7201"),
             ("CHAT_ROOMS_TABLE", "a b"),
             ("HTTP_ENDPOINT", "abc.example"),
             ("UPLOADS_BUCKET", "No Bucket"),

@@ -245,6 +245,7 @@ impl<'a> Reader<'a> {
             issuer: self.text("JWT_ISSUER"),
             audience: self.text("JWT_AUDIENCE"),
             max_age_seconds: self.number("JWT_MAX_AGE_SECONDS", 86_400, 1, 10 * 365 * 86_400),
+            session_min_seconds: self.number("SESSION_MIN_SECONDS", 900, 1, 7_200),
         };
         if mode == Some("open") { Auth::Open } else { Auth::Jwt(rules) }
     }

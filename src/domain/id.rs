@@ -8,6 +8,8 @@ use super::{Timestamp, checked, text};
 
 /// Most characters that an id or a name may have.
 const MAX_CHARS: usize = 128;
+/// Most characters of a report.
+const MAX_REASON_CHARS: usize = 500;
 
 /// A text is not a valid id or name.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,16 @@ fn room_id(text: String) -> Result<String, Invalid> {
     if looks_reserved && !is_reserved { Err(Invalid) } else { id(text) }
 }
 
+impl Name {
+    /// The name in a text that somebody else wrote: cleaned, and cut to the length of a name. `None` where nothing of it
+    /// is visible.
+    pub fn shortened(text: &str) -> Option<Self> {
+        let printable: String = text.chars().filter(|letter| !letter.is_control()).collect();
+        let cut: String = text::cleaned(&printable).chars().take(MAX_CHARS).collect();
+        cut.try_into().ok()
+    }
+}
+
 /// A display name: normalised, with at least one visible character.
 fn name(text: String) -> Result<String, Invalid> {
     if text.chars().any(char::is_control) {
@@ -34,6 +46,11 @@ fn name(text: String) -> Result<String, Invalid> {
     }
     let cleaned = text::cleaned(&text);
     if text::has_visible(&cleaned) { id(cleaned) } else { Err(Invalid) }
+}
+
+fn reason(text: String) -> Result<String, Invalid> {
+    let fits = text::has_visible(&text) && text.chars().count() <= MAX_REASON_CHARS;
+    if fits { Ok(text) } else { Err(Invalid) }
 }
 
 checked::texts! {
@@ -55,6 +72,9 @@ checked::texts! {
     /// A client's idempotency key for a message, by which a retry is recognised: 1 to 128 characters.
     ClientMessageId by id, up to MAX_CHARS,
         ID "must be a string of 1 to 128 characters without control characters";
+    /// Why somebody reports a message, for the moderators: 1 to 500 characters.
+    Reason by reason, up to MAX_REASON_CHARS,
+        TEXT "must be a string of 1 to 500 characters";
     /// An announced file: 1 to 128 characters.
     FileId by id, up to MAX_CHARS,
         ID "must be a file id: a string of 1 to 128 characters without control characters";

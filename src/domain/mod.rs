@@ -17,7 +17,9 @@ mod upload;
 pub use content_type::{AllowedTypes, ContentType};
 pub use format::Format;
 pub use geo::{CellRange, GeoKey, Location, Metres};
-pub use id::{ClientMessageId, ConnectionId, Epoch, FileId, Invalid, InviteCode, MessageId, Name, RoomId, UserId};
+pub use id::{
+    ClientMessageId, ConnectionId, Epoch, FileId, Invalid, InviteCode, MessageId, Name, Reason, RoomId, UserId,
+};
 pub use idempotency::IdempotencyKey;
 pub use limit::{Grant, Limit, Limited, Rate, micros};
 pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style};

@@ -157,6 +157,8 @@ pub struct Member {
     pub is_over: bool,
     /// Whether the others may not have been told of the join: the request that joined may have ended before.
     pub is_unannounced: bool,
+    /// Until when the member may not send anything (epoch seconds).
+    pub muted_until: Option<i64>,
 }
 
 impl Member {
@@ -172,6 +174,12 @@ impl Member {
             last_read: Seq::ZERO,
             is_over: false,
             is_unannounced: false,
+            muted_until: None,
         }
+    }
+
+    /// Whether the member may not send anything.
+    pub fn is_muted(&self, now: Timestamp) -> bool {
+        self.muted_until.is_some_and(|end| !now.has_passed(end))
     }
 }

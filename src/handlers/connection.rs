@@ -11,11 +11,11 @@ use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
 use crate::config;
 use crate::context::Context;
 use crate::delivery::Cleanup;
-use crate::domain::{ConnectionId, Format, Limit, MAX_CONTENT_BYTES, Member, RoomId};
+use crate::domain::{ConnectionId, Format, Limit, MAX_CONTENT_BYTES, Member, RoomId, Timestamp};
 use crate::error::Error;
 use crate::event::Connect;
 use crate::metrics::Metric;
-use crate::store::{Channel, Connection, Subscription};
+use crate::store::{Channel, Connection};
 use crate::wire::LARGEST_FRAME_BYTES;
 use crate::wire::frames::{Health, Hello, Limits, Pong, RateLimits};
 use crate::wire::requests::{Handshake, Nothing};
@@ -105,6 +105,7 @@ fn connection(ctx: &Context, id: ConnectionId, identity: Identity, handshake: Ha
         user_icon: style.icon,
         user_color: style.color,
         format,
+        auth_until: identity.session_ends_at,
         pinned: handshake.room_id.is_some(),
         room_id: handshake.room_id,
         connected_at: ctx.now,
@@ -128,7 +129,7 @@ async fn open_for_one(ctx: &Context, me: &Connection, id: &RoomId) -> Result<(),
         Err(Error::RoomNotFound) => membership::create(ctx, &caller, id).await?,
         entered => entered?,
     };
-    ctx.store.add_connection(me, &[me.in_room(id, Some(entered.member.joined_at), me.display_name())]).await?;
+    ctx.store.add_connection(me, &[me.in_room(id, Some(&entered.member), me.display_name())]).await?;
     membership::settle(ctx, &caller, &entered).await
 }
 
@@ -136,14 +137,18 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     let lobby = ctx.config.lobby.then(|| me.in_room(&RoomId::lobby(), None, me.display_name()));
     ctx.store.add_connection(me, lobby.as_slice()).await?;
 
-    let rows = rooms_of(ctx, me).await?;
-    if rows.is_empty() {
+    let members = rooms_of(ctx, me).await?;
+    if members.is_empty() {
         return Ok(());
     }
-    let rooms: Vec<_> = rows.iter().filter_map(|row| row.channel.room()).collect();
+    let row = |member: &Member| {
+        let name = me.name.as_ref().unwrap_or(&member.name).clone();
+        me.in_room(&member.room, Some(member), name)
+    };
+    let rows: Vec<_> = members.iter().map(row).collect();
     let subscribe = async { ctx.store.subscribe(&me.connection_id, &rows).await.map(drop) };
-    let lost = membership::subscribe_checked(ctx, &me.user_id, &rooms, subscribe).await?;
-    let heard = rooms.iter().filter(|room| !lost.contains(room));
+    let lost = membership::subscribe_checked(ctx, &me.user_id, &members, subscribe).await?;
+    let heard = members.iter().map(|member| &member.room).filter(|room| !lost.contains(room));
     let mut announced = stream::iter(heard)
         .map(|room| async move { ctx.delivery.announce_online(room, me, ctx.request()).await })
         .buffer_unordered(ROOMS_AT_ONCE);
@@ -153,9 +158,9 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// A connection's rows in all open rooms of its user. Direct conversations need none: they are heard as the user. A
-/// name that is given now is the one that the rooms show from now on.
-async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Subscription>, Error> {
+/// The memberships in all open rooms of a connection's user. Direct conversations are heard as the user. A name that is
+/// given now is the one that the rooms show from now on.
+async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Member>, Error> {
     let mut memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
     memberships.retain(|member| !member.room.is_direct() && !member.is_over);
     if let Some(name) = &me.name {
@@ -166,11 +171,7 @@ async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Subscription>, E
             .try_collect::<()>()
             .await?;
     }
-    let row = |member: Member| {
-        let name = me.name.clone().unwrap_or(member.name);
-        me.in_room(&member.room, Some(member.joined_at), name)
-    };
-    Ok(memberships.into_iter().map(row).collect())
+    Ok(memberships)
 }
 
 /// Removes a connection that has closed.
@@ -196,6 +197,7 @@ pub async fn ping(_: &Context, _: Connection, _: Nothing) -> Result<Pong, Error>
 
 /// Tells a client who it is here, and what it can rely on.
 pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, Error> {
+    let auth_until = caller.connection.as_ref().and_then(|connection| connection.auth_until);
     let roles = if caller.is_admin { vec![Connection::ADMIN] } else { Vec::new() };
     Ok(Hello {
         user_name: caller.display_name(),
@@ -203,6 +205,7 @@ pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, E
         roles,
         connection_id: ctx.connection.clone(),
         format: ctx.trace().format.name(),
+        auth_until: auth_until.map(|end| Timestamp::from_secs(end).into()),
         server_time: ctx.now.into(),
         lobby: ctx.config.lobby,
         limits: Limits {

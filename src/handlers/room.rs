@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::try_join;
 
 use super::membership;
-use crate::access::{self, Caller, Moderator, Visitor};
+use crate::access::{self, Caller, Moderator, Visitor, audit};
 use crate::context::Context;
 use crate::delivery::{Delivered, Except, OutboundFrame};
 use crate::domain::{self, CloseReason, Member, Role, RoomId, RoomStatus, Timestamp, UserId};
@@ -60,9 +60,9 @@ pub async fn create_with_members(
     ctx.count(Metric::RoomsOpened, 1);
 
     ctx.note_room(&room.id);
-    let since = Some(ctx.now);
-    membership::enter(ctx, caller, &room.id, since).await?;
-    membership::subscribe_others(ctx, caller, &room.id, since).await?;
+    let owner = founders.first();
+    membership::enter(ctx, caller, &room.id, owner).await?;
+    membership::subscribe_others(ctx, caller, &room.id, owner).await?;
     membership::subscribe_all(ctx, &founders[1..]).await?;
     Ok(founders)
 }
@@ -82,7 +82,7 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
         access::direct_peer(ctx, &caller.user, &id).await?;
     } else {
         let entered = membership::admit(ctx, &caller, &id, invite.as_ref()).await?;
-        membership::enter(ctx, &caller, &id, Some(entered.member.joined_at)).await?;
+        membership::enter(ctx, &caller, &id, Some(&entered.member)).await?;
         membership::settle(ctx, &caller, &entered).await?;
         return describe(ctx, entered.room, None, &[entered.member]).await;
     }
@@ -120,6 +120,7 @@ pub async fn close(ctx: &Context, moderator: Moderator, request: AboutRoom) -> R
     let id = request.room_id;
     let was_closed = moderator.room.status == RoomStatus::Closed;
     if !was_closed {
+        audit::record(ctx, &moderator.user, &id, None, None).await?;
         ctx.store.close_room(&moderator.room, &moderator.user, ctx.now, ctx.deadline).await?;
         ctx.count(Metric::RoomsClosed, 1);
     }

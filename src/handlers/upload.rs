@@ -25,6 +25,9 @@ const PUBLISHING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers where to upload a file, if it may be uploaded.
 pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) -> Result<Upload, Error> {
+    if sender.is_muted {
+        return Err(Error::Muted);
+    }
     let file = request.file();
     let uploads = &ctx.config.uploads;
     if !uploads.allowed.allows(&file.content_type) {
@@ -105,10 +108,10 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
         return refuse(ctx, file, FileStatus::Mismatched).await;
     }
     let body = body_of(ctx, &file);
-    // Who has left the room since may not write to it.
+    // Who has left the room since, or is muted, may not write to it.
     let ready = (&file.file_id, object.tag.as_str());
     let timing = Timing { now: time_of(ctx, &file), ..ctx.timing() };
-    let appended = access::require_member(ctx, &file.user_id, &file.room_id)
+    let appended = access::require_voice(ctx, &file.user_id, &file.room_id)
         .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, timing))
         .await;
     match appended {
@@ -119,7 +122,7 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
         }
         // Another invocation handles the same object.
         Ok(None) => Ok(()),
-        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember) => {
+        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember | Error::Muted) => {
             refuse(ctx, file, FileStatus::Unwanted).await
         }
         Err(error) => Err(error),

@@ -175,7 +175,7 @@ async fn limited(
         answered => answered,
     };
     let is_closed_after = match &outcome {
-        Err(Error::Reconnect) => true,
+        Err(Error::Reconnect | Error::SessionExpired) => true,
         // Typing too often is no refusal, too many frames is one.
         Err(error) => match error.scope() {
             Some(scope) if scope != Limit::Typing.name() => limits::refuse(ctx, connection).await,

@@ -6,12 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::domain::{
     ClientMessageId, ConnectionId, Content, ContentType, Data, Epoch, FileId, FileName, InviteCode, MessageId, Metres,
-    Name, RoomId, Seq, Sha256, Timestamp, UserId,
+    Name, Reason, RoomId, Seq, Sha256, Timestamp, UserId,
 };
 use crate::wire::frames::Iso;
 use crate::wire::types::{
     AnnouncedType, Bytes, Capacity, Color, Cursor, FileReference, Flag, Icon, Latitude, Lifetime, Limit, Longitude,
-    Positions, RequestedFormat, RoomRadius, SearchRadius, Token, Users, Uses, Visibility,
+    Moment, Positions, RequestedFormat, RoomRadius, SearchRadius, Token, Users, Uses, Visibility,
 };
 
 macro_rules! schemas {
@@ -36,7 +36,7 @@ macro_rules! texts {
 }
 
 texts! {
-    ClientMessageId, ConnectionId, ContentType, Epoch, FileId, FileName, InviteCode, Name, RoomId, Sha256, UserId
+    ClientMessageId, ConnectionId, ContentType, Epoch, FileId, FileName, InviteCode, Name, Reason, RoomId, Sha256, UserId
 }
 
 schemas! {
@@ -60,6 +60,7 @@ schemas! {
     Lifetime = { "type": "integer", "minimum": 1, "maximum": 31_536_000 };
     Limit = { "type": "integer", "minimum": 1 };
     Longitude = { "type": "number", "minimum": -180, "maximum": 180 };
+    Moment = { "type": "string", "format": "date-time" };
     Positions = {
         "type": "object", "maxProperties": 50,
         "additionalProperties": {

@@ -1,5 +1,6 @@
 //! The rows in DynamoDB, by aggregate. The only place that names an attribute.
 
+mod audit;
 mod backoff;
 mod connections;
 mod files;
@@ -30,6 +31,7 @@ use crate::config::Config;
 use crate::error::Error;
 
 use crate::tables::Table;
+pub use audit::Act;
 use backoff::Backoff;
 pub use connections::Connection;
 pub use files::{Announcement, FileStatus, StoredFile};

@@ -34,6 +34,7 @@ mod private_rooms;
 mod program;
 mod restarts;
 mod resume;
+mod sessions;
 mod stale_connections;
 mod sweep;
 mod tokens;

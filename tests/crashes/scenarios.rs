@@ -66,6 +66,15 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
             case.host.insist(&ban).await;
             Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "userId": dora }))
         }
+        "muteMember" | "unmuteMember" => Request::Frame(Who::Host, of_ben(route)),
+        "reportMessage" => {
+            Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "seq": 1, "reason": "spam" }))
+        }
+        "listInvites" => Request::Frame(Who::Host, about(route)),
+        "revokeInvite" => {
+            let invite = case.creates_invite().await;
+            Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "invite": invite }))
+        }
         "setRole" => {
             let frame = json!({ "action": route, "roomId": room, "userId": ben, "role": "admin" });
             Request::Frame(Who::Host, frame)
@@ -98,6 +107,9 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
         "GET /rooms/{roomId}" => Request::Http("GET", format!("/rooms/{room}?userId={ben}"), Value::Null),
         "GET /rooms/{roomId}/messages" => {
             Request::Http("GET", format!("/rooms/{room}/messages?userId={ben}"), Value::Null)
+        }
+        "GET /rooms/{roomId}/invites" => {
+            Request::Http("GET", format!("/rooms/{room}/invites?userId={host}"), Value::Null)
         }
         "POST /rooms/{roomId}/invites" => {
             Request::Http("POST", format!("/rooms/{room}/invites"), json!({ "userId": host }))

@@ -141,6 +141,9 @@ def examples_are_sent(document):
         examples.is_sent(ben.hear("left"))
         is_ok(ana.ask(examples.request("unbanMember")))
         is_ok(cho.ask(join))
+        is_ok(ana.ask(examples.request("muteMember", until="2999-01-01T00:00:00Z")))
+        is_ok(ana.ask(examples.request("unmuteMember")))
+        is_ok(cho.ask(examples.request("reportMessage")))
         is_ok(cho.ask(examples.request("leaveRoom")))
 
         ben.close()
@@ -150,6 +153,8 @@ def examples_are_sent(document):
         status, body = request("POST", f"{http}/rooms/tea/invites", invited)
         assert status == 201, body
         examples.is_sent(json.loads(body), "invite")
+        examples.is_sent(ana.ask(examples.request("listInvites")))
+        is_ok(ana.ask(examples.request("revokeInvite", invite=json.loads(body)["invite"])))
         dee = Client(websocket, "switchboard.v1", userId="dee", roomId="tea")
         is_ok(ana.ask(examples.request("closeRoom")))
         examples.is_sent(dee.hear("room-closed"))

@@ -56,6 +56,9 @@ struct MemberRow {
     /// As [`Member::is_unannounced`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unannounced: bool,
+    /// As [`Member::muted_until`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    muted_until: Option<i64>,
     /// Set when the membership or the room ends (epoch seconds).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl: Option<i64>,
@@ -69,7 +72,8 @@ impl MemberRow {
 
 impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
-        let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, .. } = member.clone();
+        let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, muted_until, .. } =
+            member.clone();
         Self {
             user_id: user,
             room_id: room,
@@ -80,6 +84,7 @@ impl From<&Member> for MemberRow {
             peer,
             last_read_seq: last_read,
             unannounced: is_unannounced,
+            muted_until,
             ttl: None,
         }
     }
@@ -87,7 +92,19 @@ impl From<&Member> for MemberRow {
 
 impl From<MemberRow> for Member {
     fn from(row: MemberRow) -> Self {
-        let MemberRow { user_id, room_id, role, joined_at, name, peer, last_read_seq, unannounced, ttl, .. } = row;
+        let MemberRow {
+            user_id,
+            room_id,
+            role,
+            joined_at,
+            name,
+            peer,
+            last_read_seq,
+            unannounced,
+            muted_until,
+            ttl,
+            ..
+        } = row;
         Self {
             user: user_id,
             room: room_id,
@@ -98,6 +115,7 @@ impl From<MemberRow> for Member {
             last_read: last_read_seq,
             is_over: ttl.is_some(),
             is_unannounced: unannounced,
+            muted_until,
         }
     }
 }
@@ -209,6 +227,15 @@ impl Store {
     pub async fn set_role(&self, user: &UserId, room: &RoomId, role: Role) -> Result<bool, Error> {
         let statement = of_member(Statement::update("SET role = :role")).bind(":role", role.as_str());
         self.update(&MEMBERS, key(user, room), &statement).await
+    }
+
+    /// Mutes a member until `end` (epoch seconds), or no longer. `false` when there is no such member.
+    pub async fn mute_member(&self, user: &UserId, room: &RoomId, end: Option<i64>) -> Result<bool, Error> {
+        let statement = match end {
+            Some(end) => Statement::update("SET mutedUntil = :end").bind(":end", end),
+            None => Statement::update("REMOVE mutedUntil"),
+        };
+        self.update(&MEMBERS, key(user, room), &of_member(statement)).await
     }
 
     /// Notes that the others have been told of a join.

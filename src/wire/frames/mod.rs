@@ -18,8 +18,8 @@ pub use message::{
     System, Typing,
 };
 pub use room::{
-    Invite, Joined, LeaveReason, Left, ListedRoom, Nearby, NearbyRoom, Participant, Participants, Presence,
-    PresenceStatus, Room, RoomClosed, Rooms,
+    Invite, Invites, Joined, LeaveReason, Left, ListedInvite, ListedRoom, Nearby, NearbyRoom, Participant,
+    Participants, Presence, PresenceStatus, Room, RoomClosed, Rooms,
 };
 
 /// Declares [`Frame`], with a conversion into it from the struct of each frame.
@@ -92,6 +92,8 @@ frames! {
     Nearby = "near",
     /// An invite into a private room. Over HTTP only.
     Invite = "invite",
+    /// A page of the invites into a room that can be used.
+    Invites = "invites",
     /// The function is healthy. Over HTTP only.
     Health = "health",
 }
@@ -166,6 +168,8 @@ pub struct Hello {
     /// Absent over HTTP.
     pub connection_id: Option<ConnectionId>,
     pub format: &'static str,
+    /// When the connection ends because its token expires. Absent over HTTP and without tokens.
+    pub auth_until: Option<Iso>,
     pub server_time: Iso,
     /// Whether there is a room that everybody is in.
     pub lobby: bool,

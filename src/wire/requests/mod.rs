@@ -15,12 +15,12 @@ use crate::domain::{Format, Name, RoomId, Style, UserId};
 use crate::error::Error;
 
 pub use message::{
-    BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, Resume, SendMessage,
-    SendMessages, TypingIndicator,
+    BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, ReportMessage, Resume,
+    SendMessage, SendMessages, TypingIndicator,
 };
 pub use room::{
-    AboutMember, AboutRoom, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListRooms, RevokeInvite, RoomInfo,
-    SearchRooms, SetRole,
+    AboutMember, AboutRoom, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListInvites, ListRooms, MuteMember,
+    RevokeInvite, RoomInfo, SearchRooms, SetRole,
 };
 
 /// A request: read from fields, then checked as a whole.
@@ -44,7 +44,8 @@ macro_rules! plain {
 
 plain! {
     AboutMember, AboutRoom, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, HandleFileUpload, Handshake,
-    JoinRoom, ListRooms, MarkRead, Nothing, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
+    JoinRoom, ListInvites, ListRooms, MarkRead, MuteMember, Nothing, ReportMessage, Resume, RevokeInvite, RoomInfo,
+    SearchRooms, SetRole, TypingIndicator
 }
 
 /// No field.

@@ -6,7 +6,7 @@ use super::Introduction;
 use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, UserId};
 use crate::error::Error;
 use crate::wire::types::{
-    Capacity, Cursor, Latitude, Lifetime, Limit, Longitude, RoomRadius, SearchRadius, Users, Uses, Visibility,
+    Capacity, Cursor, Latitude, Lifetime, Limit, Longitude, Moment, RoomRadius, SearchRadius, Users, Uses, Visibility,
 };
 
 /// A room with its first members.
@@ -52,6 +52,15 @@ pub struct AboutMember {
     pub user_id: UserId,
 }
 
+/// A member to mute.
+#[apply(received)]
+pub struct MuteMember {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    /// By default until `unmuteMember`.
+    pub until: Option<Moment>,
+}
+
 /// A new role for a member.
 #[apply(received)]
 pub struct SetRole {
@@ -87,6 +96,14 @@ impl CreateInvite {
     fn default_lifetime() -> Lifetime {
         Lifetime(86_400)
     }
+}
+
+/// Where a page of a room's invites begins.
+#[apply(received)]
+pub struct ListInvites {
+    pub room_id: RoomId,
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<InviteCode>,
 }
 
 /// An invite that is no longer valid.

@@ -5,13 +5,22 @@ locals {
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
       "FILES_TABLE",
+      "INVITES_TABLE",
       "MEMBERS_TABLE",
       "MESSAGES_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
     "dynamodb:BatchGetItem" = ["CHAT_ROOMS_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:Query"        = ["MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:PutItem"      = ["CHAT_ROOMS_TABLE", "FILES_TABLE", "INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE"]
+    "dynamodb:Query"        = ["INVITES_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:PutItem" = [
+      "AUDIT_TABLE",
+      "CHAT_ROOMS_TABLE",
+      "FILES_TABLE",
+      "INVITES_TABLE",
+      "MEMBERS_TABLE",
+      "MESSAGES_TABLE",
+      "REPORTS_TABLE",
+    ]
     "dynamodb:UpdateItem" = [
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
