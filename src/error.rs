@@ -51,6 +51,8 @@ errors! {
     InvalidField { field: &'static str, problem: Cow<'static, str> } => (400, "INVALID_FIELD"),
     #[error("`contentType` is not allowed here; allowed types: {allowed}")]
     TypeNotAllowed { allowed: String } => (400, "INVALID_FIELD"),
+    #[error("`fileName` has an extension that does not go with `contentType`; rename the file or correct the type")]
+    ExtensionMismatch => (400, "INVALID_FIELD"),
     #[error("unknown action; `actions` lists the known ones")]
     UnknownAction => (400, "UNKNOWN_ACTION"),
     #[error("the frame names more than one target; give a room or a user, not both")]
@@ -141,6 +143,7 @@ impl Error {
         match self {
             Self::InvalidField { field, .. } | Self::AmbiguousField { field } => Some(field),
             Self::FileTooLarge { .. } => Some("size"),
+            Self::ExtensionMismatch => Some("fileName"),
             Self::TypeNotAllowed { .. } => Some("contentType"),
             Self::InMessage { error, .. } => error.field(),
             _ => None,

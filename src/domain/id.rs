@@ -30,8 +30,8 @@ fn room_id(text: String) -> Result<String, Invalid> {
 }
 
 impl Name {
-    /// The name in a text that somebody else wrote: cleaned, and cut to the length of a name. `None` where nothing of it
-    /// is visible.
+    /// The name in a text that somebody else wrote: cleaned, and cut to the length of a name. `None` where nothing of
+    /// it is visible.
     pub fn shortened(text: &str) -> Option<Self> {
         let printable: String = text.chars().filter(|letter| !letter.is_control()).collect();
         let cut: String = text::cleaned(&printable).chars().take(MAX_CHARS).collect();

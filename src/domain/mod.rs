@@ -2,6 +2,7 @@
 
 pub mod checked;
 mod content_type;
+pub mod file_kind;
 mod format;
 mod geo;
 mod id;

@@ -3,7 +3,9 @@
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, X_CONTENT_TYPE_OPTIONS,
+};
 use serde::Serialize;
 
 use crate::wire::Frame;
@@ -31,6 +33,7 @@ impl Response {
         let mut response = ApiGatewayV2httpResponse::default();
         response.status_code = status.into();
         response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response.body = Some(Body::Text(json));
         Self::Http(Box::new(response))
     }

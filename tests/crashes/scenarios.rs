@@ -152,7 +152,7 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
 }
 
 pub fn announcement(room: &str) -> Value {
-    json!({ "action": "handleFileUpload", "roomId": room, "fileName": "a.png", "contentType": "image/png", "size": 1 })
+    json!({ "action": "handleFileUpload", "roomId": room, "fileName": "a.txt", "contentType": "text/plain", "size": 1 })
 }
 
 /// The bucket's name is part of the event.

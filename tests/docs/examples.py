@@ -112,7 +112,7 @@ def examples_are_sent(document):
 
         upload = ana.ask(examples.request("handleFileUpload"))
         examples.is_sent(upload)
-        status, body = request(upload["method"], upload["uploadUrl"], b"12345", upload["headers"])
+        status, body = request(upload["method"], upload["uploadUrl"], b"\x89PNG\r\n\x1a\n", upload["headers"])
         assert status == 200, body
         with_file = ana.hear("message")
         examples.is_sent(with_file)
