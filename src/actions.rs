@@ -112,7 +112,7 @@ pub(crate) use http_routes;
 /// Declares the enum of a catalogue, and what both catalogues tell of each row.
 macro_rules! catalogue {
     (#[doc = $doc:literal] $catalogue:ident {
-        $(#[doc = $about:literal] $name:ident = $key:literal, $limit:ident;)+
+        $(#[doc = $about:literal] $name:ident = $key:literal, $access:ident, $limit:ident;)+
     }) => {
         #[doc = $doc]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,6 +129,11 @@ macro_rules! catalogue {
                 match self { $(Self::$name => $key,)+ }
             }
 
+            /// The type of access that it requires.
+            pub const fn access(self) -> &'static str {
+                match self { $(Self::$name => stringify!($access),)+ }
+            }
+
             /// The class of its rate limit.
             pub const fn limit(self) -> Limit {
                 match self { $(Self::$name => Limit::$limit,)+ }
@@ -142,7 +147,7 @@ macro_rules! declare_actions {
         $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
         catalogue! {
             /// An action of the WebSocket API.
-            Action { $(#[doc = $about] $name = $key, $limit;)+ }
+            Action { $(#[doc = $about] $name = $key, $access, $limit;)+ }
         }
 
         impl Action {
@@ -161,7 +166,7 @@ macro_rules! declare_http_routes {
     ) => {
         catalogue! {
             /// A route of the HTTP API.
-            HttpRoute { $(#[doc = $about] $name = $key, $limit;)+ }
+            HttpRoute { $(#[doc = $about] $name = $key, $access, $limit;)+ }
         }
 
         impl HttpRoute {

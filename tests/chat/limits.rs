@@ -238,7 +238,8 @@ async fn handshakes_are_limited() {
 async fn status_from(world: &World, address: &str, number: usize) -> Value {
     let request_id = format!("{address} {number}");
     let event = json!({
-        "version": "2.0", "routeKey": "GET /me", "rawPath": "/me", "rawQueryString": format!("userId={number}-{address}"),
+        "version": "2.0", "routeKey": "GET /me", "rawPath": "/me",
+        "rawQueryString": format!("userId={number}-{address}"),
         "headers": {}, "isBase64Encoded": false,
         "requestContext": {
             "accountId": "1", "apiId": "1", "domainName": "x", "domainPrefix": "x", "requestId": request_id,

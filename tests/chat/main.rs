@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod access;
 mod bad_input;
 mod compatibility;
 mod connecting;

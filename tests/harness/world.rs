@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::http::HeaderMap;
 use super::{Logs, Socket, User};
 
 /// The secret that signs tokens.
-const SECRET: &str = "a secret for tests, long enough for HS256";
+pub const SECRET: &str = "a secret for tests, long enough for HS256";
 
 /// A signed token with these claims.
 pub fn token(claims: &Value) -> String {
