@@ -4,6 +4,8 @@
 //! A row says what the action is for, its key and further names, the handler with who may call it, what it takes and
 //! what it answers, the class of its rate limit and, over HTTP, the status of success.
 
+pub use crate::domain::Limit;
+
 /// Hands the rows of the WebSocket API to the macro `$expand`, after its arguments.
 macro_rules! actions {
     ($expand:ident $($arguments:tt)?) => {
@@ -35,6 +37,16 @@ macro_rules! actions {
             UnbanMember = "unbanMember" [], moderation::unban(Moderator, AboutMember) -> Ack, Frames;
             /// Change a member's role.
             SetRole = "setRole" [], moderation::set_role(Owner, SetRole) -> Ack, Frames;
+            /// Mute a member: they read, and cannot send.
+            MuteMember = "muteMember" [], moderation::mute(Moderator, MuteMember) -> Ack, Frames;
+            /// Lift a mute: the member can send again.
+            UnmuteMember = "unmuteMember" [], moderation::unmute(Moderator, AboutMember) -> Ack, Frames;
+            /// Report a message to those who look after the chat.
+            ReportMessage = "reportMessage" [], moderation::report(Sender, ReportMessage) -> Ack, Changes;
+            /// List the invites into a private room.
+            ListInvites = "listInvites" [], invites::list(Moderator, ListInvites) -> Invites, Frames;
+            /// Revoke an invite.
+            RevokeInvite = "revokeInvite" [], invites::revoke(Moderator, RevokeInvite) -> Ack, Frames;
             /// Send a message to a room, to a user or to the lobby.
             SendMessage = "sendMessage" [], message::send(Writer, SendMessage) -> Sent, Messages;
             /// Send up to 20 messages, in their order.
@@ -112,6 +124,8 @@ macro_rules! http_routes {
             /// Delete a message: the caller's own, or as a moderator anybody's.
             DeleteRoomMessage = "DELETE /rooms/{roomId}/messages/{seq}",
                 change::delete(Sender, DeleteMessage) -> DeletionAnswer, 200, Changes;
+            /// List the invites into a private room.
+            GetInvites = "GET /rooms/{roomId}/invites", invites::list(Moderator, ListInvites) -> Invites, 200, Frames;
             /// Create an invite into a private room.
             PostInvite = "POST /rooms/{roomId}/invites",
                 invites::create(Moderator, CreateInvite) -> Invite, 201, Invites;
@@ -125,29 +139,10 @@ macro_rules! http_routes {
 }
 pub(crate) use http_routes;
 
-/// Classes of rate limits: the requests of a class count together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// Every request.
-    Frames,
-    /// New messages.
-    Messages,
-    /// Changes to messages.
-    Changes,
-    /// Typing indicators.
-    Typing,
-    /// New rooms.
-    Rooms,
-    /// New invites.
-    Invites,
-    /// Announced files.
-    Uploads,
-}
-
 /// Declares the enum of a catalogue, and what both catalogues tell of each row.
 macro_rules! catalogue {
     (#[doc = $doc:literal] $catalogue:ident {
-        $(#[doc = $about:literal] $name:ident = $key:literal, $limit:ident;)+
+        $(#[doc = $about:literal] $name:ident = $key:literal, $access:ident, $limit:ident;)+
     }) => {
         #[doc = $doc]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,6 +159,11 @@ macro_rules! catalogue {
                 match self { $(Self::$name => $key,)+ }
             }
 
+            /// The type of access that it requires.
+            pub const fn access(self) -> &'static str {
+                match self { $(Self::$name => stringify!($access),)+ }
+            }
+
             /// The class of its rate limit.
             pub const fn limit(self) -> Limit {
                 match self { $(Self::$name => Limit::$limit,)+ }
@@ -177,7 +177,7 @@ macro_rules! declare_actions {
         $module:ident::$handler:ident($access:ident, $request:ident) -> $answer:ident, $limit:ident;)+) => {
         catalogue! {
             /// An action of the WebSocket API.
-            Action { $(#[doc = $about] $name = $key, $limit;)+ }
+            Action { $(#[doc = $about] $name = $key, $access, $limit;)+ }
         }
 
         impl Action {
@@ -196,7 +196,7 @@ macro_rules! declare_http_routes {
     ) => {
         catalogue! {
             /// A route of the HTTP API.
-            HttpRoute { $(#[doc = $about] $name = $key, $limit;)+ }
+            HttpRoute { $(#[doc = $about] $name = $key, $access, $limit;)+ }
         }
 
         impl HttpRoute {

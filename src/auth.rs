@@ -1,9 +1,12 @@
 //! Authentication: a user id from the query, or a signed token.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::aws;
 use crate::config::{Auth, Jwt};
@@ -16,6 +19,10 @@ const SUBPROTOCOLS: [&str; 2] = [NATIVE_SUBPROTOCOL, "chat"];
 pub const NATIVE_SUBPROTOCOL: &str = "switchboard.v1";
 /// The only role of a token that has a meaning.
 const ADMIN: &str = "admin";
+/// Members of a token's header that are refused.
+const UNSUPPORTED: [&str; 4] = ["crit", "jku", "jwk", "x5u"];
+/// API Gateway ends a connection after two hours.
+const MAX_SESSION_SECS: f64 = 7_200.0;
 /// Allowed clock skew of an issuer that is ahead of us.
 const AHEAD_SECS: f64 = 5.0;
 
@@ -26,6 +33,8 @@ pub struct Identity {
     /// The display name in the token.
     pub name: Option<Name>,
     pub is_admin: bool,
+    /// When a connection with this token ends (epoch seconds).
+    pub session_ends_at: Option<i64>,
 }
 
 /// The credentials of a request.
@@ -56,7 +65,10 @@ pub fn shows_token(headers: &HeaderMap) -> bool {
 /// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's.
 pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<Identity, Error> {
     match auth {
-        Auth::Open => Ok(Identity { user: shown.user.unwrap_or_else(UserId::anonymous), name: None, is_admin: false }),
+        Auth::Open => {
+            let user = shown.user.unwrap_or_else(UserId::anonymous);
+            Ok(Identity { user, name: None, is_admin: false, session_ends_at: None })
+        }
         Auth::Jwt(rules) => {
             let token = token(&shown).ok_or(Error::Unauthorized(shown.advice))?;
             let identity = verify(rules, token, now)?;
@@ -94,13 +106,12 @@ fn token<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
     header.or_else(beside_subprotocol).or(shown.query_token).filter(|token| !token.is_empty())
 }
 
-/// The claims that are read. Times are epoch seconds and may have a fraction.
+/// The claims that are read: `null` is absent. Times are epoch seconds and may have a fraction.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
-    name: Option<String>,
-    #[serde(default)]
-    roles: Vec<String>,
+    name: Option<Value>,
+    roles: Option<Vec<String>>,
     exp: Option<f64>,
     nbf: Option<f64>,
     iat: Option<f64>,
@@ -108,6 +119,7 @@ struct Claims {
 
 fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
     aws::jwt_crypto::install();
+    require_plain_header(token)?;
     let claims = rules
         .secrets
         .iter()
@@ -134,14 +146,26 @@ fn verify(rules: &Jwt, token: &str, now: Timestamp) -> Result<Identity, Error> {
     if claims.nbf.is_some_and(|nbf| nbf > now + AHEAD_SECS) {
         return Err(Error::Unauthorized("the token is not valid yet; try again later"));
     }
-    Ok(Identity {
-        user: claims
-            .sub
-            .try_into()
-            .map_err(|_| Error::Unauthorized("the token's `sub` must be a user id of 1 to 128 characters"))?,
-        name: claims.name.and_then(|name| name.try_into().ok()),
-        is_admin: claims.roles.iter().any(|role| role == ADMIN),
-    })
+    let user: UserId = claims
+        .sub
+        .try_into()
+        .map_err(|_| Error::Unauthorized("the token's `sub` must be a user id of 1 to 128 characters"))?;
+    let name = claims.name.map(|name| name.as_str().and_then(Name::shortened).unwrap_or_else(|| user.as_name()));
+    let is_admin = claims.roles.iter().flatten().any(|role| role == ADMIN);
+    let session_ends_at = ends.max(now + rules.session_min_seconds as f64).min(now + MAX_SESSION_SECS);
+    Ok(Identity { user, name, is_admin, session_ends_at: Some(session_ends_at as i64) })
+}
+
+/// Refuses headers that ask for what is not supported (RFC 7515, section 4.1.11), or bring or locate a key.
+fn require_plain_header(token: &str) -> Result<(), Error> {
+    let header = token.split('.').next().and_then(|header| BASE64_URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|json| serde_json::from_slice::<Map<String, Value>>(&json).ok());
+    let is_plain = header.is_some_and(|members| UNSUPPORTED.iter().all(|name| !members.contains_key(*name)));
+    if is_plain {
+        Ok(())
+    } else {
+        Err(Error::Unauthorized("invalid token: its header has an unsupported member; get a new one"))
+    }
 }
 
 /// Validates signature, issuer and audience. Times are validated by us: the library would use the machine's clock.
@@ -164,11 +188,9 @@ fn signed_by(rules: &Jwt) -> Validation {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use jsonwebtoken::{EncodingKey, Header, encode};
     use ring::hmac;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -177,7 +199,13 @@ mod tests {
     const NOW_SECS: i64 = 1_800_000_000;
 
     fn rules() -> Jwt {
-        Jwt { secrets: vec![SECRET.to_owned()], issuer: None, audience: None, max_age_seconds: 3600 }
+        Jwt {
+            secrets: vec![SECRET.to_owned()],
+            issuer: None,
+            audience: None,
+            max_age_seconds: 3600,
+            session_min_seconds: 900,
+        }
     }
 
     fn signed(claims: &Value, secret: &str) -> String {
@@ -220,6 +248,35 @@ mod tests {
         ] {
             assert_eq!(status(&rules(), &claims), 401, "{claims}");
         }
+    }
+
+    #[test]
+    fn a_name_claim_decides_the_name_and_a_null_claim_is_absent() {
+        let name = |claim: Value| {
+            let claims = json!({ "sub": "ana", "exp": NOW_SECS + 60, "name": claim, "roles": null, "nbf": null });
+            verify(&rules(), &signed(&claims, SECRET), NOW).unwrap().name.map(|name| name.to_string())
+        };
+        assert_eq!(name(json!(null)), None);
+        for (claim, shown) in [
+            (json!("Ana"), "Ana"),
+            (json!(" A\u{202e}na\n"), "Ana"),
+            (json!("\u{200b}"), "ana"),
+            (json!(""), "ana"),
+            (json!(7), "ana"),
+            (json!(["Ben"]), "ana"),
+            (json!("x".repeat(200)), &"x".repeat(128)),
+        ] {
+            assert_eq!(name(claim.clone()).as_deref(), Some(shown), "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_session_ends_with_the_token_but_lasts_a_quarter_of_an_hour_and_at_most_two_hours() {
+        let ends = |claims: Value| verify(&rules(), &signed(&claims, SECRET), NOW).unwrap().session_ends_at.unwrap();
+        assert_eq!(ends(json!({ "sub": "ana", "exp": NOW_SECS + 1_000 })), NOW_SECS + 1_000);
+        assert_eq!(ends(json!({ "sub": "ana", "exp": NOW_SECS + 10 })), NOW_SECS + 900);
+        assert_eq!(ends(json!({ "sub": "ana", "iat": NOW_SECS - 1_800 })), NOW_SECS + 1_800);
+        assert_eq!(ends(json!({ "sub": "ana", "exp": 1e300 })), NOW_SECS + 7_200);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The argument of every handler: the services, created once per process, and the context of the request.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use crate::aws::Clients;
 use crate::config::Config;
 use crate::delivery::{Delivered, Delivery, Except, OutboundFrame, RequestContext};
-use crate::domain::{ConnectionId, Format, RoomId, Timestamp, UserId};
+use crate::domain::{ConnectionId, Format, Limit, Limited, RoomId, Timestamp, UserId};
 use crate::error::BoxError;
 use crate::event::Invocation;
 use crate::file_links::FileLinks;
@@ -57,6 +58,10 @@ pub struct Context {
     pub deadline: Instant,
     /// The connection that the request came on.
     pub connection: Option<ConnectionId>,
+    /// The address of the client.
+    pub source_ip: Option<IpAddr>,
+    /// The class of the request's rate limit; absent for events of AWS.
+    pub limit: Option<Limit>,
     trace: Mutex<Trace>,
 }
 
@@ -67,6 +72,9 @@ pub struct Trace {
     pub user: Option<UserId>,
     /// The format of the connection, once its row is read: no answer before that depends on it.
     pub format: Format,
+    /// How many messages the request has, if it can have several.
+    messages: usize,
+    limited: Option<Limited>,
     pub delivered: Delivered,
     pub counts: Counts,
 }
@@ -90,6 +98,8 @@ impl Context {
             begun: Instant::now(),
             deadline,
             connection: invocation.event.connection().cloned(),
+            source_ip: invocation.source_ip,
+            limit: invocation.event.limit(),
             trace: Mutex::default(),
         }
     }
@@ -117,6 +127,31 @@ impl Context {
     /// A copy of what has been recorded.
     pub fn trace(&self) -> Trace {
         self.lock().clone()
+    }
+
+    /// Whether it is known who sent the request.
+    pub fn knows_user(&self) -> bool {
+        self.lock().user.is_some()
+    }
+
+    /// How many messages the request has: 1 for most.
+    pub fn messages(&self) -> usize {
+        self.lock().messages.max(1)
+    }
+
+    /// Records how many messages the request has.
+    pub fn note_messages(&self, count: usize) {
+        self.lock().messages = count;
+    }
+
+    /// The limit that refuses new messages of this request: only repeats are answered.
+    pub fn limited(&self) -> Option<Limited> {
+        self.lock().limited
+    }
+
+    /// Records the limit that refuses new messages of this request.
+    pub fn note_limited(&self, limited: Limited) {
+        self.lock().limited = Some(limited);
     }
 
     /// Records the user of the request.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use crate::domain::Entry;
+use crate::domain::{Entry, Limited};
 
 /// The cause of an error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -51,6 +51,8 @@ errors! {
     InvalidField { field: &'static str, problem: Cow<'static, str> } => (400, "INVALID_FIELD"),
     #[error("`contentType` is not allowed here; allowed types: {allowed}")]
     TypeNotAllowed { allowed: String } => (400, "INVALID_FIELD"),
+    #[error("`fileName` has an extension that does not go with `contentType`; rename the file or correct the type")]
+    ExtensionMismatch => (400, "INVALID_FIELD"),
     #[error("unknown action; `actions` lists the known ones")]
     UnknownAction => (400, "UNKNOWN_ACTION"),
     #[error("the frame names more than one target; give a room or a user, not both")]
@@ -63,6 +65,8 @@ errors! {
     Unauthorized(&'static str) => (401, "UNAUTHORIZED"),
     #[error("this connection is unknown; connect again")]
     Reconnect => (401, "RECONNECT"),
+    #[error("the session has ended with its token; connect again with a new token")]
+    SessionExpired => (401, "SESSION_EXPIRED"),
     #[error("{0}")]
     Forbidden(&'static str) => (403, "FORBIDDEN"),
     #[error("you are in the maximum number of rooms; leave one first")]
@@ -77,6 +81,8 @@ errors! {
     Banned => (403, "BANNED"),
     #[error("one of you has blocked the other")]
     Blocked => (403, "BLOCKED"),
+    #[error("you are muted in this room; only its owner or an admin can change that")]
+    Muted => (403, "MUTED"),
     #[error("there is no such room")]
     RoomNotFound => (404, "ROOM_NOT_FOUND"),
     #[error("there is no such member in this room")]
@@ -105,6 +111,8 @@ errors! {
     FileTooLarge { most_bytes: u64 } => (413, "TOO_LARGE"),
     #[error("too long: a message has at most 16 KB of UTF-8, and a frame or a body 32 KB of JSON")]
     TooLarge => (413, "TOO_LARGE"),
+    #[error("too many requests: wait for `retryAfterMs`, then try again")]
+    RateLimited { scope: &'static str, retry_after_ms: u64 } => (429, "RATE_LIMITED"),
     #[error("the upload differs from what was announced and was deleted; request another upload")]
     UploadMismatch => (422, "UPLOAD_MISMATCH"),
     #[error("too many concurrent writes to this room; retry")]
@@ -115,6 +123,12 @@ errors! {
     /// A bug or a misconfiguration: logged in full, never shown to clients.
     #[error("internal error; the request id identifies it in the log")]
     Internal(#[source] BoxError) => (500, "INTERNAL"),
+}
+
+impl From<Limited> for Error {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited { scope: limited.limit.name(), retry_after_ms: limited.retry_after_ms }
+    }
 }
 
 impl Error {
@@ -148,10 +162,21 @@ impl Error {
         match self {
             Self::InvalidField { field, .. } | Self::AmbiguousField { field } => Some(field),
             Self::FileTooLarge { .. } => Some("size"),
+            Self::ExtensionMismatch => Some("fileName"),
             Self::TypeNotAllowed { .. } => Some("contentType"),
             Self::InMessage { error, .. } => error.field(),
             _ => None,
         }
+    }
+
+    /// The limit that refuses the request, by its name.
+    pub fn scope(&self) -> Option<&'static str> {
+        if let Self::RateLimited { scope, .. } = self { Some(scope) } else { None }
+    }
+
+    /// When the same request can succeed, in milliseconds from now, where that is known.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        if let Self::RateLimited { retry_after_ms, .. } = self { Some(*retry_after_ms) } else { None }
     }
 
     /// Whether the list of known actions helps the client.

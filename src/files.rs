@@ -9,6 +9,7 @@ use aws_sdk_s3::types::ChecksumMode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::Uploads;
+use crate::domain::file_kind::FIRST_BYTES;
 use crate::domain::{ContentType, FileName, NewFile, ObjectKey, Timestamp};
 use crate::error::Error;
 
@@ -117,7 +118,20 @@ impl Files {
                 sha256: object.checksum_sha256().map(str::to_owned),
                 tag: object.e_tag().unwrap_or_default().to_owned(),
             })),
-            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The first bytes of an object, at most [`FIRST_BYTES`]; `None` if it does not exist.
+    pub async fn first_bytes(&self, key: &ObjectKey) -> Result<Option<Vec<u8>>, Error> {
+        let get = self.client.get_object().bucket(self.bucket()?).key(key.as_str());
+        match get.range(format!("bytes=0-{}", FIRST_BYTES - 1)).send().await {
+            Ok(object) => {
+                let bytes = object.body.collect().await.map_err(|error| Error::Unavailable(error.into()))?;
+                Ok(Some(bytes.to_vec()))
+            }
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
@@ -156,6 +170,10 @@ fn disposition(name: &FileName, inline: bool) -> String {
     let plain = |letter: char| if letter.is_ascii() && !matches!(letter, '"' | '\\') { letter } else { '_' };
     let ascii: String = name.as_str().chars().map(plain).collect();
     format!("{kind}; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(name.as_str(), PLAIN))
+}
+
+fn is_absent<E>(error: &SdkError<E>) -> bool {
+    error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404)
 }
 
 fn failed<E: std::error::Error + Send + Sync + 'static>(error: SdkError<E>) -> Error {

@@ -55,6 +55,8 @@ pub struct Invocation<'a> {
     pub connection_id: Option<&'a str>,
     pub room_id: Option<&'a str>,
     pub user_id: Option<&'a str>,
+    /// The address that the client connects from.
+    pub source_ip: Option<String>,
     pub status: u16,
     pub code: &'static str,
     /// The field at fault, where there is one.

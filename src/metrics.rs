@@ -48,6 +48,10 @@ metrics! {
     RoomsClosed in "Count",
     /// Files that were uploaded as announced.
     Uploads in "Count",
+    /// Requests that a rate limit refused.
+    RateLimited in "Count",
+    /// Requests that were let through because the table of rate limits failed.
+    LimitsFailed in "Count",
     /// Invocations that ended with status 500 or above. Lambda counts no error for a response with such a status.
     Failures in "Count",
     /// How long the handler took.

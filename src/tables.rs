@@ -119,9 +119,38 @@ pub const PENDING: Table = Table {
     indexes: &[],
 };
 
+/// Messages that users reported, with a copy of each. TTL: 90 days.
+pub const REPORTS: Table = Table {
+    default_name: "Reports",
+    variable: "REPORTS_TABLE",
+    partition_key: "roomId",
+    sort_key: Some("report"),
+    indexes: &[],
+};
+
+/// What moderators did, by day. TTL: a year.
+pub const AUDIT: Table =
+    Table { default_name: "Audit", variable: "AUDIT_TABLE", partition_key: "day", sort_key: Some("at"), indexes: &[] };
+
+/// Rate limits: the theoretical arrival time of each user and class. TTL: a minute after it.
+pub const LIMITS: Table =
+    Table { default_name: "Limits", variable: "LIMITS_TABLE", partition_key: "id", sort_key: None, indexes: &[] };
+
 /// Every table.
-pub const ALL: &[&Table] =
-    &[&ROOMS, &CONNECTIONS, &SUBSCRIPTIONS, &MEMBERS, &MESSAGES, &INVITES, &FILES, &BLOCKS, &PENDING];
+pub const ALL: &[&Table] = &[
+    &ROOMS,
+    &CONNECTIONS,
+    &SUBSCRIPTIONS,
+    &MEMBERS,
+    &MESSAGES,
+    &INVITES,
+    &FILES,
+    &BLOCKS,
+    &PENDING,
+    &REPORTS,
+    &AUDIT,
+    &LIMITS,
+];
 
 /// The names of the tables in this deployment.
 #[derive(Debug)]

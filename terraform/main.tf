@@ -11,10 +11,12 @@ locals {
       JWT_AUDIENCE          = var.chat.jwt_audience
       JWT_MAX_AGE_SECONDS   = tostring(var.chat.jwt_max_age_seconds)
       ADD_MEMBERS           = var.chat.add_members
+      SESSION_MIN_SECONDS   = tostring(var.chat.session_min_seconds)
       LOBBY                 = var.chat.lobby ? "on" : "off"
       MESSAGE_TTL_DAYS      = tostring(var.chat.message_ttl_days)
       ROOM_IDLE_SECONDS     = tostring(var.chat.room_idle_seconds)
       MAX_FILE_BYTES        = var.chat.max_file_bytes == null ? null : format("%d", var.chat.max_file_bytes)
+      LIMITS                = var.chat.limits
       ALLOWED_CONTENT_TYPES = join(",", var.chat.allowed_content_types)
       LOG_LEVEL             = var.function.log_level
       METRICS_NAMESPACE     = local.metrics_namespace

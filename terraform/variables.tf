@@ -122,7 +122,9 @@ variable "chat" {
   description = <<-EOT
     Settings of the chat. auth_mode "jwt" requires a token signed with jwt_secret; if set, jwt_issuer must equal its iss
     and jwt_audience must be in its aud; jwt_max_age_seconds limits the age of a token without exp. auth_mode "open"
-    accepts any user id without a token: use it for trials only. message_ttl_days: retention of messages and files.
+    accepts any user id without a token: use it for trials only. session_min_seconds: a connection ends when its token
+    expires, but lasts at least this long. message_ttl_days: retention of messages and files.
+    limits: "off", or what differs from the default rate limits of a user, such as "message=50/s burst 200, live=50".
     room_idle_seconds: a room with a location closes after this time without a message. lobby: whether the lobby exists.
     add_members: "invite" (the default with jwt) asks users before they are in a room or talk to a stranger; "direct"
     (the default with open) does not, for clients that cannot accept invitations.
@@ -134,15 +136,25 @@ variable "chat" {
     jwt_issuer            = optional(string)
     jwt_audience          = optional(string)
     jwt_max_age_seconds   = optional(number, 86400)
+    session_min_seconds   = optional(number, 900)
     message_ttl_days      = optional(number, 30)
     room_idle_seconds     = optional(number, 1800)
     lobby                 = optional(bool, true)
     add_members           = optional(string)
+    limits                = optional(string)
     max_file_bytes        = optional(number)
     allowed_content_types = optional(list(string), [])
     allowed_origins       = optional(list(string), [])
   })
   default = {}
+
+  validation {
+    condition = alltrue([for part in split(",", var.chat.limits == null ? "off" : var.chat.limits) : can(regex(
+      "^(|off|live=[0-9]+|(frame|message|change|typing|room|invite|addition|upload|connection)=[0-9]+/(s|min|h)( burst.*)?)$",
+      trimspace(part),
+    ))])
+    error_message = "chat.limits must be off or a list such as \"message=50/s burst 200, live=50\"."
+  }
 
   validation {
     condition     = contains(["jwt", "open"], var.chat.auth_mode)

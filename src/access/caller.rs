@@ -1,6 +1,6 @@
 //! The caller: from a connection, or from the credentials of an HTTP request.
 
-use super::{Access, Origin};
+use super::{Access, Origin, limits, require_session};
 use crate::auth::{self, Credentials};
 use crate::context::{Context, Services};
 use crate::domain::{ConnectionId, Name, Style, UserId};
@@ -21,7 +21,7 @@ impl Origin for ConnectionId {
 
 impl Origin for HttpCredentials {
     async fn caller(&self, ctx: &Context) -> Result<Caller, Error> {
-        let caller = if self.is_silent(ctx) { None } else { Some(self.identified(ctx)?) };
+        let caller = if self.is_silent(ctx) { None } else { Some(self.identified(ctx).await?) };
         caller.ok_or_else(|| Error::invalid("userId", "is missing"))
     }
 
@@ -37,11 +37,11 @@ impl HttpCredentials {
     }
 
     /// The caller, authenticated as at a handshake: in open mode without a `userId`, an anonymous user.
-    fn identified(&self, ctx: &Context) -> Result<Caller, Error> {
+    async fn identified(&self, ctx: &Context) -> Result<Caller, Error> {
         let shown =
             Credentials { headers: &self.headers, query_token: None, user: self.user.clone(), advice: auth::OVER_HTTP };
         let identity = auth::identify(&ctx.config.auth, shown, ctx.now)?;
-        ctx.note_user(&identity.user);
+        limits::admit(ctx, &identity.user).await?;
         Ok(Caller {
             user: identity.user,
             name_verified: identity.name.is_some(),
@@ -56,8 +56,9 @@ impl HttpCredentials {
 /// The row of a connection.
 async fn known(ctx: &Context, id: &ConnectionId) -> Result<Connection, Error> {
     let connection = ctx.store.connection(id, ctx.now).await?.ok_or(Error::Reconnect)?;
-    ctx.note_user(&connection.user_id);
     ctx.note_format(connection.format);
+    require_session(ctx, &connection.user_id, connection.has_session_ended(ctx.now))?;
+    limits::admit(ctx, &connection.user_id).await?;
     Ok(connection)
 }
 
@@ -130,7 +131,7 @@ pub struct Identified(pub Caller);
 
 impl Access<HttpCredentials, Nothing> for Identified {
     async fn resolve(ctx: &Context, origin: &HttpCredentials, _: &Nothing) -> Result<Self, Error> {
-        origin.identified(ctx).map(Self)
+        origin.identified(ctx).await.map(Self)
     }
 }
 
@@ -139,6 +140,10 @@ pub struct Guest(pub Option<Caller>);
 
 impl<R> Access<HttpCredentials, R> for Guest {
     async fn resolve(ctx: &Context, origin: &HttpCredentials, _: &R) -> Result<Self, Error> {
-        if origin.is_silent(ctx) { Ok(Self(None)) } else { origin.identified(ctx).map(|caller| Self(Some(caller))) }
+        if origin.is_silent(ctx) {
+            limits::admit_guest(ctx).await?;
+            return Ok(Self(None));
+        }
+        origin.identified(ctx).await.map(|caller| Self(Some(caller)))
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::try_join;
 
-use super::{Access, Origin, require_member};
+use super::{Access, Origin, limits, require_member};
 use crate::context::Context;
 use crate::domain::{FileId, UserId};
 use crate::error::Error;
@@ -30,7 +30,7 @@ async fn reader<O: Origin>(ctx: &Context, origin: &O, file: &FileId, ticket: Opt
     match ticket.filter(|_| !origin.names_caller(ctx)) {
         Some(ticket) => {
             let reader = ctx.links.reader(file, ticket, ctx.now)?;
-            ctx.note_user(&reader);
+            limits::admit(ctx, &reader).await?;
             Ok(reader)
         }
         None => origin.caller(ctx).await.map(|caller| caller.user),

@@ -1,12 +1,15 @@
 //! Authorization: who is asking, and what they may do. A row of the catalogue names one of these types; nothing but
 //! [`Access::resolve`] makes one, so a handler that has it need not check again.
 
+pub mod audit;
 mod caller;
 mod file;
+pub mod limits;
 mod room;
 mod sender;
 
 use crate::context::{Context, Services};
+use crate::domain::UserId;
 use crate::error::Error;
 
 pub use crate::store::Connection;
@@ -14,8 +17,9 @@ pub use caller::{Caller, Guest, Identified};
 pub use file::FileReader;
 pub use room::{
     Moderator, Owner, Visitor, confirm_member, direct_peer, membership, moderates, require_lobby, require_member,
+    require_voice,
 };
-pub use sender::{Listener, Sender, Writer, channels_of_both};
+pub use sender::{Held, Listener, Sender, Writer, channels_of_both};
 
 /// The caller as a handler needs it, resolved from where the request came (`O`: a connection, or the
 /// credentials of an HTTP request) and what it asks for (`R`).
@@ -33,6 +37,16 @@ pub trait Origin {
 
     /// Whether the request identifies its caller. If not, the ticket of a file link does.
     fn names_caller(&self, services: &Services) -> bool;
+}
+
+/// # Errors
+/// `SESSION_EXPIRED` on a connection whose session has ended.
+fn require_session(ctx: &Context, user: &UserId, has_ended: bool) -> Result<(), Error> {
+    if has_ended {
+        ctx.note_user(user);
+        return Err(Error::SessionExpired);
+    }
+    Ok(())
 }
 
 /// No authentication.

@@ -11,7 +11,8 @@ use crate::domain::{Member, Role, Room, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::Membership;
 use crate::wire::requests::{
-    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, RevokeInvite, RoomInfo, SetRole,
+    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, ListInvites, MuteMember, RevokeInvite, RoomInfo,
+    SetRole,
 };
 
 /// A user who may see a room and its participants: a member; everybody in the lobby.
@@ -76,6 +77,16 @@ pub async fn confirm_member(ctx: &Context, user: &UserId, room: &RoomId) -> Resu
     if ctx.timing().is_late() && !room.is_direct() { require_member(ctx, user, room).await } else { Ok(()) }
 }
 
+/// # Errors
+/// As [`require_member`], and `MUTED` for a member who may not send anything.
+pub async fn require_voice(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
+    if room.is_lobby() {
+        return require_lobby(ctx);
+    }
+    let member = ctx.store.member(user, room, ctx.now).await?.ok_or(Error::NotAMember)?;
+    if member.is_muted(ctx.now) { Err(Error::Muted) } else { Ok(()) }
+}
+
 /// A join and a message that are sent back to back are handled by two invocations at once: how long a send waits for
 /// the join.
 const JOIN_PATIENCE: Duration = Duration::from_millis(300);
@@ -86,7 +97,9 @@ const JOIN_POLL: Duration = Duration::from_millis(30);
 /// # Errors
 /// `ROOM_NOT_FOUND`, at once; `NOT_A_MEMBER`.
 pub async fn membership(ctx: &Context, user: &UserId, room: &RoomId) -> Result<Member, Error> {
-    let until = Instant::now() + JOIN_PATIENCE;
+    // A request that a limit refuses does not wait.
+    let patience = if ctx.limited().is_some() { Duration::ZERO } else { JOIN_PATIENCE };
+    let until = Instant::now() + patience;
     let (known, mut membership) = try_join!(ctx.store.room(room, ctx.now), ctx.store.membership(user, room, ctx.now))?;
     let known = known.ok_or(Error::RoomNotFound)?;
     loop {
@@ -135,8 +148,9 @@ impl Rank {
 pub struct Moderator {
     pub user: UserId,
     pub room: Room,
+    /// The moderator's own membership in the room. The creator and global admins need none.
+    pub membership: Option<Timestamp>,
     rank: Rank,
-    joined_at: Option<Timestamp>,
 }
 
 macro_rules! moderated {
@@ -149,7 +163,9 @@ macro_rules! moderated {
     )+};
 }
 
-moderated! { AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, RevokeInvite }
+moderated! {
+    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, ListInvites, MuteMember, RevokeInvite
+}
 
 impl Moderator {
     async fn ranked<O: Origin>(ctx: &Context, origin: &O, id: &RoomId, least: Rank) -> Result<Self, Error> {
@@ -172,8 +188,8 @@ impl Moderator {
                 _ => "only the room's creator, an owner or an admin may do that",
             }));
         }
-        let joined_at = membership.member().map(|member| member.joined_at);
-        Ok(Self { user: caller.user, room, rank, joined_at })
+        let membership = membership.member().map(|member| member.joined_at);
+        Ok(Self { user: caller.user, room, membership, rank })
     }
 
     /// Since when the moderator is a member; `None` for a global admin who is none.
@@ -181,7 +197,7 @@ impl Moderator {
     /// # Errors
     /// `NOT_A_MEMBER` for the creator of a room who has left it.
     pub fn membership(&self) -> Result<Option<Timestamp>, Error> {
-        match self.joined_at {
+        match self.membership {
             None if self.rank != Rank::AdminOfAll => Err(Error::NotAMember),
             joined_at => Ok(joined_at),
         }

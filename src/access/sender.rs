@@ -5,9 +5,9 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use tokio::join;
 
-use super::{Access, Caller, Origin, direct_peer, membership, require_lobby};
+use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby, require_session};
 use crate::context::Context;
-use crate::domain::{Member, Name, RoomId, Style, UserId};
+use crate::domain::{Limited, Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
 use crate::store::{Channel, Connection, Consent, Subscription, Tail};
 use crate::wire::requests::{Addressed, Introduction, Recipient, TypingIndicator};
@@ -22,6 +22,8 @@ pub struct Sender {
     name_verified: bool,
     pub style: Style,
     pub(super) is_admin: bool,
+    /// Whether the user may not send anything.
+    pub is_muted: bool,
     /// The other user, in a direct conversation.
     pub peer: Option<UserId>,
     /// In a direct conversation: how the two stand to each other, once that is asked.
@@ -31,7 +33,6 @@ pub struct Sender {
 impl<O: Origin, R: Addressed> Access<O, R> for Sender {
     async fn resolve(ctx: &Context, origin: &O, request: &R) -> Result<Self, Error> {
         let sender = Self::of(ctx, origin, &request.recipient()?).await?;
-        ctx.note_user(&sender.user);
         ctx.note_room(&sender.room);
         Ok(sender)
     }
@@ -62,14 +63,14 @@ impl Sender {
         if let Some(connection) = &ctx.connection
             && let Some(live) = ctx.store.subscription(&channel, connection, ctx.now).await?
         {
-            return Ok(Self::live(ctx, &live, room));
+            return Self::live(ctx, &live, room).await;
         }
         let caller = origin.caller(ctx).await?;
         if room.is_lobby() {
             return Ok(Self::new(&caller, room.clone(), vec![channel]));
         }
         let member = membership(ctx, &caller.user, room).await?;
-        Ok(Self::member(&caller, &member))
+        Ok(Self::member(ctx, &caller, &member))
     }
 
     fn new(caller: &Caller, room: RoomId, channels: Vec<Channel>) -> Self {
@@ -81,15 +82,18 @@ impl Sender {
             name_verified: caller.name_verified,
             style: caller.style.clone(),
             is_admin: caller.is_admin,
+            is_muted: false,
             peer: None,
             consent: Consent::GIVEN,
         }
     }
 
     /// By a connection's own subscription to a room.
-    fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Self {
+    async fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Result<Self, Error> {
         ctx.note_format(live.format);
-        Self {
+        require_session(ctx, &live.user_id, live.has_session_ended(ctx.now))?;
+        limits::admit(ctx, &live.user_id).await?;
+        Ok(Self {
             room: room.clone(),
             channels: vec![live.channel.clone()],
             user: live.user_id.clone(),
@@ -97,14 +101,16 @@ impl Sender {
             name_verified: !live.may_rename && !ctx.config.auth.is_open(),
             style: Style { icon: live.user_icon.clone(), color: live.user_color.clone() },
             is_admin: live.role.as_deref() == Some(Connection::ADMIN),
+            is_muted: live.muted_until.is_some_and(|end| !ctx.now.has_passed(end)),
             peer: None,
             consent: Consent::GIVEN,
-        }
+        })
     }
 
     /// By a membership in a room that this connection is not subscribed to.
-    fn member(caller: &Caller, member: &Member) -> Self {
+    fn member(ctx: &Context, caller: &Caller, member: &Member) -> Self {
         let mut sender = Self::new(caller, member.room.clone(), vec![Channel::of_room(&member.room)]);
+        sender.is_muted = member.is_muted(ctx.now);
         if caller.name.is_none() {
             sender.name = member.name.clone();
         }
@@ -163,6 +169,21 @@ pub async fn channels_of_both(ctx: &Context, user: &UserId, peer: &UserId) -> Re
 pub struct Writer {
     pub sender: Sender,
     pub tail: Option<Tail>,
+    /// Why not all of its messages may be written, unless they were written before.
+    pub held: Option<Held>,
+}
+
+/// Why messages of a request may not be written. A repeat of one that was written before is answered all the same.
+pub struct Held {
+    /// How many may be written nevertheless.
+    pub granted: usize,
+    pub error: Error,
+}
+
+impl From<Limited> for Held {
+    fn from(limited: Limited) -> Self {
+        Self { granted: limited.granted, error: limited.into() }
+    }
 }
 
 impl<O: Origin, R: Addressed> Access<O, R> for Writer {
@@ -179,11 +200,18 @@ impl<O: Origin, R: Addressed> Access<O, R> for Writer {
                 join!(sender.unblocked(ctx), ctx.store.tail(&room))
             }
         };
-        let (sender, tail) = (sender?, tail?);
+        let (sender, tail) = match (sender, ctx.limited()) {
+            (Err(Error::NotAMember), Some(limited)) => return Err(limited.into()),
+            (sender, _) => (sender?, tail?),
+        };
         if request.is_for_admins() && !sender.is_admin {
             return Err(Error::Forbidden("only an admin may speak to everybody; give a `roomId`"));
         }
-        Ok(Self { sender, tail })
+        let held = match ctx.limited() {
+            _ if sender.is_muted => Some(Held { granted: 0, error: Error::Muted }),
+            limited => limited.map(Held::from),
+        };
+        Ok(Self { sender, tail, held })
     }
 }
 
@@ -209,10 +237,9 @@ impl<O: Origin> Access<O, TypingIndicator> for Listener {
         let mut pages: Pages = Box::pin(ctx.store.subscribers(&(&channel).into(), ctx.now));
         let first = pages.next().await.transpose()?.unwrap_or_default();
         let sender = match first.iter().find(|live| Some(&live.connection_id) == ctx.connection.as_ref()) {
-            Some(live) => Sender::live(ctx, live, &room),
+            Some(live) => Sender::live(ctx, live, &room).await?,
             None => Sender::resolve(ctx, origin, request).await?,
         };
-        ctx.note_user(&sender.user);
         ctx.note_room(&sender.room);
         Ok(Self { sender, subscribers: Some((first, pages)) })
     }

@@ -128,6 +128,10 @@ export interface ErrorFrame {
   message: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** When the same request can succeed, in milliseconds from now. */
+  retryAfterMs?: number;
+  /** The rate limit that refuses the request. */
+  scope?: string;
   status: number;
   type: "error";
 }
@@ -155,19 +159,33 @@ export interface HealthFrame {
 
 /** The caller's identity and the limits. */
 export interface HelloFrame {
+  /** When the connection ends because its token expires. Absent over HTTP and without tokens. */
+  authUntil?: string;
   /** Absent over HTTP. */
   connectionId?: string;
   format: string;
   /** The limits of this deployment. */
   limits: {
+    changesPerSecond?: number;
+    connectionsPerMinute?: number;
     /** Most bytes of UTF-8 in the content of a message. */
     contentBytes: number;
     /** Most bytes of a file. */
     fileBytes: number;
     /** Most bytes of a frame. */
     frameBytes: number;
+    framesBurst?: number;
+    framesPerSecond?: number;
+    invitesPerHour?: number;
+    /** Above it the oldest connection is closed. */
+    liveConnections?: number;
+    messagesBurst?: number;
+    messagesPerSecond?: number;
     /** Most rooms that a user can be in. */
     rooms: number;
+    roomsPerHour?: number;
+    typingPerSecond?: number;
+    uploadsPerHour?: number;
   };
   /** Whether there is a room that everybody is in. */
   lobby: boolean;
@@ -188,6 +206,21 @@ export interface InviteFrame {
   maxUses: number;
   roomId: string;
   type: "invite";
+}
+
+/** A page of the invites into a room that can be used. */
+export interface InvitesFrame {
+  items: Array<{
+    createdBy: string;
+    expiresAt: string;
+    invite: string;
+    usesLeft: number;
+  }>;
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "invites";
 }
 
 /** A user joined a room. */
@@ -747,6 +780,8 @@ export interface ResumedFrame {
     error: {
       code: string;
       message: string;
+      /** When the same request can succeed, in milliseconds from now. */
+      retryAfterMs?: number;
       status: number;
     };
   }>;
@@ -963,6 +998,8 @@ export interface SentFrame {
   } | {
     code: string;
     message: string;
+    /** When the same request can succeed, in milliseconds from now. */
+    retryAfterMs?: number;
     status: number;
   }>;
   roomId: string;
@@ -1023,6 +1060,7 @@ export type Frame =
   | HealthFrame
   | HelloFrame
   | InviteFrame
+  | InvitesFrame
   | JoinedFrame
   | LeftFrame
   | MessageFrame
@@ -1148,7 +1186,57 @@ export interface SetRoleRequest {
   userId: string;
 }
 
-/** Send a message to a room, to a user or to the lobby. */
+/**  Mute a member: they read, and cannot send. */
+export interface MuteMemberRequest {
+  action: "muteMember";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  /** By default until `unmuteMember`. */
+  until?: string | null;
+  userId: string;
+}
+
+/**  Lift a mute: the member can send again. */
+export interface UnmuteMemberRequest {
+  action: "unmuteMember";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  userId: string;
+}
+
+/**  Report a message to those who look after the chat. */
+export interface ReportMessageRequest {
+  action: "reportMessage";
+  /** For the moderators: 1 to 500 characters. */
+  reason: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+}
+
+/**  List the invites into a private room. */
+export interface ListInvitesRequest {
+  action: "listInvites";
+  /** The `nextCursor` of the page before. */
+  cursor?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
+/**  Revoke an invite. */
+export interface RevokeInviteRequest {
+  action: "revokeInvite";
+  invite: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
+/**  Send a message to a room, to a user or to the lobby. */
 export interface SendMessageRequest {
   action: "sendMessage";
   /** Idempotency key: a retry with the same id is written once. */
@@ -1404,6 +1492,11 @@ export type Request =
   | BanMemberRequest
   | UnbanMemberRequest
   | SetRoleRequest
+  | MuteMemberRequest
+  | UnmuteMemberRequest
+  | ReportMessageRequest
+  | ListInvitesRequest
+  | RevokeInviteRequest
   | SendMessageRequest
   | SendMessagesRequest
   | EditMessageRequest

@@ -1,5 +1,6 @@
 //! Every environment variable: named once, read once, checked before the first event.
 
+mod limits;
 mod reader;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 use crate::domain::{AllowedTypes, FileId};
 use crate::tables::TableNames;
 
+pub use limits::Limits;
 pub use reader::log_level;
 use reader::{Reader, SECRET};
 
@@ -42,6 +44,8 @@ pub struct Config {
     /// paths.
     pub http_endpoint: String,
     pub uploads: Uploads,
+    /// `LIMITS`: how much each user may ask for. Absent: as much as they like.
+    pub limits: Option<Limits>,
     /// `ROOM_IDLE_SECONDS`: rooms created over HTTP close after this time without a message.
     pub room_idle_seconds: i64,
     /// `LOG_LEVEL`: what is logged besides the line of each invocation.
@@ -80,6 +84,8 @@ pub struct Jwt {
     pub audience: Option<String>,
     /// `JWT_MAX_AGE_SECONDS`: how long a token without `exp` lives, counted from its `iat`.
     pub max_age_seconds: i64,
+    /// `SESSION_MIN_SECONDS`: how long a connection lasts at least, if its token expires sooner.
+    pub session_min_seconds: i64,
 }
 
 /// The secret for signing tokens.
@@ -170,6 +176,7 @@ impl Config {
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
             http_endpoint: reader.http_endpoint(),
             uploads: reader.uploads(),
+            limits: reader.limits(),
             room_idle_seconds: reader.number("ROOM_IDLE_SECONDS", 1_800, 1, 365 * 86_400),
             log_level: reader.log_level(),
             metrics_namespace: reader.metrics_namespace(),
@@ -235,12 +242,15 @@ mod tests {
             ("JWT_SECRET", ""),
             ("JWT_SECRET_PREVIOUS", "short"),
             ("JWT_MAX_AGE_SECONDS", "-1"),
+            ("SESSION_MIN_SECONDS", "7201"),
             ("CHAT_ROOMS_TABLE", "a b"),
             ("HTTP_ENDPOINT", "abc.example"),
             ("UPLOADS_BUCKET", "No Bucket"),
             ("MAX_FILE_BYTES", "25 MB"),
             ("ALLOWED_CONTENT_TYPES", "image"),
             ("ALLOWED_CONTENT_TYPES", "image/png,,audio/*"),
+            ("LIMITS", "on"),
+            ("LIMITS", "message=fast"),
             ("LOG_LEVEL", "trace"),
             ("METRICS_NAMESPACE", "AWS/Lambda"),
             ("METRICS_NAMESPACE", ":chat"),

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
-use super::{Auth, ConfigError, Jwt, Uploads};
+use super::{Auth, ConfigError, Jwt, Limits, Uploads};
 use crate::domain::AllowedTypes;
 use crate::tables::TableNames;
 
@@ -174,6 +174,23 @@ impl<'a> Reader<'a> {
         self.choice("ADD_MEMBERS", &choices) == Some("direct")
     }
 
+    /// `LIMITS`.
+    pub fn limits(&mut self) -> Option<Limits> {
+        const NAME: &str = "LIMITS";
+
+        match self.text(NAME).as_deref() {
+            None => Some(Limits::default()),
+            Some("off") => None,
+            Some(list) => match Limits::parse(list) {
+                Ok(limits) => Some(limits),
+                Err(wrong) => {
+                    self.invalid(NAME, Limits::EXPECTED, wrong);
+                    None
+                }
+            },
+        }
+    }
+
     /// `LOG_LEVEL`.
     pub fn log_level(&mut self) -> LevelFilter {
         self.choice("LOG_LEVEL", &LOG_LEVELS).and_then(log_level).unwrap_or(LevelFilter::INFO)
@@ -234,6 +251,7 @@ impl<'a> Reader<'a> {
             issuer: self.text("JWT_ISSUER"),
             audience: self.text("JWT_AUDIENCE"),
             max_age_seconds: self.number("JWT_MAX_AGE_SECONDS", 86_400, 1, 10 * 365 * 86_400),
+            session_min_seconds: self.number("SESSION_MIN_SECONDS", 900, 1, 7_200),
         };
         if mode == Some("open") { Auth::Open } else { Auth::Jwt(rules) }
     }

@@ -67,8 +67,9 @@ impl Delivery {
         Ok(gone.len() as u64)
     }
 
-    /// Asks another invocation to remove connections that answered 410. Where that fails they are found gone again.
-    pub(super) async fn request_cleanup(&self, gone: Vec<Subscription>, request: RequestContext<'_>) {
+    /// Asks another invocation to remove connections, such as those that answered 410. Where that fails they are found
+    /// again.
+    pub async fn request_cleanup(&self, gone: Vec<Subscription>, request: RequestContext<'_>) {
         for some in gone.chunks(CLEANED_AT_ONCE) {
             let event = Cleanup {
                 source: Cleanup::SOURCE.to_owned(),

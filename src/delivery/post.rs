@@ -16,6 +16,8 @@ enum Posted {
     Gone,
     /// The client catches up by `resume`.
     Failed,
+    /// The connection's session has ended: it hears nothing more and is closed.
+    SessionEnded,
 }
 
 impl Delivery {
@@ -34,7 +36,7 @@ impl Delivery {
     }
 
     /// Posts a frame, and those after it, to each recipient. Returns what was delivered, and the connections that are
-    /// gone.
+    /// gone, or whose sessions have ended.
     pub(super) async fn post_each(
         &self,
         recipients: impl Stream<Item = Subscription>,
@@ -47,12 +49,20 @@ impl Delivery {
                 let texts: Vec<_> = texts.collect();
                 future::ready((!texts.is_empty()).then_some((texts, live)))
             })
-            .map(|(texts, live)| async move { (self.post_in_order(&live.connection_id, texts).await, live) })
+            .map(|(texts, live)| async move {
+                let posted = if live.has_session_ended(now) {
+                    Posted::SessionEnded
+                } else {
+                    self.post_in_order(&live.connection_id, texts).await
+                };
+                (posted, live)
+            })
             .buffer_unordered(CONCURRENCY)
             .filter_map(|(posted, live)| {
                 future::ready(match posted {
                     Posted::Delivered => Some(None),
                     Posted::Gone if now.millis_since(live.connected_at) > OPENING_MS => Some(Some(live)),
+                    Posted::SessionEnded => Some(Some(live)),
                     Posted::Gone | Posted::Failed => None,
                 })
             })

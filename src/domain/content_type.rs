@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{FileName, Invalid, checked};
+use super::{FileName, Invalid, checked, file_kind};
 
 const MAX_TYPE_BYTES: usize = 128;
 /// Types that browsers run or draw with scripts in them; no `*` stands for them.
@@ -17,32 +17,6 @@ const DEFAULT_ALLOWED: &str = "\
     application/vnd.openxmlformats-officedocument.presentationml.presentation,\
     application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,\
     application/vnd.oasis.opendocument.presentation,application/octet-stream";
-
-/// Types by file name extension.
-const EXTENSIONS: &[(&str, &str)] = &[
-    ("avif", "image/avif"),
-    ("csv", "text/csv"),
-    ("gif", "image/gif"),
-    ("heic", "image/heic"),
-    ("heif", "image/heif"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("m4a", "audio/mp4"),
-    ("markdown", "text/markdown"),
-    ("md", "text/markdown"),
-    ("mov", "video/quicktime"),
-    ("mp3", "audio/mpeg"),
-    ("mp4", "video/mp4"),
-    ("ogg", "audio/ogg"),
-    ("opus", "audio/ogg"),
-    ("pdf", "application/pdf"),
-    ("png", "image/png"),
-    ("txt", "text/plain"),
-    ("wav", "audio/wav"),
-    ("webm", "video/webm"),
-    ("webp", "image/webp"),
-    ("zip", "application/zip"),
-];
 
 checked::texts! {
     /// What a file is, such as `image/png` or `text/plain; charset=utf-8`.
@@ -63,10 +37,7 @@ impl ContentType {
     /// The type of a file by the extension of its name; `application/octet-stream` for an unknown one.
     /// Browsers give no type for files that their system does not know.
     pub fn of_name(name: &FileName) -> Self {
-        const UNKNOWN: &str = "application/octet-stream";
-        let extension = name.as_str().rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-        let known = extension.and_then(|extension| EXTENSIONS.iter().find(|(known, _)| *known == extension));
-        Self(known.map_or(UNKNOWN, |(_, content_type)| content_type).to_owned())
+        Self(file_kind::usual_type(name).to_owned())
     }
 
     /// The type without its parameters.

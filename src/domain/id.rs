@@ -8,6 +8,8 @@ use super::{Timestamp, checked, text};
 
 /// Most characters that an id or a name may have.
 const MAX_CHARS: usize = 128;
+/// Most characters of a report.
+const MAX_REASON_CHARS: usize = 500;
 
 /// Most bytes of UTF-8 in an emoji.
 const MAX_EMOJI_BYTES: usize = 64;
@@ -35,6 +37,16 @@ fn emoji(text: String) -> Result<String, Invalid> {
     if text.len() <= MAX_EMOJI_BYTES { id(text) } else { Err(Invalid) }
 }
 
+impl Name {
+    /// The name in a text that somebody else wrote: cleaned, and cut to the length of a name. `None` where nothing of
+    /// it is visible.
+    pub fn shortened(text: &str) -> Option<Self> {
+        let printable: String = text.chars().filter(|letter| !letter.is_control()).collect();
+        let cut: String = text::cleaned(&printable).chars().take(MAX_CHARS).collect();
+        cut.try_into().ok()
+    }
+}
+
 /// A display name: normalised, with at least one visible character.
 fn name(text: String) -> Result<String, Invalid> {
     if text.chars().any(char::is_control) {
@@ -42,6 +54,11 @@ fn name(text: String) -> Result<String, Invalid> {
     }
     let cleaned = text::cleaned(&text);
     if text::has_visible(&cleaned) { id(cleaned) } else { Err(Invalid) }
+}
+
+fn reason(text: String) -> Result<String, Invalid> {
+    let fits = text::has_visible(&text) && text.chars().count() <= MAX_REASON_CHARS;
+    if fits { Ok(text) } else { Err(Invalid) }
 }
 
 checked::texts! {
@@ -63,15 +80,15 @@ checked::texts! {
     /// A client's idempotency key for a message, by which a retry is recognised: 1 to 128 characters.
     ClientMessageId by id, up to MAX_CHARS,
         ID "must be a string of 1 to 128 characters without control characters";
+    /// Why somebody reports a message, for the moderators: 1 to 500 characters.
+    Reason by reason, up to MAX_REASON_CHARS,
+        TEXT "must be a string of 1 to 500 characters";
     /// An announced file: 1 to 128 characters.
     FileId by id, up to MAX_CHARS,
         ID "must be a file id: a string of 1 to 128 characters without control characters";
     /// A reaction to a message: 1 to 64 bytes of UTF-8.
     Emoji by emoji, up to MAX_EMOJI_BYTES,
         TEXT "must be a string of 1 to 64 bytes without control characters";
-    /// Why something was done, for people: 1 to 128 characters.
-    Reason by id, up to MAX_CHARS,
-        TEXT "must be a string of 1 to 128 characters without control characters";
     /// Which log of a room it is: a room that is made again under an id that was used before has another one.
     Epoch by id, up to MAX_CHARS,
         ID "must be the `epoch` of a room";

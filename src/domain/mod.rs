@@ -3,10 +3,12 @@
 mod change;
 pub mod checked;
 mod content_type;
+pub mod file_kind;
 mod format;
 mod geo;
 mod id;
 mod idempotency;
+mod limit;
 mod message;
 mod room;
 mod seq;
@@ -22,6 +24,7 @@ pub use id::{
     ClientMessageId, ConnectionId, Emoji, Epoch, FileId, Invalid, InviteCode, MessageId, Name, Reason, RoomId, UserId,
 };
 pub use idempotency::IdempotencyKey;
+pub use limit::{Grant, Limit, Limited, Rate, micros};
 pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style};
 pub use room::{CloseReason, Member, Place, Role, Room, RoomStatus, RoomType};
 pub use seq::{Page, RESTART_GAP, Seq};

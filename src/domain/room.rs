@@ -164,6 +164,8 @@ pub struct Member {
     pub is_added: bool,
     /// A direct conversation is hidden in the member's list as long as its log ends here or before.
     pub hidden_at: Seq,
+    /// Until when the member may not send anything (epoch seconds).
+    pub muted_until: Option<i64>,
 }
 
 impl Member {
@@ -181,6 +183,12 @@ impl Member {
             is_unannounced: false,
             is_added: false,
             hidden_at: Seq::ZERO,
+            muted_until: None,
         }
+    }
+
+    /// Whether the member may not send anything.
+    pub fn is_muted(&self, now: Timestamp) -> bool {
+        self.muted_until.is_some_and(|end| !now.has_passed(end))
     }
 }

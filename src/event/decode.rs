@@ -137,14 +137,18 @@ impl Invocation {
             Some(source) if SCHEDULES.contains(&source) => Self::of_schedule(parsed(event)?),
             Some(Continuation::SOURCE) => {
                 let rest: Continuation = parsed(event)?;
-                Ok(Self { request_id: rest.request_id.clone(), at: rest.at, event: Event::FanOut(Box::new(rest)) })
+                Ok(Self::of_aws(rest.request_id.clone(), rest.at, Event::FanOut(Box::new(rest))))
             }
             Some(Cleanup::SOURCE) => {
                 let cleanup: Cleanup = parsed(event)?;
-                Ok(Self { request_id: cleanup.request_id.clone(), at: cleanup.at, event: Event::Cleanup(cleanup) })
+                Ok(Self::of_aws(cleanup.request_id.clone(), cleanup.at, Event::Cleanup(cleanup)))
             }
             _ => Err("an unknown source".into()),
         }
+    }
+
+    fn of_aws(request_id: String, at: Timestamp, event: Event) -> Self {
+        Self { request_id, at, source_ip: None, event }
     }
 
     fn of_bucket(event: BucketEvent) -> Result<Self, BoxError> {
@@ -161,16 +165,13 @@ impl Invocation {
             return Err("the record has no valid `eventTime`".into());
         }
         let created = event.records.into_iter().filter(|record| record.event_name.starts_with(CREATED));
-        Ok(Self {
-            request_id: request_id.unwrap_or_default(),
-            at: at.unwrap_or(Timestamp::from_millis(0)),
-            event: Event::ObjectsCreated(created.map(object).collect()),
-        })
+        let created = Event::ObjectsCreated(created.map(object).collect());
+        Ok(Self::of_aws(request_id.unwrap_or_default(), at.unwrap_or(Timestamp::from_millis(0)), created))
     }
 
     fn of_schedule(event: Scheduled) -> Result<Self, BoxError> {
         let at = Timestamp::from_iso(&event.time).ok_or("the schedule event has no valid `time`")?;
-        Ok(Self { request_id: event.id, at, event: Event::Sweep })
+        Ok(Self::of_aws(event.id, at, Event::Sweep))
     }
 
     fn of_websocket(event: ApiGatewayWebsocketProxyRequest) -> Result<Self, BoxError> {
@@ -202,6 +203,7 @@ impl Invocation {
         Ok(Self {
             request_id: context.request_id.unwrap_or_default(),
             at: Timestamp::from_millis(context.request_time_epoch),
+            source_ip: context.identity.source_ip.and_then(|address| address.parse().ok()),
             event: happened,
         })
     }
@@ -221,6 +223,7 @@ impl Invocation {
             Ok((user, fields)) => (user, Ok(fields)),
             Err(error) => (None, Err(error)),
         };
+        let source_ip = context.http.source_ip.as_ref().and_then(|address| address.parse().ok());
         let request = HttpRequest {
             route: route.ok_or("a route of the HTTP API that the catalogue does not have")?,
             credentials: HttpCredentials { headers: event.headers, user },
@@ -229,6 +232,7 @@ impl Invocation {
         Ok(Self {
             request_id: context.request_id.unwrap_or_default(),
             at: Timestamp::from_millis(context.time_epoch),
+            source_ip,
             event: Event::Http(request),
         })
     }

@@ -2,9 +2,11 @@
 
 mod decode;
 
+use std::net::IpAddr;
+
 use http::HeaderMap;
 
-use crate::actions::{self, HttpRoute};
+use crate::actions::{self, HttpRoute, Limit};
 use crate::delivery::{Cleanup, Continuation};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp, UserId};
 use crate::error::{BoxError, Error};
@@ -16,6 +18,8 @@ pub struct Invocation {
     pub request_id: String,
     /// The event's own time; the code asks no other clock what time it is.
     pub at: Timestamp,
+    /// The address of the client, if it is one's.
+    pub source_ip: Option<IpAddr>,
     pub event: Event,
 }
 
@@ -87,6 +91,18 @@ impl Event {
             Self::Sweep => actions::SWEEP,
             Self::FanOut(_) => actions::FAN_OUT,
             Self::Cleanup(_) => actions::CLEANUP,
+        }
+    }
+
+    /// The class of its rate limit, if a client sent it.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Connect(_) => Some(Limit::Connections),
+            Self::Frame(frame) => {
+                Some(frame.content.action.as_ref().map_or(Limit::Frames, |(action, _)| action.limit()))
+            }
+            Self::Http(request) => Some(request.route.limit()),
+            _ => None,
         }
     }
 

@@ -12,13 +12,25 @@ use crate::wire::frames::{
 };
 use crate::wire::requests::{AboutMessage, DeleteMessage, EditMessage, GetReactions, ListPins, React};
 
+/// A sender who may say something now.
+///
+/// # Errors
+/// `MUTED`, `BLOCKED`, `NOT_A_MEMBER`.
+async fn speaker(ctx: &Context, sender: Sender) -> Result<Sender, Error> {
+    if sender.is_muted {
+        return Err(Error::Muted);
+    }
+    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    sender.unblocked(ctx).await
+}
+
 /// Gives a message of the caller's own another content.
 pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result<Edited, Error> {
     let EditMessage { room_id, seq, content, version, client_message_id } = request;
     let edit =
         Edit { seq, content: &content, version: version.map(|version| version.0), id: client_message_id.as_ref() };
+    let sender = speaker(ctx, sender).await?;
     let fits = |body: &_| Message::fits(&sender.room, body);
-    access::confirm_member(ctx, &sender.user, &sender.room).await?;
     let (entry, is_changed) = ctx.store.edit(&sender.room, &sender.user, &edit, fits, (ctx.now, ctx.deadline)).await?;
     let Entry { event, changes, .. } = entry;
     let (Event::Said(body) | Event::System { body, .. }) = event;
@@ -41,7 +53,9 @@ pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result
 }
 
 /// Deletes messages. Repeating it is answered with an ack.
-pub async fn delete(ctx: &Context, sender: Sender, request: DeleteMessage) -> Result<DeletionAnswer, Error> {
+pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -> Result<DeletionAnswer, Error> {
+    sender.ask_consent(ctx).await?;
+    let sender = sender;
     let seqs = request.seqs();
     let reason = request.reason.as_ref();
     let timing = (ctx.now, ctx.deadline);
@@ -100,7 +114,7 @@ pub async fn finish_removal(ctx: &Context, removal: &Removal) {
 pub async fn react(ctx: &Context, sender: Sender, request: React) -> Result<Reactions, Error> {
     let React { room_id, seq, emoji, on } = request;
     let on = on.unwrap_or(true);
-    access::confirm_member(ctx, &sender.user, &sender.room).await?;
+    let sender = speaker(ctx, sender).await?;
     let reacted = ctx.store.react(&sender.room, &sender.user, (seq, &emoji, on), (ctx.now, ctx.deadline)).await?;
     let by = Reaction { user_id: sender.user.clone(), emoji, on };
     let frame = Reactions { room_id, seq, rev: reacted.rev, counts: reacted.counts, by, unchanged: false };

@@ -1,7 +1,7 @@
 //! Closing rooms, and what follows.
 
 use super::room;
-use crate::access::Moderator;
+use crate::access::{Moderator, audit};
 use crate::context::Context;
 use crate::delivery::{Delivered, Except, OutboundFrame};
 use crate::domain::{CloseReason, Room, RoomId, RoomStatus};
@@ -16,6 +16,7 @@ pub async fn close(ctx: &Context, moderator: Moderator, request: AboutRoom) -> R
     let id = request.room_id;
     let was_closed = moderator.room.status == RoomStatus::Closed;
     if !was_closed {
+        audit::record(ctx, &moderator.user, &id, None, None).await?;
         ctx.store.close_room(&moderator.room, &moderator.user, ctx.now, ctx.deadline).await?;
         ctx.count(Metric::RoomsClosed, 1);
     }

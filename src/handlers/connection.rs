@@ -6,21 +6,24 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use super::membership;
-use crate::access::{self, Anyone, Caller, Identified};
+use crate::access::{self, Anyone, Caller, Identified, limits};
 use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
+use crate::config;
 use crate::context::Context;
 use crate::delivery::Cleanup;
-use crate::domain::{ConnectionId, Format, MAX_CONTENT_BYTES, Member, RoomId};
+use crate::domain::{ConnectionId, Format, Limit, MAX_CONTENT_BYTES, Member, RoomId, Timestamp};
 use crate::error::Error;
 use crate::event::Connect;
 use crate::metrics::Metric;
-use crate::store::{Connection, Subscription};
+use crate::store::{Channel, Connection};
 use crate::wire::LARGEST_FRAME_BYTES;
-use crate::wire::frames::{Health, Hello, Limits, Pong};
+use crate::wire::frames::{Health, Hello, Limits, Pong, RateLimits};
 use crate::wire::requests::{Handshake, Nothing};
 
 /// Rooms whose members are told at once that a user came online.
 const ROOMS_AT_ONCE: usize = 16;
+/// Connections of a user that are looked at to find the oldest.
+const MANY_CONNECTIONS: usize = 200;
 
 /// Opens a connection: for one room, when the client names one; else for all that the user is a member of. Returns the
 /// subprotocol that the client offers and the answer echoes.
@@ -36,7 +39,7 @@ pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>,
     let identity = auth::identify(&ctx.config.auth, credentials, ctx.now)?;
     let subprotocol = auth::offered_subprotocol(&event.headers);
 
-    ctx.note_user(&identity.user);
+    limits::admit(ctx, &identity.user).await?;
     if let Some(room) = &handshake.room_id {
         ctx.note_room(room);
     }
@@ -47,11 +50,26 @@ pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>,
     };
     if result.is_ok() {
         ctx.count(Metric::ConnectionsOpened, 1);
+        close_oldest(ctx, &me).await;
     } else {
         // API Gateway sends no `$disconnect` for a refused handshake. What a crash leaves behind here expires by TTL.
         let _ = ctx.store.remove_connection(&me.connection_id, None).await;
     }
     result.map(|()| subprotocol)
+}
+
+/// Closes the user's oldest connections, if there are too many. Another invocation does it: the new one need not wait.
+async fn close_oldest(ctx: &Context, me: &Connection) {
+    let Some(limits) = &ctx.config.limits else { return };
+    let live = ctx.store.first_subscribers(&Channel::of_user(&me.user_id), MANY_CONNECTIONS, ctx.now).await;
+    let mut others = live.unwrap_or_else(|error| {
+        tracing::warn!(error = error.cause(), "failed to count the connections of a user");
+        Vec::new()
+    });
+    others.retain(|other| other.connection_id != me.connection_id);
+    others.sort_by_key(|other| other.connected_at);
+    others.truncate((others.len() + 1).saturating_sub(limits.live_connections));
+    ctx.delivery.request_cleanup(others, ctx.request()).await;
 }
 
 /// The format in which a connection hears frames. Who asks for none is recognised by what else the handshake has.
@@ -91,6 +109,7 @@ fn connection(ctx: &Context, id: ConnectionId, identity: Identity, handshake: Ha
         user_icon: style.icon,
         user_color: style.color,
         format,
+        auth_until: identity.session_ends_at,
         pinned: handshake.room_id.is_some(),
         room_id: handshake.room_id,
         connected_at: ctx.now,
@@ -114,7 +133,7 @@ async fn open_for_one(ctx: &Context, me: &Connection, id: &RoomId) -> Result<(),
         Err(Error::RoomNotFound) => membership::create(ctx, &caller, id).await?,
         entered => entered?,
     };
-    ctx.store.add_connection(me, &[me.in_room(id, Some(entered.member.joined_at), me.display_name())]).await?;
+    ctx.store.add_connection(me, &[me.in_room(id, Some(&entered.member), me.display_name())]).await?;
     membership::settle(ctx, &caller, &entered).await
 }
 
@@ -122,14 +141,18 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     let lobby = ctx.config.lobby.then(|| me.in_room(&RoomId::lobby(), None, me.display_name()));
     ctx.store.add_connection(me, lobby.as_slice()).await?;
 
-    let rows = rooms_of(ctx, me).await?;
-    if rows.is_empty() {
+    let members = rooms_of(ctx, me).await?;
+    if members.is_empty() {
         return Ok(());
     }
-    let rooms: Vec<_> = rows.iter().filter_map(|row| row.channel.room()).collect();
+    let row = |member: &Member| {
+        let name = me.name.as_ref().unwrap_or(&member.name).clone();
+        me.in_room(&member.room, Some(member), name)
+    };
+    let rows: Vec<_> = members.iter().map(row).collect();
     let subscribe = async { ctx.store.subscribe(&me.connection_id, &rows).await.map(drop) };
-    let lost = membership::subscribe_checked(ctx, &me.user_id, &rooms, subscribe).await?;
-    let heard = rooms.iter().filter(|room| !lost.contains(room));
+    let lost = membership::subscribe_checked(ctx, &me.user_id, &members, subscribe).await?;
+    let heard = members.iter().map(|member| &member.room).filter(|room| !lost.contains(room));
     let mut announced = stream::iter(heard)
         .map(|room| async move { ctx.delivery.announce_online(room, me, ctx.request()).await })
         .buffer_unordered(ROOMS_AT_ONCE);
@@ -139,9 +162,9 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// A connection's rows in all open rooms of its user. Direct conversations need none: they are heard as the user. A
-/// name that is given now is the one that the rooms show from now on.
-async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Subscription>, Error> {
+/// The memberships in all open rooms of a connection's user. Direct conversations are heard as the user. A name that is
+/// given now is the one that the rooms show from now on.
+async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Member>, Error> {
     let mut memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
     memberships.retain(|member| !member.is_over);
     if let Some(name) = &me.name {
@@ -152,11 +175,7 @@ async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Subscription>, E
             .try_collect::<()>()
             .await?;
     }
-    let row = |member: Member| {
-        let name = me.name.clone().unwrap_or(member.name);
-        me.in_room(&member.room, Some(member.joined_at), name)
-    };
-    Ok(memberships.into_iter().map(row).collect())
+    Ok(memberships)
 }
 
 /// Removes a connection that has closed.
@@ -182,6 +201,7 @@ pub async fn ping(_: &Context, _: Connection, _: Nothing) -> Result<Pong, Error>
 
 /// Tells a client who it is here, and what it can rely on.
 pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, Error> {
+    let auth_until = caller.connection.as_ref().and_then(|connection| connection.auth_until);
     let roles = if caller.is_admin { vec![Connection::ADMIN] } else { Vec::new() };
     Ok(Hello {
         user_name: caller.display_name(),
@@ -189,6 +209,7 @@ pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, E
         roles,
         connection_id: ctx.connection.clone(),
         format: ctx.trace().format.name(),
+        auth_until: auth_until.map(|end| Timestamp::from_secs(end).into()),
         server_time: ctx.now.into(),
         lobby: ctx.config.lobby,
         limits: Limits {
@@ -196,8 +217,27 @@ pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, E
             frame_bytes: LARGEST_FRAME_BYTES,
             file_bytes: ctx.config.uploads.max_bytes,
             rooms: membership::MAX_ROOMS,
+            rates: ctx.config.limits.as_ref().map(rates),
         },
     })
+}
+
+fn rates(limits: &config::Limits) -> RateLimits {
+    let per_second = |limit| limits.rate(limit).per_second();
+    let per_hour = |limit| per_second(limit) * 3_600.0;
+    RateLimits {
+        frames_per_second: per_second(Limit::Frames),
+        frames_burst: limits.rate(Limit::Frames).burst(),
+        messages_per_second: per_second(Limit::Messages),
+        messages_burst: limits.rate(Limit::Messages).burst(),
+        changes_per_second: per_second(Limit::Changes),
+        typing_per_second: per_second(Limit::Typing),
+        rooms_per_hour: per_hour(Limit::Rooms),
+        invites_per_hour: per_hour(Limit::Invites),
+        uploads_per_hour: per_hour(Limit::Uploads),
+        connections_per_minute: per_second(Limit::Connections) * 60.0,
+        live_connections: limits.live_connections,
+    }
 }
 
 /// As `hello`, over HTTP.

@@ -8,7 +8,7 @@ use tokio::try_join;
 use super::{membership, reply};
 use crate::access::{self, Sender};
 use crate::context::Context;
-use crate::domain::{Epoch, Member, Name, Page, Rev, RoomId, Seq, Timestamp};
+use crate::domain::{Epoch, Member, Name, Page, Rev, RoomId, Seq};
 use crate::error::Error;
 use crate::store::{Connection, EntryPage, Tail};
 use crate::wire::frames::{Item, Messages, Missed, Refusal, Resumed, ResumedRoom};
@@ -135,14 +135,17 @@ async fn hear_again(
     rooms: impl Iterator<Item = &RoomId>,
 ) -> Result<BTreeMap<RoomId, Error>, Error> {
     let mut refused = BTreeMap::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut heard) = (Vec::new(), Vec::new());
     let memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
     let members: BTreeMap<_, _> = memberships.into_iter().map(|member| (member.room.clone(), member)).collect();
     for id in rooms {
         match name_in(ctx, me, &members, id).await {
             // Direct conversations are heard as the user.
             Ok(_) if id.is_direct() => {}
-            Ok((name, since)) => rows.push(me.in_room(id, since, me.name.clone().unwrap_or(name))),
+            Ok((name, member)) => {
+                rows.push(me.in_room(id, member.as_ref(), me.name.clone().unwrap_or(name)));
+                heard.extend(member);
+            }
             Err(error) if error.status() >= 500 => return Err(error),
             Err(error) => {
                 refused.insert(id.clone(), error);
@@ -154,9 +157,8 @@ async fn hear_again(
     }
     let subscribe =
         async { if ctx.store.subscribe(&me.connection_id, &rows).await? { Ok(()) } else { Err(Error::Reconnect) } };
-    let heard: Vec<_> = rows.iter().filter_map(|row| row.channel.room()).filter(|id| !id.is_lobby()).collect();
     let lost = membership::subscribe_checked(ctx, &me.user_id, &heard, subscribe).await?;
-    for id in heard.iter().filter(|id| !lost.contains(id)) {
+    for id in heard.iter().map(|member| &member.room).filter(|id| !lost.contains(id)) {
         if !me.hears(id) {
             ctx.delivered(ctx.delivery.announce_online(id, me, ctx.request()).await);
         }
@@ -165,19 +167,19 @@ async fn hear_again(
     Ok(refused)
 }
 
-/// The display name of a connection's user in a room that it may hear, and since when the user is a member.
+/// The display name of a connection's user in a room that it may hear, and the membership there.
 async fn name_in(
     ctx: &Context,
     me: &Connection,
     members: &BTreeMap<RoomId, Member>,
     id: &RoomId,
-) -> Result<(Name, Option<Timestamp>), Error> {
-    let of_member = |member: &Member| (member.name.clone(), Some(member.joined_at));
+) -> Result<(Name, Option<Member>), Error> {
+    let of_member = |member: Member| (member.name.clone(), Some(member));
     match members.get(id) {
         _ if id.is_lobby() => access::require_lobby(ctx).map(|()| (me.display_name(), None)),
         _ if id.is_direct() => access::direct_peer(ctx, &me.user_id, id).await.map(|_| (me.display_name(), None)),
-        Some(member) => Ok(of_member(member)),
-        None => access::membership(ctx, &me.user_id, id).await.map(|member| of_member(&member)),
+        Some(member) => Ok(of_member(member.clone())),
+        None => access::membership(ctx, &me.user_id, id).await.map(of_member),
     }
 }
 

@@ -1,13 +1,14 @@
 //! How users become members of rooms and stop being members, over WebSocket and HTTP alike, and what follows for their
 //! devices and the other members.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
+use super::invites;
 use crate::access::Caller;
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
@@ -75,7 +76,10 @@ pub async fn admit(ctx: &Context, caller: &Caller, id: &RoomId, invite: Option<&
     };
     let pass = match (invite, &pending) {
         (_, Some(pending)) => Pass::Invitation(pending),
-        (Some(invite), None) if is_private => Pass::Invite(invite),
+        (Some(invite), None) if is_private => {
+            invites::require_valid(ctx, &room, invite).await?;
+            Pass::Invite(invite)
+        }
         _ => Pass::Open,
     };
     require_capacity(ctx, &caller.user).await?;
@@ -104,8 +108,8 @@ async fn renamed(ctx: &Context, caller: &Caller, room: Room, mut member: Member)
 /// other members are told. Over HTTP all devices are others.
 pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result<(), Error> {
     let id = &entered.room.id;
-    let subscribe = subscribe_others(ctx, caller, id, Some(entered.member.joined_at));
-    let lost = subscribe_checked(ctx, &caller.user, slice::from_ref(id), subscribe).await?;
+    let subscribe = subscribe_others(ctx, caller, id, Some(&entered.member));
+    let lost = subscribe_checked(ctx, &caller.user, slice::from_ref(&entered.member), subscribe).await?;
     if !lost.is_empty() {
         return Err(Error::NotAMember);
     }
@@ -121,7 +125,7 @@ pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result
 /// As [`settle`], for a member whom another user has added.
 pub async fn welcome(ctx: &Context, member: &Member) -> Result<(), Error> {
     let subscribe = subscribe_devices(ctx, member);
-    let lost = subscribe_checked(ctx, &member.user, slice::from_ref(&member.room), subscribe).await?;
+    let lost = subscribe_checked(ctx, &member.user, slice::from_ref(member), subscribe).await?;
     if lost.is_empty() { announce_joined(ctx, member, member.name.clone()).await } else { Ok(()) }
 }
 
@@ -135,38 +139,56 @@ async fn announce_joined(ctx: &Context, member: &Member, user_name: Name) -> Res
 }
 
 /// Lets connections of a user hear rooms: `subscribe` writes first, then the memberships are read. So a removal either
-/// sees the new subscriptions, or is seen here, and then they are taken back. Returns the rooms that were lost so.
+/// sees the new subscriptions, or is seen here, and then they are taken back; and a mute is on all of them. Returns the
+/// rooms that were lost so. `members` are the memberships that the subscriptions are made from.
 ///
 /// # Errors
 /// That of `subscribe`, after the check: it may have subscribed some connections.
 pub async fn subscribe_checked(
     ctx: &Context,
     user: &UserId,
-    rooms: &[RoomId],
+    members: &[Member],
     subscribe: impl Future<Output = Result<(), Error>>,
 ) -> Result<BTreeSet<RoomId>, Error> {
     let subscribed = subscribe.await;
-    let members: Vec<_> = match rooms {
+    let current: Vec<_> = match members {
         [] => Vec::new(),
-        [room] => ctx.store.member(user, room, ctx.now).await?.into_iter().collect(),
+        [member] => ctx.store.member(user, &member.room, ctx.now).await?.into_iter().collect(),
         _ => ctx.store.memberships(user, ctx.now).await?,
     };
-    let current: BTreeSet<_> = members.into_iter().map(|member| member.room).collect();
-    let lost: BTreeSet<_> = rooms.iter().filter(|room| !current.contains(room)).cloned().collect();
-    for room in &lost {
-        unsubscribe_user(ctx, user, room).await?;
+    let current: BTreeMap<_, _> = current.into_iter().map(|member| (member.room.clone(), member)).collect();
+    let mut lost = BTreeSet::new();
+    for member in members {
+        match current.get(&member.room) {
+            None => {
+                unsubscribe_user(ctx, user, &member.room).await?;
+                lost.insert(member.room.clone());
+            }
+            Some(now) if now.muted_until != member.muted_until => mute_devices(ctx, now).await?,
+            Some(_) => {}
+        }
     }
     subscribed.map(|()| lost)
+}
+
+/// Mutes all of a member's devices in the room, or no longer, as the membership says.
+pub async fn mute_devices(ctx: &Context, member: &Member) -> Result<(), Error> {
+    let devices = devices(ctx, &member.user).await?;
+    stream::iter(&devices)
+        .map(|live| ctx.store.mute_subscription(&member.room, &live.connection_id, member.muted_until))
+        .buffer_unordered(DEVICES_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// Lets the caller's own connection hear a room, where there is one.
 ///
 /// # Errors
 /// `RECONNECT` for a connection that is gone.
-pub async fn enter(ctx: &Context, caller: &Caller, room: &RoomId, membership: Option<Timestamp>) -> Result<(), Error> {
+pub async fn enter(ctx: &Context, caller: &Caller, room: &RoomId, member: Option<&Member>) -> Result<(), Error> {
     let Some(connection) = &caller.connection else { return Ok(()) };
     let connection = Connection { room_id: Some(room.clone()), ..connection.clone() };
-    let row = connection.in_room(room, membership, caller.display_name());
+    let row = connection.in_room(room, member, caller.display_name());
     if ctx.store.enter(&connection, row).await? { Ok(()) } else { Err(Error::Reconnect) }
 }
 
@@ -176,7 +198,7 @@ pub async fn subscribe_others(
     ctx: &Context,
     caller: &Caller,
     room: &RoomId,
-    membership: Option<Timestamp>,
+    member: Option<&Member>,
 ) -> Result<(), Error> {
     let own = caller.connection.as_ref().map(|connection| &connection.connection_id);
     let devices = devices(ctx, &caller.user).await?;
@@ -184,7 +206,7 @@ pub async fn subscribe_others(
         Some(own) => !live.pinned && live.connection_id != *own,
         None => true,
     });
-    let rows = others.map(|live| live.in_room(room, membership, caller.name.as_ref().unwrap_or(&live.name).clone()));
+    let rows = others.map(|live| live.in_room(room, member, caller.name.as_ref().unwrap_or(&live.name).clone()));
     subscribe(ctx, rows).await
 }
 
@@ -192,7 +214,7 @@ pub async fn subscribe_others(
 async fn subscribe_devices(ctx: &Context, member: &Member) -> Result<(), Error> {
     let devices = devices(ctx, &member.user).await?;
     let rows = devices.into_iter().filter(|live| !live.pinned);
-    subscribe(ctx, rows.map(|live| live.in_room(&member.room, Some(member.joined_at), live.name.clone()))).await
+    subscribe(ctx, rows.map(|live| live.in_room(&member.room, Some(member), live.name.clone()))).await
 }
 
 /// Lets all devices of several members hear a room.
@@ -282,5 +304,5 @@ async fn take_off(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Err
     unsubscribe_user(ctx, user, room).await?;
     // A join on another device in between may have lost its subscriptions to this.
     let Some(member) = ctx.store.member(user, room, ctx.now).await? else { return Ok(()) };
-    subscribe_checked(ctx, user, slice::from_ref(room), subscribe_devices(ctx, &member)).await.map(drop)
+    subscribe_checked(ctx, user, slice::from_ref(&member), subscribe_devices(ctx, &member)).await.map(drop)
 }

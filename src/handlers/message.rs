@@ -1,7 +1,7 @@
 //! Messages: to a room, to a user, to the lobby.
 
 use super::direct;
-use crate::access::{Sender, Writer};
+use crate::access::{Held, Sender, Writer};
 use crate::context::Context;
 use crate::delivery::{Continuation, OutboundFrame};
 use crate::domain::{Body, Entry, Event, Format, Seq};
@@ -37,16 +37,21 @@ pub async fn broadcast(ctx: &Context, writer: Writer, request: BroadcastMessage)
 /// First the message is written, then it is published.
 async fn post(
     ctx: &Context,
-    Writer { mut sender, tail }: Writer,
+    Writer { mut sender, tail, held }: Writer,
     introduction: &Introduction,
     draft: impl FnOnce(&Sender) -> Body,
 ) -> Result<Sent, Error> {
     sender.introduce(introduction);
     let body = draft(&sender);
     check(&sender, tail.as_ref(), &body)?;
-    begin(ctx, &mut sender, tail.is_none()).await?;
     let is_answer_wanted = ctx.trace().format != Format::Raw || body.client_message_id.is_some();
-    let appended = ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?;
+    let appended = match held {
+        Some(Held { error, .. }) => ctx.store.repeat_of(&sender.room, &body).await?.ok_or(error)?,
+        None => {
+            begin(ctx, &mut sender, tail.is_none()).await?;
+            ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?
+        }
+    };
 
     // A repeat is published again, since the first request may have ended before it: clients drop by seq.
     let own = shown(ctx, &sender, appended.entry).await?;
@@ -65,7 +70,7 @@ async fn post(
 /// Sends several messages of a client's outbox, in their order. Those that were sent before keep their positions; the
 /// others are written together.
 pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> Result<SentMessages, Error> {
-    let Writer { mut sender, tail } = writer;
+    let Writer { mut sender, tail, held } = writer;
     sender.introduce(&request.introduction);
     let draft = |message: OutboxMessage| Body {
         reply_to: message.reply_to,
@@ -77,19 +82,27 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     for (index, body) in bodies.iter().enumerate() {
         check(&sender, tail.as_ref(), body).map_err(|error| error.in_message(index))?;
     }
-    begin(ctx, &mut sender, tail.is_none()).await?;
-    let appended = ctx.store.append_all(&sender.room, &bodies, tail, ctx.timing()).await?;
+    let most = held.as_ref().map_or(bodies.len(), |held| held.granted);
+    if most > 0 {
+        begin(ctx, &mut sender, tail.is_none()).await?;
+    }
+    let appended = ctx.store.append_all(&sender.room, &bodies, most, tail, ctx.timing()).await?;
+    let held = match held {
+        Some(Held { error, .. }) if appended.iter().all(|one| matches!(one, Ok(None))) => return Err(error),
+        held => held.map(|held| held.error),
+    };
 
     let (mut results, mut written) = (Vec::new(), Vec::new());
     for one in appended {
         results.push(match one {
-            Ok(appended) => {
+            Ok(Some(appended)) => {
                 ctx.count(Metric::Messages, u64::from(!appended.is_duplicate));
                 let message = shown(ctx, &sender, appended.entry).await?;
                 let position = message.position.clone();
                 written.push(message);
                 SentResult::Written { position, duplicate: appended.is_duplicate }
             }
+            Ok(None) => SentResult::Refused(Refusal::from(held.as_ref().unwrap_or(&Error::RoomClosed))),
             Err(error) => SentResult::Refused(Refusal::from(&error)),
         });
     }

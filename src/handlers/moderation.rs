@@ -1,20 +1,26 @@
-//! What moderators do: remove, ban and readmit users, and share the work.
+//! What moderators do: remove, ban, readmit and mute users, and share the work; and what is reported to them.
 
 use super::{membership, room};
-use crate::access::{Moderator, Owner};
+use crate::access::{Moderator, Owner, Sender, audit};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::RoomStatus;
+use crate::domain::{Member, RoomStatus, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::{Channel, Membership};
 use crate::wire::frames::{Ack, LeaveReason};
-use crate::wire::requests::{AboutMember, SetRole};
+use crate::wire::requests::{AboutMember, MuteMember, ReportMessage, SetRole};
+
+/// The end of a mute that has none: the end of the year 9999.
+const FOREVER: Timestamp = Timestamp::from_secs(253_402_300_799);
 
 /// Ends the membership of another user, or their invitation.
 pub async fn remove(ctx: &Context, moderator: Moderator, request: AboutMember) -> Result<Ack, Error> {
     let AboutMember { room_id, user_id } = request;
     let known = moderator.outranks(ctx, &user_id).await?;
 
+    if matches!(known, Membership::Member(_)) {
+        audit::record(ctx, &moderator.user, &room_id, Some(&user_id), None).await?;
+    }
     let is_stranger = matches!(known, Membership::Stranger);
     let is_member = matches!(known, Membership::Member(_));
     let is_gone = membership::end(ctx, known, &user_id, &moderator.room, LeaveReason::Removed).await?;
@@ -31,6 +37,7 @@ pub async fn ban(ctx: &Context, moderator: Moderator, request: AboutMember) -> R
         return Err(Error::RoomClosed);
     }
 
+    audit::record(ctx, &moderator.user, &room_id, Some(&user_id), None).await?;
     let was_member = ctx.store.ban(&user_id, &moderator.room, ctx.now).await?;
     membership::depart(ctx, &user_id, &room_id, LeaveReason::Banned, was_member).await?;
     if !was_member {
@@ -40,9 +47,51 @@ pub async fn ban(ctx: &Context, moderator: Moderator, request: AboutMember) -> R
 }
 
 /// Lets a user join again; joining is left to them.
-pub async fn unban(ctx: &Context, _: Moderator, request: AboutMember) -> Result<Ack, Error> {
+pub async fn unban(ctx: &Context, moderator: Moderator, request: AboutMember) -> Result<Ack, Error> {
+    audit::record(ctx, &moderator.user, &request.room_id, Some(&request.user_id), None).await?;
     ctx.store.unban(&request.user_id, &request.room_id, ctx.now).await?;
     Ok(Ack::of(ctx.route, request.room_id))
+}
+
+/// Keeps a member from sending messages, typing indicators and files, until a time or until `unmute`. It outlasts
+/// leaving the room.
+pub async fn mute(ctx: &Context, moderator: Moderator, request: MuteMember) -> Result<Ack, Error> {
+    let until = request.until.as_ref().map_or(FOREVER, |until| until.0);
+    set_mute(ctx, &moderator, &request.user_id, Some(until)).await?;
+    Ok(Ack::of(ctx.route, request.room_id))
+}
+
+/// Lets a muted member speak again.
+pub async fn unmute(ctx: &Context, moderator: Moderator, request: AboutMember) -> Result<Ack, Error> {
+    set_mute(ctx, &moderator, &request.user_id, None).await?;
+    Ok(Ack::of(ctx.route, request.room_id))
+}
+
+/// First the membership says so, then its subscriptions: a subscription that is made in between learns it from there.
+async fn set_mute(ctx: &Context, moderator: &Moderator, user: &UserId, until: Option<Timestamp>) -> Result<(), Error> {
+    let room = &moderator.room.id;
+    let known = moderator.outranks(ctx, user).await?;
+    if moderator.room.status == RoomStatus::Closed {
+        return Err(Error::RoomClosed);
+    }
+    let member = known.member().ok_or(Error::UserNotFound)?;
+    let detail = until.map(Timestamp::to_iso);
+    audit::record(ctx, &moderator.user, room, Some(user), detail.as_deref()).await?;
+    let muted_until = until.map(Timestamp::as_secs);
+    if !ctx.store.mute_member(user, room, muted_until).await? {
+        return Err(Error::UserNotFound);
+    }
+    membership::mute_devices(ctx, &Member { muted_until, ..member }).await
+}
+
+/// Keeps a copy of a message for those who look after the chat.
+pub async fn report(ctx: &Context, sender: Sender, request: ReportMessage) -> Result<Ack, Error> {
+    let message = (&sender.room, request.seq);
+    if ctx.store.add_report(message, &sender.user, &request.reason, ctx.now).await? {
+        Ok(Ack::of(ctx.route, sender.room))
+    } else {
+        Err(Error::MessageNotFound)
+    }
 }
 
 /// Nobody changes their own role, and the creator stays an owner: so there always is one.
@@ -54,6 +103,7 @@ pub async fn set_role(ctx: &Context, owner: Owner, request: SetRole) -> Result<A
     if user_id == owner.user || user_id == owner.room.creator {
         return Err(Error::Forbidden("nobody changes their own role, and the creator's stays as it is"));
     }
+    audit::record(ctx, &owner.user, &room_id, Some(&user_id), Some(role.as_str())).await?;
     if !ctx.store.set_role(&user_id, &room_id, role).await? {
         return Err(Error::UserNotFound);
     }

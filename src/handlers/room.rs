@@ -66,9 +66,9 @@ pub async fn create_with_members(
     ctx.count(Metric::RoomsOpened, 1);
 
     ctx.note_room(&room.id);
-    let since = Some(ctx.now);
-    membership::enter(ctx, caller, &room.id, since).await?;
-    membership::subscribe_others(ctx, caller, &room.id, since).await?;
+    let owner = founders.first();
+    membership::enter(ctx, caller, &room.id, owner).await?;
+    membership::subscribe_others(ctx, caller, &room.id, owner).await?;
     membership::subscribe_all(ctx, &founders[1..]).await?;
     Ok(founders)
 }
@@ -89,7 +89,7 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
         return describe_direct(ctx, &id, &caller.user, &peer).await;
     } else {
         let entered = membership::admit(ctx, &caller, &id, invite.as_ref()).await?;
-        membership::enter(ctx, &caller, &id, Some(entered.member.joined_at)).await?;
+        membership::enter(ctx, &caller, &id, Some(&entered.member)).await?;
         membership::settle(ctx, &caller, &entered).await?;
         return describe(ctx, entered.room, None, &[entered.member]).await;
     }

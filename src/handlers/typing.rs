@@ -13,6 +13,9 @@ const TYPING_SECONDS: i64 = 6;
 /// Tells the others that the caller is typing, or no longer.
 pub async fn indicate(ctx: &Context, listener: Listener, request: TypingIndicator) -> Result<Silence, Error> {
     let Listener { mut sender, subscribers } = listener;
+    if sender.is_muted {
+        return Ok(Silence);
+    }
     sender.introduce(&request.introduction);
     let except = Except::User(sender.user.clone());
     let is_typing = request.is_typing.unwrap_or(true);

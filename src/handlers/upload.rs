@@ -11,7 +11,7 @@ use crate::access::{self, FileReader, Sender};
 use crate::actions::Action;
 use crate::context::Context;
 use crate::delivery::{Except, OutboundFrame, RequestContext};
-use crate::domain::{Body, Entry, File, Format, Style, Timestamp};
+use crate::domain::{Body, Entry, File, Format, NewFile, Style, Timestamp, file_kind};
 use crate::error::Error;
 use crate::event::NewObject;
 use crate::files::Object;
@@ -25,14 +25,11 @@ const PUBLISHING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers where to upload a file, if it may be uploaded.
 pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) -> Result<Upload, Error> {
+    if sender.is_muted {
+        return Err(Error::Muted);
+    }
     let file = request.file();
-    let uploads = &ctx.config.uploads;
-    if !uploads.allowed.allows(&file.content_type) {
-        return Err(Error::TypeNotAllowed { allowed: uploads.allowed.to_string() });
-    }
-    if file.size > uploads.max_bytes {
-        return Err(Error::FileTooLarge { most_bytes: uploads.max_bytes });
-    }
+    require_allowed(ctx, &file)?;
     let mut sender = sender.unblocked(ctx).await?;
     let tail = ctx.store.tail(&sender.room).await?;
     if tail.as_ref().is_some_and(|tail| tail.closes_room(ctx.now)) {
@@ -60,6 +57,22 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
         headers: signed.headers.into_iter().collect(),
         expires_at: signed.expires_at.into(),
     })
+}
+
+/// # Errors
+/// `INVALID_FIELD` for a type that is not allowed, or that does not go with the name; `TOO_LARGE`.
+fn require_allowed(ctx: &Context, file: &NewFile) -> Result<(), Error> {
+    let uploads = &ctx.config.uploads;
+    if !uploads.allowed.allows(&file.content_type) {
+        return Err(Error::TypeNotAllowed { allowed: uploads.allowed.to_string() });
+    }
+    if !file_kind::name_fits(&file.name, &file.content_type) {
+        return Err(Error::ExtensionMismatch);
+    }
+    if file.size > uploads.max_bytes {
+        return Err(Error::FileTooLarge { most_bytes: uploads.max_bytes });
+    }
+    Ok(())
 }
 
 /// Objects were created in the bucket. S3 may tell of each more than once, late, and in any order.
@@ -102,14 +115,14 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
         tracing::warn!(object_key = file.object_key.as_str(), "an object was deleted before it was inspected");
         return Ok(());
     };
-    if !is_as_announced(&object, &file) {
+    if !is_as_announced(&object, &file) || !has_announced_bytes(ctx, &file).await? {
         return refuse(ctx, file, FileStatus::Mismatched).await;
     }
     let body = body_of(ctx, &file);
-    // Who has left the room since may not write to it.
+    // Who has left the room since, or is muted, may not write to it.
     let ready = (&file.file_id, object.tag.as_str());
     let timing = Timing { now: time_of(ctx, &file), ..ctx.timing() };
-    let appended = access::require_member(ctx, &file.user_id, &file.room_id)
+    let appended = access::require_voice(ctx, &file.user_id, &file.room_id)
         .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, timing))
         .await;
     match appended {
@@ -120,7 +133,7 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
         }
         // Another invocation handles the same object.
         Ok(None) => Ok(()),
-        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember) => {
+        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember | Error::Muted) => {
             refuse(ctx, file, FileStatus::Unwanted).await
         }
         Err(error) => Err(error),
@@ -168,6 +181,15 @@ fn is_as_announced(object: &Object, file: &StoredFile) -> bool {
     let same_sum = file.sha256.as_ref().is_none_or(|sum| object.sha256.as_deref() == Some(sum.as_str()));
     let same_type = file.any_type || object.content_type == file.content_type.as_str();
     object.size == file.size && same_type && same_sum
+}
+
+/// Whether a file begins as one of its type does. One that was deleted in between does not.
+async fn has_announced_bytes(ctx: &Context, file: &StoredFile) -> Result<bool, Error> {
+    if !file_kind::has_signature(&file.content_type) {
+        return Ok(true);
+    }
+    let first = ctx.files.first_bytes(&file.object_key).await?;
+    Ok(first.is_some_and(|first| file_kind::bytes_fit(&first, &file.content_type)))
 }
 
 /// The message that tells of a file.

@@ -2,13 +2,14 @@
 
 mod response;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::access::{self, Access};
-use crate::actions::{Action, HttpRoute, actions, http_routes};
+use crate::access::{self, Access, limits};
+use crate::actions::{Action, HttpRoute, Limit, actions, http_routes};
 use crate::context::{Context, Services, Trace};
 use crate::delivery::Delivered;
 use crate::domain::{ConnectionId, RoomId, UserId};
@@ -45,7 +46,9 @@ pub async fn handle(services: &Arc<Services>, event: &RawValue, deadline: Instan
         tracing::debug!(route = ctx.route, connection_id, "an invocation begins");
         let (response, outcome) = dispatch(&ctx, invocation.event).await;
         let status = outcome.as_ref().map_or_else(Error::status, |status| *status);
-        let line = Line { route: ctx.route, request_id: &ctx.request_id, connection_id, trace: &ctx.trace() };
+        let source_ip = ctx.source_ip;
+        let line =
+            Line { route: ctx.route, request_id: &ctx.request_id, connection_id, source_ip, trace: &ctx.trace() };
         write_line(services, line, started, status, outcome.as_ref().err());
         match (response, outcome) {
             (Response::Done, Err(error)) => Err(error.into()),
@@ -64,7 +67,8 @@ fn refuse(services: &Services, unknown: UnknownEvent, started: Instant) -> Resul
     };
     let error = Error::internal(chain(&unknown));
     let request_id = unknown.request_id.as_str();
-    let line = Line { route: UNKNOWN_ROUTE, request_id, connection_id: None, trace: &Trace::default() };
+    let line =
+        Line { route: UNKNOWN_ROUTE, request_id, connection_id: None, source_ip: None, trace: &Trace::default() };
     write_line(services, line, started, error.status(), Some(&error));
     Ok(match client {
         WaitingClient::Handshake => Response::websocket(error.status()),
@@ -118,6 +122,7 @@ macro_rules! dispatch {
             match row {
                 $($catalogue::$name => {
                     let request = fields.read::<requests::$request>()?;
+                    ctx.note_messages(requests::Request::messages(&request));
                     let access = <access::$access as Access<_, _>>::resolve(ctx, origin, &request).await?;
                     let answer: frames::$answer = $module::$handler(ctx, access, request).await?;
                     Ok(answer.into_frame(is_asked))
@@ -136,14 +141,16 @@ async fn answer_frame(ctx: &Context, frame: event::Frame) -> (Response, Result<u
         Ok((action, fields)) => act(ctx, &connection, action, fields, request_id.is_some()).await,
         Err(error) => Err(error),
     };
+    let (outcome, is_closed_after) = limited(ctx, &connection, outcome).await;
     let format = ctx.trace().format;
     let text = match &outcome {
+        // Nobody waits for the answer to a typing indicator.
+        Err(Error::RateLimited { .. }) if ctx.limit == Some(Limit::Typing) => None,
         Ok(frame) => frame
             .as_ref()
             .map(|frame| frame.to_answer_with(format, request_id.as_deref(), |text| with_links(ctx, text))),
         Err(error) => Some(failure(error, named, &ctx.request_id).to_answer(format, request_id.as_deref())),
     };
-    let is_closed_after = matches!(outcome, Err(Error::Reconnect));
     let response = match text {
         // 204 without an answer: a client may receive 200 without a body as an empty frame.
         None => Response::websocket(204),
@@ -159,6 +166,29 @@ async fn answer_frame(ctx: &Context, frame: event::Frame) -> (Response, Result<u
     (response, outcome.map(|_| 200))
 }
 
+/// The outcome of a frame: one whose sender is not known counts as well. Returns also whether the connection is closed
+/// after the answer.
+async fn limited(
+    ctx: &Context,
+    connection: &ConnectionId,
+    outcome: Result<Option<Frame>, Error>,
+) -> (Result<Option<Frame>, Error>, bool) {
+    let outcome = match outcome {
+        Err(error) => limits::admit_unknown(ctx, connection).await.and(Err(error)),
+        answered => answered,
+    };
+    let is_closed_after = match &outcome {
+        Err(Error::Reconnect | Error::SessionExpired) => true,
+        // Typing too often is no refusal, too many frames is one.
+        Err(error) => match error.scope() {
+            Some(scope) if scope != Limit::Typing.name() => limits::refuse(ctx, connection).await,
+            _ => false,
+        },
+        Ok(_) => false,
+    };
+    (outcome, is_closed_after)
+}
+
 async fn answer_http(ctx: &Context, request: HttpRequest) -> (Response, Result<u16, Error>) {
     let HttpRequest { route, credentials, fields } = request;
     let outcome = match fields {
@@ -172,7 +202,7 @@ async fn answer_http(ctx: &Context, request: HttpRequest) -> (Response, Result<u
         }
         Err(error) => {
             let body = failure(&error, None, &ctx.request_id).to_body();
-            (Response::http(error.status(), body), Err(error))
+            (Response::http(error.status(), body).with_retry_after(error.retry_after_ms()), Err(error))
         }
     }
 }
@@ -200,6 +230,7 @@ struct Line<'a> {
     route: &'static str,
     request_id: &'a str,
     connection_id: Option<&'a str>,
+    source_ip: Option<IpAddr>,
     trace: &'a Trace,
 }
 
@@ -211,6 +242,7 @@ fn write_line(services: &Services, about: Line<'_>, started: Instant, status: u1
     let mut counts = trace.counts;
     counts.add(Metric::Recipients, recipients);
     counts.add(Metric::ConnectionsGone, gone);
+    counts.add(Metric::RateLimited, u64::from(error.is_some_and(|error| error.scope().is_some())));
     counts.add(Metric::Failures, u64::from(status >= 500));
     counts.add(Metric::Duration, duration_ms);
     let at = log::now();
@@ -223,6 +255,7 @@ fn write_line(services: &Services, about: Line<'_>, started: Instant, status: u1
         connection_id: about.connection_id,
         room_id: trace.room.as_ref().map(RoomId::as_str),
         user_id: trace.user.as_ref().map(UserId::as_str),
+        source_ip: about.source_ip.map(|address| address.to_string()),
         status,
         code: error.map_or("OK", Error::code),
         field: error.and_then(Error::field),

@@ -3,7 +3,9 @@
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, X_CONTENT_TYPE_OPTIONS,
+};
 use serde::Serialize;
 
 use crate::wire::Frame;
@@ -31,6 +33,7 @@ impl Response {
         let mut response = ApiGatewayV2httpResponse::default();
         response.status_code = status.into();
         response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response.body = Some(Body::Text(json));
         Self::Http(Box::new(response))
     }
@@ -42,6 +45,14 @@ impl Response {
         {
             response.headers.insert(LOCATION, url);
             response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        self
+    }
+
+    /// Says when to try again, over HTTP.
+    pub fn with_retry_after(mut self, milliseconds: Option<u64>) -> Self {
+        if let (Self::Http(response), Some(milliseconds)) = (&mut self, milliseconds) {
+            response.headers.insert(RETRY_AFTER, HeaderValue::from(milliseconds.div_ceil(1_000)));
         }
         self
     }

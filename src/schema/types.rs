@@ -11,7 +11,7 @@ use crate::domain::{
 use crate::wire::frames::Iso;
 use crate::wire::types::{
     AnnouncedType, Bytes, Capacity, Color, Cursor, FileReference, Flag, Icon, Latitude, Lifetime, Limit, Longitude,
-    Positions, RequestedFormat, RoomRadius, SearchRadius, Seqs, Token, Users, Uses, Version, Visibility,
+    Moment, Positions, RequestedFormat, RoomRadius, SearchRadius, Seqs, Token, Users, Uses, Version, Visibility,
 };
 
 macro_rules! schemas {
@@ -62,6 +62,7 @@ schemas! {
     Lifetime = { "type": "integer", "minimum": 1, "maximum": 31_536_000 };
     Limit = { "type": "integer", "minimum": 1 };
     Longitude = { "type": "number", "minimum": -180, "maximum": 180 };
+    Moment = { "type": "string", "format": "date-time" };
     Positions = {
         "type": "object", "maxProperties": 50,
         "additionalProperties": {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::{Channel, Statement, Store, Subscription, failed, put_request, row_of};
-use crate::domain::{ConnectionId, Format, Name, RoomId, Style, Timestamp, UserId};
+use crate::domain::{ConnectionId, Format, Member, Name, RoomId, Style, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{CONNECTIONS, SUBSCRIPTIONS};
 
@@ -42,6 +42,9 @@ pub struct Connection {
     /// Opened for one room: hears no other by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// When its session ends (epoch seconds): with the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_until: Option<i64>,
     pub connected_at: Timestamp,
     /// What it is subscribed to.
     #[serde(default, with = "serde_dynamo::string_set", skip_serializing_if = "BTreeSet::is_empty")]
@@ -59,8 +62,8 @@ impl Connection {
     }
 
     /// The connection's row on the channel of a room, where it is called `name`.
-    pub fn in_room(&self, room: &RoomId, membership: Option<Timestamp>, name: Name) -> Subscription {
-        Subscription { membership, ..self.on(Channel::of_room(room), name) }
+    pub fn in_room(&self, room: &RoomId, member: Option<&Member>, name: Name) -> Subscription {
+        self.on(Channel::of_room(room), name).of_member(member)
     }
 
     /// The connection's row on a channel that has no members, where it is called `name`.
@@ -76,7 +79,9 @@ impl Connection {
             user_color: self.user_color.clone(),
             connected_at: self.connected_at,
             format: self.format,
+            auth_until: self.auth_until,
             membership: None,
+            muted_until: None,
             may_rename: self.may_rename,
             ttl: self.ttl,
         }
@@ -94,6 +99,11 @@ impl Connection {
             .filter_map(|channel| Channel::try_from(channel.clone()).ok()?.room())
             .filter(|room| !room.is_lobby())
             .collect()
+    }
+
+    /// Whether its session has ended.
+    pub fn has_session_ended(&self, now: Timestamp) -> bool {
+        self.auth_until.is_some_and(|end| now.has_passed(end))
     }
 
     /// Whether the token has the role `admin`.

@@ -1,5 +1,6 @@
 //! The rows in DynamoDB, by aggregate. The only place that names an attribute.
 
+mod audit;
 mod backoff;
 mod batch;
 mod blocks;
@@ -9,6 +10,7 @@ mod direct;
 mod files;
 mod gone;
 mod invites;
+mod limits;
 mod log;
 mod members;
 mod nearby;
@@ -34,6 +36,7 @@ use crate::config::Config;
 use crate::error::Error;
 
 use crate::tables::Table;
+pub use audit::Act;
 use backoff::Backoff;
 pub use changes::{Edit, Removal};
 pub use connections::Connection;
@@ -41,6 +44,7 @@ pub use direct::Consent;
 pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
 pub use invites::Invite;
+use limits::LocalCounts;
 pub use log::{Appended, EntryPage, ReadBudget, Tail, Timing};
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE, Pass, Standing};
 pub use nearby::NearbyRow;
@@ -81,12 +85,13 @@ const CONFLICT: &str = "TransactionConflictException";
 pub struct Store {
     client: Client,
     config: Arc<Config>,
+    local_counts: Arc<LocalCounts>,
 }
 
 impl Store {
     /// Nothing is sent before the first request.
     pub fn new(client: Client, config: Arc<Config>) -> Self {
-        Self { client, config }
+        Self { client, config, local_counts: Arc::default() }
     }
 
     fn name(&self, table: &Table) -> &str {

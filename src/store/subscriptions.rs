@@ -5,7 +5,7 @@ use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Gone, Statement, Store, delete_request, failed, put_request, row_of};
-use crate::domain::{ConnectionId, Format, Invalid, Name, RoomId, Timestamp, UserId};
+use crate::domain::{ConnectionId, Format, Invalid, Member, Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::SUBSCRIPTIONS;
 
@@ -129,6 +129,12 @@ pub struct Subscription {
     /// Of a member of the room: when that membership began. It tells which memberships have ended since.
     #[serde(default, rename = "m", skip_serializing_if = "Option::is_none")]
     pub membership: Option<Timestamp>,
+    /// Of a member who is muted: until when (epoch seconds).
+    #[serde(default, rename = "q", skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<i64>,
+    /// When the connection's session ends (epoch seconds).
+    #[serde(default, rename = "u", skip_serializing_if = "Option::is_none")]
+    pub auth_until: Option<i64>,
     /// Whether the user may take another name although tokens are asked for: theirs has none. Where nobody asks for
     /// tokens everybody may, and no row says so: a fan-out reads them all.
     #[serde(default, rename = "r", skip_serializing_if = "std::ops::Not::not")]
@@ -142,8 +148,19 @@ pub struct Subscription {
 impl Subscription {
     /// The same connection's row on the channel of a room, where it is called `name`. Everybody is in the lobby,
     /// without a membership.
-    pub fn in_room(&self, room: &RoomId, membership: Option<Timestamp>, name: Name) -> Self {
-        Self { channel: Channel::of_room(room), name, membership, pinned: false, ..self.clone() }
+    pub fn in_room(&self, room: &RoomId, member: Option<&Member>, name: Name) -> Self {
+        Self { channel: Channel::of_room(room), name, pinned: false, ..self.clone() }.of_member(member)
+    }
+
+    /// With what the user's membership says.
+    pub(super) fn of_member(self, member: Option<&Member>) -> Self {
+        let muted_until = member.and_then(|member| member.muted_until);
+        Self { membership: member.map(|member| member.joined_at), muted_until, ..self }
+    }
+
+    /// Whether the connection's session has ended.
+    pub fn has_session_ended(&self, now: Timestamp) -> bool {
+        self.auth_until.is_some_and(|end| now.has_passed(end))
     }
 }
 
@@ -253,6 +270,21 @@ impl Store {
     pub(super) async fn put_subscriptions(&self, rows: &[Subscription]) -> Result<(), Error> {
         let writes = rows.iter().map(|row| Ok((&SUBSCRIPTIONS, put_request(row)?))).collect::<Result<_, Error>>()?;
         self.write_all(writes).await
+    }
+
+    /// Mutes a connection in a room until `end` (epoch seconds), or no longer.
+    pub async fn mute_subscription(
+        &self,
+        room: &RoomId,
+        connection: &ConnectionId,
+        end: Option<i64>,
+    ) -> Result<(), Error> {
+        let statement = match end {
+            Some(end) => Statement::update("SET q = :end").bind(":end", end),
+            None => Statement::update("REMOVE q"),
+        };
+        let key = SUBSCRIPTIONS.key_of(&Channel::of_room(room).name(), connection.as_str());
+        self.update(&SUBSCRIPTIONS, key, &statement.when("attribute_exists(connectionId)")).await.map(drop)
     }
 
     /// Takes connections off their channels. Their own rows still name these, which does no harm.

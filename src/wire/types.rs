@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::domain::{ContentType, Epoch, FileId, Format, Metres, Rev, RoomId, RoomType, Seq, UserId, checked};
+use crate::domain::{
+    ContentType, Epoch, FileId, Format, Metres, Rev, RoomId, RoomType, Seq, Timestamp, UserId, checked,
+};
 
 /// Declares field types over a JSON value: what an error says that they must be, and how they are read.
 macro_rules! lenient {
@@ -61,6 +63,9 @@ lenient! {
         };
     /// Degrees east: -180 to 180.
     Longitude(f64), "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0);
+    /// A moment in ISO 8601.
+    Moment(Timestamp), "must be a time in ISO 8601, such as 2026-11-26T01:52:01Z",
+        |value| Timestamp::from_iso(value.as_str()?);
     /// What was seen of each of at most 50 rooms: the last seq, alone or with the epoch.
     Positions(BTreeMap<RoomId, SeenUpTo>),
         "must be an object of at most 50 room ids, each with the last seq seen there, or with {seq, rev, epoch}", positions;

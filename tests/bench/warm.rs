@@ -64,7 +64,8 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
     let counted = Counted::new(function);
     let options = Options::on_free_ports(function.into(), Arc::new(|_| {}));
     let lobby = if matches!(kind, Kind::Broadcast { .. }) { "on" } else { "off" };
-    let environment = vec![("LOBBY".to_owned(), lobby.to_owned())];
+    let environment =
+        [("LOBBY", lobby), ("LIMITS", "off")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let options = Options { function: counted.command(), concurrency: 1, environment, ..options };
     let stack = Stack::start(options).await.unwrap();
     let user = |query: String| User::connect(format!("{}?{query}", stack.urls().websocket));

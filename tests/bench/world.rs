@@ -49,7 +49,8 @@ impl World {
     pub async fn changed(function: &Path, change: impl FnOnce(Options) -> Options) -> Self {
         let (faults, logs) = (Faults::default(), Arc::<Logs>::default());
         let options = Options::on_free_ports(function.into(), logs.sink());
-        let options = Options { faults: faults.clone(), ..options };
+        let options =
+            Options { faults: faults.clone(), environment: vec![("LIMITS".to_owned(), "off".to_owned())], ..options };
         let stack = Stack::start(change(options)).await.unwrap();
         let crowd = Crowd::at(&stack.urls().websocket).await;
         Self { stack, faults, crowd, logs, members: 0 }

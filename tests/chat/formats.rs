@@ -116,8 +116,8 @@ async fn compat_messages_have_file_url_at_the_top_level() {
     let mut ana = world.connect_to("ana", "tea").await;
     let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
 
-    let upload = Upload::of(&ana.ask(announcement("tea", "a.png", 3)).await);
-    assert_eq!(upload.puts(&world, b"abc").await, 200);
+    let upload = Upload::of(&ana.ask(announcement("tea", "a.png", 4)).await);
+    assert_eq!(upload.puts(&world, b"\x89PNG").await, 200);
 
     let heard = ben.hears("message").await;
     assert_eq!((&heard["fileUrl"], &heard["text"]), (&heard["file"]["fileUrl"], &json!("a.png")));
@@ -136,11 +136,12 @@ async fn a_file_is_uploaded_and_downloaded_without_headers() {
         let mut ana = opened(&world, &query(jwt, "ana")).await;
         let mut ben = opened(&world, &query(jwt, "ben")).await;
 
-        let upload = ana.ask(announcement("tea", "a.png", 3)).await;
+        let upload = ana.ask(announcement("tea", "a.png", 4)).await;
         // As `fetch(url, {method: 'PUT', body: file})` does it in a browser: with the type that the system knows, or
         // none.
         let headers: &[_] = if jwt { &[] } else { &[("content-type", "image/x-png")] };
-        let put = world.fetch("PUT", upload["uploadUrl"].as_str().unwrap(), headers, Bytes::from_static(b"abc")).await;
+        let put =
+            world.fetch("PUT", upload["uploadUrl"].as_str().unwrap(), headers, Bytes::from_static(b"\x89PNG")).await;
         assert_eq!(put.status, 200);
         let link = ben.hears("message").await["fileUrl"].as_str().unwrap().to_owned();
         let history = ben.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
@@ -148,7 +149,7 @@ async fn a_file_is_uploaded_and_downloaded_without_headers() {
 
         let redirect = world.fetch("GET", &link, &[], Bytes::new()).await;
         let got = world.fetch("GET", redirect.header("location"), &[], Bytes::new()).await;
-        assert_eq!((redirect.status, got.status, &got.bytes[..]), (302, 200, b"abc".as_slice()));
+        assert_eq!((redirect.status, got.status, &got.bytes[..]), (302, 200, b"\x89PNG".as_slice()));
         assert_eq!(got.header("content-type"), "image/png");
         let shown = world.fetch("GET", &format!("{link}?inline=1"), &[], Bytes::new()).await;
         assert_eq!(shown.status, 302);
@@ -175,18 +176,18 @@ async fn an_accepted_file_that_is_replaced_is_deleted() {
     let world = World::start().await;
     let mut ana = opened(&world, "?userId=ana&roomId=tea").await;
     let mut ben = opened(&world, "?userId=ben&roomId=tea").await;
-    let upload = ana.ask(announcement("tea", "a.png", 3)).await;
+    let upload = ana.ask(announcement("tea", "a.png", 4)).await;
     let url = upload["uploadUrl"].as_str().unwrap();
     let puts =
         |bytes: &'static [u8]| world.fetch("PUT", url, &[("content-type", "image/png")], Bytes::from_static(bytes));
-    puts(b"abc").await;
+    puts(b"\x89PNG").await;
     let link = ben.hears("message").await["fileUrl"].as_str().unwrap().to_owned();
 
     // The same bytes again are the same file.
-    assert_eq!(puts(b"abc").await.status, 200);
+    assert_eq!(puts(b"\x89PNG").await.status, 200);
     world.has_called("ObjectCreated", 2).await;
     assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 302);
-    assert_eq!(puts(b"bad").await.status, 200);
+    assert_eq!(puts(b"nope").await.status, 200);
     world.has_called("ObjectCreated", 3).await;
 
     assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 404);

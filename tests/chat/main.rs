@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod access;
 mod bad_input;
 mod changes;
 mod compatibility;
@@ -23,6 +24,7 @@ mod http_and_websocket;
 mod idempotency;
 mod inbox;
 mod leniency;
+mod limits;
 mod lobby;
 mod logs;
 mod messages;
@@ -35,6 +37,7 @@ mod private_rooms;
 mod program;
 mod restarts;
 mod resume;
+mod sessions;
 mod stale_connections;
 mod sweep;
 mod tokens;

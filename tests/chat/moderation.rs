@@ -361,3 +361,173 @@ async fn a_ban_of_an_earlier_version_counts_and_is_moved() {
     assert_eq!(ana.ask(about("unbanMember", &tea, "ben")).await["type"], "ack");
     assert_eq!(ben.ask(json!({ "action": "joinRoom", "roomId": tea })).await["participantCount"], 3);
 }
+
+fn says(room: &str, content: &str) -> Value {
+    json!({ "action": "sendMessage", "roomId": room, "content": content })
+}
+
+fn muted() -> (u64, String) {
+    (403, "MUTED".to_owned())
+}
+
+#[tokio::test]
+async fn a_muted_member_reads_and_cannot_send_on_any_device() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, mut cleo) = room_of_three(&world).await;
+    let kept = json!({ "action": "sendMessage", "roomId": tea, "content": "kept", "clientMessageId": "m1" });
+    let first = ben.ask(kept.clone()).await;
+    ana.hears("message").await;
+    cleo.hears("message").await;
+
+    assert_eq!(ana.ask(about("muteMember", &tea, "ben")).await["type"], "ack");
+
+    let mut tablet = world.connect("ben").await;
+    for device in [&mut ben, &mut tablet] {
+        assert_eq!(device.is_refused(says(&tea, "let me")).await, muted());
+        let outbox = json!({
+            "action": "sendMessages", "roomId": tea, "messages": [{ "content": "x", "clientMessageId": "m2" }]
+        });
+        assert_eq!(device.is_refused(outbox).await, muted());
+        let file = json!({
+            "action": "handleFileUpload", "roomId": tea, "fileName": "a.txt", "contentType": "text/plain", "size": 1
+        });
+        assert_eq!(device.is_refused(file).await, muted());
+        device.send(json!({ "action": "typing", "roomId": tea })).await;
+        let repeat = device.ask(kept.clone()).await;
+        assert_eq!((&repeat["seq"], &repeat["duplicate"]), (&first["seq"], &json!(true)), "{repeat}");
+    }
+    world.has_called("typingIndicator", 2).await;
+    cleo.says(&tea, "we hear you not").await;
+    while ben.hears("message").await["content"] != "we hear you not" {}
+    // A repeat is delivered again; typing is not.
+    for _ in 0..2 {
+        assert_eq!(cleo.hears_anything().await["content"], "kept");
+    }
+    cleo.hears_nothing().await;
+    // Leaving does not help.
+    assert_eq!(ben.ask(json!({ "action": "leaveRoom", "roomId": tea })).await["type"], "ack");
+    ben.ask(json!({ "action": "joinRoom", "roomId": tea })).await;
+    assert_eq!(ben.is_refused(says(&tea, "back")).await, muted());
+
+    assert_eq!(ana.ask(about("unmuteMember", &tea, "ben")).await["type"], "ack");
+
+    ben.says(&tea, "thank you").await;
+    tablet.says(&tea, "from here too").await;
+}
+
+#[tokio::test]
+async fn a_mute_can_have_an_end() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, _cleo) = room_of_three(&world).await;
+    let until = |seconds: i64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let end = switchboard::domain::Timestamp::from_secs(i64::try_from(now.as_secs()).unwrap() + seconds);
+        json!({ "action": "muteMember", "roomId": tea, "userId": "ben", "until": end.to_iso() })
+    };
+
+    ana.ask(until(600)).await;
+    assert_eq!(ben.is_refused(says(&tea, "?")).await, muted());
+    world.time_passes(601);
+    ben.says(&tea, "over").await;
+    ana.ask(until(3_600)).await;
+    assert_eq!(ben.is_refused(says(&tea, "?")).await, muted());
+    ana.ask(until(0)).await;
+    ben.says(&tea, "over again").await;
+}
+
+#[tokio::test]
+async fn members_of_the_same_role_or_above_cannot_be_muted() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, _cleo) = room_of_three(&world).await;
+    assert_eq!(ben.is_refused(about("muteMember", &tea, "cleo")).await, (403, "FORBIDDEN".to_owned()));
+    ana.ask(json!({ "action": "setRole", "roomId": tea, "userId": "ben", "role": "admin" })).await;
+    assert_eq!(ben.is_refused(about("muteMember", &tea, "ana")).await, (403, "FORBIDDEN".to_owned()));
+    assert_eq!(ben.is_refused(about("muteMember", &tea, "eve")).await, (404, "USER_NOT_FOUND".to_owned()));
+    assert_eq!(ben.ask(about("muteMember", &tea, "cleo")).await["type"], "ack");
+}
+
+#[tokio::test]
+async fn a_file_of_a_member_who_was_muted_meanwhile_is_deleted() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, _cleo) = room_of_three(&world).await;
+    let announced = ben
+        .ask(json!({
+            "action": "handleFileUpload", "roomId": tea, "fileName": "a.txt", "contentType": "text/plain", "size": 4
+        }))
+        .await;
+    ana.ask(about("muteMember", &tea, "ben")).await;
+
+    let headers = announced["headers"].as_object().unwrap();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+    crate::harness::request("PUT", announced["uploadUrl"].as_str().unwrap(), &headers, b"text").await;
+    world.has_called("ObjectCreated", 1).await;
+
+    ana.hears_nothing().await;
+    assert_eq!(world.rows("Files").await[0]["status"].as_s().unwrap(), "unwanted");
+}
+
+#[tokio::test]
+async fn a_reported_message_is_kept_as_it_is() {
+    let world = World::start().await;
+    let (tea, mut ana, mut ben, _cleo) = room_of_three(&world).await;
+    ana.says(&tea, "something bad").await;
+    let report = |seq: u64| json!({ "action": "reportMessage", "roomId": tea, "seq": seq, "reason": "it is bad" });
+
+    assert_eq!(ben.ask(report(1)).await, json!({ "type": "ack", "action": "reportMessage", "roomId": tea }));
+
+    let rows = world.rows("Reports").await;
+    let text = |name: &str| rows[0][name].as_s().unwrap().as_str();
+    assert_eq!((text("roomId"), text("by"), text("reason")), (tea.as_str(), "ben", "it is bad"));
+    assert_eq!(text("report"), "0000000000000001#ben");
+    let message = rows[0]["message"].as_m().unwrap();
+    assert_eq!(
+        (message["text"].as_s().unwrap().as_str(), message["userId"].as_s().unwrap().as_str()),
+        ("something bad", "ana")
+    );
+    assert!(rows[0].contains_key("ttl"));
+    assert_eq!(ben.is_refused(report(9)).await, (404, "MESSAGE_NOT_FOUND".to_owned()));
+    let mut eve = world.connect("eve").await;
+    assert_eq!(eve.is_refused(report(1)).await, (403, "NOT_A_MEMBER".to_owned()));
+    let reasonless = json!({ "action": "reportMessage", "roomId": tea, "seq": 1, "reason": " " });
+    assert_eq!(ben.is_refused(unchecked(reasonless)).await, (400, "INVALID_FIELD".to_owned()));
+}
+
+#[tokio::test]
+async fn every_act_of_a_moderator_is_recorded_with_who_whom_and_from_where() {
+    let world = World::start().await;
+    let (tea, mut ana, _ben, _cleo) = room_of_three(&world).await;
+    let acts = [
+        about("muteMember", &tea, "ben"),
+        about("unmuteMember", &tea, "ben"),
+        json!({ "action": "setRole", "roomId": tea, "userId": "ben", "role": "admin" }),
+        about("removeMember", &tea, "ben"),
+        about("banMember", &tea, "cleo"),
+        about("unbanMember", &tea, "cleo"),
+        json!({ "action": "revokeInvite", "roomId": tea, "invite": "a-code" }),
+        json!({ "action": "closeRoom", "roomId": tea }),
+    ];
+
+    for act in &acts {
+        assert_eq!(ana.ask(act.clone()).await["type"], "ack", "{act}");
+    }
+
+    let rows: HashMap<_, _> =
+        world.rows("Audit").await.into_iter().map(|row| (row["action"].as_s().unwrap().clone(), row)).collect();
+    assert_eq!(rows.len(), acts.len());
+    for act in &acts {
+        let row = &rows[act["action"].as_str().unwrap()];
+        let text = |name: &str| row.get(name).map(|value| value.as_s().unwrap().as_str());
+        assert_eq!(
+            (text("by"), text("roomId"), text("sourceIp")),
+            (Some("ana"), Some(tea.as_str()), Some("127.0.0.1"))
+        );
+        assert_eq!(text("userId"), act["userId"].as_str());
+        assert!(text("at").is_some_and(|at| at.starts_with(text("day").unwrap())), "{row:?}");
+        assert!(row.contains_key("ttl"));
+    }
+    assert_eq!(rows["setRole"]["detail"].as_s().unwrap(), "admin");
+    assert_eq!(rows["revokeInvite"]["detail"].as_s().unwrap(), "a-code");
+    let refused = world.connect("ben").await.is_refused(about("banMember", &tea, "ana")).await;
+    assert_eq!(refused, (403, "FORBIDDEN".to_owned()));
+    assert_eq!(world.rows("Audit").await.len(), acts.len());
+}

@@ -95,12 +95,13 @@ async fn a_single_use_invite_admits_one_of_many_concurrent_joins() {
 #[tokio::test]
 async fn a_full_room_uses_no_invite() {
     let world = World::start().await;
-    let room = json!({ "userId": "ana", "latitude": 1, "longitude": 1, "roomType": "private", "maxParticipants": 1 });
+    let room = json!({ "userId": "ana", "latitude": 1, "longitude": 1, "roomType": "private", "maxParticipants": 2 });
     let den = world.post("/rooms", room).await.body["id"].as_str().unwrap().to_owned();
-    let ticket = invite(&world, &den, json!({ "userId": "ana" })).await;
+    let ticket = invite(&world, &den, json!({ "userId": "ana", "maxUses": 2 })).await;
+    assert_eq!(join(&world, &den, "cleo", Some(&ticket)).await.0, 200);
 
     assert_eq!(join(&world, &den, "ben", Some(&ticket)).await, (409, "ROOM_FULL".to_owned()));
-    world.post("/rooms/leave", json!({ "roomId": den, "userId": "ana" })).await;
+    world.post("/rooms/leave", json!({ "roomId": den, "userId": "cleo" })).await;
     assert_eq!(join(&world, &den, "ben", Some(&ticket)).await.0, 200);
 }
 
@@ -129,4 +130,65 @@ async fn only_moderators_create_invites() {
     }
     world.post("/rooms/close", json!({ "roomId": den, "userId": "ana" })).await;
     assert_eq!(world.post(&path, json!({ "userId": "ana" })).await.refusal(), (410, "ROOM_CLOSED", ""));
+}
+
+#[tokio::test]
+async fn an_invite_ends_with_the_membership_of_who_made_it() {
+    let world = World::start().await;
+    let den = private_room(&world).await;
+    let first = invite(&world, &den, json!({ "userId": "ana", "maxUses": 9 })).await;
+    assert_eq!(join(&world, &den, "ben", Some(&first)).await.0, 200);
+    let mut ana = world.connect("ana").await;
+    ana.ask(json!({ "action": "setRole", "roomId": den, "userId": "ben", "role": "admin" })).await;
+    let bens = invite(&world, &den, json!({ "userId": "ben", "maxUses": 9 })).await;
+    assert_eq!(join(&world, &den, "cleo", Some(&bens)).await.0, 200);
+
+    assert_eq!(ana.ask(json!({ "action": "removeMember", "roomId": den, "userId": "ben" })).await["type"], "ack");
+
+    let required = (403, "INVITE_REQUIRED".to_owned());
+    assert_eq!(join(&world, &den, "ben", Some(&bens)).await, required);
+    assert_eq!(join(&world, &den, "dan", Some(&bens)).await, required);
+    // Nor does it come back with who made it.
+    assert_eq!(join(&world, &den, "ben", Some(&first)).await.0, 200);
+    assert_eq!(join(&world, &den, "dan", Some(&bens)).await, required);
+    assert_eq!(join(&world, &den, "dan", Some(&first)).await.0, 200);
+}
+
+#[tokio::test]
+async fn moderators_list_the_invites_that_can_be_used_and_revoke_them() {
+    let world = World::start().await;
+    let den = private_room(&world).await;
+    let codes = [
+        invite(&world, &den, json!({ "userId": "ana", "maxUses": 2 })).await,
+        invite(&world, &den, json!({ "userId": "ana" })).await,
+    ];
+    invite(&world, &den, json!({ "userId": "ana", "expiresInSeconds": 1 })).await;
+    world.time_passes(2);
+    assert_eq!(join(&world, &den, "ben", Some(&codes[0])).await.0, 200);
+    let mut ana = world.connect("ana").await;
+    let listed = |answer: &Value| -> Vec<(String, u64)> {
+        let items = answer["items"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
+        let mut items: Vec<_> = items
+            .map(|item| (item["invite"].as_str().unwrap().to_owned(), item["usesLeft"].as_u64().unwrap()))
+            .collect();
+        items.sort();
+        items
+    };
+    let mut expected = vec![(codes[0].clone(), 1), (codes[1].clone(), 1)];
+    expected.sort();
+
+    let answer = ana.ask(json!({ "action": "listInvites", "roomId": den })).await;
+
+    assert_eq!((&answer["type"], listed(&answer)), (&json!("invites"), expected.clone()));
+    assert_eq!(answer["items"][0]["createdBy"], "ana");
+    let over_http = world.get(&format!("/rooms/{den}/invites?userId=ana")).await;
+    assert_eq!((over_http.status, listed(&over_http.body)), (200, expected));
+    assert_eq!(world.get(&format!("/rooms/{den}/invites?userId=ben")).await.status, 403);
+    let mut ben = world.connect("ben").await;
+    let revoke = json!({ "action": "revokeInvite", "roomId": den, "invite": codes[0] });
+    assert_eq!(ben.is_refused(revoke.clone()).await, (403, "FORBIDDEN".to_owned()));
+    assert_eq!(ana.ask(revoke).await, json!({ "type": "ack", "action": "revokeInvite", "roomId": den }));
+    assert_eq!(join(&world, &den, "dan", Some(&codes[0])).await, (403, "INVITE_REQUIRED".to_owned()));
+    let rest = ana.ask(json!({ "action": "listInvites", "roomId": den })).await;
+    assert_eq!(listed(&rest), [(codes[1].clone(), 1)]);
 }

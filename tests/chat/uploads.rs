@@ -15,13 +15,20 @@ use switchboard::local::faults::{Faults, Latency, Plan};
 use crate::harness::{User, World, unchecked};
 
 const BUCKET: &str = "switchboard-uploads";
+/// How an image begins.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 pub fn announcement(room: &str, name: &str, size: usize) -> Value {
+    let content_type = match name.rsplit_once('.') {
+        Some((_, "png")) => "image/png",
+        Some((_, "bin")) => "application/octet-stream",
+        _ => "text/plain",
+    };
     json!({
         "action": "handleFileUpload",
         "roomId": room,
         "fileName": name,
-        "contentType": "image/png",
+        "contentType": content_type,
         "size": size
     })
 }
@@ -84,7 +91,8 @@ async fn a_file_is_announced_after_its_upload_and_downloads_unchanged() {
     let mut ben = world.connect("ben").await;
     let tea = ana.creates_room(&["ben"]).await;
     ben.hears("joined").await;
-    let bytes: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
+    let numbers = (0..100_000_u32).map(|number| (number % 251) as u8);
+    let bytes: Vec<u8> = PNG.iter().copied().chain(numbers).collect();
 
     let upload = Upload::of(&ana.ask(announcement(&tea, "holiday/Grüße 💬.png", bytes.len())).await);
     ben.hears_nothing().await;
@@ -140,7 +148,7 @@ async fn uploads_that_differ_from_the_announcement_are_refused() {
     let bytes = b"just these bytes";
     let sum = BASE64_STANDARD.encode(Sha256::digest(bytes));
     let mut announce = async || {
-        let mut frame = announcement(&tea, "a.png", bytes.len());
+        let mut frame = announcement(&tea, "a.txt", bytes.len());
         frame["sha256"] = json!(sum);
         Upload::of(&ana.ask(frame).await)
     };
@@ -160,7 +168,7 @@ async fn uploads_that_differ_from_the_announcement_are_refused() {
     let digest = announce().await.with("content-md5", "!!");
     assert_eq!(digest.puts(&world, bytes).await, 400);
     let mut tampered = announce().await;
-    tampered.url = tampered.url.replace("a.png", "b.png");
+    tampered.url = tampered.url.replace("a.txt", "b.txt");
     assert_eq!(tampered.puts(&world, bytes).await, 403);
     let late = announce().await;
     world.time_passes(301);
@@ -180,7 +188,7 @@ async fn disallowed_uploads_are_refused_before_signing() {
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
     let with = |field: &str, value: Value| {
-        let mut frame = announcement(&tea, "a.png", 10);
+        let mut frame = announcement(&tea, "a.txt", 10);
         frame[field] = value;
         frame
     };
@@ -223,11 +231,11 @@ async fn only_members_download_files() {
     let mut eve = world.connect("eve").await;
     let tea = ana.creates_room(&["ben"]).await;
     ben.hears("joined").await;
-    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a.png", b"secret").await;
+    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a.txt", b"secret").await;
     let (id, path) = (&message["file"]["fileId"], path_of(&message, &world));
     let stranger = (403, "NOT_A_MEMBER".to_owned());
 
-    assert_eq!(eve.is_refused(announcement(&tea, "b.png", 1)).await, stranger);
+    assert_eq!(eve.is_refused(announcement(&tea, "b.txt", 1)).await, stranger);
     assert_eq!(eve.is_refused(json!({ "action": "getFile", "fileId": id })).await, stranger);
     assert_eq!(world.get(&format!("{path}?userId=eve")).await.refusal(), (403, "NOT_A_MEMBER", ""));
     assert_eq!(world.get(&path).await.refusal(), (400, "INVALID_FIELD", "userId"));
@@ -240,7 +248,7 @@ async fn only_members_download_files() {
     let found = world.get(&format!("{path}?userId=ana")).await;
     let address = found.header("location");
     assert_eq!(world.fetch("GET", address, &[], Bytes::new()).await.status, 200);
-    assert_eq!(world.fetch("GET", &address.replace("a.png", "b.png"), &[], Bytes::new()).await.status, 403);
+    assert_eq!(world.fetch("GET", &address.replace("a.txt", "b.txt"), &[], Bytes::new()).await.status, 403);
     world.time_passes(61);
     assert_eq!(world.fetch("GET", address, &[], Bytes::new()).await.status, 403);
     let bare = address.split('?').next().unwrap();
@@ -253,7 +261,7 @@ async fn files_can_be_sent_to_users_and_the_lobby() {
     let mut ana = world.connect("ana").await;
     let mut ben = world.connect("ben").await;
 
-    let mut frame = announcement("", "a.png", 5);
+    let mut frame = announcement("", "a.txt", 5);
     frame.as_object_mut().unwrap().remove("roomId");
     frame["recipientId"] = json!("ben");
     let upload = Upload::of(&ana.ask(frame).await);
@@ -265,7 +273,7 @@ async fn files_can_be_sent_to_users_and_the_lobby() {
     assert_eq!(world.get(&format!("{}?userId=eve", path_of(&message, &world))).await.status, 403);
     assert_eq!(ben.ask(json!({ "action": "listRooms" })).await["items"][0]["unread"], 1);
 
-    let message = uploaded(&world, &mut ana, &mut ben, "lobby", "b.png", b"hello").await;
+    let message = uploaded(&world, &mut ana, &mut ben, "lobby", "b.txt", b"hello").await;
     assert_eq!(message["roomId"], "lobby");
 }
 
@@ -276,16 +284,16 @@ async fn a_repeated_bucket_event_creates_one_message() {
     let mut ben = world.connect("ben").await;
     let tea = ana.creates_room(&["ben"]).await;
     ben.hears("joined").await;
-    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a b+c&d=é.png", b"once").await;
+    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a b+c&d=é.txt", b"once").await;
     let key = world.objects(BUCKET).await.remove(0);
-    assert!(key.ends_with("/a b+c&d=é.png"), "{key}");
+    assert!(key.ends_with("/a b+c&d=é.txt"), "{key}");
 
     for _ in 0..3 {
         world.repeats_object_event(BUCKET, &key).await;
     }
     // And of another, three times at the very moment when it comes.
-    let upload = Upload::of(&ana.ask(announcement(&tea, "b.png", 4)).await);
-    let second = format!("rooms/{tea}/{}/b.png", upload.id);
+    let upload = Upload::of(&ana.ask(announcement(&tea, "b.txt", 4)).await);
+    let second = format!("rooms/{tea}/{}/b.txt", upload.id);
     let again = || world.repeats_object_event(BUCKET, &second);
     tokio::join!(upload.puts(&world, b"once"), again(), again(), again());
     let second = ben.hears("message").await;
@@ -304,11 +312,11 @@ async fn an_unannounced_object_is_ignored_and_logged() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
-    let upload = Upload::of(&ana.ask(announcement(&tea, "a.png", 4)).await);
+    let upload = Upload::of(&ana.ask(announcement(&tea, "a.txt", 4)).await);
     let keys = [
         "stray.txt".to_owned(),
-        format!("rooms/{tea}/{}/b.png", upload.id),
-        format!("rooms/{tea}/00000000-0000-0000-0000-000000000000/a.png"),
+        format!("rooms/{tea}/{}/b.txt", upload.id),
+        format!("rooms/{tea}/00000000-0000-0000-0000-000000000000/a.txt"),
     ];
     for key in &keys {
         world.puts_object(BUCKET, key, b"what is it").await;
@@ -332,10 +340,10 @@ async fn a_mismatched_object_is_deleted_and_the_uploader_told() {
     let mut ben = world.connect("ben").await;
     let tea = ana.creates_room(&["ben"]).await;
     ben.hears("joined").await;
-    let upload = Upload::of(&ana.ask(announcement(&tea, "a.png", 4)).await);
+    let upload = Upload::of(&ana.ask(announcement(&tea, "a.txt", 4)).await);
 
     // Past the signature, as only somebody with the bucket's own credentials can.
-    world.puts_object(BUCKET, &format!("rooms/{tea}/{}/a.png", upload.id), b"something else").await;
+    world.puts_object(BUCKET, &format!("rooms/{tea}/{}/a.txt", upload.id), b"something else").await;
 
     let error = ana.hears("error").await;
     assert_eq!((&error["code"], &error["status"]), (&json!("UPLOAD_MISMATCH"), &json!(422)));
@@ -360,8 +368,8 @@ async fn uploads_after_a_close_or_leave_are_deleted_silently() {
     let mut ben = world.connect("ben").await;
     let tea = ana.creates_room(&["ben"]).await;
     let coffee = ana.creates_room(&["ben"]).await;
-    let in_tea = Upload::of(&ana.ask(announcement(&tea, "a.png", 4)).await);
-    let in_coffee = Upload::of(&ben.ask(announcement(&coffee, "a.png", 4)).await);
+    let in_tea = Upload::of(&ana.ask(announcement(&tea, "a.txt", 4)).await);
+    let in_coffee = Upload::of(&ben.ask(announcement(&coffee, "a.txt", 4)).await);
     ana.ask(json!({ "action": "closeRoom", "roomId": tea })).await;
     ben.ask(json!({ "action": "leaveRoom", "roomId": coffee })).await;
     ana.hears("left").await;
@@ -379,7 +387,7 @@ async fn uploads_after_a_close_or_leave_are_deleted_silently() {
     assert!(world.objects(BUCKET).await.is_empty());
     ana.hears_nothing().await;
     ben.hears_nothing().await;
-    let refused = ana.is_refused(announcement(&tea, "a.png", 4)).await;
+    let refused = ana.is_refused(announcement(&tea, "a.txt", 4)).await;
     assert_eq!(refused, (410, "ROOM_CLOSED".to_owned()));
 }
 
@@ -390,7 +398,7 @@ async fn an_interrupted_announcement_is_finished_by_the_next_event() {
     let mut ben = world.connect("ben").await;
     let tea = ana.creates_room(&["ben"]).await;
     ben.hears("joined").await;
-    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a.png", b"once").await;
+    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a.txt", b"once").await;
     world.has_called("ObjectCreated", 1).await;
     let key = world.objects(BUCKET).await.remove(0);
     world.marks_file_unannounced(message["file"]["fileId"].as_str().unwrap()).await;
@@ -406,7 +414,7 @@ async fn a_file_is_announced_after_a_failed_invocation_is_retried() {
     let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
-    let upload = Upload::of(&ana.ask(announcement(&tea, "a.png", 4)).await);
+    let upload = Upload::of(&ana.ask(announcement(&tea, "a.txt", 4)).await);
 
     faults.follow(Plan { store_throttled: 1000, ..Plan::default() });
     assert_eq!(upload.puts(&world, b"good").await, 200);
@@ -433,7 +441,7 @@ async fn a_hundred_files_are_announced_despite_late_repeated_and_slow_events() {
 
         let mut uploads = Vec::new();
         for number in 0..100 {
-            uploads.push(Upload::of(&ana.ask(announcement(&tea, &format!("{number}.png"), 4)).await));
+            uploads.push(Upload::of(&ana.ask(announcement(&tea, &format!("{number}.txt"), 4)).await));
         }
         let put = future::join_all(uploads.iter().map(|upload| upload.puts(&world, b"good"))).await;
 
@@ -463,7 +471,7 @@ async fn s3_test_events_and_cors_preflights_are_answered() {
 
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
-    let upload = Upload::of(&ana.ask(announcement(&tea, "a.png", 4)).await);
+    let upload = Upload::of(&ana.ask(announcement(&tea, "a.txt", 4)).await);
     let asked = [
         ("origin", "https://chat.example"),
         ("access-control-request-method", "PUT"),
@@ -486,8 +494,8 @@ async fn files_expire_with_messages_and_pending_ones_after_a_day() {
     let mut ben = world.connect("ben").await;
     let tea = ana.creates_room(&["ben"]).await;
     ben.hears("joined").await;
-    let never = Upload::of(&ana.ask(announcement(&tea, "never.png", 4)).await);
-    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a.png", b"here").await;
+    let never = Upload::of(&ana.ask(announcement(&tea, "never.txt", 4)).await);
+    let message = uploaded(&world, &mut ana, &mut ben, &tea, "a.txt", b"here").await;
     let path = path_of(&message, &world);
     let ttl_of = async |id: &str| -> i64 {
         let rows = world.rows("Files").await;
@@ -518,7 +526,7 @@ async fn large_files_bypass_the_function() {
     ben.hears("joined").await;
     let bytes: Vec<u8> = (0..SIZE).map(|at| (at / 7) as u8).collect();
 
-    let message = uploaded(&world, &mut ana, &mut ben, &tea, "big.png", &bytes).await;
+    let message = uploaded(&world, &mut ana, &mut ben, &tea, "big.bin", &bytes).await;
 
     let found = world.get(&format!("{}?userId=ben", path_of(&message, &world))).await;
     let got = world.fetch("GET", found.header("location"), &[], Bytes::new()).await;
@@ -536,7 +544,7 @@ async fn one_of_two_concurrent_uploads_to_an_address_succeeds() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let tea = ana.creates_room(&[]).await;
-    let upload = Upload::of(&ana.ask(announcement(&tea, "a.png", 4)).await);
+    let upload = Upload::of(&ana.ask(announcement(&tea, "a.txt", 4)).await);
 
     let (one, other) = tokio::join!(upload.puts(&world, b"this"), upload.puts(&world, b"that"));
 
@@ -544,4 +552,39 @@ async fn one_of_two_concurrent_uploads_to_an_address_succeeds() {
     assert_eq!(ana.hears("message").await["seq"], 1);
     tokio::time::timeout(Duration::from_secs(20), world.has_called("ObjectCreated", 1)).await.unwrap();
     ana.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_file_whose_extension_does_not_go_with_its_type_is_refused() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    for (name, content_type) in [("invoice.exe", "image/png"), ("cat.jpg", "image/png"), ("a.html", "text/plain")] {
+        let frame = json!({
+            "action": "handleFileUpload", "roomId": "lobby", "fileName": name, "contentType": content_type, "size": 5
+        });
+        let refused = ana.ask(frame).await;
+        assert_eq!((&refused["code"], &refused["field"]), (&json!("INVALID_FIELD"), &json!("fileName")), "{refused}");
+    }
+    assert!(world.rows("Files").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_program_that_was_announced_as_an_image_is_deleted_and_its_sender_told() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let mut ben = world.connect("ben").await;
+    let tea = ana.creates_room(&["ben"]).await;
+    ben.hears("joined").await;
+    let program = b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0";
+
+    let upload = Upload::of(&ana.ask(announcement(&tea, "cat.png", program.len())).await);
+    assert_eq!(upload.puts(&world, program).await, 200);
+
+    let refused = ana.hears("error").await;
+    assert_eq!((&refused["code"], &refused["fileId"]), (&json!("UPLOAD_MISMATCH"), &json!(upload.id)));
+    ben.hears_nothing().await;
+    assert!(world.objects(BUCKET).await.is_empty());
+    // A real one of any length is heard.
+    uploaded(&world, &mut ana, &mut ben, &tea, "cat.png", PNG).await;
+    uploaded(&world, &mut ana, &mut ben, &tea, "tool.bin", program).await;
 }

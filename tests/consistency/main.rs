@@ -107,7 +107,13 @@ struct Outcome {
 async fn run(seed: u64, clients: usize, operations: usize) -> Outcome {
     let faults = Faults::seeded(seed);
     let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), Arc::new(|_| {}));
-    let stack = Stack::start(Options { faults: faults.clone(), ..options }).await.unwrap();
+    let stack = Stack::start(Options {
+        faults: faults.clone(),
+        environment: vec![("LIMITS".to_owned(), "off".to_owned())],
+        ..options
+    })
+    .await
+    .unwrap();
     let url = stack.urls().websocket.clone();
     for room in ROOMS {
         client::create_room(&url, room).await;

@@ -70,6 +70,15 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
             case.host.insist(&ban).await;
             Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "userId": dora }))
         }
+        "muteMember" | "unmuteMember" => Request::Frame(Who::Host, of_ben(route)),
+        "reportMessage" => {
+            Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "seq": 1, "reason": "spam" }))
+        }
+        "listInvites" => Request::Frame(Who::Host, about(route)),
+        "revokeInvite" => {
+            let invite = case.creates_invite().await;
+            Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "invite": invite }))
+        }
         "setRole" => {
             let frame = json!({ "action": route, "roomId": room, "userId": ben, "role": "admin" });
             Request::Frame(Who::Host, frame)
@@ -104,6 +113,9 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
         "GET /rooms/{roomId}" => Request::Http("GET", format!("/rooms/{room}?userId={ben}"), Value::Null),
         "GET /rooms/{roomId}/messages" => {
             Request::Http("GET", format!("/rooms/{room}/messages?userId={ben}"), Value::Null)
+        }
+        "GET /rooms/{roomId}/invites" => {
+            Request::Http("GET", format!("/rooms/{room}/invites?userId={host}"), Value::Null)
         }
         "POST /rooms/{roomId}/invites" => {
             Request::Http("POST", format!("/rooms/{room}/invites"), json!({ "userId": host }))
@@ -146,7 +158,7 @@ pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
 }
 
 pub fn announcement(room: &str) -> Value {
-    json!({ "action": "handleFileUpload", "roomId": room, "fileName": "a.png", "contentType": "image/png", "size": 1 })
+    json!({ "action": "handleFileUpload", "roomId": room, "fileName": "a.txt", "contentType": "text/plain", "size": 1 })
 }
 
 /// The bucket's name is part of the event.

@@ -112,7 +112,7 @@ def examples_are_sent(document):
 
         upload = ana.ask(examples.request("handleFileUpload"))
         examples.is_sent(upload)
-        status, body = request(upload["method"], upload["uploadUrl"], b"12345", upload["headers"])
+        status, body = request(upload["method"], upload["uploadUrl"], b"\x89PNG\r\n\x1a\n", upload["headers"])
         assert status == 200, body
         with_file = ana.hear("message")
         examples.is_sent(with_file)
@@ -158,6 +158,9 @@ def examples_are_sent(document):
         examples.is_sent(ben.hear("left"))
         is_ok(ana.ask(examples.request("unbanMember")))
         is_ok(cho.ask(join))
+        is_ok(ana.ask(examples.request("muteMember", until="2999-01-01T00:00:00Z")))
+        is_ok(ana.ask(examples.request("unmuteMember")))
+        is_ok(cho.ask(examples.request("reportMessage")))
         is_ok(cho.ask(examples.request("leaveRoom")))
 
         ben.close()
@@ -167,6 +170,8 @@ def examples_are_sent(document):
         status, body = request("POST", f"{http}/rooms/tea/invites", invited)
         assert status == 201, body
         examples.is_sent(json.loads(body), "invite")
+        examples.is_sent(ana.ask(examples.request("listInvites")))
+        is_ok(ana.ask(examples.request("revokeInvite", invite=json.loads(body)["invite"])))
         dee = Client(websocket, "switchboard.v1", userId="dee", roomId="tea")
         is_ok(ana.ask(examples.request("closeRoom")))
         examples.is_sent(dee.hear("room-closed"))
@@ -200,7 +205,7 @@ def client_chats(document):
     """Runs the client of the protocol: it sends, receives, and resumes after a lost connection."""
     node = node_with_websocket()
     (block,) = [block for block in document.blocks if block.language == "js"]
-    with running(None, "--faults") as urls:
+    with running(None, "--faults", limits="off") as urls:
         FOLDER.mkdir(parents=True, exist_ok=True)
         program = FOLDER / "client.mjs"
         program.write_text(block.text.replace("ws://127.0.0.1:7071/dev", urls["websocket"]) + SENDS_LINES)

@@ -26,14 +26,21 @@ def build():
 
 
 @contextmanager
-def running(command=None, *arguments, lines_before=0, settings=None):
-    """Starts a stack and yields the JSON that it prints: `http`, `websocket`, `dynamodb`, `s3` and others, by name."""
+def running(command=None, *arguments, lines_before=0, limits=None, settings=None):
+    """Starts a stack and yields the JSON that it prints: `http`, `websocket`, `dynamodb`, `s3` and others, by name.
+
+    `limits` is the value of `LIMITS`.
+    """
     ports = [word for name in PORTS for word in (f"--{name}-port", "0")]
     log = TARGET / "docs.log"
     # Settings in the developer's shell must not affect the test.
     environment = {
-        name: value for name, value in os.environ.items() if name not in ("ADD_MEMBERS", "AUTH_MODE", "JWT_SECRET", "LOBBY")
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ADD_MEMBERS", "AUTH_MODE", "JWT_SECRET", "LIMITS", "LOBBY")
     } | (settings or {})
+    if limits:
+        environment["LIMITS"] = limits
     with log.open("w") as stderr:
         stack = subprocess.Popen(
             command or [PROGRAM, "--json", *ports, *arguments],

@@ -21,7 +21,7 @@ impl World {
     }
 
     pub async fn puts_object(&self, bucket: &str, key: &str, bytes: &'static [u8]) {
-        let put = self.s3().put_object().bucket(bucket).key(key).content_type("image/png");
+        let put = self.s3().put_object().bucket(bucket).key(key).content_type("text/plain");
         put.body(Bytes::from_static(bytes).into()).send().await.unwrap();
     }
 

@@ -23,7 +23,7 @@ pub use log::Logs;
 pub use outgoing::{Outgoing, unchecked, with_aliases};
 pub use socket::Socket;
 pub use user::User;
-pub use world::{World, token};
+pub use world::{SECRET, World, token};
 
 /// Timeout of every step of a test.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -129,6 +129,17 @@ impl User {
         tokio::time::timeout(PATIENCE, closed).await.expect("the connection stays open")
     }
 
+    /// Sends a frame unless the connection has ended.
+    pub async fn may_send(&mut self, frame: impl Into<Outgoing>) {
+        let _ = self.socket.send_frame(frame).await;
+    }
+
+    /// Waits until the server closes the connection, and returns what was heard until then.
+    pub async fn hears_until_closed(&mut self) -> Vec<Value> {
+        self.is_closed().await;
+        self.heard.drain(..).collect()
+    }
+
     /// Sends a close frame. The response can be received with `is_closed`.
     pub async fn sends_close(&mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "bye".into() };

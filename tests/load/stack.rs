@@ -34,6 +34,7 @@ impl Stack {
             .args(["--json", "--http-port", "0", "--websocket-port", "0", "--dynamodb-port", "0", "--s3-port", "0"])
             .args(["--lambda-port", "0", "--function", &function])
             .args(["--access-key", &format!("{}:{}", access_key.id, access_key.secret)])
+            .env("LIMITS", "off")
             .stdout(Stdio::piped())
             .stderr(File::create(LOG).unwrap())
             .kill_on_drop(true)

@@ -57,7 +57,7 @@ impl Client {
         let headers = upload["headers"].as_object().unwrap().iter();
         let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
         let headers: Vec<_> = headers.into_iter().filter(|(name, _)| *name != "content-length").collect();
-        assert_eq!(request("PUT", url, &headers, b"good").await.status, 200);
+        assert_eq!(request("PUT", url, &headers, b"\x89PNG").await.status, 200);
         assert_eq!(get(url.split('?').next().unwrap()).await.0, 403);
     }
 }

@@ -102,13 +102,7 @@ impl Store {
             self.confirm_sender(room, &body.user_id, &mut timing).await?;
             let Some(next) = self.free_seq(room, tail.as_ref(), now).await? else {
                 // A message that was sent before the room was closed is there, and its sender may retry.
-                return match &key {
-                    Some(key) => match self.sent_before(room, key).await? {
-                        Attempt::Duplicate(entry) => Ok(Appended { entry, is_duplicate: true }),
-                        Attempt::Written(_) | Attempt::Taken => Err(Error::RoomClosed),
-                    },
-                    None => Err(Error::RoomClosed),
-                };
+                return self.repeat_of(room, body).await?.ok_or(Error::RoomClosed);
             };
             let seq = next.seq;
             let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref(), now)?;
@@ -129,6 +123,18 @@ impl Store {
             }
             tail = self.tail(room).await?;
         }
+    }
+
+    /// The message that was written before under the same `clientMessageId`, if there is one.
+    ///
+    /// # Errors
+    /// `IDEMPOTENCY_MISMATCH` when the id stands for another content.
+    pub async fn repeat_of(&self, room: &RoomId, body: &Body) -> Result<Option<Appended>, Error> {
+        let Some(key) = body.idempotency_key() else { return Ok(None) };
+        Ok(match self.sent_before(room, &key).await? {
+            Attempt::Duplicate(entry) => Some(Appended { entry, is_duplicate: true }),
+            Attempt::Written(_) | Attempt::Taken => None,
+        })
     }
 
     /// Appends the message that tells of a file, and makes the file ready with it. `None` when it was ready before, or

@@ -16,6 +16,8 @@ struct Pending<'a> {
     body: &'a Body,
     key: IdempotencyKey,
     appended: Option<Appended>,
+    /// It may not be written, unless it was before.
+    is_held: bool,
 }
 
 /// The parts of the transaction, for each message.
@@ -28,8 +30,8 @@ enum Part {
 
 impl Store {
     /// As [`Store::append`], for messages that each have another `clientMessageId`: those that were written before keep
-    /// their positions, the others get consecutive ones in their order, by one transaction. Returns for each its
-    /// position, or `ROOM_CLOSED`.
+    /// their positions, the others get consecutive ones in their order, by one transaction, but only the first `most`
+    /// of them. Returns for each its position, none, or `ROOM_CLOSED`.
     ///
     /// # Errors
     /// As [`Store::append`]; then nothing is written. `ROOM_CLOSED` if no message was written before.
@@ -37,11 +39,15 @@ impl Store {
         &self,
         room: &RoomId,
         bodies: &[Body],
+        most: usize,
         mut tail: Option<Tail>,
         mut timing: Timing,
-    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+    ) -> Result<Vec<Result<Option<Appended>, Error>>, Error> {
         let now = timing.now;
         let mut outbox = bodies.iter().map(Pending::of).collect::<Result<Vec<_>, Error>>()?;
+        if most < outbox.len() {
+            self.hold_back(room, &mut outbox, most).await?;
+        }
         let mut backoff = Backoff::until(timing.deadline);
         while outbox.iter().any(Pending::is_open) {
             if let Some(body) = bodies.first() {
@@ -67,7 +73,17 @@ impl Store {
         if outbox.iter().all(Pending::is_open) {
             return Err(Error::RoomClosed);
         }
-        Ok(outbox.into_iter().map(|pending| pending.appended.ok_or(Error::RoomClosed)).collect())
+        Ok(outbox.into_iter().map(Pending::outcome).collect())
+    }
+
+    /// Holds back all but the first `most` of the messages that were not written before.
+    async fn hold_back(&self, room: &RoomId, outbox: &mut [Pending<'_>], most: usize) -> Result<(), Error> {
+        let all: Vec<_> = (0..outbox.len()).collect();
+        self.find_repeats(room, outbox, &all).await?;
+        for pending in outbox.iter_mut().filter(|pending| pending.is_open()).skip(most) {
+            pending.is_held = true;
+        }
+        Ok(())
     }
 
     /// Writes all messages that have no position yet, or none. Returns the parts whose conditions did not hold.
@@ -129,10 +145,14 @@ impl Store {
 impl<'a> Pending<'a> {
     fn of(body: &'a Body) -> Result<Self, Error> {
         let key = body.idempotency_key().ok_or_else(|| Error::internal("a message of an outbox has no id"))?;
-        Ok(Self { body, key, appended: None })
+        Ok(Self { body, key, appended: None, is_held: false })
+    }
+
+    fn outcome(self) -> Result<Option<Appended>, Error> {
+        if self.is_open() { Err(Error::RoomClosed) } else { Ok(self.appended) }
     }
 
     fn is_open(&self) -> bool {
-        self.appended.is_none()
+        self.appended.is_none() && !self.is_held
     }
 }

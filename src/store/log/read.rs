@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 
-use super::super::{Item, Statement, Store, failed};
-use super::{CLOSED, MESSAGE, Next, Tail, carry_of, entry_of};
+use super::super::{Item, Statement, Store, failed, row_of};
+use super::{CLOSED, EntryRow, MESSAGE, Next, Tail, carry_of, entry_of};
 use crate::domain::{CloseReason, Entry, Event, Page, RESTART_GAP, Room, RoomId, RoomStatus, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::MESSAGES;
@@ -250,6 +250,18 @@ impl Store {
     fn log_query(&self, statement: Statement) -> QueryFluentBuilder {
         let query = self.query(&MESSAGES, &statement).consistent_read(true);
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
+    }
+
+    /// The item of an entry of a user, unless it has expired.
+    pub(in crate::store) async fn live_item(
+        &self,
+        room: &RoomId,
+        seq: Seq,
+        now: Timestamp,
+    ) -> Result<Option<Item>, Error> {
+        let Some(item) = self.item_at(room, seq.message_id().as_str()).await? else { return Ok(None) };
+        let row: EntryRow = row_of(item.clone())?;
+        Ok((row.kind == MESSAGE && !now.has_passed(row.ttl)).then_some(item))
     }
 
     pub(super) async fn item_at(&self, room: &RoomId, sort_key: &str) -> Result<Option<Item>, Error> {

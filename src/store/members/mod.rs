@@ -65,6 +65,9 @@ struct MemberRow {
     /// As [`Member::hidden_at`].
     #[serde(default, skip_serializing_if = "is_start")]
     hidden_at: Seq,
+    /// As [`Member::muted_until`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    muted_until: Option<i64>,
     /// Set when the membership or the room ends (epoch seconds).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl: Option<i64>,
@@ -87,6 +90,7 @@ impl From<&Member> for MemberRow {
         let member = member.clone();
         let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, is_added, hidden_at, .. } =
             member;
+        let muted_until = member.muted_until;
         Self {
             added: is_added,
             hidden_at,
@@ -99,6 +103,7 @@ impl From<&Member> for MemberRow {
             peer,
             last_read_seq: last_read,
             unannounced: is_unannounced,
+            muted_until,
             ttl: None,
         }
     }
@@ -107,7 +112,7 @@ impl From<&Member> for MemberRow {
 impl From<MemberRow> for Member {
     fn from(row: MemberRow) -> Self {
         let MemberRow { user_id, room_id, role, joined_at, name, peer, last_read_seq, unannounced, .. } = row;
-        let MemberRow { added, hidden_at, ttl, .. } = row;
+        let MemberRow { added, hidden_at, muted_until, ttl, .. } = row;
         Self {
             user: user_id,
             room: room_id,
@@ -120,6 +125,7 @@ impl From<MemberRow> for Member {
             is_unannounced: unannounced,
             is_added: added,
             hidden_at,
+            muted_until,
         }
     }
 }
@@ -216,6 +222,15 @@ impl Store {
     pub async fn set_role(&self, user: &UserId, room: &RoomId, role: Role) -> Result<bool, Error> {
         let statement = of_member(Statement::update("SET role = :role")).bind(":role", role.as_str());
         self.update(&MEMBERS, key(user, room), &statement).await
+    }
+
+    /// Mutes a member until `end` (epoch seconds), or no longer. `false` when there is no such member.
+    pub async fn mute_member(&self, user: &UserId, room: &RoomId, end: Option<i64>) -> Result<bool, Error> {
+        let statement = match end {
+            Some(end) => Statement::update("SET mutedUntil = :end").bind(":end", end),
+            None => Statement::update("REMOVE mutedUntil"),
+        };
+        self.update(&MEMBERS, key(user, room), &of_member(statement)).await
     }
 
     /// Notes that the others have been told of a join.

@@ -237,11 +237,18 @@ pub struct Refusal {
     pub code: &'static str,
     pub status: u16,
     pub message: String,
+    /// When the same request can succeed, in milliseconds from now.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
-        Self { code: error.code(), status: error.status(), message: error.to_string() }
+        Self {
+            code: error.code(),
+            status: error.status(),
+            message: error.to_string(),
+            retry_after_ms: error.retry_after_ms(),
+        }
     }
 }
 

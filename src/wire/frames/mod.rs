@@ -25,8 +25,8 @@ pub use message::{
     SentResult, System, Typing,
 };
 pub use room::{
-    Invite, Joined, LeaveReason, Left, ListedRoom, Nearby, NearbyRoom, Participant, Participants, Presence,
-    PresenceStatus, Room, RoomClosed, Rooms,
+    Invite, Invites, Joined, LeaveReason, Left, ListedInvite, ListedRoom, Nearby, NearbyRoom, Participant,
+    Participants, Presence, PresenceStatus, Room, RoomClosed, Rooms,
 };
 
 /// Declares [`Frame`], with a conversion into it from the struct of each frame.
@@ -121,6 +121,8 @@ frames! {
     Nearby = "near",
     /// An invite into a private room. Over HTTP only.
     Invite = "invite",
+    /// A page of the invites into a room that can be used.
+    Invites = "invites",
     /// The function is healthy. Over HTTP only.
     Health = "health",
 }
@@ -184,6 +186,8 @@ pub struct Hello {
     /// Absent over HTTP.
     pub connection_id: Option<ConnectionId>,
     pub format: &'static str,
+    /// When the connection ends because its token expires. Absent over HTTP and without tokens.
+    pub auth_until: Option<Iso>,
     pub server_time: Iso,
     /// Whether there is a room that everybody is in.
     pub lobby: bool,
@@ -201,6 +205,26 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Most rooms that a user can be in.
     pub rooms: usize,
+    /// The rate limits of a user; absent if they are switched off.
+    #[serde(flatten)]
+    pub rates: Option<RateLimits>,
+}
+
+/// The rate limits of a user.
+#[apply(sent)]
+pub struct RateLimits {
+    pub frames_per_second: f64,
+    pub frames_burst: u64,
+    pub messages_per_second: f64,
+    pub messages_burst: u64,
+    pub changes_per_second: f64,
+    pub typing_per_second: f64,
+    pub rooms_per_hour: f64,
+    pub invites_per_hour: f64,
+    pub uploads_per_hour: f64,
+    pub connections_per_minute: f64,
+    /// Above it the oldest connection is closed.
+    pub live_connections: usize,
 }
 
 /// A request or an upload failed.
@@ -216,6 +240,10 @@ pub struct Failure {
     pub index: Option<usize>,
     /// The message as it is now, where a change was made to an earlier state of it.
     pub current: Option<Box<Message>>,
+    /// The rate limit that refuses the request.
+    pub scope: Option<&'static str>,
+    /// When the same request can succeed, in milliseconds from now.
+    pub retry_after_ms: Option<u64>,
     /// The actions that exist.
     pub actions: Option<Vec<&'static str>>,
     /// The file that the failure is about.
@@ -237,6 +265,8 @@ impl Failure {
             field: error.field(),
             index: error.index(),
             current: error.current().cloned().map(|entry| Box::new(Message::from(entry).seen_by_others())),
+            scope: error.scope(),
+            retry_after_ms: error.retry_after_ms(),
             actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),
             file_id: None,
         }

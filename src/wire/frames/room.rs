@@ -190,6 +190,23 @@ pub struct NearbyRoom {
     pub distance: Metres,
 }
 
+/// A page of the invites into a room that can be used.
+#[apply(sent)]
+pub struct Invites {
+    pub room_id: RoomId,
+    pub items: Vec<ListedInvite>,
+    pub next_cursor: Option<InviteCode>,
+}
+
+/// An invite in a list of invites.
+#[apply(sent)]
+pub struct ListedInvite {
+    pub invite: InviteCode,
+    pub created_by: UserId,
+    pub expires_at: Iso,
+    pub uses_left: u64,
+}
+
 /// An invite into a private room.
 #[apply(sent)]
 pub struct Invite {

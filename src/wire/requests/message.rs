@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use macro_rules_attribute::apply;
 
 use super::{Addressed, Introduction, Recipient, Request, Target};
-use crate::domain::{ClientMessageId, Content, ContentType, Data, FileName, NewFile, Page, RoomId, Seq, Sha256};
+use crate::domain::{
+    ClientMessageId, Content, ContentType, Data, FileName, NewFile, Page, Reason, RoomId, Seq, Sha256,
+};
 use crate::error::Error;
 use crate::wire::types::{AnnouncedType, Bytes, FileReference, Flag, Limit, Positions};
 
@@ -74,6 +76,10 @@ impl Request for SendMessages {
             }
         }
         Ok(())
+    }
+
+    fn messages(&self) -> usize {
+        self.messages.len()
     }
 }
 
@@ -175,6 +181,21 @@ pub struct MarkRead {
 }
 
 impl Addressed for MarkRead {
+    fn recipient(&self) -> Result<Recipient, Error> {
+        Ok(Recipient::Room(self.room_id.clone()))
+    }
+}
+
+/// A message that the caller reports.
+#[apply(received)]
+pub struct ReportMessage {
+    pub room_id: RoomId,
+    pub seq: Seq,
+    /// For the moderators: 1 to 500 characters.
+    pub reason: Reason,
+}
+
+impl Addressed for ReportMessage {
     fn recipient(&self) -> Result<Recipient, Error> {
         Ok(Recipient::Room(self.room_id.clone()))
     }

@@ -17,12 +17,12 @@ use crate::error::Error;
 
 pub use change::{AboutMessage, DeleteMessage, EditMessage, GetReactions, ListPins, React};
 pub use message::{
-    BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, Resume, SendMessage,
-    SendMessages, TypingIndicator,
+    BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, ReportMessage, Resume,
+    SendMessage, SendMessages, TypingIndicator,
 };
 pub use room::{
     AboutMember, AboutRoom, AboutUser, AddMembers, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListBlocked,
-    ListRooms, RevokeInvite, RoomInfo, SearchRooms, SetRole,
+    ListInvites, ListRooms, MuteMember, RevokeInvite, RoomInfo, SearchRooms, SetRole,
 };
 
 /// A request: read from fields, then checked as a whole.
@@ -31,6 +31,11 @@ pub trait Request: DeserializeOwned {
     /// Fields that are valid individually but not in combination.
     fn check(&self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// How many messages it has.
+    fn messages(&self) -> usize {
+        1
     }
 }
 
@@ -41,8 +46,8 @@ macro_rules! plain {
 
 plain! {
     AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, GetReactions,
-    HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListPins, ListRooms, MarkRead, Nothing, React, Resume, RevokeInvite,
-    RoomInfo, SearchRooms, SetRole, TypingIndicator
+    HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListInvites, ListPins, ListRooms, MarkRead, MuteMember, Nothing,
+    React, ReportMessage, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
 }
 
 /// No field.

@@ -8,7 +8,7 @@ use super::{Introduction, Request};
 use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, UserId};
 use crate::error::Error;
 use crate::wire::types::{
-    Capacity, Cursor, Latitude, Lifetime, Limit, Longitude, RoomRadius, SearchRadius, Users, Uses, Visibility,
+    Capacity, Cursor, Latitude, Lifetime, Limit, Longitude, Moment, RoomRadius, SearchRadius, Users, Uses, Visibility,
 };
 
 /// A room with its first members.
@@ -92,6 +92,15 @@ pub struct ListBlocked {
     pub cursor: Option<UserId>,
 }
 
+/// A member to mute.
+#[apply(received)]
+pub struct MuteMember {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    /// By default until `unmuteMember`.
+    pub until: Option<Moment>,
+}
+
 /// A new role for a member.
 #[apply(received)]
 pub struct SetRole {
@@ -127,6 +136,14 @@ impl CreateInvite {
     fn default_lifetime() -> Lifetime {
         Lifetime(86_400)
     }
+}
+
+/// Where a page of a room's invites begins.
+#[apply(received)]
+pub struct ListInvites {
+    pub room_id: RoomId,
+    /// The `nextCursor` of the page before.
+    pub cursor: Option<InviteCode>,
 }
 
 /// An invite that is no longer valid.

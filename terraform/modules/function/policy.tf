@@ -5,15 +5,30 @@ locals {
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
       "FILES_TABLE",
+      "INVITES_TABLE",
       "MEMBERS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
-    "dynamodb:BatchGetItem"       = ["BLOCKS_TABLE", "CHAT_ROOMS_TABLE", "MEMBERS_TABLE", "SUBSCRIPTIONS_TABLE"]
-    "dynamodb:Query"              = ["BLOCKS_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "PENDING_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:BatchGetItem" = [
+      "BLOCKS_TABLE",
+      "CHAT_ROOMS_TABLE",
+      "MEMBERS_TABLE",
+      "MESSAGES_TABLE",
+      "SUBSCRIPTIONS_TABLE",
+    ]
+    "dynamodb:Query" = [
+      "BLOCKS_TABLE",
+      "INVITES_TABLE",
+      "MEMBERS_TABLE",
+      "MESSAGES_TABLE",
+      "PENDING_TABLE",
+      "SUBSCRIPTIONS_TABLE",
+    ]
     "dynamodb:ConditionCheckItem" = ["MEMBERS_TABLE"]
     "dynamodb:PutItem" = [
+      "AUDIT_TABLE",
       "BLOCKS_TABLE",
       "CHAT_ROOMS_TABLE",
       "FILES_TABLE",
@@ -21,13 +36,16 @@ locals {
       "MEMBERS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
+      "REPORTS_TABLE",
     ]
     "dynamodb:UpdateItem" = [
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
       "FILES_TABLE",
       "INVITES_TABLE",
+      "LIMITS_TABLE",
       "MEMBERS_TABLE",
+      "MESSAGES_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
     "dynamodb:DeleteItem" = [
@@ -35,6 +53,7 @@ locals {
       "CONNECTIONS_TABLE",
       "INVITES_TABLE",
       "MEMBERS_TABLE",
+      "MESSAGES_TABLE",
       "PENDING_TABLE",
     ]
     "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "SUBSCRIPTIONS_TABLE"]
