@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 use switchboard::local::faults::{Faults, HoldAtRequest, KillAtRequest, Moment, Plan};
 
 use crate::client::Client;
+use crate::generate;
 use crate::harness::World;
-use crate::scenarios;
+use crate::scenarios::Scenario;
 
 pub const BUCKET: &str = "switchboard-uploads";
 /// A room that is older than this and silent is closed by the sweep.
-pub const IDLE_SECONDS: u64 = 1_860;
+const IDLE_SECONDS: u64 = 1_860;
+/// After that the sweep has nothing left to do for a room that was closed.
+const AFTERMATH_SECONDS: u64 = 3_700;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Host,
     Ben,
@@ -33,18 +36,21 @@ pub enum Adversary {
     Remove,
     Ban,
     Close,
+    /// Carl sends a message.
+    Write,
     /// The same request once more.
     Copy,
 }
 
 impl Mode {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Killed(Moment::Before),
         Self::Killed(Moment::After),
         Self::Killed(Moment::AnswerLost),
         Self::Held(Adversary::Remove),
         Self::Held(Adversary::Ban),
         Self::Held(Adversary::Close),
+        Self::Held(Adversary::Write),
         Self::Held(Adversary::Copy),
     ];
 
@@ -79,7 +85,9 @@ pub struct Case<'a> {
     pub world: &'a World,
     pub faults: &'a Faults,
     pub tables: &'a aws_sdk_dynamodb::Client,
-    pub route: &'static str,
+    pub scenario: Scenario,
+    /// Who sends the request.
+    pub caller: Who,
     pub number: u32,
     pub room: String,
     pub names: Names,
@@ -103,8 +111,15 @@ pub struct Seen {
     pub violations: Vec<String>,
 }
 
+impl Seen {
+    /// Whether the removal of the subject was answered.
+    pub fn is_removed(&self) -> bool {
+        matches!(self.answered, Some(Adversary::Remove | Adversary::Ban))
+    }
+}
+
 impl<'a> Case<'a> {
-    pub async fn new(stage: &'a Stage, route: &'static str, number: u32) -> Self {
+    pub async fn new(stage: &'a Stage, (scenario, caller): (Scenario, Who), number: u32) -> Self {
         let Stage { world, faults, tables } = stage;
         let name = |user: &str| format!("{user}-{number}");
         let names = Names { host: name("host"), ben: name("ben"), carl: name("carl"), dora: name("dora") };
@@ -113,7 +128,10 @@ impl<'a> Case<'a> {
         let mut ben = Client::open(world, &names.ben, "").await.expect("Ben connects");
         let mut carl = Client::open(world, &names.carl, "").await.expect("Carl connects");
         let dora = Client::open(world, &names.dora, "").await.expect("Dora connects");
-        let room = if route == switchboard::actions::SWEEP {
+        let room = if scenario.route == switchboard::actions::SWEEP {
+            // The sweep of this case visits no room of an earlier one.
+            world.time_passes(AFTERMATH_SECONDS);
+            world.runs_sweep().await;
             world.posts_room(&names.host, 1.0, 1.0).await
         } else {
             let created = host.insist(&json!({ "action": "createRoom" })).await.expect("the room is created");
@@ -126,7 +144,8 @@ impl<'a> Case<'a> {
             world,
             faults,
             tables,
-            route,
+            scenario,
+            caller,
             number,
             room,
             names,
@@ -139,6 +158,20 @@ impl<'a> Case<'a> {
         };
         case.carl_says("before").await;
         case
+    }
+
+    /// Whom an adversary removes: who sends the request, unless that is the owner.
+    pub fn subject(&self) -> Who {
+        if self.caller == Who::Host { Who::Ben } else { self.caller }
+    }
+
+    pub fn id_of(&self, who: Who) -> String {
+        match who {
+            Who::Host => &self.names.host,
+            Who::Ben => &self.names.ben,
+            Who::Dora => &self.names.dora,
+        }
+        .clone()
     }
 
     pub fn message_id(&self) -> String {
@@ -178,9 +211,29 @@ impl<'a> Case<'a> {
         made.body["invite"].as_str().expect("an invite").to_owned()
     }
 
+    /// The room has been silent for so long that the sweep closes it.
+    pub fn idles(&self) {
+        self.world.time_passes(IDLE_SECONDS);
+    }
+
+    /// The case goes on in a private room with the same members.
+    pub async fn moves_to_private_room(&mut self) {
+        let members = [&self.names.ben, &self.names.carl];
+        let frame = json!({ "action": "createRoom", "roomType": "private", "members": members });
+        let created = self.host.insist(&frame).await.expect("the room is created");
+        self.room = created["roomId"].as_str().expect("a room").to_owned();
+        self.carl_says("before").await;
+    }
+
+    async fn announces(&mut self) -> Value {
+        // A file of a generated request is announced by such a request.
+        let frame = Box::pin(generate::frame(self, "handleFileUpload")).await;
+        self.ben.insist(&frame).await.expect("an upload")
+    }
+
     /// Ben announces a file; the key of its object.
     pub async fn announces_file(&mut self) -> String {
-        let upload = self.ben.insist(&scenarios::announcement(&self.room)).await.expect("an upload");
+        let upload = self.announces().await;
         let url = upload["uploadUrl"].as_str().expect("a URL");
         let path = url.split_once("//").and_then(|(_, rest)| rest.split_once('/')).expect("a path").1;
         let key = path.split('?').next().and_then(|path| path.split_once('/')).expect("a key").1;
@@ -189,7 +242,7 @@ impl<'a> Case<'a> {
 
     /// Ben uploads a file; its id.
     pub async fn uploads_file(&mut self) -> String {
-        let upload = self.ben.insist(&scenarios::announcement(&self.room)).await.expect("an upload");
+        let upload = self.announces().await;
         self.puts(&upload).await;
         upload["fileId"].as_str().expect("an id").to_owned()
     }

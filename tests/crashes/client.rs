@@ -78,6 +78,10 @@ impl Client {
         self.ask(&json!({ "action": "ping" })).await;
     }
 
+    pub fn is_open(&self) -> bool {
+        self.socket.is_some()
+    }
+
     pub async fn closes(&mut self) {
         if let Some(mut socket) = self.socket.take() {
             let _ = socket.close(None).await;
