@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use switchboard::actions::{DISCONNECT, FAN_OUT};
 
-use crate::case::{Adversary, Case, Mode, Names, Who};
+use crate::case::{Adversary, Case, Names, Who};
 
 type Row = HashMap<String, AttributeValue>;
 
@@ -93,12 +93,12 @@ fn text<'a>(row: &'a Row, name: &str) -> &'a str {
 }
 
 /// All promises that a case has broken.
-pub async fn of(case: &mut Case<'_>, mode: Mode) -> Vec<String> {
+pub async fn of(case: &mut Case<'_>) -> Vec<String> {
     let mut violations = std::mem::take(&mut case.seen.violations);
     let before = Rows::of(case).await;
     let last = case.ends().await;
     let rows = Rows::at_the_end_of(case).await;
-    if mode == Mode::Held(Adversary::Ban) && before.members.contains_key(&case.id_of(case.subject())) {
+    if case.seen.answered == Some(Adversary::Ban) && before.members.contains_key(&case.id_of(case.subject())) {
         violations.push("the subject was banned and is a member".to_owned());
     }
     violations.extend(removed_hear_nothing(case, &before));

@@ -54,6 +54,9 @@ struct Arguments {
     /// Only these routes, in every mode
     #[arg(long)]
     route: Vec<String>,
+    /// Only in these modes: `Killed(After)`, `Held(Remove)`
+    #[arg(long)]
+    mode: Vec<String>,
     /// Show every case
     #[arg(long)]
     verbose: bool,
@@ -67,9 +70,12 @@ impl Arguments {
         self.route.iter().any(|name| name == scenario.route)
     }
 
-    fn modes(&self) -> &'static [Mode] {
+    fn modes(&self) -> Vec<Mode> {
+        if !self.mode.is_empty() {
+            return Mode::ALL.into_iter().filter(|mode| self.mode.contains(&format!("{mode:?}"))).collect();
+        }
         let is_small = !self.all && self.route.is_empty();
-        if is_small { &[Mode::Killed(Moment::After)] } else { &Mode::ALL }
+        if is_small { vec![Mode::Killed(Moment::After)] } else { Mode::ALL.to_vec() }
     }
 }
 
@@ -175,7 +181,7 @@ async fn check_mode(scenario: Scenario, caller: Who, mode: Mode) -> Report {
         report.cases += 1;
         let name = format!("{scenario}, request {request} ({what}), {mode:?}");
         report.cases_text.push_str(&format!("{name}\n"));
-        for violation in checks::of(&mut case, mode).await {
+        for violation in checks::of(&mut case).await {
             report.violated(&format!("{name}: {violation}"));
         }
     }
