@@ -89,7 +89,7 @@ async fn a_sender_is_answered_after_as_many_requests_with_150_stale_connections_
 
 /// The requests to AWS before the answer to a message.
 async fn requests_of_a_message(sender: &mut User, faults: &Faults) -> u32 {
-    let unreachable = HoldAtRequest { route: "sendMessage".to_owned(), request: u32::MAX };
+    let unreachable = HoldAtRequest { route: "sendMessage".to_owned(), request: u32::MAX, before: false };
     faults.follow(Plan { hold_at_request: Some(unreachable), ..Plan::default() });
     sender.says("tea", "anybody?").await;
     match faults.requests().held().await {

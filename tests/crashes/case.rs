@@ -29,6 +29,8 @@ pub enum Mode {
     Killed(Moment),
     /// The response is held back while somebody else acts.
     Held(Adversary),
+    /// The request is held back while somebody else acts.
+    Delayed(Adversary),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub enum Adversary {
 }
 
 impl Mode {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Killed(Moment::Before),
         Self::Killed(Moment::After),
         Self::Killed(Moment::AnswerLost),
@@ -52,6 +54,8 @@ impl Mode {
         Self::Held(Adversary::Close),
         Self::Held(Adversary::Write),
         Self::Held(Adversary::Copy),
+        // A removal within the delay is answered before the request has its effect: nothing can prevent that.
+        Self::Delayed(Adversary::Write),
     ];
 
     pub fn plan(self, route: &str, request: u32) -> Plan {
@@ -60,7 +64,10 @@ impl Mode {
             Self::Killed(moment) => {
                 Plan { kill_at_request: Some(KillAtRequest { route, request, moment }), ..Plan::default() }
             }
-            Self::Held(_) => Plan { hold_at_request: Some(HoldAtRequest { route, request }), ..Plan::default() },
+            Self::Held(_) | Self::Delayed(_) => {
+                let before = matches!(self, Self::Delayed(_));
+                Plan { hold_at_request: Some(HoldAtRequest { route, request, before }), ..Plan::default() }
+            }
         }
     }
 }
@@ -129,17 +136,10 @@ impl<'a> Case<'a> {
         let mut carl = Client::open(world, &names.carl, "").await.expect("Carl connects");
         let dora = Client::open(world, &names.dora, "").await.expect("Dora connects");
         let room = if scenario.route == switchboard::actions::SWEEP {
-            // The sweep of this case visits no room of an earlier one.
-            world.time_passes(AFTERMATH_SECONDS);
-            world.runs_sweep().await;
-            world.posts_room(&names.host, 1.0, 1.0).await
+            create_swept_room(world, &names, [&mut ben, &mut carl]).await
         } else {
-            let created = host.insist(&json!({ "action": "createRoom" })).await.expect("the room is created");
-            created["roomId"].as_str().expect("a room").to_owned()
+            create_room(&mut host, "public", &names).await
         };
-        for member in [&mut ben, &mut carl] {
-            member.insist(&json!({ "action": "joinRoom", "roomId": room })).await.expect("a member joins");
-        }
         let mut case = Self {
             world,
             faults,
@@ -218,10 +218,7 @@ impl<'a> Case<'a> {
 
     /// The case goes on in a private room with the same members.
     pub async fn moves_to_private_room(&mut self) {
-        let members = [&self.names.ben, &self.names.carl];
-        let frame = json!({ "action": "createRoom", "roomType": "private", "members": members });
-        let created = self.host.insist(&frame).await.expect("the room is created");
-        self.room = created["roomId"].as_str().expect("a room").to_owned();
+        self.room = create_room(&mut self.host, "private", &self.names).await;
         self.carl_says("before").await;
     }
 
@@ -271,4 +268,22 @@ impl<'a> Case<'a> {
         }
         seq
     }
+}
+
+/// A room of the host, Ben and Carl.
+async fn create_room(host: &mut Client, room_type: &str, names: &Names) -> String {
+    let frame = json!({ "action": "createRoom", "roomType": room_type, "members": [names.ben, names.carl] });
+    let created = host.insist(&frame).await.expect("the room is created");
+    created["roomId"].as_str().expect("a room").to_owned()
+}
+
+/// A room that the sweep closes, where that visits no room of an earlier case.
+async fn create_swept_room(world: &World, names: &Names, members: [&mut Client; 2]) -> String {
+    world.time_passes(AFTERMATH_SECONDS);
+    world.runs_sweep().await;
+    let room = world.posts_room(&names.host, 1.0, 1.0).await;
+    for member in members {
+        member.insist(&json!({ "action": "joinRoom", "roomId": room })).await.expect("a member joins");
+    }
+    room
 }

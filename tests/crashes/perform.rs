@@ -37,7 +37,7 @@ impl Case<'_> {
                 self.performs(&asked).await;
                 self.outcome(mode).await
             }
-            Mode::Held(adversary) => self.performs_held(&asked, adversary).await,
+            Mode::Held(adversary) | Mode::Delayed(adversary) => self.performs_held(&asked, adversary).await,
         };
         self.faults.follow(Plan::default());
         match struck {
@@ -64,7 +64,7 @@ impl Case<'_> {
         let outcome = async {
             match mode {
                 Mode::Killed(_) => requests.killed().await,
-                Mode::Held(_) => requests.held().await,
+                Mode::Held(_) | Mode::Delayed(_) => requests.held().await,
             }
         };
         timeout(PATIENCE, outcome).await.map_err(|_| "the route was not invoked".to_owned())
@@ -226,7 +226,9 @@ impl Case<'_> {
         let status = answer["status"].as_u64().unwrap_or(0);
         let code = answer["code"].as_str().unwrap_or_default();
         let is_refused = status >= 400 && !self.scenario.may_refuse_repeat(code);
-        if status >= 500 || is_refused && matches!(mode, Mode::Killed(_) | Mode::Held(Adversary::Write)) {
+        if status >= 500
+            || is_refused && matches!(mode, Mode::Killed(_) | Mode::Held(Adversary::Write) | Mode::Delayed(_))
+        {
             self.seen.violations.push(format!("the repeat was refused: {answer}"));
         }
         self.seen.answers.push(answer);
