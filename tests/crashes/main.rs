@@ -12,7 +12,7 @@
 //! 5. every row that should has a `ttl`;
 //! 6. the repeat is answered.
 //!
-//! `cargo test --release --test crashes -- --all`
+//! `cargo test --test crashes -- --all`
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -69,7 +69,7 @@ impl Arguments {
 
     fn selects(&self, scenario: Scenario) -> bool {
         if self.route.is_empty() {
-            return self.all || FEW.contains(&scenario.route);
+            return self.all || FEW.contains(&scenario.to_string().as_str());
         }
         self.route.iter().any(|name| name == scenario.route)
     }

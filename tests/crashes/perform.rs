@@ -96,7 +96,7 @@ impl Case<'_> {
     async fn adopts(&mut self, opened: Option<Client>) -> bool {
         let Some(mut client) = opened else { return false };
         self.dora.catches_up().await;
-        client.heard.append(&mut self.dora.heard);
+        client.goes_on_for(&mut self.dora);
         self.dora = client;
         true
     }
