@@ -224,6 +224,9 @@ pub const FAN_OUT: &str = "fan-out";
 /// Remove stale connections: called by the function itself only.
 pub const CLEANUP: &str = "cleanup";
 
+/// The routes that neither an action nor a request to the HTTP API names.
+pub const BACKGROUND: [&str; 7] = [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP];
+
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
 /// the answer to the sender.
 pub fn websocket_routes() -> impl Iterator<Item = (&'static str, bool)> {

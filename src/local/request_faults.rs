@@ -1,5 +1,5 @@
-//! Faults at a single request that the function sends to AWS: the process is killed, or its response is lost or held
-//! back. The request is counted within one invocation, so that a run can be repeated.
+//! Faults at a single request that the function sends to AWS: the process is killed, the response is lost, or one of the
+//! two is held back. The request is counted within one invocation, so that a run can be repeated.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ pub struct KillAtRequest {
     pub moment: Moment,
 }
 
-/// The next invocation of `route` waits for the response to its request number `request` until it is released.
+/// The next invocation of `route` waits for the response to its request number `request` until that is released.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct HoldAtRequest {
@@ -34,6 +34,9 @@ pub struct HoldAtRequest {
     /// From 1. Requests count in the order in which they arrive.
     #[serde(deserialize_with = "from_one")]
     pub request: u32,
+    /// Whether the request has its effect only when it is released.
+    #[serde(default)]
+    pub before: bool,
 }
 
 /// What happens to the request and to the process.
@@ -87,7 +90,6 @@ struct State {
 struct Watch {
     route: String,
     request: u32,
-    /// Irrelevant for a hold.
     moment: Moment,
     process: Option<ProcessIdentity>,
     requests: u32,
@@ -121,7 +123,7 @@ impl Watch {
 #[derive(Default)]
 struct Fate {
     kill: Option<(Moment, ProcessIdentity)>,
-    is_held: bool,
+    held: Option<Moment>,
     /// The number of the plan.
     plan: u64,
     /// The process was killed before.
@@ -135,7 +137,8 @@ impl RequestFaults {
         let kill = plan.kill_at_request.as_ref();
         state.kill = kill.map(|kill| Watch::new(&kill.route, kill.request, kill.moment));
         let hold = plan.hold_at_request.as_ref();
-        state.hold = hold.map(|hold| Watch::new(&hold.route, hold.request, Moment::After));
+        let held = |hold: &HoldAtRequest| if hold.before { Moment::Before } else { Moment::After };
+        state.hold = hold.map(|hold| Watch::new(&hold.route, hold.request, held(hold)));
         state.plan += 1;
         state.is_released = false;
         drop(state);
@@ -212,8 +215,11 @@ impl RequestFaults {
             kill_group(process.id);
             return pending().await;
         }
+        if fate.held == Some(Moment::Before) {
+            self.wait_for_release(fate.plan).await;
+        }
         let response = execution.await;
-        if fate.is_held {
+        if fate.held == Some(Moment::After) {
             self.wait_for_release(fate.plan).await;
         }
         match fate.kill {
@@ -234,7 +240,7 @@ impl RequestFaults {
             fate.is_dead = watch.is_of(process) && was_struck && watch.moment == Moment::Before;
             fate.kill = watch.process.filter(|_| watch.strikes(process, what)).map(|process| (watch.moment, process));
         }
-        fate.is_held = state.hold.as_mut().is_some_and(|watch| watch.strikes(process, what));
+        fate.held = state.hold.as_mut().and_then(|watch| watch.strikes(process, what).then_some(watch.moment));
         drop(state);
         self.0.changed.send_replace(());
         fate

@@ -84,6 +84,31 @@ async fn typing_to_100_costs_no_write_unit_at_most_4_read_units_and_1_request() 
 }
 
 #[tokio::test]
+async fn leaving_removing_and_banning_cost_6_write_units_1_in_the_index_and_2_for_each_device() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    for user in ["ben", "cho", "dan", "eve"] {
+        world.post("/rooms/join", json!({ "userId": user, "roomId": "tea" })).await;
+        while ana.hears("joined").await["userId"] != user {}
+    }
+    let _device = world.connect("eve").await;
+    ana.hears("presence").await;
+    world.take_store_calls();
+
+    let mut costs = Vec::new();
+    world.post("/rooms/leave", json!({ "userId": "ben", "roomId": "tea" })).await;
+    costs.push(cost(&world.take_store_calls()));
+    for (action, user) in [("removeMember", "cho"), ("banMember", "dan"), ("removeMember", "eve")] {
+        ana.ask(json!({ "action": action, "roomId": "tea", "userId": user })).await;
+        costs.push(cost(&world.take_store_calls()));
+    }
+
+    let writes: Vec<_> = costs.iter().map(|cost| cost.writes).collect();
+    assert_eq!(writes, [7.0, 7.0, 7.0, 9.0], "{costs:?}");
+    assert!(costs.iter().all(|cost| cost.reads > 0.0 && cost.reads <= 10.0 && cost.requests <= 12), "{costs:?}");
+}
+
+#[tokio::test]
 async fn connecting_and_disconnecting_cost_at_most_3_write_units_and_2_read_units_each() {
     let world = World::start().await;
     world.take_store_calls();

@@ -111,7 +111,7 @@ async fn is_removed_while_it_is_read(action: &str, frame: impl FnOnce(&str) -> V
     let (tea, mut ana, _ben, mut cleo) = room_of_three(&world).await;
     ana.says(&tea, "before").await;
     cleo.hears("message").await;
-    let hold = HoldAtRequest { route: action.to_owned(), request: 1 };
+    let hold = HoldAtRequest { route: action.to_owned(), request: 1, before: false };
     faults.follow(Plan { hold_at_request: Some(hold), ..Plan::default() });
 
     cleo.send(frame(&tea)).await;

@@ -4,9 +4,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future;
 use serde_json::{Value, json};
 use switchboard::local::Options;
-use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::faults::{Faults, HoldAtRequest, Outcome, Plan};
 
-use crate::harness::World;
+use crate::harness::{User, World};
 
 #[tokio::test]
 async fn a_stale_connection_is_removed_and_its_presence_announced() {
@@ -62,6 +62,40 @@ async fn a_sender_does_not_wait_for_the_cleanup_of_150_stale_connections() {
     // All of them were one user.
     assert_eq!(ben.hears("presence").await["status"], "offline");
     ben.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_sender_is_answered_after_as_many_requests_with_150_stale_connections_as_with_none() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let _ben = world.connect_to("ben", "tea").await;
+    ana.says("tea", "first").await;
+    let with_none = requests_of_a_message(&mut ana, &faults).await;
+    for number in 0..150 {
+        world.has_stale_connection(&format!("GONE{number:04}GONEGO0="), "tea").await;
+    }
+    world.time_passes(60);
+
+    let with_150 = requests_of_a_message(&mut ana, &faults).await;
+
+    // A post to each, a second page of recipients, and one invocation that removes them all.
+    assert_eq!(with_150, with_none + 150 + 1 + 1);
+    world.has_called("cleanup", 1).await;
+    let deleted = world.take_store_calls().iter().filter(|call| call.operation == "DeleteItem").count();
+    assert_eq!(deleted, 150);
+    assert_eq!(requests_of_a_message(&mut ana, &faults).await, with_none);
+}
+
+/// The requests to AWS before the answer to a message.
+async fn requests_of_a_message(sender: &mut User, faults: &Faults) -> u32 {
+    let unreachable = HoldAtRequest { route: "sendMessage".to_owned(), request: u32::MAX, before: false };
+    faults.follow(Plan { hold_at_request: Some(unreachable), ..Plan::default() });
+    sender.says("tea", "anybody?").await;
+    match faults.requests().held().await {
+        Outcome::NotReached(requests) => requests,
+        Outcome::Struck(what) => panic!("{what} was held"),
+    }
 }
 
 #[tokio::test]

@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 use switchboard::local::faults::{Faults, HoldAtRequest, KillAtRequest, Moment, Plan};
 
 use crate::client::Client;
+use crate::generate;
 use crate::harness::World;
-use crate::scenarios;
+use crate::scenarios::Scenario;
 
 pub const BUCKET: &str = "switchboard-uploads";
 /// A room that is older than this and silent is closed by the sweep.
-pub const IDLE_SECONDS: u64 = 1_860;
+const IDLE_SECONDS: u64 = 1_860;
+/// After that the sweep has nothing left to do for a room that was closed.
+const AFTERMATH_SECONDS: u64 = 3_700;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Host,
     Ben,
@@ -26,6 +29,8 @@ pub enum Mode {
     Killed(Moment),
     /// The response is held back while somebody else acts.
     Held(Adversary),
+    /// The request is held back while somebody else acts.
+    Delayed(Adversary),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +38,24 @@ pub enum Adversary {
     Remove,
     Ban,
     Close,
+    /// Carl sends a message.
+    Write,
     /// The same request once more.
     Copy,
 }
 
 impl Mode {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Killed(Moment::Before),
         Self::Killed(Moment::After),
         Self::Killed(Moment::AnswerLost),
         Self::Held(Adversary::Remove),
         Self::Held(Adversary::Ban),
         Self::Held(Adversary::Close),
+        Self::Held(Adversary::Write),
         Self::Held(Adversary::Copy),
+        // A removal within the delay is answered before the request has its effect: nothing can prevent that.
+        Self::Delayed(Adversary::Write),
     ];
 
     pub fn plan(self, route: &str, request: u32) -> Plan {
@@ -54,13 +64,16 @@ impl Mode {
             Self::Killed(moment) => {
                 Plan { kill_at_request: Some(KillAtRequest { route, request, moment }), ..Plan::default() }
             }
-            Self::Held(_) => Plan { hold_at_request: Some(HoldAtRequest { route, request }), ..Plan::default() },
+            Self::Held(_) | Self::Delayed(_) => {
+                let before = matches!(self, Self::Delayed(_));
+                Plan { hold_at_request: Some(HoldAtRequest { route, request, before }), ..Plan::default() }
+            }
         }
     }
 }
 
 /// The latitude of a case's rooms: the rooms at one place are limited.
-pub fn place_of(number: u32) -> f64 {
+fn place_of(number: u32) -> f64 {
     f64::from(number % 160) / 2.0
 }
 
@@ -84,7 +97,9 @@ pub struct Case<'a> {
     pub world: &'a World,
     pub faults: &'a Faults,
     pub tables: &'a aws_sdk_dynamodb::Client,
-    pub route: &'static str,
+    pub scenario: Scenario,
+    /// Who sends the request.
+    pub caller: Who,
     pub number: u32,
     pub room: String,
     pub names: Names,
@@ -108,8 +123,15 @@ pub struct Seen {
     pub violations: Vec<String>,
 }
 
+impl Seen {
+    /// Whether the removal of the subject was answered.
+    pub fn is_removed(&self) -> bool {
+        matches!(self.answered, Some(Adversary::Remove | Adversary::Ban))
+    }
+}
+
 impl<'a> Case<'a> {
-    pub async fn new(stage: &'a Stage, route: &'static str, number: u32) -> Self {
+    pub async fn new(stage: &'a Stage, (scenario, caller): (Scenario, Who), number: u32) -> Self {
         let Stage { world, faults, tables } = stage;
         let name = |user: &str| format!("{user}-{number}");
         let names = Names { host: name("host"), ben: name("ben"), carl: name("carl"), dora: name("dora") };
@@ -118,20 +140,17 @@ impl<'a> Case<'a> {
         let mut ben = Client::open(world, &names.ben, "").await.expect("Ben connects");
         let mut carl = Client::open(world, &names.carl, "").await.expect("Carl connects");
         let dora = Client::open(world, &names.dora, "").await.expect("Dora connects");
-        let room = if route == switchboard::actions::SWEEP {
-            world.posts_room(&names.host, place_of(number), 1.0).await
+        let room = if scenario.route == switchboard::actions::SWEEP {
+            create_swept_room(world, &names, place_of(number), [&mut ben, &mut carl]).await
         } else {
-            let created = host.insist(&json!({ "action": "createRoom" })).await.expect("the room is created");
-            created["roomId"].as_str().expect("a room").to_owned()
+            create_room(&mut host, "public", &names).await
         };
-        for member in [&mut ben, &mut carl] {
-            member.insist(&json!({ "action": "joinRoom", "roomId": room })).await.expect("a member joins");
-        }
         let mut case = Self {
             world,
             faults,
             tables,
-            route,
+            scenario,
+            caller,
             number,
             room,
             names,
@@ -144,6 +163,20 @@ impl<'a> Case<'a> {
         };
         case.carl_says("before").await;
         case
+    }
+
+    /// Whom an adversary removes: who sends the request, unless that is the owner.
+    pub fn subject(&self) -> Who {
+        if self.caller == Who::Host { Who::Ben } else { self.caller }
+    }
+
+    pub fn id_of(&self, who: Who) -> String {
+        match who {
+            Who::Host => &self.names.host,
+            Who::Ben => &self.names.ben,
+            Who::Dora => &self.names.dora,
+        }
+        .clone()
     }
 
     pub fn message_id(&self) -> String {
@@ -183,9 +216,26 @@ impl<'a> Case<'a> {
         made.body["invite"].as_str().expect("an invite").to_owned()
     }
 
+    /// The room has been silent for so long that the sweep closes it.
+    pub fn idles(&self) {
+        self.world.time_passes(IDLE_SECONDS);
+    }
+
+    /// The case goes on in a private room with the same members.
+    pub async fn moves_to_private_room(&mut self) {
+        self.room = create_room(&mut self.host, "private", &self.names).await;
+        self.carl_says("before").await;
+    }
+
+    async fn announces(&mut self) -> Value {
+        // A file of a generated request is announced by such a request.
+        let frame = Box::pin(generate::frame(self, "handleFileUpload")).await;
+        self.ben.insist(&frame).await.expect("an upload")
+    }
+
     /// Ben announces a file; the key of its object.
     pub async fn announces_file(&mut self) -> String {
-        let upload = self.ben.insist(&scenarios::announcement(&self.room)).await.expect("an upload");
+        let upload = self.announces().await;
         let url = upload["uploadUrl"].as_str().expect("a URL");
         let path = url.split_once("//").and_then(|(_, rest)| rest.split_once('/')).expect("a path").1;
         let key = path.split('?').next().and_then(|path| path.split_once('/')).expect("a key").1;
@@ -194,7 +244,7 @@ impl<'a> Case<'a> {
 
     /// Ben uploads a file; its id.
     pub async fn uploads_file(&mut self) -> String {
-        let upload = self.ben.insist(&scenarios::announcement(&self.room)).await.expect("an upload");
+        let upload = self.announces().await;
         self.puts(&upload).await;
         upload["fileId"].as_str().expect("an id").to_owned()
     }
@@ -223,4 +273,22 @@ impl<'a> Case<'a> {
         }
         seq
     }
+}
+
+/// A room of the host, Ben and Carl.
+async fn create_room(host: &mut Client, room_type: &str, names: &Names) -> String {
+    let frame = json!({ "action": "createRoom", "roomType": room_type, "members": [names.ben, names.carl] });
+    let created = host.insist(&frame).await.expect("the room is created");
+    created["roomId"].as_str().expect("a room").to_owned()
+}
+
+/// A room that the sweep closes, where that visits no room of an earlier case.
+async fn create_swept_room(world: &World, names: &Names, latitude: f64, members: [&mut Client; 2]) -> String {
+    world.time_passes(AFTERMATH_SECONDS);
+    world.runs_sweep().await;
+    let room = world.posts_room(&names.host, latitude, 1.0).await;
+    for member in members {
+        member.insist(&json!({ "action": "joinRoom", "roomId": room })).await.expect("a member joins");
+    }
+    room
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
+use switchboard::actions::{DISCONNECT, FAN_OUT};
 
-use crate::case::{Adversary, Case, Mode, Who};
-use crate::scenarios;
+use crate::case::{Adversary, Case, Names, Who};
 
 type Row = HashMap<String, AttributeValue>;
 
@@ -15,26 +15,59 @@ struct Rows {
     log: BTreeMap<u64, Row>,
     members: BTreeMap<String, Row>,
     room: Row,
+    /// Rows that never expire although they should.
+    endless: Vec<String>,
 }
 
 impl Rows {
     async fn of(case: &Case<'_>) -> Self {
-        let mut rows = Self { log: BTreeMap::new(), members: BTreeMap::new(), room: Row::new() };
-        for row in query(case, "Messages", None, "roomId").await {
+        let room = query(case, "ChatRooms", None, ("id", &case.room)).await.pop().unwrap_or_default();
+        let mut rows = Self { log: BTreeMap::new(), members: BTreeMap::new(), room, endless: Vec::new() };
+        for row in query(case, "Messages", None, ("roomId", &case.room)).await {
+            rows.must_end("Messages", &row);
             if let Ok(seq) = text(&row, "messageId").parse() {
                 rows.log.insert(seq, row);
             }
         }
-        for row in query(case, "Members", Some("byRoom"), "roomId").await {
-            let user = text(&row, "userId");
-            let is_member = text(&row, "status") == "member";
+        for row in query(case, "Members", Some("byRoom"), ("roomId", &case.room)).await {
             // The index has not all attributes.
-            if is_member && let Some(row) = member(case, user).await {
-                rows.members.insert(user.to_owned(), row);
+            let Some(row) = member(case, text(&row, "userId")).await else { continue };
+            let status = text(&row, "status");
+            if rows.is_closed() || status == "left" {
+                rows.must_end("Members", &row);
+            }
+            if status == "member" {
+                rows.members.insert(text(&row, "userId").to_owned(), row);
             }
         }
-        rows.room = query(case, "ChatRooms", None, "id").await.pop().unwrap_or_default();
         rows
+    }
+
+    /// As [`Rows::of`], with the rows of everything else that belongs to the room.
+    async fn at_the_end_of(case: &Case<'_>) -> Self {
+        let mut rows = Self::of(case).await;
+        for row in query(case, "Subscriptions", None, ("channel", &format!("room#{}", case.room))).await {
+            rows.must_end("Subscriptions", &row);
+        }
+        for row in query(case, "Invites", None, ("roomId", &case.room)).await {
+            rows.must_end("Invites", &row);
+        }
+        for row in case.world.rows("Files").await {
+            rows.must_end("Files", &row);
+        }
+        for row in case.world.rows("Connections").await {
+            rows.must_end("Connections", &row);
+        }
+        if rows.is_closed() && !rows.room.contains_key("ttl") && !rows.room.contains_key("endsAt") {
+            rows.endless.push(format!("ChatRooms {:?}", rows.room));
+        }
+        rows
+    }
+
+    fn must_end(&mut self, table: &str, row: &Row) {
+        if !row.contains_key("ttl") {
+            self.endless.push(format!("{table} {row:?}"));
+        }
     }
 
     fn is_closed(&self) -> bool {
@@ -42,11 +75,11 @@ impl Rows {
     }
 }
 
-/// The rows of the case's room in a table or an index.
-async fn query(case: &Case<'_>, table: &str, index: Option<&str>, key: &str) -> Vec<Row> {
+/// The rows of a table or an index with this partition key.
+async fn query(case: &Case<'_>, table: &str, index: Option<&str>, (key, value): (&str, &str)) -> Vec<Row> {
     let query = case.tables.query().table_name(table).set_index_name(index.map(str::to_owned));
-    let query = query.key_condition_expression("#key = :room").expression_attribute_names("#key", key);
-    let query = query.expression_attribute_values(":room", AttributeValue::S(case.room.clone()));
+    let query = query.key_condition_expression("#key = :value").expression_attribute_names("#key", key);
+    let query = query.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
     query.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
 }
 
@@ -60,52 +93,59 @@ fn text<'a>(row: &'a Row, name: &str) -> &'a str {
 }
 
 /// All promises that a case has broken.
-pub async fn of(case: &mut Case<'_>, mode: Mode) -> Vec<String> {
+pub async fn of(case: &mut Case<'_>) -> Vec<String> {
     let mut violations = std::mem::take(&mut case.seen.violations);
     let before = Rows::of(case).await;
     let last = case.ends().await;
-    let rows = Rows::of(case).await;
-    violations.extend(removed_hear_nothing(case, &before, mode));
+    let rows = Rows::at_the_end_of(case).await;
+    if case.seen.answered == Some(Adversary::Ban) && before.members.contains_key(&case.id_of(case.subject())) {
+        violations.push("the subject was banned and is a member".to_owned());
+    }
+    violations.extend(removed_hear_nothing(case, &before));
     violations.extend(removed_append_nothing(case, &rows));
     violations.extend(acknowledged_are_kept(case, &rows));
     violations.extend(members_are_counted(&rows));
-    violations.extend(closed_rooms_end(&rows));
+    violations.extend(rows.endless.iter().map(|row| format!("a row has no end: {row}")));
     violations.extend(members_are_told(case, &rows));
+    violations.extend(resumed_are_complete(case, &rows));
     violations.extend(members_catch_up(case, &rows, last).await);
     violations
 }
 
+/// What a removal promises, right after the fault: later the removed may have joined again.
+pub async fn of_the_removed(case: &mut Case<'_>) -> Vec<String> {
+    if !case.seen.is_removed() {
+        return Vec::new();
+    }
+    let subject = case.subject();
+    case.client(subject).catches_up().await;
+    let rows = Rows::of(case).await;
+    let heard = removed_hear_nothing(case, &rows);
+    heard.into_iter().chain(removed_append_nothing(case, &rows)).collect()
+}
+
 /// Nobody hears or reads what was appended after their removal was answered.
-fn removed_hear_nothing(case: &mut Case<'_>, rows: &Rows, mode: Mode) -> Vec<String> {
-    let subject = scenarios::subject(case.route);
-    let (route, number, answered) = (case.route, case.number, case.seen.answered);
+fn removed_hear_nothing(case: &mut Case<'_>, rows: &Rows) -> Vec<String> {
+    let (number, is_removed) = (case.number, case.seen.is_removed());
     let answers = case.seen.answers.iter().map(Value::to_string).collect::<Vec<_>>();
-    let client = case.client(subject);
-    let is_member = rows.members.contains_key(&client.user);
-    let mut violations = Vec::new();
-    if is_member && answered == Some(Adversary::Ban) && mode == Mode::Held(Adversary::Ban) && route != "unbanMember" {
-        violations.push(format!("{} was banned and is a member", client.user));
+    let client = case.client(case.subject());
+    if rows.members.contains_key(&client.user) {
+        return Vec::new();
     }
-    let is_removal = matches!(answered, Some(Adversary::Remove | Adversary::Ban));
-    if is_member {
-        return violations;
-    }
-    let after = is_removal.then(|| format!("after-{number}"));
-    for text in after.into_iter().chain([format!("in the end-{number}")]) {
+    let after = is_removed.then(|| format!("after-{number}"));
+    let texts = after.into_iter().chain([format!("in the end-{number}")]);
+    let heard = texts.filter_map(|text| {
         let in_answer = || answers.iter().find(|answer| answer.contains(&text)).cloned();
-        if let Some(frame) = client.frame_with(&text).or_else(in_answer) {
-            violations.push(format!("{} is out of the room and heard {frame}", client.user));
-        }
-    }
-    violations
+        client.frame_with(&text).or_else(in_answer)
+    });
+    heard.map(|frame| format!("{} is out of the room and heard {frame}", client.user)).collect()
 }
 
 /// Nobody sends or uploads after their removal was answered, unless they have joined again.
-fn removed_append_nothing(case: &mut Case<'_>, rows: &Rows) -> Vec<String> {
-    let Some(&removed_at) = case.seen.later.first() else { return Vec::new() };
-    let is_removal = matches!(case.seen.answered, Some(Adversary::Remove | Adversary::Ban));
-    let user = case.client(scenarios::subject(case.route)).user.clone();
-    if !is_removal || rows.members.contains_key(&user) {
+fn removed_append_nothing(case: &Case<'_>, rows: &Rows) -> Vec<String> {
+    let user = case.id_of(case.subject());
+    let Some(&removed_at) = case.seen.later.first().filter(|_| case.seen.is_removed()) else { return Vec::new() };
+    if rows.members.contains_key(&user) {
         return Vec::new();
     }
     let later = rows.log.range(removed_at..).filter(|(_, row)| text(row, "userId") == user);
@@ -114,25 +154,22 @@ fn removed_append_nothing(case: &mut Case<'_>, rows: &Rows) -> Vec<String> {
 
 /// An acknowledged message is in the log once, at the position of its acknowledgement.
 fn acknowledged_are_kept(case: &Case<'_>, rows: &Rows) -> Vec<String> {
-    let id = case.message_id();
-    let with_id = rows.log.iter().filter(|(_, row)| text(row, "clientMessageId") == id);
-    let places: Vec<_> = with_id.map(|(seq, _)| *seq).collect();
-    let mut violations = Vec::new();
-    if places.len() > 1 {
-        violations.push(format!("the message is in the log at {places:?}"));
-    }
-    for answer in case.seen.answers.iter().filter(|answer| answer["type"] == "message") {
-        let seq = answer["seq"].as_u64().unwrap_or(0);
-        if answer["clientMessageId"] == json!(id) && !places.contains(&seq) {
-            violations.push(format!("the message was acknowledged at {seq} and is at {places:?}"));
+    let mut places: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (seq, row) in &rows.log {
+        let id = text(row, "clientMessageId");
+        let file = row.get("file").and_then(|file| file.as_m().ok()).map_or("", |file| text(file, "fileId"));
+        for id in [id, file].into_iter().filter(|id| !id.is_empty()) {
+            places.entry(id).or_default().push(*seq);
         }
     }
-    let files: Vec<_> = rows.log.iter().filter_map(|(seq, row)| Some((row.get("file")?, seq))).collect();
-    let mut ids = BTreeSet::new();
-    for (file, seq) in files {
-        let id = file.as_m().ok().and_then(|file| file.get("fileId")).and_then(|id| id.as_s().ok());
-        if id.is_some_and(|id| !ids.insert(id)) {
-            violations.push(format!("the file {id:?} is in the log twice, also at {seq}"));
+    let doubled = places.iter().filter(|(_, places)| places.len() > 1);
+    let mut violations: Vec<_> = doubled.map(|(id, places)| format!("{id} is in the log at {places:?}")).collect();
+    let mut acknowledged = Vec::new();
+    case.seen.answers.iter().for_each(|answer| find_acknowledged(answer, &mut acknowledged));
+    for (id, seq) in acknowledged {
+        let places = places.get(id).map(Vec::as_slice).unwrap_or_default();
+        if !places.contains(&seq) {
+            violations.push(format!("{id} was acknowledged at {seq} and is at {places:?}"));
         }
     }
     if !rows.log.keys().copied().eq(1..=rows.log.len() as u64) {
@@ -141,37 +178,72 @@ fn acknowledged_are_kept(case: &Case<'_>, rows: &Rows) -> Vec<String> {
     violations
 }
 
+/// Every `clientMessageId` with its `seq`, anywhere in an answer.
+fn find_acknowledged<'a>(answer: &'a Value, found: &mut Vec<(&'a str, u64)>) {
+    if let (Some(id), Some(seq)) = (answer["clientMessageId"].as_str(), answer["seq"].as_u64()) {
+        found.push((id, seq));
+    }
+    let children: Vec<_> = match answer {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => Vec::new(),
+    };
+    children.into_iter().for_each(|child| find_acknowledged(child, found));
+}
+
 fn members_are_counted(rows: &Rows) -> Option<String> {
     let count = rows.room.get("participantCount").and_then(|count| count.as_n().ok()).map_or("", String::as_str);
     let members: Vec<_> = rows.members.keys().collect();
     (count != members.len().to_string()).then(|| format!("participantCount is {count}, the members are {members:?}"))
 }
 
-fn closed_rooms_end(rows: &Rows) -> Vec<String> {
-    if !rows.is_closed() {
-        return Vec::new();
-    }
-    let endless = rows.members.iter().filter(|(_, row)| !row.contains_key("ttl"));
-    endless.map(|(user, _)| format!("the room is closed, and the member row of {user} has no ttl")).collect()
-}
-
-/// Those who stay hear who has come or gone, and that the room is closed.
+/// Those who stay hear who has come or gone, what was changed, and that the room is closed. Who was removed hears it.
 fn members_are_told(case: &Case<'_>, rows: &Rows) -> Vec<String> {
+    let Names { ben, dora, .. } = &case.names;
+    let is_in = |user: &str| rows.members.contains_key(user);
     let mut expected = Vec::new();
     if rows.is_closed() {
         expected.push(("room-closed", None));
+    } else {
+        let left = (!is_in(ben)).then_some(("left", Some(ben.as_str())));
+        let changed = match case.scenario.route {
+            "setRole" if is_in(ben) => Some(("room", None)),
+            "markRead" if is_in(ben) => Some(("read", Some(ben.as_str()))),
+            FAN_OUT => Some(("typing", None)),
+            _ => None,
+        };
+        expected.extend(left.into_iter().chain(changed));
     }
-    if !rows.members.contains_key(&case.names.ben) && !rows.is_closed() {
-        expected.push(("left", Some(case.names.ben.as_str())));
-    }
-    if rows.members.contains_key(&case.names.dora) {
-        expected.push(("joined", Some(case.names.dora.as_str())));
-    }
-    if case.route == switchboard::actions::FAN_OUT {
-        expected.push(("typing", None));
+    if is_in(dora) {
+        expected.push(("joined", Some(dora.as_str())));
     }
     let missed = expected.into_iter().filter(|(kind, user)| !case.carl.has_heard(kind, &case.room, *user));
-    missed.map(|(kind, user)| format!("Carl never heard {kind} {}", user.unwrap_or_default())).collect()
+    let mut missed: Vec<_> =
+        missed.map(|(kind, user)| format!("Carl never heard {kind} {}", user.unwrap_or_default())).collect();
+    let subject = if case.subject() == Who::Dora { &case.dora } else { &case.ben };
+    let is_removal = case.seen.is_removed() || matches!(case.scenario.route, "removeMember" | "banMember");
+    let knows = ["left", "room-closed"].iter().any(|kind| subject.has_heard(kind, &case.room, None));
+    if is_removal && !is_in(&subject.user) && subject.is_open() && !knows {
+        missed.push(format!("{} never heard of the removal", subject.user));
+    }
+    missed
+}
+
+/// A client goes on from `lastSeq`: everything up to it was in the answer.
+fn resumed_are_complete(case: &Case<'_>, rows: &Rows) -> Vec<String> {
+    let rooms = case.seen.answers.iter().map(|answer| &answer["rooms"][&case.room]);
+    let complete = rooms.filter(|room| room["complete"] == true);
+    let missing = complete.filter_map(|room| {
+        let last = room["lastSeq"].as_u64().unwrap_or(0);
+        let got = seqs(&room["items"]);
+        let missing: Vec<_> = rows.log.keys().filter(|seq| **seq <= last && !got.contains(seq)).collect();
+        (!missing.is_empty()).then(|| format!("an answer is complete up to {last}, without {missing:?}"))
+    });
+    missing.collect()
+}
+
+fn seqs(items: &Value) -> BTreeSet<u64> {
+    items.as_array().into_iter().flatten().filter_map(|item| item["seq"].as_u64()).collect()
 }
 
 /// What a member has heard and what `resume` returns is the whole log.
@@ -183,8 +255,8 @@ async fn members_catch_up(case: &mut Case<'_>, rows: &Rows, last: Option<u64>) -
     if last.is_none() {
         violations.push("Carl cannot send although the room is open".to_owned());
     }
-    let (room, subject) = (case.room.clone(), scenarios::subject(case.route));
-    let listens = case.route != switchboard::actions::DISCONNECT;
+    let (room, subject) = (case.room.clone(), case.subject());
+    let listens = case.scenario.route != DISCONNECT;
     let is_in = rows.members.contains_key(&case.client(subject).user) && listens;
     let mut members = vec![&mut case.carl, &mut case.host_device];
     if is_in {
@@ -195,8 +267,7 @@ async fn members_catch_up(case: &mut Case<'_>, rows: &Rows, last: Option<u64>) -
     }
     for member in members {
         let resumed = member.insist(&json!({ "action": "resume", "rooms": { room.as_str(): 0 } })).await;
-        let items = resumed.unwrap_or_default()["rooms"][&room]["items"].clone();
-        let got: BTreeSet<_> = items.as_array().into_iter().flatten().filter_map(|item| item["seq"].as_u64()).collect();
+        let got = seqs(&resumed.unwrap_or_default()["rooms"][&room]["items"]);
         let missing: Vec<_> = rows.log.keys().filter(|seq| !got.contains(seq)).collect();
         if !missing.is_empty() {
             violations.push(format!("{} resumed without {missing:?}", member.user));

@@ -27,6 +27,12 @@ impl Client {
         Some(Self { user: user.to_owned(), socket: Some(socket), heard: Vec::new(), asked: 0 })
     }
 
+    /// Takes over what an earlier connection of the user has heard, and its count of requests.
+    pub fn goes_on_for(&mut self, earlier: &mut Self) {
+        self.heard.append(&mut earlier.heard);
+        self.asked = earlier.asked;
+    }
+
     /// Sends a frame, and returns the request id of its answer.
     pub async fn send(&mut self, frame: &Value) -> String {
         self.asked += 1;
@@ -76,6 +82,10 @@ impl Client {
     /// Receives what was posted before.
     pub async fn catches_up(&mut self) {
         self.ask(&json!({ "action": "ping" })).await;
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.socket.is_some()
     }
 
     pub async fn closes(&mut self) {

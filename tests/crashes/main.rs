@@ -9,7 +9,7 @@
 //! 2. no acknowledged message is lost or doubled;
 //! 3. a room's `participantCount` equals its member rows;
 //! 4. everybody who is still in the room was told, or learns it by `resume`;
-//! 5. the member rows of a closed room have a `ttl`;
+//! 5. every row that should has a `ttl`;
 //! 6. the repeat is answered.
 //!
 //! `cargo test --test crashes -- --all`
@@ -19,6 +19,7 @@
 mod case;
 mod checks;
 mod client;
+mod generate;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod perform;
@@ -33,13 +34,14 @@ use futures_util::stream::{self, StreamExt};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Moment};
 
-use case::{Case, Mode, Stage};
+use case::{Case, Mode, Stage, Who};
 use harness::World;
+use scenarios::Scenario;
 
 /// No invocation makes more requests.
 const MOST_REQUESTS: u32 = 60;
-/// Each has a stack of its own.
-const ROUTES_AT_ONCE: usize = 2;
+/// Stacks that run at once: the cases wait for each other's processes, and for responses that are held back.
+const STACKS: usize = 8;
 /// The routes of the small size.
 const FEW: [&str; 4] = ["joinRoom", "closeRoom", "removeMember", "sendMessage"];
 
@@ -52,23 +54,32 @@ struct Arguments {
     /// Only these routes, in every mode
     #[arg(long)]
     route: Vec<String>,
+    /// Only in these modes: `Killed(After)`, `Held(Remove)`
+    #[arg(long)]
+    mode: Vec<String>,
     /// Show every case
     #[arg(long)]
     verbose: bool,
 }
 
 impl Arguments {
-    /// The routes and modes.
-    fn selection(&self) -> Vec<(&'static str, Vec<Mode>)> {
-        let routes = scenarios::routes().into_iter();
-        if self.all {
-            return routes.map(|route| (route, Mode::ALL.to_vec())).collect();
+    fn requires(&self, scenario: Scenario) -> bool {
+        self.route.is_empty() || self.selects(scenario)
+    }
+
+    fn selects(&self, scenario: Scenario) -> bool {
+        if self.route.is_empty() {
+            return self.all || FEW.contains(&scenario.to_string().as_str());
         }
-        if !self.route.is_empty() {
-            let chosen = routes.filter(|route| self.route.iter().any(|name| name == route));
-            return chosen.map(|route| (route, Mode::ALL.to_vec())).collect();
+        self.route.iter().any(|name| name == scenario.route)
+    }
+
+    fn modes(&self) -> Vec<Mode> {
+        if !self.mode.is_empty() {
+            return Mode::ALL.into_iter().filter(|mode| self.mode.contains(&format!("{mode:?}"))).collect();
         }
-        routes.filter(|route| FEW.contains(route)).map(|route| (route, vec![Mode::Killed(Moment::After)])).collect()
+        let is_small = !self.all && self.route.is_empty();
+        if is_small { vec![Mode::Killed(Moment::After)] } else { Mode::ALL.to_vec() }
     }
 }
 
@@ -76,32 +87,56 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let started = Instant::now();
-    let mut total = Report::default();
-    runtime.block_on(async {
-        total.add(every_route_has_a_scenario().await);
-        let routes = stream::iter(arguments.selection());
-        let reports = routes.map(|(route, modes)| check_route(route, modes, arguments.verbose));
-        let mut reports = pin!(reports.buffered(ROUTES_AT_ONCE));
-        while let Some(report) = reports.next().await {
-            print!("{}", report.text);
-            total.add(report);
-        }
-    });
+    let total = runtime.block_on(check(&arguments));
     let seconds = started.elapsed().as_secs_f64();
     println!("{} cases, {} violations, {seconds:.0} s", total.cases, total.violations);
     if total.violations == 0 && total.cases > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The outcome of the cases of a route.
+async fn check(arguments: &Arguments) -> Report {
+    let mut total = Report::default();
+    let mut jobs = Vec::new();
+    // Without a choice also of the routes that are not crashed: each must have a request that succeeds.
+    let scenarios = Scenario::all().into_iter().filter(|scenario| arguments.requires(*scenario));
+    let mut callers = pin!(stream::iter(scenarios).map(caller_of).buffered(STACKS));
+    while let Some((scenario, caller)) = callers.next().await {
+        match caller {
+            Ok(caller) if arguments.selects(scenario) => {
+                jobs.extend(arguments.modes().iter().map(|mode| (scenario, caller, *mode)));
+            }
+            Ok(_) => {}
+            Err(refusals) => total.add(Report::of_violation(&format!("{scenario}: no request succeeds: {refusals}"))),
+        }
+    }
+    let reports = stream::iter(jobs).map(|(scenario, caller, mode)| check_mode(scenario, caller, mode));
+    let mut reports = pin!(reports.buffered(STACKS));
+    while let Some(report) = reports.next().await {
+        if arguments.verbose {
+            print!("{}", report.cases_text);
+        }
+        total.add(report);
+    }
+    total
+}
+
+/// The outcome of some cases.
 #[derive(Default)]
 struct Report {
     cases: u32,
     violations: usize,
+    cases_text: String,
     text: String,
 }
 
 impl Report {
+    fn of_violation(what: &str) -> Self {
+        let mut report = Self::default();
+        report.violated(what);
+        report
+    }
+
     fn add(&mut self, other: Self) {
+        print!("{}", other.text);
         self.cases += other.cases;
         self.violations += other.violations;
     }
@@ -119,44 +154,43 @@ async fn stage() -> Stage {
     Stage { world, faults, tables }
 }
 
-/// Also the routes that are not selected.
-async fn every_route_has_a_scenario() -> Report {
+/// Who may send the request of a scenario: its usual caller, or else the owner of the room.
+async fn caller_of(scenario: Scenario) -> (Scenario, Result<Who, String>) {
+    let usual = scenario.usual_caller();
+    if scenario.is_event() {
+        return (scenario, Ok(usual));
+    }
     let stage = stage().await;
-    let mut case = Case::new(&stage, "ping", 0).await;
-    let mut report = Report::default();
-    for route in scenarios::routes() {
-        if scenarios::prepare(&mut case, route).await.is_none() {
-            report.violated(&format!("{route} has no scenario: add one to tests/crashes/scenarios.rs"));
+    let mut refusals = String::new();
+    for (number, caller) in (0..).zip([usual, Who::Host]) {
+        match Case::new(&stage, (scenario, caller), number).await.is_refused().await {
+            None => return (scenario, Ok(caller)),
+            Some(refusal) => refusals.push_str(&refusal.to_string()),
         }
     }
-    print!("{}", report.text);
-    report
+    (scenario, Err(refusals))
 }
 
-/// All cases of a route, on a stack of their own.
-async fn check_route(route: &'static str, modes: Vec<Mode>, verbose: bool) -> Report {
-    let stage = stage().await;
+/// All cases of a scenario in one mode, on a stack of their own.
+async fn check_mode(scenario: Scenario, caller: Who, mode: Mode) -> Report {
+    let (stage, started) = (stage().await, Instant::now());
     let mut report = Report::default();
-    let mut number = 0;
-    for mode in modes {
-        for request in 1..=MOST_REQUESTS {
-            number += 1;
-            let mut case = Case::new(&stage, route, number).await;
-            let Some(what) = case.run(mode, request).await else {
-                for violation in &case.seen.violations {
-                    report.violated(&format!("{route}, {mode:?}: {violation}"));
-                }
-                break;
-            };
-            report.cases += 1;
-            if verbose {
-                report.text.push_str(&format!("{route}, request {request} ({what}), {mode:?}\n"));
+    for request in 1..=MOST_REQUESTS {
+        let mut case = Case::new(&stage, (scenario, caller), request).await;
+        let Some(what) = case.run(mode, request).await else {
+            for violation in &case.seen.violations {
+                report.violated(&format!("{scenario}, {mode:?}: {violation}"));
             }
-            for violation in checks::of(&mut case, mode).await {
-                report.violated(&format!("{route}, request {request} ({what}), {mode:?}: {violation}"));
-            }
+            break;
+        };
+        report.cases += 1;
+        let name = format!("{scenario}, request {request} ({what}), {mode:?}");
+        report.cases_text.push_str(&format!("{name}\n"));
+        for violation in checks::of(&mut case).await {
+            report.violated(&format!("{name}: {violation}"));
         }
     }
-    report.text.push_str(&format!("{route}: {} cases, {} violations\n", report.cases, report.violations));
+    let (cases, violations, seconds) = (report.cases, report.violations, started.elapsed().as_secs_f64());
+    report.text.push_str(&format!("{scenario}, {mode:?}: {cases} cases, {violations} violations, {seconds:.0} s\n"));
     report
 }

@@ -4,42 +4,50 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use switchboard::local::faults::{Outcome, Plan};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::case::{Adversary, BUCKET, Case, IDLE_SECONDS, Mode};
+use crate::case::{Adversary, BUCKET, Case, Mode};
+use crate::checks;
 use crate::client::Client;
 use crate::harness::{Answer, World};
-use crate::scenarios::{self, Request};
+use crate::scenarios::Request;
 
 /// How often a request is repeated after internal failures.
 const REPEATS: usize = 5;
 /// How long an invocation may take to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For so long a response is held back at least: the function trusts no membership that it read so long ago.
+const HOLD: Duration = Duration::from_millis(400);
 
 impl Case<'_> {
+    /// Sends the request without a fault. Returns the answer where it is refused.
+    pub async fn is_refused(&mut self) -> Option<Value> {
+        let asked = self.scenario.prepare(self, self.caller).await;
+        self.performs(&asked).await;
+        self.seen.answers.pop().filter(|answer| answer["status"].as_u64().is_some_and(|status| status >= 400))
+    }
+
     /// Runs the request with the fault at its request number `request`. Returns the request to AWS at which the fault
     /// struck, or `None` if the invocation ended before.
     pub async fn run(&mut self, mode: Mode, request: u32) -> Option<String> {
-        let route = self.route;
-        let asked = scenarios::prepare(self, route).await.expect("a scenario");
-        if let Request::Sweep = asked {
-            self.world.time_passes(IDLE_SECONDS);
-        }
-        self.faults.follow(mode.plan(route, request));
+        let asked = self.scenario.prepare(self, self.caller).await;
+        self.faults.follow(mode.plan(self.scenario.route, request));
         let struck = match mode {
             Mode::Killed(_) => {
                 self.performs(&asked).await;
                 self.outcome(mode).await
             }
-            Mode::Held(adversary) => self.performs_held(&asked, adversary).await,
+            Mode::Held(adversary) | Mode::Delayed(adversary) => self.performs_held(&asked, adversary).await,
         };
         self.faults.follow(Plan::default());
         match struck {
             Ok(Outcome::Struck(what)) => {
+                let violations = checks::of_the_removed(self).await;
+                self.seen.violations.extend(violations);
                 self.goes_on(&asked, mode).await;
                 Some(what)
             }
-            Ok(Outcome::NotReached(0)) if matches!(asked, Request::FanOut(_) | Request::ObjectCreated(_)) => {
+            Ok(Outcome::NotReached(0)) if self.scenario.is_event() => {
                 self.seen.violations.push("the event made no request".to_owned());
                 None
             }
@@ -56,7 +64,7 @@ impl Case<'_> {
         let outcome = async {
             match mode {
                 Mode::Killed(_) => requests.killed().await,
-                Mode::Held(_) => requests.held().await,
+                Mode::Held(_) | Mode::Delayed(_) => requests.held().await,
             }
         };
         timeout(PATIENCE, outcome).await.map_err(|_| "the route was not invoked".to_owned())
@@ -75,113 +83,85 @@ impl Case<'_> {
                 None
             }
             Request::Connect(query) => {
-                self.connects(query).await;
+                let opened = Client::open(self.world, &self.names.dora, query).await;
+                self.adopts(opened).await;
                 None
             }
-            background_or_http => self.background(background_or_http).await,
+            other => in_background(self.world, other).await,
         };
         self.seen.answers.extend(answer);
     }
 
-    async fn connects(&mut self, query: &str) -> bool {
-        match Client::open(self.world, &self.names.dora.clone(), query).await {
-            Some(mut client) => {
-                client.heard.append(&mut self.dora.heard);
-                self.dora = client;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Runs a request that needs no socket.
-    async fn background(&self, asked: &Request) -> Option<Value> {
-        match asked {
-            Request::Http("POST", path, body) => Some(answer_of(&self.world.post(path, body.clone()).await)),
-            Request::Http("DELETE", path, _) => Some(answer_of(&self.world.delete(path).await)),
-            Request::Http(_, path, _) => Some(answer_of(&self.world.get(path).await)),
-            Request::ObjectCreated(key) => {
-                let before = self.handled("ObjectCreated");
-                self.world.puts_object(BUCKET, key, b"x").await;
-                scenarios::repeat_object_event(self, key).await;
-                self.world.has_called("ObjectCreated", before + 2).await;
-                None
-            }
-            Request::Sweep => {
-                self.world.runs_sweep().await;
-                None
-            }
-            Request::FanOut(event) => {
-                self.world.sends_event(event.clone()).await;
-                None
-            }
-            _ => None,
-        }
+    /// Dora goes on with a new connection, if there is one.
+    async fn adopts(&mut self, opened: Option<Client>) -> bool {
+        let Some(mut client) = opened else { return false };
+        self.dora.catches_up().await;
+        client.goes_on_for(&mut self.dora);
+        self.dora = client;
+        true
     }
 
     /// Runs the request, and lets the adversary act while it is held.
     async fn performs_held(&mut self, asked: &Request, adversary: Adversary) -> Result<Outcome, String> {
-        let mode = Mode::Held(adversary);
-        let pending = match asked {
-            Request::Frame(who, frame) | Request::Quiet(who, frame) => {
-                Some((*who, self.client(*who).send(frame).await))
+        match asked {
+            Request::Frame(who, frame) => {
+                let id = self.client(*who).send(frame).await;
+                let outcome = self.acts_when_held(asked, adversary).await;
+                let answer = self.client(*who).answer(&id).await;
+                self.seen.answers.extend(answer);
+                outcome
+            }
+            Request::Quiet(who, frame) => {
+                self.client(*who).send(frame).await;
+                self.acts_when_held(asked, adversary).await
             }
             Request::Disconnect => {
                 self.ben.closes().await;
-                None
+                self.acts_when_held(asked, adversary).await
             }
-            _ => None,
-        };
-        let is_quiet = matches!(asked, Request::Quiet(..));
-        if pending.is_some() || matches!(asked, Request::Disconnect) {
-            let outcome = self.outcome(mode).await?;
-            if let Outcome::Struck(_) = outcome {
-                self.acts(asked, adversary).await;
+            Request::Connect(query) => {
+                let (world, user) = (self.world, self.names.dora.clone());
+                let acts = self.acts_when_held(asked, adversary);
+                let (opened, outcome) = tokio::join!(Client::open(world, &user, query), acts);
+                self.adopts(opened).await;
+                outcome
             }
-            self.faults.requests().release();
-            if let Some((who, id)) = pending.filter(|_| !is_quiet) {
-                let answer = self.client(who).answer(&id).await;
+            other => {
+                let world = self.world;
+                let acts = self.acts_when_held(asked, adversary);
+                let (answer, outcome) = tokio::join!(in_background(world, other), acts);
                 self.seen.answers.extend(answer);
+                outcome
             }
-            return Ok(outcome);
         }
-        self.performs_aside(asked, adversary).await
     }
 
-    /// As `performs_held`, for a request that needs no socket of the case.
-    async fn performs_aside(&mut self, asked: &Request, adversary: Adversary) -> Result<Outcome, String> {
-        let (world, faults, name) = (self.world, self.faults, self.names.dora.clone());
-        let aside = Aside { world, asked: asked.clone(), user: name };
-        let run = aside.run();
-        let act = async {
-            let outcome = self.outcome(Mode::Held(adversary)).await;
-            if let Ok(Outcome::Struck(_)) = outcome {
-                self.acts(asked, adversary).await;
-            }
-            faults.requests().release();
-            outcome
-        };
-        let ((answer, opened), outcome) = tokio::join!(run, act);
-        self.seen.answers.extend(answer);
-        if let Some(mut client) = opened {
-            client.heard.append(&mut self.dora.heard);
-            self.dora = client;
+    /// Waits until a response is held back, lets the adversary act, and releases it.
+    async fn acts_when_held(&mut self, asked: &Request, adversary: Adversary) -> Result<Outcome, String> {
+        let outcome = self.outcome(Mode::Held(adversary)).await;
+        if let Ok(Outcome::Struck(_)) = outcome {
+            let until = Instant::now() + HOLD;
+            self.acts(asked, adversary).await;
+            sleep_until(until).await;
         }
+        self.faults.requests().release();
         outcome
     }
 
     /// The adversary acts, and Carl says something after that was answered.
     async fn acts(&mut self, asked: &Request, adversary: Adversary) {
-        let subject = scenarios::subject(self.route);
-        let user = self.client(subject).user.clone();
+        let user = self.id_of(self.subject());
         let frame = match adversary {
             Adversary::Remove => json!({ "action": "removeMember", "roomId": self.room, "userId": user }),
             Adversary::Ban => json!({ "action": "banMember", "roomId": self.room, "userId": user }),
             Adversary::Close => json!({ "action": "closeRoom", "roomId": self.room }),
+            Adversary::Write => {
+                self.carl_says("between").await;
+                return;
+            }
             Adversary::Copy => return self.copies(asked).await,
         };
-        let answer = self.host_device.insist(&frame).await;
-        match answer {
+        match self.host_device.insist(&frame).await {
             Some(answer) if answer["type"] == "ack" => {
                 self.seen.answered = Some(adversary);
                 let seq = self.carl_says("after").await;
@@ -202,10 +182,10 @@ impl Case<'_> {
             }
             Request::Connect(_) | Request::Disconnect => None,
             Request::ObjectCreated(key) => {
-                scenarios::repeat_object_event(self, key).await;
+                self.world.repeats_object_event(BUCKET, key).await;
                 None
             }
-            other => self.background(other).await,
+            other => in_background(self.world, other).await,
         };
         self.seen.answers.extend(answer);
     }
@@ -220,22 +200,22 @@ impl Case<'_> {
             Request::Http(..) => {
                 let mut answer = json!({ "status": 500 });
                 for _ in 0..REPEATS {
-                    answer = self.background(asked).await.unwrap_or_default();
+                    answer = in_background(self.world, asked).await.unwrap_or_default();
                     if answer["status"].as_u64().unwrap_or(0) < 500 {
                         break;
                     }
                 }
                 self.repeat_was_answered(answer, mode);
             }
-            Request::Quiet(..) => self.performs(asked).await,
-            Request::Connect(query) => {
-                if matches!(mode, Mode::Killed(_)) && !self.connects(query).await {
-                    self.seen.violations.push("every repeat of the handshake failed".to_owned());
+            Request::Connect(query) if matches!(mode, Mode::Killed(_)) => {
+                let opened = Client::open(self.world, &self.names.dora, query).await;
+                if !self.adopts(opened).await {
+                    self.seen.violations.push("the repeat of the handshake failed".to_owned());
                 }
             }
-            Request::Disconnect => {}
-            Request::ObjectCreated(key) => scenarios::repeat_object_event(self, key).await,
-            Request::Sweep | Request::FanOut(_) => self.performs(asked).await,
+            Request::Connect(_) | Request::Disconnect => {}
+            Request::ObjectCreated(key) => self.world.repeats_object_event(BUCKET, key).await,
+            Request::Quiet(..) | Request::Sweep | Request::OwnEvent(_) => self.performs(asked).await,
         }
         self.uploads_what_was_announced().await;
         self.world.time_passes(61);
@@ -245,8 +225,10 @@ impl Case<'_> {
     fn repeat_was_answered(&mut self, answer: Value, mode: Mode) {
         let status = answer["status"].as_u64().unwrap_or(0);
         let code = answer["code"].as_str().unwrap_or_default();
-        let is_refused = status >= 400 && !scenarios::may_refuse_repeat(self.route, code);
-        if status >= 500 || is_refused && matches!(mode, Mode::Killed(_)) {
+        let is_refused = status >= 400 && !self.scenario.may_refuse_repeat(code);
+        if status >= 500
+            || is_refused && matches!(mode, Mode::Killed(_) | Mode::Held(Adversary::Write) | Mode::Delayed(_))
+        {
             self.seen.violations.push(format!("the repeat was refused: {answer}"));
         }
         self.seen.answers.push(answer);
@@ -260,38 +242,27 @@ impl Case<'_> {
     }
 }
 
-/// A request that runs beside the sockets of a case.
-struct Aside<'a> {
-    world: &'a World,
-    asked: Request,
-    user: String,
-}
-
-impl Aside<'_> {
-    async fn run(&self) -> (Option<Value>, Option<Client>) {
-        let world = self.world;
-        match &self.asked {
-            Request::Http("POST", path, body) => (Some(answer_of(&world.post(path, body.clone()).await)), None),
-            Request::Http("DELETE", path, _) => (Some(answer_of(&world.delete(path).await)), None),
-            Request::Http(_, path, _) => (Some(answer_of(&world.get(path).await)), None),
-            Request::Connect(query) => (None, Client::open(world, &self.user, query).await),
-            Request::ObjectCreated(key) => {
-                let is_handled = |line: &Value| line["route"] == "ObjectCreated";
-                let before = world.log().iter().filter(|line| is_handled(line)).count();
-                world.puts_object(BUCKET, key, b"x").await;
-                world.has_called("ObjectCreated", before + 1).await;
-                (None, None)
-            }
-            Request::Sweep => {
-                world.runs_sweep().await;
-                (None, None)
-            }
-            Request::FanOut(event) => {
-                world.sends_event(event.clone()).await;
-                (None, None)
-            }
-            Request::Frame(..) | Request::Quiet(..) | Request::Disconnect => (None, None),
+/// Runs a request that needs no socket, and waits for its end.
+async fn in_background(world: &World, asked: &Request) -> Option<Value> {
+    match asked {
+        Request::Http("POST", path, body) => Some(answer_of(&world.post(path, body.clone()).await)),
+        Request::Http("DELETE", path, _) => Some(answer_of(&world.delete(path).await)),
+        Request::Http(_, path, _) => Some(answer_of(&world.get(path).await)),
+        Request::ObjectCreated(key) => {
+            let before = world.log().iter().filter(|line| line["route"] == "ObjectCreated").count();
+            world.puts_object(BUCKET, key, b"x").await;
+            world.has_called("ObjectCreated", before + 1).await;
+            None
         }
+        Request::Sweep => {
+            world.runs_sweep().await;
+            None
+        }
+        Request::OwnEvent(event) => {
+            world.sends_event(event.clone()).await;
+            None
+        }
+        Request::Frame(..) | Request::Quiet(..) | Request::Connect(_) | Request::Disconnect => None,
     }
 }
 

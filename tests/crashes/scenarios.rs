@@ -1,12 +1,16 @@
-//! The request of each route, in the room of a case.
+//! The requests that crash: one for each action, HTTP route and background event, and a few more.
+
+use std::fmt;
 
 use serde_json::{Value, json};
 use switchboard::actions::{self, Action, HttpRoute};
 
-use crate::case::{BUCKET, Case, Who, place_of};
+use crate::case::{Case, Who};
+use crate::client::Client;
+use crate::generate;
 
 /// What starts the invocation that crashes.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Request {
     /// A frame with an answer.
     Frame(Who, Value),
@@ -20,148 +24,115 @@ pub enum Request {
     /// An object was uploaded under this key.
     ObjectCreated(String),
     Sweep,
-    /// The continuation of a fan-out.
-    FanOut(Value),
+    /// An event that the function sends to itself.
+    OwnEvent(Value),
 }
 
-/// The keys of all routes, and of the background events.
-pub fn routes() -> Vec<&'static str> {
-    let background = [actions::CONNECT, actions::DISCONNECT, actions::DEFAULT, actions::OBJECT_CREATED];
-    let background = background.into_iter().chain([actions::SWEEP, actions::FAN_OUT, actions::CLEANUP]);
-    let actions = Action::ALL.iter().map(|action| action.key());
-    actions.chain(HttpRoute::ALL.iter().map(|route| route.key())).chain(background).collect()
+/// A route, with the request that is sent to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// The key of the route or of the background event.
+    pub route: &'static str,
+    /// Where there are several.
+    variant: Option<&'static str>,
 }
 
-/// Whether a repeat of a request that has succeeded is refused with this code by design.
-pub fn may_refuse_repeat(route: &str, code: &str) -> bool {
-    matches!((route, code), ("closeRoom" | "POST /rooms/close", "ROOM_CLOSED"))
-}
+/// Requests that take another path than the first one of their route.
+const VARIANTS: [(&str, &str); 2] = [(actions::CONNECT, TO_ALL_ROOMS), ("joinRoom", WITH_INVITE)];
+const TO_ALL_ROOMS: &str = "to all rooms";
+const WITH_INVITE: &str = "with an invite";
 
-/// Whom an adversary removes.
-pub fn subject(route: &str) -> Who {
-    match route {
-        "addMembers" | "joinRoom" | "POST /rooms/join" | actions::CONNECT => Who::Dora,
-        _ => Who::Ben,
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.route)?;
+        self.variant.map_or(Ok(()), |variant| write!(f, " {variant}"))
     }
 }
 
-/// The request of a route, after the room has been prepared for it; `None` for an unknown route.
-pub async fn prepare(case: &mut Case<'_>, route: &str) -> Option<Request> {
-    let Case { room, names, .. } = case;
-    let (room, [host, ben, dora]) = (room.clone(), [names.host.clone(), names.ben.clone(), names.dora.clone()]);
-    let about = |action: &str| json!({ "action": action, "roomId": room });
-    let of_ben = |action: &str| json!({ "action": action, "roomId": room, "userId": ben });
-    let id = case.message_id();
-    let message =
-        |action: &str| json!({ "action": action, "roomId": room, "content": "the message", "clientMessageId": id });
-    Some(match route {
-        "ping" | "hello" | "listRooms" => Request::Frame(Who::Ben, json!({ "action": route })),
-        "createRoom" => Request::Frame(Who::Host, json!({ "action": route, "members": [ben] })),
-        "joinRoom" => Request::Frame(Who::Dora, about(route)),
-        "addMembers" => Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "members": [dora] })),
-        "declineInvite" => Request::Frame(Who::Ben, about(route)),
-        "listBlocked" => Request::Frame(Who::Ben, json!({ "action": route })),
-        "blockUser" | "unblockUser" => Request::Frame(Who::Ben, json!({ "action": route, "userId": dora })),
-        "leaveRoom" | "roomInfo" | "getMessages" => Request::Frame(Who::Ben, about(route)),
-        "closeRoom" => Request::Frame(Who::Host, about(route)),
-        "removeMember" | "banMember" => Request::Frame(Who::Host, of_ben(route)),
-        "unbanMember" => {
-            let ban = json!({ "action": "banMember", "roomId": room, "userId": dora });
-            case.host.insist(&ban).await;
-            Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "userId": dora }))
-        }
-        "muteMember" | "unmuteMember" => Request::Frame(Who::Host, of_ben(route)),
-        "reportMessage" => {
-            Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "seq": 1, "reason": "spam" }))
-        }
-        "listInvites" => Request::Frame(Who::Host, about(route)),
-        "revokeInvite" => {
-            let invite = case.creates_invite().await;
-            Request::Frame(Who::Host, json!({ "action": route, "roomId": room, "invite": invite }))
-        }
-        "setRole" => {
-            let frame = json!({ "action": route, "roomId": room, "userId": ben, "role": "admin" });
-            Request::Frame(Who::Host, frame)
-        }
-        "sendMessage" | "broadcastMessage" => Request::Frame(Who::Ben, message(route)),
-        "sendMessages" => {
-            let messages = ["one", "two"].map(|id| json!({ "content": format!("{id} of ben"), "clientMessageId": id }));
-            Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "messages": messages }))
-        }
-        "typingIndicator" => Request::Quiet(Who::Ben, json!({ "action": route, "roomId": room, "isTyping": true })),
-        "handleFileUpload" => Request::Frame(Who::Ben, announcement(&room)),
-        "getFile" => Request::Frame(Who::Ben, json!({ "action": route, "fileId": case.uploads_file().await })),
-        "resume" => Request::Frame(Who::Ben, json!({ "action": route, "rooms": { room: 0 } })),
-        "markRead" => Request::Frame(Who::Ben, json!({ "action": route, "roomId": room, "seq": 1 })),
-        "GET /health" => Request::Http("GET", "/health".to_owned(), Value::Null),
-        "GET /me" => Request::Http("GET", format!("/me?userId={ben}"), Value::Null),
-        "POST /rooms" => Request::Http(
-            "POST",
-            "/rooms".to_owned(),
-            json!({ "userId": host, "latitude": place_of(case.number), "longitude": 1.0 }),
-        ),
-        "GET /rooms" => Request::Http("GET", "/rooms?latitude=1&longitude=1".to_owned(), Value::Null),
-        "POST /rooms/join" => {
-            Request::Http("POST", "/rooms/join".to_owned(), json!({ "userId": dora, "roomId": room }))
-        }
-        "POST /rooms/leave" => {
-            Request::Http("POST", "/rooms/leave".to_owned(), json!({ "userId": ben, "roomId": room }))
-        }
-        "POST /rooms/close" => {
-            Request::Http("POST", "/rooms/close".to_owned(), json!({ "userId": host, "roomId": room }))
-        }
-        "GET /rooms/{roomId}" => Request::Http("GET", format!("/rooms/{room}?userId={ben}"), Value::Null),
-        "GET /rooms/{roomId}/messages" => {
-            Request::Http("GET", format!("/rooms/{room}/messages?userId={ben}"), Value::Null)
-        }
-        "GET /rooms/{roomId}/invites" => {
-            Request::Http("GET", format!("/rooms/{room}/invites?userId={host}"), Value::Null)
-        }
-        "POST /rooms/{roomId}/invites" => {
-            Request::Http("POST", format!("/rooms/{room}/invites"), json!({ "userId": host }))
-        }
-        "DELETE /rooms/{roomId}/invites/{invite}" => {
-            let invite = case.creates_invite().await;
-            Request::Http("DELETE", format!("/rooms/{room}/invites/{invite}?userId={host}"), Value::Null)
-        }
-        "GET /files/{fileId}" => {
-            Request::Http("GET", format!("/files/{}?userId={ben}", case.uploads_file().await), Value::Null)
-        }
-        actions::CONNECT => {
-            case.dora.insist(&about("joinRoom")).await;
-            Request::Connect(format!("&roomId={room}"))
-        }
-        actions::DISCONNECT => Request::Disconnect,
-        actions::DEFAULT => {
-            // An alias, for which the gateway has no route.
-            let mut frame = announcement(&room);
-            frame["action"] = json!("requestUpload");
-            Request::Frame(Who::Ben, frame)
-        }
-        actions::OBJECT_CREATED => Request::ObjectCreated(case.announces_file().await),
-        actions::SWEEP => Request::Sweep,
-        actions::FAN_OUT => Request::FanOut(json!({
-            "source": "switchboard.fan-out",
-            "requestId": "a request",
-            "at": case.now(),
-            "part": { "channel": format!("room#{room}"), "first": null, "last": null },
-            "publication": case.publication(),
-        })),
-        actions::CLEANUP => Request::FanOut(json!({
-            "source": "switchboard.cleanup",
-            "requestId": "a request",
-            "at": case.now(),
-            "connections": [{ "connectionId": "GONEGONEGONEGO0=", "channel": format!("room#{room}") }],
-        })),
-        _ => return None,
-    })
-}
+impl Scenario {
+    /// All actions, HTTP routes and background events, and the variants.
+    pub fn all() -> Vec<Self> {
+        let actions = Action::ALL.iter().map(|action| action.key());
+        let routes = actions.chain(HttpRoute::ALL.iter().map(|route| route.key())).chain(actions::BACKGROUND);
+        let variants = VARIANTS.map(|(route, variant)| Self { route, variant: Some(variant) });
+        routes.map(|route| Self { route, variant: None }).chain(variants).collect()
+    }
 
-pub fn announcement(room: &str) -> Value {
-    json!({ "action": "handleFileUpload", "roomId": room, "fileName": "a.txt", "contentType": "text/plain", "size": 1 })
-}
+    /// Whether an event of the room's own starts it, which nobody answers.
+    pub fn is_event(self) -> bool {
+        actions::BACKGROUND.contains(&self.route) && self.route != actions::DEFAULT
+    }
 
-/// The bucket's name is part of the event.
-pub async fn repeat_object_event(case: &Case<'_>, key: &str) {
-    case.world.repeats_object_event(BUCKET, key).await;
+    /// Who sends the request, where a member may: else an owner does.
+    pub fn usual_caller(self) -> Who {
+        match self.route {
+            "joinRoom" | "POST /rooms/join" | actions::CONNECT => Who::Dora,
+            _ => Who::Ben,
+        }
+    }
+
+    /// Whether a repeat of a request that has succeeded is refused with this code by design.
+    pub fn may_refuse_repeat(self, code: &str) -> bool {
+        matches!((self.route, code), ("closeRoom" | "POST /rooms/close", "ROOM_CLOSED"))
+    }
+
+    /// Its request by `caller`, after the room has been prepared for it.
+    pub async fn prepare(self, case: &mut Case<'_>, caller: Who) -> Request {
+        let room = case.room.clone();
+        let of_dora = |action: &str| json!({ "action": action, "roomId": room, "userId": case.names.dora });
+        match self.route {
+            actions::CONNECT => {
+                case.dora.insist(&json!({ "action": "joinRoom", "roomId": room })).await;
+                let query = if self.variant == Some(TO_ALL_ROOMS) { String::new() } else { format!("&roomId={room}") };
+                Request::Connect(query)
+            }
+            actions::DISCONNECT => Request::Disconnect,
+            actions::DEFAULT => {
+                // An alias, for which the gateway has no route.
+                let mut frame = generate::frame(case, "handleFileUpload").await;
+                frame["action"] = json!("requestUpload");
+                Request::Frame(caller, frame)
+            }
+            actions::OBJECT_CREATED => Request::ObjectCreated(case.announces_file().await),
+            actions::SWEEP => {
+                case.idles();
+                Request::Sweep
+            }
+            actions::FAN_OUT => Request::OwnEvent(json!({
+                "source": "switchboard.fan-out",
+                "requestId": "a request",
+                "at": case.now(),
+                "part": { "channel": format!("room#{room}"), "first": null, "last": null },
+                "publication": case.publication(),
+            })),
+            actions::CLEANUP => Request::OwnEvent(json!({
+                "source": "switchboard.cleanup",
+                "requestId": "a request",
+                "at": case.now(),
+                "connections": [{ "connectionId": "GONEGONEGONEGO0=", "channel": format!("room#{room}") }],
+            })),
+            "unbanMember" => {
+                case.host.insist(&of_dora("banMember")).await;
+                Request::Frame(caller, of_dora("unbanMember"))
+            }
+            "joinRoom" if self.variant == Some(WITH_INVITE) => {
+                case.moves_to_private_room().await;
+                let invite = case.creates_invite().await;
+                let frame = json!({ "action": "joinRoom", "roomId": case.room, "invite": invite });
+                Request::Frame(caller, frame)
+            }
+            "resume" => {
+                // A connection that does not hear the room yet.
+                let lobby = Client::open(case.world, &case.names.ben, "&roomId=lobby").await;
+                case.ben = lobby.expect("Ben connects");
+                Request::Frame(caller, generate::frame(case, self.route).await)
+            }
+            "typingIndicator" => Request::Quiet(caller, generate::frame(case, self.route).await),
+            key if HttpRoute::of_key(key).is_some() => {
+                let (method, path, body) = generate::http(case, key, caller).await;
+                Request::Http(method, path, body)
+            }
+            action => Request::Frame(caller, generate::frame(case, action).await),
+        }
+    }
 }

@@ -293,7 +293,7 @@ async fn an_invocation_with_fewer_requests_is_not_killed() {
 async fn the_response_to_a_single_request_can_be_delayed() {
     let (faults, mut world) = World::with_faults().await;
     let mut client = world.connect().await;
-    let hold = HoldAtRequest { route: "ping".to_owned(), request: 1 };
+    let hold = HoldAtRequest { route: "ping".to_owned(), request: 1, before: false };
     faults.follow(Plan { hold_at_request: Some(hold), ..Plan::default() });
 
     client.asks_for("ping").await;

@@ -42,7 +42,8 @@ fn folder() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema")
 }
 
-fn read(path: impl AsRef<std::path::Path>) -> Value {
+/// A generated document: `openapi.json`, `requests/ping.json`.
+pub fn read(path: impl AsRef<std::path::Path>) -> Value {
     serde_json::from_str(&std::fs::read_to_string(folder().join(path)).unwrap()).unwrap()
 }
 

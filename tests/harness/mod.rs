@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 use switchboard::domain::Timestamp;
 
-pub use contract::sent_frame;
+pub use contract::{read as published, sent_frame};
 pub use http::{Answer, request};
 pub use log::Logs;
 pub use outgoing::{Outgoing, unchecked, with_aliases};

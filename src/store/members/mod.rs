@@ -245,10 +245,10 @@ impl Store {
         self.update(&MEMBERS, key(&member.user, &member.room), &statement).await.map(drop)
     }
 
-    /// Notes how far a member has read, which only grows. `false` when it was as far already, or is no member.
+    /// Notes how far a member has read, which only grows. `false` when it was further already, or is no member.
     pub async fn mark_read(&self, user: &UserId, room: &RoomId, seq: Seq) -> Result<bool, Error> {
         let statement = Statement::update("SET lastReadSeq = :seq")
-            .when("status = :member AND lastReadSeq < :seq")
+            .when("status = :member AND lastReadSeq <= :seq")
             .bind(":member", Status::Member.as_str())
             .bind(":seq", seq.as_i64());
         self.update(&MEMBERS, key(user, room), &statement).await
