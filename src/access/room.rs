@@ -68,8 +68,8 @@ pub async fn require_member(ctx: &Context, user: &UserId, room: &RoomId) -> Resu
     ctx.store.member(user, room, ctx.now).await?.map(drop).ok_or(Error::NotAMember)
 }
 
-/// As [`require_member`], if what was read of the membership at first may be out of date: the response was slow, and the
-/// user may have been removed in the meantime.
+/// As [`require_member`], if what was read of the membership at first may be out of date: the response was slow, and
+/// the user may have been removed in the meantime.
 ///
 /// # Errors
 /// `NOT_A_MEMBER`.

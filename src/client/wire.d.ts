@@ -14,6 +14,31 @@ export interface AckFrame {
   type: "ack";
 }
 
+/** What became of the users that a moderator added. */
+export interface AddedFrame {
+  /** Those who are members now. */
+  added: Array<string>;
+  /** Those who are asked, and become members when they join. */
+  invited: Array<string>;
+  refused: Array<{
+    code: string;
+    userId: string;
+  }>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "added";
+}
+
+/** A page of the users whom the caller has blocked. */
+export interface BlockedFrame {
+  items: Array<string>;
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  type: "blocked";
+}
+
 /** Messages were deleted. */
 export interface DeletedFrame {
   deletedAt: string;
@@ -206,6 +231,18 @@ export interface InviteFrame {
   maxUses: number;
   roomId: string;
   type: "invite";
+}
+
+/** A member invites the user into a room. */
+export interface InvitedFrame {
+  at: string;
+  /** Who invites. */
+  by: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  roomName?: string;
+  type: "invited";
 }
 
 /** A page of the invites into a room that can be used. */
@@ -434,6 +471,8 @@ export interface NearFrame {
     nextCursor?: string;
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
+    /** Whether more users may be online: in large rooms not all connections are read. */
+    onlineMore?: boolean;
     participantCount: number;
     /** The participants of a room: in full, or their ids only. */
     participants?: Array<{
@@ -621,8 +660,22 @@ export interface ReadFrame {
   userId: string;
 }
 
+/** A stranger began a direct conversation. */
+export interface RequestFrame {
+  at: string;
+  /** The stranger. */
+  by: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "request";
+  userName?: string;
+}
+
 /** The messages missed in several rooms. */
 export interface ResumedFrame {
+  /** Rooms that were not read, to be asked for again: in `rooms` they are empty and not complete. */
+  more?: Array<string>;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   rooms: Record<string, {
@@ -819,6 +872,8 @@ export interface RoomFrame {
   nextCursor?: string;
   /** Users, not connections. Absent in search results. */
   onlineCount?: number;
+  /** Whether more users may be online: in large rooms not all connections are read. */
+  onlineMore?: boolean;
   participantCount: number;
   /** The participants of a room: in full, or their ids only. */
   participants?: Array<{
@@ -856,6 +911,14 @@ export interface RoomClosedFrame {
 
 /** A page of the caller's rooms. */
 export interface RoomsFrame {
+  /** On the first page: the first invitations that wait for an answer. */
+  invitations?: Array<{
+    at: string;
+    /** Who invites. */
+    by: string;
+    roomId: string;
+    roomName?: string;
+  }>;
   items: Array<{
     autoClose: boolean;
     chatRoomId?: string;
@@ -954,6 +1017,8 @@ export interface RoomsFrame {
     nextCursor?: string;
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
+    /** Whether more users may be online: in large rooms not all connections are read. */
+    onlineMore?: boolean;
     participantCount: number;
     /** The participants of a room: in full, or their ids only. */
     participants?: Array<{
@@ -982,6 +1047,14 @@ export interface RoomsFrame {
   nextCursor?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** On the first page: the first direct conversations that strangers began. */
+  requests?: Array<{
+    at: string;
+    /** The stranger. */
+    by: string;
+    roomId: string;
+    userName?: string;
+  }>;
   type: "rooms";
 }
 
@@ -1053,6 +1126,8 @@ export interface UploadFrame {
 
 export type Frame =
   | AckFrame
+  | AddedFrame
+  | BlockedFrame
   | DeletedFrame
   | EditedFrame
   | ErrorFrame
@@ -1060,6 +1135,7 @@ export type Frame =
   | HealthFrame
   | HelloFrame
   | InviteFrame
+  | InvitedFrame
   | InvitesFrame
   | JoinedFrame
   | LeftFrame
@@ -1073,6 +1149,7 @@ export type Frame =
   | ReactedFrame
   | ReactionsFrame
   | ReadFrame
+  | RequestFrame
   | ResumedFrame
   | RoomFrame
   | RoomClosedFrame
@@ -1148,6 +1225,24 @@ export interface CloseRoomRequest {
   roomId: string;
 }
 
+/** Add users to a room, or invite them. */
+export interface AddMembersRequest {
+  action: "addMembers";
+  /** 1 to 20 users. */
+  members: Array<string>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
+/** Refuse an invitation. */
+export interface DeclineInviteRequest {
+  action: "declineInvite";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+}
+
 /** Remove a member from a room. */
 export interface RemoveMemberRequest {
   action: "removeMember";
@@ -1186,7 +1281,7 @@ export interface SetRoleRequest {
   userId: string;
 }
 
-/**  Mute a member: they read, and cannot send. */
+/** Mute a member: they read, and cannot send. */
 export interface MuteMemberRequest {
   action: "muteMember";
   /** Repeated on the answer to this frame. */
@@ -1197,7 +1292,7 @@ export interface MuteMemberRequest {
   userId: string;
 }
 
-/**  Lift a mute: the member can send again. */
+/** Lift a mute: the member can send again. */
 export interface UnmuteMemberRequest {
   action: "unmuteMember";
   /** Repeated on the answer to this frame. */
@@ -1206,7 +1301,7 @@ export interface UnmuteMemberRequest {
   userId: string;
 }
 
-/**  Report a message to those who look after the chat. */
+/** Report a message to those who look after the chat. */
 export interface ReportMessageRequest {
   action: "reportMessage";
   /** For the moderators: 1 to 500 characters. */
@@ -1217,7 +1312,7 @@ export interface ReportMessageRequest {
   seq: number;
 }
 
-/**  List the invites into a private room. */
+/** List the invites into a private room. */
 export interface ListInvitesRequest {
   action: "listInvites";
   /** The `nextCursor` of the page before. */
@@ -1227,7 +1322,7 @@ export interface ListInvitesRequest {
   roomId: string;
 }
 
-/**  Revoke an invite. */
+/** Revoke an invite. */
 export interface RevokeInviteRequest {
   action: "revokeInvite";
   invite: string;
@@ -1236,7 +1331,7 @@ export interface RevokeInviteRequest {
   roomId: string;
 }
 
-/**  Send a message to a room, to a user or to the lobby. */
+/** Send a message to a room, to a user or to the lobby. */
 export interface SendMessageRequest {
   action: "sendMessage";
   /** Idempotency key: a retry with the same id is written once. */
@@ -1252,7 +1347,7 @@ export interface SendMessageRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
@@ -1279,7 +1374,7 @@ export interface SendMessagesRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
@@ -1394,7 +1489,7 @@ export interface TypingIndicatorRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
   userColor?: string | null;
   userIcon?: string | null;
@@ -1415,7 +1510,7 @@ export interface HandleFileUploadRequest {
   /** In base64. */
   sha256?: string | null;
   size: number;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
 }
 
@@ -1444,7 +1539,7 @@ export interface GetMessagesRequest {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId?: string | null;
-  /** A room, if the caller is in one of that id, or else a user. */
+  /** The user of a direct conversation, or `lobby`, or the id of a direct conversation. */
   targetId?: string | null;
 }
 
@@ -1480,6 +1575,31 @@ export interface ListRoomsRequest {
   requestId?: string;
 }
 
+/** Block a user: they cannot write to the caller, nor add the caller to rooms. */
+export interface BlockUserRequest {
+  action: "blockUser";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  userId: string;
+}
+
+/** Unblock a user. */
+export interface UnblockUserRequest {
+  action: "unblockUser";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  userId: string;
+}
+
+/** List the users whom the caller has blocked. */
+export interface ListBlockedRequest {
+  action: "listBlocked";
+  /** The `nextCursor` of the page before. */
+  cursor?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+}
+
 export type Request =
   | PingRequest
   | HelloRequest
@@ -1488,6 +1608,8 @@ export type Request =
   | LeaveRoomRequest
   | RoomInfoRequest
   | CloseRoomRequest
+  | AddMembersRequest
+  | DeclineInviteRequest
   | RemoveMemberRequest
   | BanMemberRequest
   | UnbanMemberRequest
@@ -1513,4 +1635,7 @@ export type Request =
   | GetMessagesRequest
   | ResumeRequest
   | MarkReadRequest
-  | ListRoomsRequest;
+  | ListRoomsRequest
+  | BlockUserRequest
+  | UnblockUserRequest
+  | ListBlockedRequest;

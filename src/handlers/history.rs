@@ -183,6 +183,46 @@ async fn name_in(
     }
 }
 
+/// A room's log after a position.
+struct LogAfter {
+    page: EntryPage,
+    tail: Option<Tail>,
+    /// The next position to be written.
+    next: Seq,
+    epoch: Epoch,
+    /// Whether the position is one of another log: then the page begins with what there is.
+    is_foreign: bool,
+    read_units: f64,
+}
+
+impl LogAfter {
+    async fn read(ctx: &Context, room: &RoomId, seen: SeenUpTo) -> Result<Self, Error> {
+        let after = seen.seq;
+        let read = |after| ctx.store.entries(room, Page::After(after), (FIRST_MISSED, MAX_MISSED), ctx.now);
+        let (mut page, (tail, mut read_units)) = try_join!(read(after), ctx.store.tail_and_units(room))?;
+        read_units += page.read_units;
+        // What was written between the two reads exists, and has not expired.
+        if page.entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
+            page = read(after).await?;
+            read_units += page.read_units;
+        }
+        let has_all = page.entries.is_empty() && tail.as_ref().is_some_and(|tail| after >= tail.seq);
+        let next = next_of(ctx, room, tail.as_ref(), has_all).await?;
+        let epoch = match tail.as_ref().filter(|tail| !tail.is_expired(ctx.now)) {
+            Some(tail) => tail.epoch.clone(),
+            None => epoch_of(ctx, room).await?,
+        };
+        // A position that this log has not reached is one of another log: the client begins again with what there is.
+        let is_above = after > tail.as_ref().map_or(next.previous(), |tail| tail.seq);
+        let is_foreign = is_above || seen.epoch.is_some_and(|seen| seen != epoch);
+        if is_foreign {
+            page = read(Seq::ZERO).await?;
+            read_units += page.read_units;
+        }
+        Ok(Self { page, tail, next, epoch, is_foreign, read_units })
+    }
+}
+
 /// What was missed in a room after a position.
 struct MissedRoom {
     room: RoomId,
@@ -225,48 +265,29 @@ impl MissedRoom {
         let after = seen.seq;
         // First the position of the changes, then the messages: what changes in between is received twice.
         let (changed, rev) = ctx.store.changed_since(&room, seen.rev, after, ctx.now).await?;
-        let read = |after| ctx.store.entries(&room, Page::After(after), (FIRST_MISSED, MAX_MISSED), ctx.now);
-        let (mut page, (tail, mut read_units)) = try_join!(read(after), ctx.store.tail_and_units(&room))?;
-        read_units += page.read_units + changed.as_ref().map_or(1.0, |changed| 1.0 + changed.len() as f64);
-        // What was written between the two reads exists, and has not expired.
-        if page.entries.is_empty() && tail.as_ref().is_some_and(|tail| tail.seq > after) {
-            page = read(after).await?;
-            read_units += page.read_units;
-        }
-        let has_all = page.entries.is_empty() && tail.as_ref().is_some_and(|tail| after >= tail.seq);
-        let next = next_of(ctx, &room, tail.as_ref(), has_all).await?;
-        // A position that this log has not reached is one of another log: the client begins again with what there is.
-        let epoch = match tail.as_ref().filter(|tail| !tail.is_expired(ctx.now)) {
-            Some(tail) => tail.epoch.clone(),
-            None => epoch_of(ctx, &room).await?,
-        };
-        let is_above = after > tail.as_ref().map_or(next.previous(), |tail| tail.seq);
-        let is_foreign = is_above || seen.epoch.is_some_and(|seen| seen != epoch);
-        if is_foreign {
-            page = read(Seq::ZERO).await?;
-            read_units += page.read_units;
-        }
-        let EntryPage { entries, more, .. } = page;
-        let first = entries.first().map_or(next, |entry| entry.seq);
-        let last_seq = tail.as_ref().map_or(next.previous(), Tail::last_seq);
+        let log = LogAfter::read(ctx, &room, seen).await?;
+        let read_units = log.read_units + changed.as_ref().map_or(1.0, |changed| 1.0 + changed.len() as f64);
+        let EntryPage { entries, more, .. } = log.page;
+        let first = entries.first().map_or(log.next, |entry| entry.seq);
+        let last_seq = log.tail.as_ref().map_or(log.next.previous(), Tail::last_seq);
         // What was written after the entries were read is not in them: then a client that goes on from `lastSeq` would
         // miss it.
         let last_seq = entries.last().filter(|_| !more).map_or(last_seq, |entry| entry.seq);
         let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
         // Of another log the client knows no message.
-        let changed = if is_foreign { Some(Vec::new()) } else { changed };
+        let changed = if log.is_foreign { Some(Vec::new()) } else { changed };
         let shown = |entries| reply::items_of(ctx, &me.user_id, &room, entries);
         let (items, changed_items) = try_join!(shown(entries), shown(changed.clone().unwrap_or_default()))?;
         Ok(Self {
-            oldest: (is_foreign || after.next() < first).then_some(first),
+            oldest: (log.is_foreign || after.next() < first).then_some(first),
             last_seq,
-            epoch,
-            closed: tail.is_some_and(|tail| tail.closes_room(ctx.now)),
+            epoch: log.epoch,
+            closed: log.tail.is_some_and(|tail| tail.closes_room(ctx.now)),
             items: seqs.into_iter().zip(items).collect(),
             changes: changed.map(|_| changed_items),
             rev,
             room,
-            after: if is_foreign { Seq::ZERO } else { after },
+            after: if log.is_foreign { Seq::ZERO } else { after },
             more,
             read_units,
         })

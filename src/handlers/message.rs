@@ -7,7 +7,7 @@ use crate::delivery::{Continuation, OutboundFrame};
 use crate::domain::{Body, Entry, Event, Format, Seq};
 use crate::error::Error;
 use crate::metrics::Metric;
-use crate::store::Tail;
+use crate::store::{Appended, Tail};
 use crate::wire::frames::{Ack, Message, Refusal, Sent, SentMessages, SentResult};
 use crate::wire::requests::{BroadcastMessage, Introduction, OutboxMessage, SendMessage, SendMessages};
 use crate::wire::{ENVELOPE_BYTES, fitting};
@@ -92,23 +92,34 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
         held => held.map(|held| held.error),
     };
 
+    let (results, written) = results_of(ctx, &sender, appended, held.as_ref()).await?;
+    publish_in_order(ctx, &sender, written).await;
+    direct::request(ctx, &sender).await?;
+    Ok(SentMessages { room_id: sender.room, results })
+}
+
+/// The result of each message of an outbox, and the messages that are written. `held`: why the others are not.
+async fn results_of(
+    ctx: &Context,
+    sender: &Sender,
+    appended: Vec<Result<Option<Appended>, Error>>,
+    held: Option<&Error>,
+) -> Result<(Vec<SentResult>, Vec<Message>), Error> {
     let (mut results, mut written) = (Vec::new(), Vec::new());
     for one in appended {
         results.push(match one {
             Ok(Some(appended)) => {
                 ctx.count(Metric::Messages, u64::from(!appended.is_duplicate));
-                let message = shown(ctx, &sender, appended.entry).await?;
+                let message = shown(ctx, sender, appended.entry).await?;
                 let position = message.position.clone();
                 written.push(message);
                 SentResult::Written { position, duplicate: appended.is_duplicate }
             }
-            Ok(None) => SentResult::Refused(Refusal::from(held.as_ref().unwrap_or(&Error::RoomClosed))),
+            Ok(None) => SentResult::Refused(Refusal::from(held.unwrap_or(&Error::RoomClosed))),
             Err(error) => SentResult::Refused(Refusal::from(&error)),
         });
     }
-    publish_in_order(ctx, &sender, written).await;
-    direct::request(ctx, &sender).await?;
-    Ok(SentMessages { room_id: sender.room, results })
+    Ok((results, written))
 }
 
 /// A message as its sender sees it, with the one that it replies to.

@@ -36,8 +36,8 @@ macro_rules! texts {
 }
 
 texts! {
-    ClientMessageId, ConnectionId, ContentType, Emoji, Epoch, FileId, FileName, InviteCode, Name, Reason, RoomId, Sha256,
-    UserId
+    ClientMessageId, ConnectionId, ContentType, Emoji, Epoch, FileId, FileName, InviteCode, Name, Reason, RoomId,
+    Sha256, UserId
 }
 
 schemas! {

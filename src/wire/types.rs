@@ -68,7 +68,8 @@ lenient! {
         |value| Timestamp::from_iso(value.as_str()?);
     /// What was seen of each of at most 50 rooms: the last seq, alone or with the epoch.
     Positions(BTreeMap<RoomId, SeenUpTo>),
-        "must be an object of at most 50 room ids, each with the last seq seen there, or with {seq, rev, epoch}", positions;
+        "must be an object of at most 50 room ids, each with the last seq seen there, or with {seq, rev, epoch}",
+        positions;
     /// The format that a handshake asks for.
     RequestedFormat(Format), "must be \"native\", \"compat\" or \"raw\"", |value| Format::named(value.as_str()?);
     /// The distance up to which searches find a room, in metres.

@@ -126,7 +126,8 @@ async fn is_removed_while_it_is_read(action: &str, frame: impl FnOnce(&str) -> V
         if !["left", "message", "presence"].contains(&heard["type"].as_str().unwrap())
             || heard.get("requestId").is_some()
         {
-            return json!({ "heard": heard, "room": tea, "log": ana.ask(json!({ "action": "getMessages", "roomId": tea })).await["items"] });
+            let log = ana.ask(json!({ "action": "getMessages", "roomId": tea })).await["items"].clone();
+            return json!({ "heard": heard, "room": tea, "log": log });
         }
     }
 }

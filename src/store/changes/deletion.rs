@@ -75,32 +75,45 @@ impl Store {
         let files = self.files_of(room, seqs, now).await?;
         let deletion = Deletion { at: Iso(now), by: user.clone(), reason: reason.map(ToString::to_string) };
         let plan = |seen: &Seen<'_>| {
-            let mut write =
-                Write { what: "delete", seqs: Vec::new(), pins: seen.pins(), updates: Vec::new(), others: Vec::new() };
-            let mut removals = Vec::new();
-            for &seq in seqs {
-                let (entry, item) = seen.message(seq)?;
-                if entry.changes.deleted.is_some() {
-                    continue;
-                }
-                if !may_moderate && !is_by(&entry, user) {
-                    return Err(Error::Forbidden("only its author, an owner or an admin can delete a message"));
-                }
-                write.seqs.push(seq);
-                write.updates.push((seq, emptied(item, &deletion)?));
-                if let Some((file, key)) = files.iter().find(|(at, ..)| *at == seq).map(|(_, file, key)| (file, key)) {
-                    let removal = Removal::new(file, key.clone(), now);
-                    write.others.push(self.file_deleted(file)?);
-                    write.others.push(self.put_part(&MESSAGES, item_of(&removal)?, &Statement::default())?);
-                    removals.push(removal);
-                }
-            }
-            write.pins.retain(|pinned| !write.seqs.contains(pinned));
+            let (write, removals) = self.deletion_of(seqs, &deletion, may_moderate, &files, seen)?;
             let deleted = (write.seqs.clone(), removals);
             Ok(if write.seqs.is_empty() { Plan::Done(deleted) } else { Plan::Write(write, deleted) })
         };
         let ((seqs, removals), rev) = self.change(room, user, &keys, (now, deadline), plan).await?;
         Ok(Deleted { seqs, rev, removals })
+    }
+
+    /// What is written for a deletion, and the objects to remove after it.
+    fn deletion_of(
+        &self,
+        seqs: &[Seq],
+        deletion: &Deletion,
+        may_moderate: bool,
+        files: &[(Seq, FileId, ObjectKey)],
+        seen: &Seen<'_>,
+    ) -> Result<(Write, Vec<Removal>), Error> {
+        let mut write =
+            Write { what: "delete", seqs: Vec::new(), pins: seen.pins(), updates: Vec::new(), others: Vec::new() };
+        let mut removals = Vec::new();
+        for &seq in seqs {
+            let (entry, item) = seen.message(seq)?;
+            if entry.changes.deleted.is_some() {
+                continue;
+            }
+            if !may_moderate && !is_by(&entry, &deletion.by) {
+                return Err(Error::Forbidden("only its author, an owner or an admin can delete a message"));
+            }
+            write.seqs.push(seq);
+            write.updates.push((seq, emptied(item, deletion)?));
+            if let Some((_, file, key)) = files.iter().find(|(at, ..)| *at == seq) {
+                let removal = Removal::new(file, key.clone(), seen.now);
+                write.others.push(self.file_deleted(file)?);
+                write.others.push(self.put_part(&MESSAGES, item_of(&removal)?, &Statement::default())?);
+                removals.push(removal);
+            }
+        }
+        write.pins.retain(|pinned| !write.seqs.contains(pinned));
+        Ok((write, removals))
     }
 
     /// The files of messages that are still stored, and where their objects are.

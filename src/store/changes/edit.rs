@@ -1,9 +1,10 @@
 //! Edits.
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::super::{Statement, Store, item_of};
-use super::{Plan, Seen, Write};
+use super::{Plan, Seen, Write, expiry_of};
 use crate::domain::{
     Body, ClientMessageId, Content, Entry, Event, IdempotencyKey, Iso, Rev, RoomId, Seq, Timestamp, UserId,
 };
@@ -24,8 +25,8 @@ pub struct Edit<'a> {
 const EDIT_WINDOW_SECS: i64 = 86_400;
 
 impl Store {
-    /// Gives a message of `user` another content. Returns the message as it is now, and whether it has changed: not when
-    /// it had that content before, or when the client has made this very edit before.
+    /// Gives a message of `user` another content. Returns the message as it is now, and whether it has changed: not
+    /// when it had that content before, or when the client has made this very edit before.
     ///
     /// # Errors
     /// `MESSAGE_NOT_FOUND`, `FORBIDDEN`, `EDIT_WINDOW_OVER`, `VERSION_MISMATCH`, `TOO_LARGE`, `ROOM_BUSY`.
@@ -41,53 +42,86 @@ impl Store {
         let keys: Vec<_> =
             [Some(edit.seq.message_id().as_str().to_owned()), once.clone()].into_iter().flatten().collect();
         let plan = |seen: &Seen<'_>| {
-            let (mut entry, item) = seen.living(edit.seq)?;
-            let expires_at = super::expiry_of(item);
-            let Event::Said(body) = &mut entry.event else { return Err(Error::MessageNotFound) };
-            if body.user_id != *user {
-                return Err(Error::Forbidden("only the author of a message can edit it"));
-            }
+            let (entry, _) = seen.living(edit.seq)?;
             let is_repeat = once.as_ref().is_some_and(|once| seen.items.contains_key(once));
-            if is_repeat || body.content == *edit.content {
-                return Ok(Plan::Done(entry));
-            }
-            if now.millis_since(entry.created_at) > EDIT_WINDOW_SECS * 1000 {
-                return Err(Error::EditWindowOver);
-            }
-            body.content = edit.content.clone();
-            if !fits(body) {
+            let Some(edited) = edited(&entry, user, edit, is_repeat, now)? else { return Ok(Plan::Done(entry)) };
+            if let Event::Said(body) = &edited.event
+                && !fits(body)
+            {
                 return Err(Error::TooLarge);
             }
-            let current = entry.changes.version.unwrap_or_default();
-            if let Some(wanted) = edit.version.filter(|wanted| *wanted != current) {
-                let (current, _) = seen.living(edit.seq)?;
-                return Err(Error::VersionMismatch { wanted, current: Box::new(current) });
-            }
-            entry.changes.version = Some(current + 1);
-            entry.changes.edited_at = Some(Iso(now));
-            let update = Statement::update("SET text = :text, version = :version, editedAt = :now, rev = :rev")
-                .bind(":text", edit.content.as_str())
-                .bind(":version", i64::try_from(current + 1).unwrap_or(i64::MAX))
-                .bind(":now", &*now.to_iso());
-            let others = once.iter().map(|once| {
-                let row = serde_json::json!({
-                    "roomId": room, "messageId": once, "seq": edit.seq, "ttl": expires_at
-                });
-                self.put_part(&MESSAGES, item_of(&row)?, &Statement::default().when("attribute_not_exists(roomId)"))
-            });
-            let write = Write {
-                what: "edit",
-                seqs: vec![edit.seq],
-                pins: seen.pins(),
-                updates: vec![(edit.seq, update)],
-                others: others.collect::<Result<_, _>>()?,
-            };
-            Ok(Plan::Write(write, entry))
+            let write = self.edit_of(room, edit, &edited, once.as_deref(), seen)?;
+            Ok(Plan::Write(write, edited))
         };
         let (mut entry, rev) = self.change(room, user, &keys, (now, deadline), plan).await?;
         entry.changes.rev = rev.or(entry.changes.rev);
         Ok((entry, rev.is_some()))
     }
+}
+
+impl Store {
+    /// What is written for an edit.
+    fn edit_of(
+        &self,
+        room: &RoomId,
+        edit: &Edit<'_>,
+        edited: &Entry,
+        once: Option<&str>,
+        seen: &Seen<'_>,
+    ) -> Result<Write, Error> {
+        let version = edited.changes.version.unwrap_or_default();
+        let update = Statement::update("SET text = :text, version = :version, editedAt = :now, rev = :rev")
+            .bind(":text", edit.content.as_str())
+            .bind(":version", i64::try_from(version).unwrap_or(i64::MAX))
+            .bind(":now", &*seen.now.to_iso());
+        let mut others = Vec::new();
+        if let Some(once) = once {
+            let ttl = expiry_of(seen.living(edit.seq)?.1);
+            let row = EditRow { room_id: room.clone(), message_id: once.to_owned(), seq: edit.seq, ttl };
+            let is_new = Statement::default().when("attribute_not_exists(roomId)");
+            others.push(self.put_part(&MESSAGES, item_of(&row)?, &is_new)?);
+        }
+        Ok(Write { what: "edit", seqs: vec![edit.seq], pins: seen.pins(), updates: vec![(edit.seq, update)], others })
+    }
+}
+
+/// A client's id for an edit has been used. It lives as long as the message.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EditRow {
+    room_id: RoomId,
+    message_id: String,
+    seq: Seq,
+    ttl: i64,
+}
+
+/// A message with the new content; `None` where nothing has to be done.
+fn edited(
+    entry: &Entry,
+    user: &UserId,
+    edit: &Edit<'_>,
+    is_repeat: bool,
+    now: Timestamp,
+) -> Result<Option<Entry>, Error> {
+    let mut edited = entry.clone();
+    let Event::Said(body) = &mut edited.event else { return Err(Error::MessageNotFound) };
+    if body.user_id != *user {
+        return Err(Error::Forbidden("only the author of a message can edit it"));
+    }
+    if is_repeat || body.content == *edit.content {
+        return Ok(None);
+    }
+    if now.millis_since(entry.created_at) > EDIT_WINDOW_SECS * 1000 {
+        return Err(Error::EditWindowOver);
+    }
+    body.content = edit.content.clone();
+    let version = entry.changes.version.unwrap_or_default();
+    if let Some(wanted) = edit.version.filter(|wanted| *wanted != version) {
+        return Err(Error::VersionMismatch { wanted, current: Box::new(entry.clone()) });
+    }
+    edited.changes.version = Some(version + 1);
+    edited.changes.edited_at = Some(Iso(now));
+    Ok(Some(edited))
 }
 
 impl Rev {

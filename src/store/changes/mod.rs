@@ -224,14 +224,14 @@ impl Store {
         }
     }
 
-    /// The position of the last change of a room. Eventually consistent: it may be an earlier one, and the changes after
-    /// it are then received twice.
+    /// The position of the last change of a room. Eventually consistent: it may be an earlier one, and the changes
+    /// after it are then received twice.
     pub async fn last_rev(&self, room: &RoomId) -> Result<Rev, Error> {
         Ok(self.last_change(room, false).await?.map_or(Rev::ZERO, |last| last.rev))
     }
 
-    /// The messages up to `up_to` that changed after `rev`, as they are now; `None` where there are too many, or some of
-    /// the changes have expired. And the position up to which that is complete, which is read first: what changes in
+    /// The messages up to `up_to` that changed after `rev`, as they are now; `None` where there are too many, or some
+    /// of the changes have expired. And the position up to which that is complete, which is read first: what changes in
     /// between is received twice.
     pub async fn changed_since(
         &self,

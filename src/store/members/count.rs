@@ -40,8 +40,8 @@ pub(super) fn counters(room: &Room) -> impl Iterator<Item = Key> + use<> {
 
 impl Store {
     /// Writes `parts`, which change a membership, and counts `change` participants more. Returns the parts whose
-    /// conditions did not hold. [`Part::Participants`] is one of them if the room is closed or has no capacity; where it
-    /// is counted in several rows, the others have been written then.
+    /// conditions did not hold. [`Part::Participants`] is one of them if the room is closed or has no capacity; where
+    /// it is counted in several rows, the others have been written then.
     pub(super) async fn transact_counted(
         &self,
         room: &Room,

@@ -45,9 +45,9 @@ macro_rules! plain {
 }
 
 plain! {
-    AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile, GetReactions,
-    HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListInvites, ListPins, ListRooms, MarkRead, MuteMember, Nothing,
-    React, ReportMessage, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
+    AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile,
+    GetReactions, HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListInvites, ListPins, ListRooms, MarkRead,
+    MuteMember, Nothing, React, ReportMessage, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
 }
 
 /// No field.
