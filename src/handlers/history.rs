@@ -124,7 +124,7 @@ async fn lost_meanwhile(ctx: &Context, me: &Connection, missed: &[MissedRoom]) -
     }
     let members = ctx.store.memberships(&me.user_id, ctx.now).await?;
     let current: BTreeSet<_> = members.into_iter().map(|member| member.room).collect();
-    let rooms = missed.iter().map(|missed| &missed.room).filter(|id| !id.is_lobby());
+    let rooms = missed.iter().map(|missed| &missed.room).filter(|id| !id.is_lobby() && !id.is_direct());
     Ok(rooms.filter(|id| !current.contains(id)).cloned().collect())
 }
 

@@ -77,7 +77,7 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
         // Who was removed in the meantime does not read the last messages.
         let current = ctx.store.memberships(&me.user_id, ctx.now).await?;
         let current: BTreeSet<_> = current.into_iter().map(|member| member.room).collect();
-        items.retain(|item: &ListedRoom| current.contains(&item.room.room_id));
+        items.retain(|item: &ListedRoom| item.room.room_id.is_direct() || current.contains(&item.room.room_id));
     }
     let looked_at = positions.len().min(PAGE);
     let taken = ENVELOPE_BYTES + size_of(&invitations) + size_of(&requests);

@@ -94,8 +94,7 @@ impl From<&Room> for RoomRow {
             .as_ref()
             .and_then(|place| place.location.geo_key())
             .map(|filed| filed.created_by(&room.creator))
-            .map(|filed| (filed.cell, filed.spot))
-            .unzip();
+            .map_or((None, None), |filed| (Some(filed.cell), Some(filed.spot)));
         let (location, road_name, radius) = match room.place {
             Some(Place { location, road_name, radius }) => (Some(location), road_name, Some(radius)),
             None => (None, None, None),

@@ -181,7 +181,7 @@ async fn a_deletion_wins_over_edits_that_race_it() {
 async fn the_file_of_a_deleted_message_is_gone() {
     let world = World::start().await;
     let (mut ana, mut ben) = room_of_two(&world).await;
-    let message = uploaded(&world, &mut ana, &mut ben, "tea", "a.png", b"12345").await;
+    let message = uploaded(&world, &mut ana, &mut ben, "tea", "a.txt", b"12345").await;
     let bucket = "switchboard-uploads";
     assert_eq!(world.objects(bucket).await.len(), 1);
 

@@ -73,16 +73,7 @@ impl Store {
             if row.is_some_and(|row| row.emojis.contains(emoji.as_str())) == on {
                 return Ok(Plan::Done((counts, entry.changes.rev)));
             }
-            if on && counts.len() >= MAX_KINDS && !counts.contains_key(emoji.as_str()) {
-                return Err(Error::TooManyReactions);
-            }
-            let count = counts.get(emoji.as_str()).copied().unwrap_or_default();
-            let count = if on { count + 1 } else { count.saturating_sub(1) };
-            if count == 0 {
-                counts.remove(emoji.as_str())
-            } else {
-                counts.insert(emoji.to_string(), count)
-            };
+            let count = count(&mut counts, emoji, on)?;
             let write = Write {
                 what: "react",
                 seqs: vec![seq],
@@ -132,6 +123,19 @@ impl Store {
         }
         Ok((users, next))
     }
+}
+
+/// Counts a reaction, or one that is taken back. Returns how many users have that one now.
+fn count(counts: &mut BTreeMap<String, u64>, emoji: &Emoji, on: bool) -> Result<u64, Error> {
+    if on && counts.len() >= MAX_KINDS && !counts.contains_key(emoji.as_str()) {
+        return Err(Error::TooManyReactions);
+    }
+    let before = counts.remove(emoji.as_str()).unwrap_or_default();
+    let count = if on { before + 1 } else { before.saturating_sub(1) };
+    if count > 0 {
+        counts.insert(emoji.to_string(), count);
+    }
+    Ok(count)
 }
 
 /// The update of a message's count.

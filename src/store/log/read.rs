@@ -110,7 +110,8 @@ impl Store {
     }
 
     /// Up to `limit` entries, oldest first: fewer where these have more content than a page holds. `first` of them are
-    /// read before the others: they show how large those may be. Expired entries are absent, whether deleted yet or not.
+    /// read before the others: they show how large those may be. Expired entries are absent, whether deleted yet or
+    /// not.
     pub async fn entries(
         &self,
         room: &RoomId,

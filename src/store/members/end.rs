@@ -24,10 +24,10 @@ impl Store {
     }
 
     /// The part of a transaction that ends a membership. Its row stays for the read mark, unless somebody added the
-    /// user, who never read anything: then it would be a row that others wrote.
+    /// user, who never read anything and is not muted: then it would be a row that others wrote.
     fn membership_ends(&self, member: &Member, now: Timestamp) -> Result<TransactWriteItem, Error> {
         let key = key(&member.user, &member.room);
-        if member.is_added && member.last_read == Seq::ZERO {
+        if member.is_added && member.last_read == Seq::ZERO && member.muted_until.is_none() {
             return self.delete_part(&MEMBERS, key, &of_membership(Statement::default(), member));
         }
         let ttl = now.as_secs() + self.config.message_ttl_seconds();
