@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use switchboard::domain::Timestamp;
 use switchboard::local::faults::{Faults, HoldAtRequest, KillAtRequest, Moment, Plan};
 
 use crate::client::Client;
@@ -191,7 +192,7 @@ impl<'a> Case<'a> {
     /// A frame as the event of a fan-out has it.
     pub fn publication(&self) -> Value {
         let frame = json!({ "type": "typing", "roomId": self.room, "userId": self.names.host, "userName": "host",
-            "isTyping": true });
+            "isTyping": true, "at": Timestamp::from_millis(self.now()).to_iso() });
         json!({ "frame": frame.to_string(), "forOwn": null, "except": "nobody", "hasFile": false, "isLast": false })
     }
 
