@@ -191,6 +191,14 @@ variable "chat" {
   }
 
   validation {
+    condition = (
+      var.chat.session_min_seconds == floor(var.chat.session_min_seconds) &&
+      var.chat.session_min_seconds >= 1 && var.chat.session_min_seconds <= 7200
+    )
+    error_message = "chat.session_min_seconds must be a whole number from 1 to 7200."
+  }
+
+  validation {
     condition = var.chat.max_file_bytes == null ? true : (
       var.chat.max_file_bytes >= 1 && var.chat.max_file_bytes <= 5368709120
       && floor(var.chat.max_file_bytes) == var.chat.max_file_bytes

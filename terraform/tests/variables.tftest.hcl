@@ -179,6 +179,22 @@ run "jwt_max_age_seconds_is_a_whole_number" {
   expect_failures = [var.chat]
 }
 
+run "session_min_seconds_is_at_most_two_hours" {
+  command = plan
+  variables {
+    chat = { session_min_seconds = 7201 }
+  }
+  expect_failures = [var.chat]
+}
+
+run "a_limit_of_an_unknown_class_is_rejected" {
+  command = plan
+  variables {
+    chat = { limits = "messages=5/s" }
+  }
+  expect_failures = [var.chat]
+}
+
 run "max_file_bytes_is_at_least_1" {
   command = plan
   variables {

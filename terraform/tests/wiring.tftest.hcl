@@ -123,6 +123,8 @@ run "settings_reach_the_function" {
       jwt_issuer            = "https://id.example.com"
       jwt_audience          = "chat"
       jwt_max_age_seconds   = 60
+      session_min_seconds   = 60
+      limits                = "message=50/s burst 200, live=50"
       lobby                 = false
       add_members           = "direct"
       max_file_bytes        = 5368709120
@@ -135,6 +137,8 @@ run "settings_reach_the_function" {
       JWT_ISSUER            = "https://id.example.com"
       JWT_AUDIENCE          = "chat"
       JWT_MAX_AGE_SECONDS   = "60"
+      SESSION_MIN_SECONDS   = "60"
+      LIMITS                = "message=50/s burst 200, live=50"
       LOBBY                 = "off"
       ADD_MEMBERS           = "direct"
       MAX_FILE_BYTES        = "5368709120"
