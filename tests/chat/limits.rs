@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::{Options, StoreCall};
 
 use crate::harness::{User, World, token};
 
@@ -301,6 +301,19 @@ async fn a_quiet_user_costs_nothing() {
 
     assert!(world.take_store_calls().iter().all(|call| call.operation != "UpdateItem"));
     assert!(world.rows("Limits").await.is_empty());
+}
+
+#[tokio::test]
+async fn connecting_under_limits_costs_one_more_query() {
+    let world = World::with(DEFAULTS).await;
+    world.take_store_calls();
+
+    let _ana = world.connect("ana").await;
+
+    let calls = world.take_store_calls();
+    let units = |of: fn(&StoreCall) -> f64| calls.iter().map(of).sum::<f64>();
+    let (reads, writes) = (units(|call| call.read_units), units(|call| call.write_units));
+    assert!(writes <= 3.0 && reads <= 4.0 && calls.len() <= 5, "{calls:?}");
 }
 
 #[tokio::test]
