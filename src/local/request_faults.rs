@@ -1,5 +1,5 @@
-//! Faults at a single request that the function sends to AWS: the process is killed, the response is lost, or one of
-//! the two is held back. The request is counted within one invocation, so that a run can be repeated.
+//! Faults at a single request that the function sends to AWS: the process is killed, the response is lost, or either
+//! is held back. The request is counted within one invocation, so that a run can be repeated.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
