@@ -67,7 +67,10 @@ impl Role {
 fn is_refused_by_handler(row: &str, role: Role) -> bool {
     match row {
         "joinRoom" | "POST /rooms/join" => role == Role::Banned,
-        "handleFileUpload" => role == Role::Muted,
+        "handleFileUpload" | "react" => role == Role::Muted,
+        // The owner wrote the message.
+        "editMessage" | "PATCH /rooms/{roomId}/messages/{seq}" => role != Role::Owner,
+        "deleteMessage" | "DELETE /rooms/{roomId}/messages/{seq}" => !matches!(role, Role::Owner | Role::Admin),
         _ => false,
     }
 }
@@ -147,8 +150,11 @@ impl Mode {
             "roomId" => json!(room),
             "userId" => json!("victim"),
             "seq" => json!(1),
+            "version" => json!(0),
             _ if !is_required => return None,
             "role" => json!("member"),
+            "members" => json!(["victim"]),
+            "emoji" => json!("👍"),
             "content" => json!("hello"),
             "reason" => json!("spam"),
             "rooms" => json!({ room: 0 }),
@@ -224,8 +230,9 @@ impl Mode {
         } else if let Some(bearer) = &bearer {
             headers.push(("authorization", bearer));
         }
-        let body = if method == "POST" { json!(fields).to_string() } else { String::new() };
-        if method != "POST" {
+        let has_body = ["PATCH", "POST"].contains(&method);
+        let body = if has_body { json!(fields).to_string() } else { String::new() };
+        if !has_body {
             let text = |value: &Value| value.to_string().replace('"', "");
             let query: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
             path = format!("{path}?{}", query.join("&"));
