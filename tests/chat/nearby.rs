@@ -78,6 +78,7 @@ async fn a_room_is_created_and_found_with_its_distance() {
         "location": { "latitude": 37.7749, "longitude": -122.4194 },
         "roadName": "Main Street",
         "radius": 1000,
+        "epoch": "0",
         "lastSeq": 0,
         "onlineCount": 0,
         "participants": ["user123"],
