@@ -30,12 +30,15 @@ run "the_function_has_least_privilege" {
     secrets            = {}
     resources = {
       tables = { for table in [
+        "AUDIT_TABLE",
         "CHAT_ROOMS_TABLE",
         "CONNECTIONS_TABLE",
         "FILES_TABLE",
         "INVITES_TABLE",
+        "LIMITS_TABLE",
         "MEMBERS_TABLE",
         "MESSAGES_TABLE",
+        "REPORTS_TABLE",
         "SUBSCRIPTIONS_TABLE",
       ] : table => "arn:aws:dynamodb:eu-west-1:123456789012:table/${table}" }
       bucket      = "arn:aws:s3:::chat-uploads-1"
