@@ -72,6 +72,7 @@ fn plan() -> Plan {
         socket_dropped: 30,
         post_gone_but_delivered: 5,
         clock_skew_ms: 2_000,
+        index_lag_ms: 300,
         ..Plan::default()
     }
 }

@@ -42,7 +42,7 @@ async fn a_frame_above_32_kb_closes_the_connection_with_1009() {
     disconnect.answers(accepted());
 
     let client = world.connect().await;
-    assert_eq!(client.is_closed_while_sending(&"x".repeat(20_000 * KB)).await, 1009);
+    assert_eq!(client.close_code_while_sending(&"x".repeat(20_000 * KB)).await, 1009);
     assert_eq!(disconnect_fields(&world.invoked().await).1, 1009);
 }
 

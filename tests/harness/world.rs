@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
+use switchboard::local::faults::Plan;
 use switchboard::local::{AccessKey, AwsCall, Options, Stack, StoreCall, clients};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -68,7 +69,11 @@ impl World {
         let environment = limits.chain(environment.iter().copied());
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let options = Options { environment, ..options };
-        let stack = Stack::start(change(options)).await.unwrap();
+        let options = change(options);
+        if let Ok(lag) = std::env::var("INDEX_LAG_MS") {
+            options.faults.follow(Plan { index_lag_ms: lag.parse().unwrap(), ..Plan::default() });
+        }
+        let stack = Stack::start(options).await.unwrap();
         let number = WORLDS.replace(WORLDS.get() + 1);
         Self { stack, logs, number }
     }

@@ -83,7 +83,7 @@ impl Client {
 
     /// Sends a message that is longer than the gateway accepts. Returns the code of the close frame, which arrives
     /// before all of the message is sent.
-    pub async fn is_closed_while_sending(self, text: &str) -> u16 {
+    pub async fn close_code_while_sending(self, text: &str) -> u16 {
         let (mut sink, mut stream) = self.socket.into_inner().split();
         let closed = async {
             tokio::select! {
