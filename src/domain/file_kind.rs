@@ -133,11 +133,9 @@ pub fn bytes_fit(first: &[u8], content_type: &ContentType) -> bool {
         Kind::Text => is_text(first),
         // A table may be called so and be a text.
         Kind::Office => matches!(found, Some(Kind::Office | Kind::Zip)) || (found.is_none() && is_text(first)),
-        Kind::Media => found.is_none_or(|found| found == kind),
-        Kind::Image if EXTENSIONS.iter().all(|(_, usual)| *usual != announced) => {
-            found.is_none_or(|found| found == kind)
-        }
-        Kind::Image | Kind::Pdf | Kind::Zip => found == Some(kind),
+        // What is not recognized may be a format that is not known here: only what is known to be another kind is not
+        // what it was announced as.
+        Kind::Image | Kind::Media | Kind::Pdf | Kind::Zip => found.is_none_or(|found| found == kind),
     }
 }
 

@@ -39,10 +39,11 @@ async fn unread_fields_may_be_any_json() {
     let world = World::start().await;
     let mut ana = world.connect("ana").await;
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
-    for unread in ["1e999", "-1e999", "1e-999", "99999999999999999999999999", r#""\ud83d""#, "[[[]]]", "null", &deep] {
+    let values = ["1e999", "-1e999", "1e-999", "99999999999999999999999999", r#""\ud83d""#, "[[[]]]", "null", &deep];
+    for (number, unread) in values.into_iter().enumerate() {
         let pong = answer_to(&mut ana, &format!(r#"{{"action":"ping","requestId":"1","unread":{unread}}}"#)).await;
         assert_eq!(pong, json!({ "type": "pong", "requestId": "1" }), "{unread:.20}");
-        let body = unchecked(format!(r#"{{"userId":"ana","latitude":1,"longitude":1,"unread":{unread}}}"#));
+        let body = unchecked(format!(r#"{{"userId":"ana-{number}","latitude":1,"longitude":1,"unread":{unread}}}"#));
         assert_eq!(world.request("POST", "/rooms", &[], body).await.status, 201, "{unread:.20}");
     }
     let read = answer_to(&mut ana, r#"{"action":"getMessages","roomId":"tea","limit":1e999}"#).await;

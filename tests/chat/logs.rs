@@ -96,7 +96,7 @@ async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
     let hello = json!({ "action": "sendMessage", "roomId": "tea", "content": "hello", "clientMessageId": "m1" });
     ben.ask(hello.clone()).await;
     assert_eq!(ben.ask(hello).await["duplicate"], true);
-    let upload = Upload::of(&ben.ask(announcement("tea", "a.png", 4)).await);
+    let upload = Upload::of(&ben.ask(announcement("tea", "a.txt", 4)).await);
     assert_eq!(upload.puts(&world, b"good").await, 200);
     cleo.hears("message").await;
     ana.ask(json!({ "action": "closeRoom", "roomId": made })).await;
@@ -192,7 +192,7 @@ async fn debug_logs_contain_no_message_content() {
     let mut bens = world.open(&format!("?token={ben}&roomId=tea")).await.unwrap();
     anas.says("tea", "a-secret-word").await;
     anas.ask(json!({ "action": "getMessages", "roomId": "tea" })).await;
-    let upload = Upload::of(&anas.ask(announcement("tea", "a-secret-word.png", 4)).await);
+    let upload = Upload::of(&anas.ask(announcement("tea", "a-secret-word.txt", 4)).await);
     assert_eq!(upload.puts(&world, b"good").await, 200);
     while bens.hears("message").await["file"].is_null() {}
     let bearer = format!("Bearer {ben}");

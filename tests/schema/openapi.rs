@@ -90,7 +90,12 @@ fn parameter(name: &str, place: &str, required: bool, schema: &Value) -> Value {
 }
 
 fn success(route: &Operation, status: u16) -> Value {
-    let mut response = content(if status == 302 { "Redirects to the file." } else { "Success." }, route.answers[0]);
+    let description = if status == 302 { "Redirects to the file." } else { "Success." };
+    let mut response = content(description, route.answers[0]);
+    if route.answers.len() > 1 {
+        let schemas: Vec<_> = route.answers.iter().map(|answer| reference(answer)).collect();
+        response["content"]["application/json"]["schema"] = json!({ "anyOf": schemas });
+    }
     if status == 302 {
         response["headers"] = json!({ "Location": { "schema": { "type": "string", "format": "uri" } } });
     }
@@ -98,8 +103,11 @@ fn success(route: &Operation, status: u16) -> Value {
 }
 
 fn content(description: &str, schema: &str) -> Value {
-    let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
-    json!({ "description": description, "content": { "application/json": { "schema": schema } } })
+    json!({ "description": description, "content": { "application/json": { "schema": reference(schema) } } })
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
 /// The id of an operation, such as `postRoomsJoin`.
