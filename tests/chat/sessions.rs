@@ -59,7 +59,7 @@ async fn a_frame_after_the_end_of_the_session_is_refused_and_the_connection_clos
 
 #[tokio::test]
 async fn a_message_skips_and_closes_connections_whose_session_has_ended() {
-    let world = World::with_tokens().await;
+    let world = World::with_tokens_and(&[("ADD_MEMBERS", "direct")]).await;
     let mut ana = connect(&world, "ana", 7_000).await;
     let mut ben = connect(&world, "ben", 1_000).await;
     let mut cleo = connect(&world, "cleo", 7_000).await;
@@ -82,7 +82,7 @@ async fn a_message_skips_and_closes_connections_whose_session_has_ended() {
 
 #[tokio::test]
 async fn typing_after_the_end_of_the_session_is_not_told() {
-    let world = World::with_tokens().await;
+    let world = World::with_tokens_and(&[("ADD_MEMBERS", "direct")]).await;
     let mut ana = connect(&world, "ana", 7_000).await;
     let mut ben = connect(&world, "ben", 1_000).await;
     let tea = ana.creates_room(&["ben"]).await;

@@ -196,6 +196,12 @@ impl<'a> Case<'a> {
         json!({ "frame": frame.to_string(), "forOwn": null, "except": "nobody", "hasFile": false, "isLast": false })
     }
 
+    /// A message of a user. Returns its seq.
+    pub async fn says(&mut self, who: Who) -> Value {
+        let frame = json!({ "action": "sendMessage", "roomId": self.room, "content": "to be changed" });
+        self.client(who).insist(&frame).await.expect("a message is written")["seq"].clone()
+    }
+
     pub fn client(&mut self, who: Who) -> &mut Client {
         match who {
             Who::Host => &mut self.host,

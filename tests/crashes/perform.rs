@@ -246,6 +246,10 @@ impl Case<'_> {
 async fn in_background(world: &World, asked: &Request) -> Option<Value> {
     match asked {
         Request::Http("POST", path, body) => Some(answer_of(&world.post(path, body.clone()).await)),
+        Request::Http("PATCH", path, body) => {
+            let headers = [("content-type", "application/json")];
+            Some(answer_of(&world.request("PATCH", path, &headers, body.clone()).await))
+        }
         Request::Http("DELETE", path, _) => Some(answer_of(&world.delete(path).await)),
         Request::Http(_, path, _) => Some(answer_of(&world.get(path).await)),
         Request::ObjectCreated(key) => {

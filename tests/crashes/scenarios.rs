@@ -127,6 +127,18 @@ impl Scenario {
                 case.ben = lobby.expect("Ben connects");
                 Request::Frame(caller, generate::frame(case, self.route).await)
             }
+            // A message of the caller's own.
+            "editMessage" => {
+                let seq = case.says(caller).await;
+                let mut frame = generate::frame(case, self.route).await;
+                frame["seq"] = seq;
+                Request::Frame(caller, frame)
+            }
+            "PATCH /rooms/{roomId}/messages/{seq}" => {
+                let seq = case.says(caller).await;
+                let (method, path, body) = generate::http(case, self.route, caller).await;
+                Request::Http(method, path.replace("/messages/1?", &format!("/messages/{seq}?")), body)
+            }
             "typingIndicator" => Request::Quiet(caller, generate::frame(case, self.route).await),
             key if HttpRoute::of_key(key).is_some() => {
                 let (method, path, body) = generate::http(case, key, caller).await;
