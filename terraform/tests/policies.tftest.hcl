@@ -31,6 +31,7 @@ run "the_function_has_least_privilege" {
     resources = {
       tables = { for table in [
         "AUDIT_TABLE",
+        "BLOCKS_TABLE",
         "CHAT_ROOMS_TABLE",
         "CONNECTIONS_TABLE",
         "FILES_TABLE",
@@ -38,6 +39,7 @@ run "the_function_has_least_privilege" {
         "LIMITS_TABLE",
         "MEMBERS_TABLE",
         "MESSAGES_TABLE",
+        "PENDING_TABLE",
         "REPORTS_TABLE",
         "SUBSCRIPTIONS_TABLE",
       ] : table => "arn:aws:dynamodb:eu-west-1:123456789012:table/${table}" }

@@ -124,6 +124,7 @@ async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
         ("ObjectCreated", 1),
         ("closeRoom", 2),
         ("schedule", 1),
+        ("cleanup", 1),
         ("ping", 1),
         ("$disconnect", 2),
     ];
@@ -138,13 +139,15 @@ async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
         (Metric::RoomsClosed, 2),
         (Metric::Messages, 3),
         (Metric::Uploads, 1),
-        // Cleo's coming, the message and its repeat, the file to both, the room that closed, and the last message.
-        (Metric::Recipients, 7),
+        // Cleo's coming, the message and its repeat, the file to both, the room that closed, the last message, and to
+        // both that the stale connection is offline.
+        (Metric::Recipients, 9),
         (Metric::Failures, 1),
     ];
     assert_eq!(counted(&world), wanted.map(|(metric, count)| (metric.name().to_owned(), count)).into());
-    // The last one is the duration, by route.
-    assert_eq!(wanted.len(), Metric::ALL.len() - 1);
+    // Nothing was limited. The last one is the duration, by route.
+    let limits = [Metric::RateLimited, Metric::LimitsFailed];
+    assert_eq!(wanted.len() + limits.len(), Metric::ALL.len() - 1);
 }
 
 #[tokio::test]

@@ -191,6 +191,7 @@ class AppliedResources(unittest.TestCase):
                 "LOBBY": "on",
                 "MESSAGE_TTL_DAYS": "7",
                 "ROOM_IDLE_SECONDS": "1800",
+                "SESSION_MIN_SECONDS": "900",
                 "LOG_LEVEL": "info",
                 "METRICS_NAMESPACE": f"Switchboard/{NAME}",
             },
