@@ -94,9 +94,9 @@ fn routes(openapi: &Value) -> Vec<Route> {
             let success = operation["responses"].as_object().unwrap().iter().filter_map(|(status, response)| {
                 let schema = &response["content"]["application/json"]["schema"];
                 let references = schema["anyOf"].as_array().cloned().unwrap_or(vec![schema.clone()]);
-                let validators = references.iter().filter_map(|schema| {
-                    Some(validator(&schemas[schema["$ref"].as_str()?.rsplit('/').next()?]))
-                });
+                let validators = references
+                    .iter()
+                    .filter_map(|schema| Some(validator(&schemas[schema["$ref"].as_str()?.rsplit('/').next()?])));
                 Some((status.parse().ok()?, validators.collect()))
             });
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
