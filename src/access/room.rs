@@ -1,5 +1,6 @@
 //! What a user may do in a room: membership and rank.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -77,6 +78,21 @@ pub async fn confirm_member(ctx: &Context, user: &UserId, room: &RoomId) -> Resu
     if ctx.timing().is_late() && !room.is_direct() { require_member(ctx, user, room).await } else { Ok(()) }
 }
 
+/// Those of several rooms that a user may no longer read, as [`confirm_member`] has it.
+pub async fn lost_rooms(
+    ctx: &Context,
+    user: &UserId,
+    rooms: impl Iterator<Item = &RoomId>,
+) -> Result<BTreeSet<RoomId>, Error> {
+    if !ctx.timing().is_late() {
+        return Ok(BTreeSet::new());
+    }
+    let current: BTreeSet<_> =
+        ctx.store.memberships(user, ctx.now).await?.into_iter().map(|member| member.room).collect();
+    let with_members = rooms.filter(|id| !id.is_lobby() && !id.is_direct());
+    Ok(with_members.filter(|id| !current.contains(id)).cloned().collect())
+}
+
 /// # Errors
 /// As [`require_member`], and `MUTED` for a member who may not send anything.
 pub async fn require_voice(ctx: &Context, user: &UserId, room: &RoomId) -> Result<(), Error> {
@@ -127,6 +143,20 @@ enum Rank {
 }
 
 impl Rank {
+    /// A room, and the membership and the rank of a user in it.
+    async fn read(
+        ctx: &Context,
+        user: &UserId,
+        is_admin: bool,
+        id: &RoomId,
+    ) -> Result<(Room, Membership, Self), Error> {
+        let (room, membership) = try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(user, id, ctx.now))?;
+        let room = room.ok_or(Error::RoomNotFound)?;
+        let membership = membership.within(&room);
+        let rank = if is_admin { Self::AdminOfAll } else { Self::of(ctx, user, &room, &membership).await? };
+        Ok((room, membership, rank))
+    }
+
     async fn of(ctx: &Context, user: &UserId, room: &Room, membership: &Membership) -> Result<Self, Error> {
         Ok(match membership {
             Membership::Banned { .. } => Self::Stranger,
@@ -174,14 +204,7 @@ impl Moderator {
         if id.is_lobby() || id.is_direct() {
             return Err(Error::Forbidden("nobody is in charge of the lobby or of a direct conversation"));
         }
-        let (room, membership) =
-            try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(&caller.user, id, ctx.now))?;
-        let room = room.ok_or(Error::RoomNotFound)?;
-        let membership = membership.within(&room);
-        let rank = match caller.is_admin {
-            true => Rank::AdminOfAll,
-            false => Rank::of(ctx, &caller.user, &room, &membership).await?,
-        };
+        let (room, membership, rank) = Rank::read(ctx, &caller.user, caller.is_admin, id).await?;
         if rank < least {
             return Err(Error::Forbidden(match least {
                 Rank::Owner | Rank::AdminOfAll => "only an owner of the room may do that",
@@ -224,10 +247,8 @@ pub async fn moderates(ctx: &Context, sender: &Sender) -> Result<bool, Error> {
     if sender.room.is_lobby() || sender.room.is_direct() {
         return Ok(false);
     }
-    let (id, user) = (&sender.room, &sender.user);
-    let (room, membership) = try_join!(ctx.store.room(id, ctx.now), ctx.store.membership(user, id, ctx.now))?;
-    let room = room.ok_or(Error::RoomNotFound)?;
-    Ok(Rank::of(ctx, user, &room, &membership.within(&room)).await? >= Rank::Admin)
+    let (.., rank) = Rank::read(ctx, &sender.user, sender.is_admin, &sender.room).await?;
+    Ok(rank >= Rank::Admin)
 }
 
 /// An owner of a room, or a global admin.

@@ -55,7 +55,6 @@ pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result
 /// Deletes messages. Repeating it is answered with an ack.
 pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -> Result<DeletionAnswer, Error> {
     sender.ask_consent(ctx).await?;
-    let sender = sender;
     let seqs = request.seqs();
     let reason = request.reason.as_ref();
     let timing = (ctx.now, ctx.deadline);

@@ -1,6 +1,6 @@
 //! Reading history, and catching up after a disconnect.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
@@ -82,7 +82,7 @@ pub async fn resume(ctx: &Context, me: Connection, request: Resume) -> Result<Re
     let mut refused = hear_again(ctx, &me, positions.keys()).await?;
     let open = positions.into_iter().filter(|(id, _)| !refused.contains_key(id)).collect();
     let (mut missed, unread) = read_missed(ctx, &me, open).await?;
-    for lost in lost_meanwhile(ctx, &me, &missed).await? {
+    for lost in access::lost_rooms(ctx, &me.user_id, missed.iter().map(|missed| &missed.room)).await? {
         missed.retain(|missed| missed.room != lost);
         refused.insert(lost, Error::NotAMember);
     }
@@ -115,17 +115,6 @@ async fn read_missed(
         missed.extend(read);
     }
     Ok((missed, rest.collect()))
-}
-
-/// The rooms that the user may no longer read: read again if what is known of the memberships may be out of date.
-async fn lost_meanwhile(ctx: &Context, me: &Connection, missed: &[MissedRoom]) -> Result<Vec<RoomId>, Error> {
-    if !ctx.timing().is_late() {
-        return Ok(Vec::new());
-    }
-    let members = ctx.store.memberships(&me.user_id, ctx.now).await?;
-    let current: BTreeSet<_> = members.into_iter().map(|member| member.room).collect();
-    let rooms = missed.iter().map(|missed| &missed.room).filter(|id| !id.is_lobby() && !id.is_direct());
-    Ok(rooms.filter(|id| !current.contains(id)).cloned().collect())
 }
 
 /// Subscribes a connection to those of `rooms` that it may hear, and returns why it may not hear the others.

@@ -1,14 +1,13 @@
 //! A user's rooms: what is unread in them, and how far they were read.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
 use super::room;
-use crate::access::Sender;
+use crate::access::{self, Sender};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
 use crate::domain::{Entry, Member, RoomId, Seq, Timestamp, UserId};
@@ -73,12 +72,9 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
         .into_iter()
         .flatten()
         .collect();
-    if ctx.timing().is_late() {
-        // Who was removed in the meantime does not read the last messages.
-        let current = ctx.store.memberships(&me.user_id, ctx.now).await?;
-        let current: BTreeSet<_> = current.into_iter().map(|member| member.room).collect();
-        items.retain(|item: &ListedRoom| item.room.room_id.is_direct() || current.contains(&item.room.room_id));
-    }
+    let listed = items.iter().map(|item: &ListedRoom| &item.room.room_id);
+    let lost = access::lost_rooms(ctx, &me.user_id, listed).await?;
+    items.retain(|item| !lost.contains(&item.room.room_id));
     let looked_at = positions.len().min(PAGE);
     let taken = ENVELOPE_BYTES + size_of(&invitations) + size_of(&requests);
     let fitting = fitting(items.iter(), taken).max(1);

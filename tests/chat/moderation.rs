@@ -285,15 +285,17 @@ async fn moderators_cannot_act_on_equal_or_higher_ranks() {
     assert_eq!(ben.ask(role("cleo", "member")).await["type"], "ack");
 }
 
+/// Connects a user whose token has these roles.
+async fn connect_with_roles(world: &World, user: &str, roles: Value) -> User {
+    let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));
+    world.open(&format!("?token={token}")).await.unwrap()
+}
+
 #[tokio::test]
 async fn an_admin_by_token_moderates_every_room() {
     let world = World::with_tokens_and(&[("ADD_MEMBERS", "direct")]).await;
-    let connect = async |user: &str, roles: Value| {
-        let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));
-        world.open(&format!("?token={token}")).await.unwrap()
-    };
-    let mut ana = connect("ana", json!([])).await;
-    let mut root = connect("root", json!(["admin"])).await;
+    let mut ana = connect_with_roles(&world, "ana", json!([])).await;
+    let mut root = connect_with_roles(&world, "root", json!(["admin"])).await;
     let tea = ana.creates_room(&["ben"]).await;
 
     assert_eq!(root.ask(about("removeMember", &tea, "ben")).await["type"], "ack");
@@ -325,12 +327,8 @@ async fn bans_of_strangers_leave_nothing_in_the_partition_of_the_banned() {
 #[tokio::test]
 async fn a_banned_creator_is_no_longer_in_charge() {
     let world = World::with_tokens_and(&[("ADD_MEMBERS", "direct")]).await;
-    let connect = async |user: &str, roles: Value| {
-        let token = token(&json!({ "sub": user, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "roles": roles }));
-        world.open(&format!("?token={token}")).await.unwrap()
-    };
-    let mut ana = connect("ana", json!([])).await;
-    let mut root = connect("root", json!(["admin"])).await;
+    let mut ana = connect_with_roles(&world, "ana", json!([])).await;
+    let mut root = connect_with_roles(&world, "root", json!(["admin"])).await;
     let tea = ana.creates_room(&["ben"]).await;
 
     assert_eq!(root.ask(about("banMember", &tea, "ana")).await["type"], "ack");
