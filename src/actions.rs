@@ -37,6 +37,10 @@ macro_rules! actions {
             UnbanMember = "unbanMember" [], moderation::unban(Moderator, AboutMember) -> Ack, Frames;
             /// Change a member's role.
             SetRole = "setRole" [], moderation::set_role(Owner, SetRole) -> Ack, Frames;
+            /// Set who may write in a room, and how often.
+            SetRoomMode = "setRoomMode" [], settings::set_mode(Moderator, SetRoomMode) -> Sent, Frames;
+            /// Give a room another name.
+            RenameRoom = "renameRoom" [], settings::rename(Moderator, RenameRoom) -> Sent, Frames;
             /// Mute a member: they read, and cannot send.
             MuteMember = "muteMember" [], moderation::mute(Moderator, MuteMember) -> Ack, Frames;
             /// Lift a mute: the member can send again.
@@ -77,10 +81,18 @@ macro_rules! actions {
             GetFile = "getFile" [], upload::download(FileReader, GetFile) -> Download, Frames;
             /// Get a page of a conversation's history.
             GetMessages = "getMessages" [], history::page(Sender, GetMessages) -> Messages, Frames;
+            /// Search for a text in a room.
+            SearchMessages = "searchMessages" [], search::search(Sender, SearchMessages) -> Found, Frames;
             /// Resubscribe to rooms after a reconnect and get the missed messages.
             Resume = "resume" [], history::resume(Connection, Resume) -> Resumed, Frames;
             /// Set the caller's read position in a room.
             MarkRead = "markRead" [], inbox::mark_read(Sender, MarkRead) -> Ack, Frames;
+            /// Set the caller's read position back: a message and all after it are unread again.
+            MarkUnread = "markUnread" [], unread::mark(Sender, MarkUnread) -> Read, Frames;
+            /// Count what is unread in all of the caller's conversations.
+            ListUnreads = "unreads" [], unread::list(Caller, ListUnreads) -> Unreads, Frames;
+            /// Set which messages of a room the caller wants to be told of.
+            SetNotify = "setNotify" [], unread::set_notify(Sender, SetNotify) -> Ack, Frames;
             /// List the caller's rooms with their unread counts.
             ListRooms = "listRooms" [], inbox::list(Connection, ListRooms) -> Rooms, Frames;
             /// Block a user: they cannot write to the caller, nor add the caller to rooms.
@@ -118,12 +130,16 @@ macro_rules! http_routes {
             /// Get a page of a room's history.
             GetRoomMessages = "GET /rooms/{roomId}/messages",
                 history::page(Sender, GetMessages) -> Messages, 200, Frames;
+            /// Search for a text in a room.
+            GetSearch = "GET /rooms/{roomId}/search", search::search(Sender, SearchMessages) -> Found, 200, Frames;
             /// Change the content of a message of the caller's own.
             PatchMessage = "PATCH /rooms/{roomId}/messages/{seq}",
                 change::edit(Sender, EditMessage) -> Edited, 200, Changes;
             /// Delete a message: the caller's own, or as a moderator anybody's.
             DeleteRoomMessage = "DELETE /rooms/{roomId}/messages/{seq}",
                 change::delete(Sender, DeleteMessage) -> DeletionAnswer, 200, Changes;
+            /// Count what is unread in all of the caller's conversations.
+            GetUnreads = "GET /unreads", unread::list(Caller, ListUnreads) -> Unreads, 200, Frames;
             /// List the invites into a private room.
             GetInvites = "GET /rooms/{roomId}/invites", invites::list(Moderator, ListInvites) -> Invites, 200, Frames;
             /// Create an invite into a private room.

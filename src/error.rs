@@ -77,6 +77,8 @@ errors! {
     InviteRequired => (403, "INVITE_REQUIRED"),
     #[error("this message is too old to be edited")]
     EditWindowOver => (403, "EDIT_WINDOW_OVER"),
+    #[error("only owners and admins write here now")]
+    ReadOnly => (403, "READ_ONLY"),
     #[error("you are banned from this room; only its owner or an admin can change that")]
     Banned => (403, "BANNED"),
     #[error("one of you has blocked the other")]
@@ -113,6 +115,10 @@ errors! {
     TooLarge => (413, "TOO_LARGE"),
     #[error("too many requests: wait for `retryAfterMs`, then try again")]
     RateLimited { scope: &'static str, retry_after_ms: u64 } => (429, "RATE_LIMITED"),
+    #[error("members wait between two messages here: wait for `retryAfterMs`, then try again")]
+    SlowMode { retry_after_ms: u64 } => (429, "SLOW_MODE"),
+    #[error("too many messages in this room within a second: wait for `retryAfterMs`, then try again")]
+    RoomRate { retry_after_ms: u64 } => (429, "ROOM_RATE"),
     #[error("the upload differs from what was announced and was deleted; request another upload")]
     UploadMismatch => (422, "UPLOAD_MISMATCH"),
     #[error("too many concurrent writes to this room; retry")]
@@ -176,7 +182,13 @@ impl Error {
 
     /// When the same request can succeed, in milliseconds from now, where that is known.
     pub fn retry_after_ms(&self) -> Option<u64> {
-        if let Self::RateLimited { retry_after_ms, .. } = self { Some(*retry_after_ms) } else { None }
+        match self {
+            Self::RateLimited { retry_after_ms, .. }
+            | Self::SlowMode { retry_after_ms }
+            | Self::RoomRate { retry_after_ms } => Some(*retry_after_ms),
+            Self::InMessage { error, .. } => error.retry_after_ms(),
+            _ => None,
+        }
     }
 
     /// Whether the list of known actions helps the client.

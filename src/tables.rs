@@ -119,6 +119,15 @@ pub const PENDING: Table = Table {
     indexes: &[],
 };
 
+/// Messages that mention a user. TTL: as the messages.
+pub const MENTIONS: Table = Table {
+    default_name: "Mentions",
+    variable: "MENTIONS_TABLE",
+    partition_key: "userId",
+    sort_key: Some("mention"),
+    indexes: &[],
+};
+
 /// Messages that users reported, with a copy of each. TTL: 90 days.
 pub const REPORTS: Table = Table {
     default_name: "Reports",
@@ -147,6 +156,7 @@ pub const ALL: &[&Table] = &[
     &FILES,
     &BLOCKS,
     &PENDING,
+    &MENTIONS,
     &REPORTS,
     &AUDIT,
     &LIMITS,

@@ -16,8 +16,8 @@ pub use crate::store::Connection;
 pub use caller::{Caller, Guest, Identified};
 pub use file::FileReader;
 pub use room::{
-    Moderator, Owner, Visitor, confirm_member, direct_peer, lost_rooms, membership, moderates, require_lobby,
-    require_member, require_voice,
+    Moderator, Owner, Visitor, asking_rank, confirm_member, direct_peer, lost_rooms, membership, moderates,
+    require_lobby, require_member, require_voice,
 };
 pub use sender::{Held, Listener, Sender, Writer, channels_of_both};
 

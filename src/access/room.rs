@@ -8,12 +8,12 @@ use tokio::try_join;
 
 use super::{Access, Origin, Sender};
 use crate::context::{Context, Services};
-use crate::domain::{Member, Role, Room, RoomId, Timestamp, UserId};
+use crate::domain::{Member, Name, Role, Room, RoomId, Timestamp, UserId};
 use crate::error::Error;
-use crate::store::Membership;
+use crate::store::{IsModerator, Membership};
 use crate::wire::requests::{
-    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, ListInvites, MuteMember, RevokeInvite, RoomInfo,
-    SetRole,
+    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, ListInvites, MuteMember, RenameRoom, RevokeInvite,
+    RoomInfo, SetRole, SetRoomMode,
 };
 
 /// A user who may see a room and its participants: a member; everybody in the lobby.
@@ -177,6 +177,8 @@ impl Rank {
 /// A user who may moderate a room: its creator, an owner, an admin, or a global admin.
 pub struct Moderator {
     pub user: UserId,
+    /// The display name.
+    pub name: Name,
     pub room: Room,
     /// The moderator's own membership in the room. The creator and global admins need none.
     pub membership: Option<Timestamp>,
@@ -194,7 +196,8 @@ macro_rules! moderated {
 }
 
 moderated! {
-    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, ListInvites, MuteMember, RevokeInvite
+    AboutMember, AboutMessage, AboutRoom, AddMembers, CreateInvite, ListInvites, MuteMember, RenameRoom, RevokeInvite,
+    SetRoomMode
 }
 
 impl Moderator {
@@ -212,7 +215,7 @@ impl Moderator {
             }));
         }
         let membership = membership.member().map(|member| member.joined_at);
-        Ok(Self { user: caller.user, room, membership, rank })
+        Ok(Self { name: caller.display_name(), user: caller.user, room, membership, rank })
     }
 
     /// Since when the moderator is a member; `None` for a global admin who is none.
@@ -239,15 +242,24 @@ impl Moderator {
     }
 }
 
+/// As [`moderates`], for who asks only if need be: a user, and whether they have the role `admin` of a token.
+pub fn asking_rank<'a>(ctx: &'a Context, user: &'a UserId, is_admin: bool, room: &'a RoomId) -> Box<IsModerator<'a>> {
+    Box::new(move || Box::pin(ranks_as_moderator(ctx, user, is_admin, room)))
+}
+
 /// Whether a sender moderates their room; nobody does in a direct conversation or the lobby, but a global admin.
 pub async fn moderates(ctx: &Context, sender: &Sender) -> Result<bool, Error> {
-    if sender.is_admin {
+    ranks_as_moderator(ctx, &sender.user, sender.is_admin, &sender.room).await
+}
+
+async fn ranks_as_moderator(ctx: &Context, user: &UserId, is_admin: bool, room: &RoomId) -> Result<bool, Error> {
+    if is_admin {
         return Ok(true);
     }
-    if sender.room.is_lobby() || sender.room.is_direct() {
+    if room.is_lobby() || room.is_direct() {
         return Ok(false);
     }
-    let (.., rank) = Rank::read(ctx, &sender.user, sender.is_admin, &sender.room).await?;
+    let (.., rank) = Rank::read(ctx, user, is_admin, room).await?;
     Ok(rank >= Rank::Admin)
 }
 

@@ -21,7 +21,8 @@ pub struct Sender {
     pub name: Name,
     name_verified: bool,
     pub style: Style,
-    pub(super) is_admin: bool,
+    /// By the role `admin` of a token.
+    pub is_admin: bool,
     /// Whether the user may not send anything.
     pub is_muted: bool,
     /// The other user, in a direct conversation.

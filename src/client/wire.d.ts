@@ -108,7 +108,13 @@ export interface ErrorFrame {
     };
     fileUrl?: string;
     id?: string;
+    /** Whether the sender mentions everybody in the room. */
+    mentionRoom?: boolean;
+    /** The users whom the sender mentions. */
+    mentions?: Array<string>;
     messageId: string;
+    /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+    notMentioned?: Array<string>;
     /** The message that it replies to. */
     parent?: {
       deleted?: boolean;
@@ -128,8 +134,24 @@ export interface ErrorFrame {
     roomId: string;
     senderId?: string;
     seq: number;
-    /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+    /** What a moderator changed: `content` says it in words. */
     system?: {
+      /** The mode of the room from now on. */
+      mode?: {
+        /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+        editWindowSeconds?: number;
+        /** How many messages the room takes in a second; absent: any number. */
+        maxPerSecond?: number;
+        /** Who may do something in a room. */
+        react?: "members" | "admins";
+        /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+        slowSeconds?: number;
+        /** Who may do something in a room. */
+        write?: "members" | "admins";
+      };
+      /** The name of the room from now on. */
+      roomName?: string;
+      /** `mode`, `renamed`, or a kind of a later version of the server. */
       what: string;
     };
     text?: string;
@@ -174,6 +196,106 @@ export interface FileFrame {
   /** In bytes. */
   size: number;
   type: "file";
+}
+
+/** A page of the messages that contain a text. */
+export interface FoundFrame {
+  /** Whether there is more to search: a page may be empty all the same. */
+  hasMore: boolean;
+  items: Array<{
+    chatRoomId?: string;
+    /** The sender's idempotency key. Only the sender receives it. */
+    clientMessageId?: string;
+    /** Absent if the message was deleted. */
+    content?: string;
+    createdAt: string;
+    /** The object that the sender attached. */
+    data?: Record<string, unknown>;
+    /** The deletion of a message: its content is gone. */
+    deleted?: {
+      at: string;
+      by: string;
+      reason?: string;
+    };
+    duplicate?: boolean;
+    editedAt?: string;
+    /** The file of a message. */
+    file?: {
+      contentType: string;
+      fileId: string;
+      fileName: string;
+      /** Its address for members. Empty in rows, which never have it: the deployment's address may change. */
+      fileUrl?: string;
+      /** In bytes. */
+      size: number;
+    };
+    fileUrl?: string;
+    id?: string;
+    /** Whether the sender mentions everybody in the room. */
+    mentionRoom?: boolean;
+    /** The users whom the sender mentions. */
+    mentions?: Array<string>;
+    messageId: string;
+    /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+    notMentioned?: Array<string>;
+    /** The message that it replies to. */
+    parent?: {
+      deleted?: boolean;
+      /** The beginning of its content: at most 140 characters. */
+      excerpt: string;
+      seq: number;
+      userId: string;
+      userName: string;
+    };
+    pinned?: boolean;
+    /** How many users reacted, by emoji. */
+    reactions?: Record<string, number>;
+    /** The message that it replies to. */
+    replyTo?: number;
+    /** The last change of the message. */
+    rev?: number;
+    roomId: string;
+    senderId?: string;
+    seq: number;
+    /** What a moderator changed: `content` says it in words. */
+    system?: {
+      /** The mode of the room from now on. */
+      mode?: {
+        /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+        editWindowSeconds?: number;
+        /** How many messages the room takes in a second; absent: any number. */
+        maxPerSecond?: number;
+        /** Who may do something in a room. */
+        react?: "members" | "admins";
+        /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+        slowSeconds?: number;
+        /** Who may do something in a room. */
+        write?: "members" | "admins";
+      };
+      /** The name of the room from now on. */
+      roomName?: string;
+      /** `mode`, `renamed`, or a kind of a later version of the server. */
+      what: string;
+    };
+    text?: string;
+    timestamp?: string;
+    type: "message";
+    /** A color, as clients understand it. */
+    userColor?: string;
+    /** The address of an avatar. */
+    userIcon?: string;
+    userId: string;
+    userName: string;
+    username?: string;
+    /** How many times it was edited; absent: never. */
+    version?: number;
+  }>;
+  /** Where to go on: the next `before`. */
+  nextBefore?: number;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "found";
 }
 
 /** The function is healthy. Over HTTP only. */
@@ -313,7 +435,13 @@ export interface MessageFrame {
   };
   fileUrl?: string;
   id?: string;
+  /** Whether the sender mentions everybody in the room. */
+  mentionRoom?: boolean;
+  /** The users whom the sender mentions. */
+  mentions?: Array<string>;
   messageId: string;
+  /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+  notMentioned?: Array<string>;
   /** The message that it replies to. */
   parent?: {
     deleted?: boolean;
@@ -335,8 +463,24 @@ export interface MessageFrame {
   roomId: string;
   senderId?: string;
   seq: number;
-  /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+  /** What a moderator changed: `content` says it in words. */
   system?: {
+    /** The mode of the room from now on. */
+    mode?: {
+      /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+      editWindowSeconds?: number;
+      /** How many messages the room takes in a second; absent: any number. */
+      maxPerSecond?: number;
+      /** Who may do something in a room. */
+      react?: "members" | "admins";
+      /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+      slowSeconds?: number;
+      /** Who may do something in a room. */
+      write?: "members" | "admins";
+    };
+    /** The name of the room from now on. */
+    roomName?: string;
+    /** `mode`, `renamed`, or a kind of a later version of the server. */
     what: string;
   };
   text?: string;
@@ -387,7 +531,13 @@ export interface MessagesFrame {
     };
     fileUrl?: string;
     id?: string;
+    /** Whether the sender mentions everybody in the room. */
+    mentionRoom?: boolean;
+    /** The users whom the sender mentions. */
+    mentions?: Array<string>;
     messageId: string;
+    /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+    notMentioned?: Array<string>;
     /** The message that it replies to. */
     parent?: {
       deleted?: boolean;
@@ -407,8 +557,24 @@ export interface MessagesFrame {
     roomId: string;
     senderId?: string;
     seq: number;
-    /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+    /** What a moderator changed: `content` says it in words. */
     system?: {
+      /** The mode of the room from now on. */
+      mode?: {
+        /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+        editWindowSeconds?: number;
+        /** How many messages the room takes in a second; absent: any number. */
+        maxPerSecond?: number;
+        /** Who may do something in a room. */
+        react?: "members" | "admins";
+        /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+        slowSeconds?: number;
+        /** Who may do something in a room. */
+        write?: "members" | "admins";
+      };
+      /** The name of the room from now on. */
+      roomName?: string;
+      /** `mode`, `renamed`, or a kind of a later version of the server. */
       what: string;
     };
     text?: string;
@@ -468,6 +634,19 @@ export interface NearFrame {
       userId: string;
       userName: string;
     }>;
+    /** Absent while it is that of a new room. */
+    mode?: {
+      /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+      editWindowSeconds?: number;
+      /** How many messages the room takes in a second; absent: any number. */
+      maxPerSecond?: number;
+      /** Who may do something in a room. */
+      react?: "members" | "admins";
+      /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+      slowSeconds?: number;
+      /** Who may do something in a room. */
+      write?: "members" | "admins";
+    };
     nextCursor?: string;
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
@@ -494,6 +673,17 @@ export interface NearFrame {
     status: "active" | "closed";
   }>;
   type: "near";
+}
+
+/** The user changed, on another device, what they want to be told of. */
+export interface NotifyFrame {
+  /** Which messages a user wants to be told of. */
+  level: "all" | "none" | "mentions";
+  mutedUntil?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "notify";
 }
 
 /** A message was pinned. */
@@ -542,7 +732,13 @@ export interface PinsFrame {
     };
     fileUrl?: string;
     id?: string;
+    /** Whether the sender mentions everybody in the room. */
+    mentionRoom?: boolean;
+    /** The users whom the sender mentions. */
+    mentions?: Array<string>;
     messageId: string;
+    /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+    notMentioned?: Array<string>;
     /** The message that it replies to. */
     parent?: {
       deleted?: boolean;
@@ -562,8 +758,24 @@ export interface PinsFrame {
     roomId: string;
     senderId?: string;
     seq: number;
-    /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+    /** What a moderator changed: `content` says it in words. */
     system?: {
+      /** The mode of the room from now on. */
+      mode?: {
+        /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+        editWindowSeconds?: number;
+        /** How many messages the room takes in a second; absent: any number. */
+        maxPerSecond?: number;
+        /** Who may do something in a room. */
+        react?: "members" | "admins";
+        /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+        slowSeconds?: number;
+        /** Who may do something in a room. */
+        write?: "members" | "admins";
+      };
+      /** The name of the room from now on. */
+      roomName?: string;
+      /** `mode`, `renamed`, or a kind of a later version of the server. */
       what: string;
     };
     text?: string;
@@ -652,6 +864,8 @@ export interface ReadFrame {
   /** The newest one of a user counts. */
   at: string;
   chatRoomId?: string;
+  /** To the reader's own devices, when the mark was set back: it goes with later `markRead`s. */
+  readVersion?: number;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId: string;
@@ -709,7 +923,13 @@ export interface ResumedFrame {
       };
       fileUrl?: string;
       id?: string;
+      /** Whether the sender mentions everybody in the room. */
+      mentionRoom?: boolean;
+      /** The users whom the sender mentions. */
+      mentions?: Array<string>;
       messageId: string;
+      /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+      notMentioned?: Array<string>;
       /** The message that it replies to. */
       parent?: {
         deleted?: boolean;
@@ -729,8 +949,24 @@ export interface ResumedFrame {
       roomId: string;
       senderId?: string;
       seq: number;
-      /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+      /** What a moderator changed: `content` says it in words. */
       system?: {
+        /** The mode of the room from now on. */
+        mode?: {
+          /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+          editWindowSeconds?: number;
+          /** How many messages the room takes in a second; absent: any number. */
+          maxPerSecond?: number;
+          /** Who may do something in a room. */
+          react?: "members" | "admins";
+          /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+          slowSeconds?: number;
+          /** Who may do something in a room. */
+          write?: "members" | "admins";
+        };
+        /** The name of the room from now on. */
+        roomName?: string;
+        /** `mode`, `renamed`, or a kind of a later version of the server. */
         what: string;
       };
       text?: string;
@@ -783,7 +1019,13 @@ export interface ResumedFrame {
       };
       fileUrl?: string;
       id?: string;
+      /** Whether the sender mentions everybody in the room. */
+      mentionRoom?: boolean;
+      /** The users whom the sender mentions. */
+      mentions?: Array<string>;
       messageId: string;
+      /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+      notMentioned?: Array<string>;
       /** The message that it replies to. */
       parent?: {
         deleted?: boolean;
@@ -803,8 +1045,24 @@ export interface ResumedFrame {
       roomId: string;
       senderId?: string;
       seq: number;
-      /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+      /** What a moderator changed: `content` says it in words. */
       system?: {
+        /** The mode of the room from now on. */
+        mode?: {
+          /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+          editWindowSeconds?: number;
+          /** How many messages the room takes in a second; absent: any number. */
+          maxPerSecond?: number;
+          /** Who may do something in a room. */
+          react?: "members" | "admins";
+          /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+          slowSeconds?: number;
+          /** Who may do something in a room. */
+          write?: "members" | "admins";
+        };
+        /** The name of the room from now on. */
+        roomName?: string;
+        /** `mode`, `renamed`, or a kind of a later version of the server. */
         what: string;
       };
       text?: string;
@@ -869,6 +1127,19 @@ export interface RoomFrame {
     userId: string;
     userName: string;
   }>;
+  /** Absent while it is that of a new room. */
+  mode?: {
+    /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+    editWindowSeconds?: number;
+    /** How many messages the room takes in a second; absent: any number. */
+    maxPerSecond?: number;
+    /** Who may do something in a room. */
+    react?: "members" | "admins";
+    /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+    slowSeconds?: number;
+    /** Who may do something in a room. */
+    write?: "members" | "admins";
+  };
   nextCursor?: string;
   /** Users, not connections. Absent in search results. */
   onlineCount?: number;
@@ -959,7 +1230,13 @@ export interface RoomsFrame {
       };
       fileUrl?: string;
       id?: string;
+      /** Whether the sender mentions everybody in the room. */
+      mentionRoom?: boolean;
+      /** The users whom the sender mentions. */
+      mentions?: Array<string>;
       messageId: string;
+      /** To the sender: users who were named and are not in the room, or have blocked the sender. */
+      notMentioned?: Array<string>;
       /** The message that it replies to. */
       parent?: {
         deleted?: boolean;
@@ -979,8 +1256,24 @@ export interface RoomsFrame {
       roomId: string;
       senderId?: string;
       seq: number;
-      /** The kind of a system entry, which a later version of the server wrote: `content` is its text. */
+      /** What a moderator changed: `content` says it in words. */
       system?: {
+        /** The mode of the room from now on. */
+        mode?: {
+          /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+          editWindowSeconds?: number;
+          /** How many messages the room takes in a second; absent: any number. */
+          maxPerSecond?: number;
+          /** Who may do something in a room. */
+          react?: "members" | "admins";
+          /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+          slowSeconds?: number;
+          /** Who may do something in a room. */
+          write?: "members" | "admins";
+        };
+        /** The name of the room from now on. */
+        roomName?: string;
+        /** `mode`, `renamed`, or a kind of a later version of the server. */
         what: string;
       };
       text?: string;
@@ -1014,6 +1307,19 @@ export interface RoomsFrame {
       userId: string;
       userName: string;
     }>;
+    /** Absent while it is that of a new room. */
+    mode?: {
+      /** For how many seconds after it was sent a message can be edited; absent: 86,400. */
+      editWindowSeconds?: number;
+      /** How many messages the room takes in a second; absent: any number. */
+      maxPerSecond?: number;
+      /** Who may do something in a room. */
+      react?: "members" | "admins";
+      /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
+      slowSeconds?: number;
+      /** Who may do something in a room. */
+      write?: "members" | "admins";
+    };
     nextCursor?: string;
     /** Users, not connections. Absent in search results. */
     onlineCount?: number;
@@ -1060,6 +1366,8 @@ export interface RoomsFrame {
 
 /** The positions of several messages that the caller sent. */
 export interface SentFrame {
+  /** Users who were named and are not in the room, or have blocked the sender. */
+  notMentioned?: Array<string>;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   /** In the order of the request. */
@@ -1111,6 +1419,50 @@ export interface UnpinnedFrame {
   unchanged?: boolean;
 }
 
+/** What is unread in a page of the caller's conversations. */
+export interface UnreadsFrame {
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** On the first page: the first direct conversations that strangers began. */
+  requests?: Array<{
+    at: string;
+    /** The stranger. */
+    by: string;
+    roomId: string;
+    userName?: string;
+  }>;
+  /** All open ones, in the order of their ids. */
+  rooms: Array<{
+    /** The newest message, where some are unread: its time and its author. */
+    lastAt?: string;
+    lastBy?: string;
+    lastReadSeq: number;
+    lastSeq: number;
+    /** How many of them mention the user. */
+    mentions: number;
+    /** Until when the user wants to be told of nothing. */
+    mutedUntil?: string;
+    /** Which messages a user wants to be told of. */
+    notify: "all" | "none" | "mentions";
+    /** How many times the user has set the mark back. */
+    readVersion: number;
+    /** The position of the room's last change. */
+    rev: number;
+    roomId: string;
+    /** Whether one of them mentions everybody in the room. */
+    roomMention?: boolean;
+    /** Messages of others after `lastReadSeq`: 99 stands for 99 and more. */
+    unread: number;
+    /** Whether there may be more. */
+    unreadMore?: boolean;
+  }>;
+  /** Of the rooms in this answer. */
+  total: number;
+  totalMentions: number;
+  type: "unreads";
+}
+
 /** A presigned request to upload an announced file. */
 export interface UploadFrame {
   expiresAt: string;
@@ -1132,6 +1484,7 @@ export type Frame =
   | EditedFrame
   | ErrorFrame
   | FileFrame
+  | FoundFrame
   | HealthFrame
   | HelloFrame
   | InviteFrame
@@ -1142,6 +1495,7 @@ export type Frame =
   | MessageFrame
   | MessagesFrame
   | NearFrame
+  | NotifyFrame
   | PinnedFrame
   | PinsFrame
   | PongFrame
@@ -1157,6 +1511,7 @@ export type Frame =
   | SentFrame
   | TypingFrame
   | UnpinnedFrame
+  | UnreadsFrame
   | UploadFrame;
 
 /** Check that the connection is alive. */
@@ -1281,6 +1636,33 @@ export interface SetRoleRequest {
   userId: string;
 }
 
+/** Set who may write in a room, and how often. */
+export interface SetRoomModeRequest {
+  action: "setRoomMode";
+  /** For how many seconds after it was sent a message can be edited. */
+  editWindowSeconds?: number | null;
+  /** How many messages the room takes in a second: 1 to 100. */
+  maxPerSecond?: number | null;
+  /** Who may react to messages. */
+  react?: "members" | "admins" | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  /** How many seconds a member waits after a message before the next one: 0 to 21,600. */
+  slowSeconds?: number | null;
+  /** Who may send messages and files. */
+  write?: "members" | "admins" | null;
+}
+
+/** Give a room another name. */
+export interface RenameRoomRequest {
+  action: "renameRoom";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  roomName: string;
+}
+
 /** Mute a member: they read, and cannot send. */
 export interface MuteMemberRequest {
   action: "muteMember";
@@ -1340,6 +1722,10 @@ export interface SendMessageRequest {
   content: string;
   /** An object of at most 1 KB, for the clients alone. */
   data?: Record<string, unknown> | null;
+  /** Whether it mentions everybody in the room. */
+  mentionRoom?: boolean | null;
+  /** The users whom it mentions: at most 20. */
+  mentions?: Array<string>;
   /** The user of a direct conversation. */
   recipientId?: string | null;
   /** The message that it replies to. */
@@ -1366,6 +1752,10 @@ export interface SendMessagesRequest {
     content: string;
     /** An object of at most 1 KB, for the clients alone. */
     data?: Record<string, unknown> | null;
+    /** Whether it mentions everybody in the room. */
+    mentionRoom?: boolean | null;
+    /** The users whom it mentions: at most 20 in all messages. */
+    mentions?: Array<string>;
     /** The message that it replies to. */
     replyTo?: number | null;
   }>;
@@ -1543,6 +1933,24 @@ export interface GetMessagesRequest {
   targetId?: string | null;
 }
 
+/** Search for a text in a room. */
+export interface SearchMessagesRequest {
+  action: "searchMessages";
+  /** Only messages after this seq. */
+  after?: number | null;
+  /** Only messages before this seq. */
+  before?: number | null;
+  /** Only messages of this user. */
+  from?: string | null;
+  /** By default 50, at most 100. */
+  limit?: number;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  /** 1 to 200 characters; case and accents do not matter. */
+  text: string;
+}
+
 /** Resubscribe to rooms after a reconnect and get the missed messages. */
 export interface ResumeRequest {
   action: "resume";
@@ -1560,10 +1968,42 @@ export interface ResumeRequest {
 /** Set the caller's read position in a room. */
 export interface MarkReadRequest {
   action: "markRead";
+  /** The `readVersion` that the client knows: the mark stays if it was set back since. */
+  readVersion?: number | null;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   roomId: string;
   seq: number;
+}
+
+/** Set the caller's read position back: a message and all after it are unread again. */
+export interface MarkUnreadRequest {
+  action: "markUnread";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  seq: number;
+}
+
+/** Count what is unread in all of the caller's conversations. */
+export interface UnreadsRequest {
+  action: "unreads";
+  /** The `nextCursor` of the page before. */
+  cursor?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+}
+
+/** Set which messages of a room the caller wants to be told of. */
+export interface SetNotifyRequest {
+  action: "setNotify";
+  /** Which messages a user wants to be told of. */
+  level: "all" | "none" | "mentions";
+  /** Until then of nothing. */
+  mutedUntil?: string | null;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
 }
 
 /** List the caller's rooms with their unread counts. */
@@ -1614,6 +2054,8 @@ export type Request =
   | BanMemberRequest
   | UnbanMemberRequest
   | SetRoleRequest
+  | SetRoomModeRequest
+  | RenameRoomRequest
   | MuteMemberRequest
   | UnmuteMemberRequest
   | ReportMessageRequest
@@ -1633,8 +2075,12 @@ export type Request =
   | HandleFileUploadRequest
   | GetFileRequest
   | GetMessagesRequest
+  | SearchMessagesRequest
   | ResumeRequest
   | MarkReadRequest
+  | MarkUnreadRequest
+  | UnreadsRequest
+  | SetNotifyRequest
   | ListRoomsRequest
   | BlockUserRequest
   | UnblockUserRequest

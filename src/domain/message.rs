@@ -1,12 +1,14 @@
 //! Messages, and the entries of a log.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 
 use super::{
-    Changes, ClientMessageId, CloseReason, Epoch, File, FileName, IdempotencyKey, Name, RoomId, Seq, Timestamp, UserId,
-    checked,
+    Changes, ClientMessageId, CloseReason, Epoch, File, FileName, IdempotencyKey, Mode, Name, RoomId, Seq, Timestamp,
+    UserId, checked,
 };
 
 /// Most bytes of UTF-8 in the content of one message.
@@ -151,6 +153,12 @@ pub struct Body {
     /// The sender's idempotency key. Only the sender receives it.
     pub client_message_id: Option<ClientMessageId>,
     pub file: Option<Box<File>>,
+    /// The users whom the sender mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+    /// Whether the sender mentions everybody in the room.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub mention_room: bool,
     /// The object that the sender attached.
     pub data: Option<Data>,
 }
@@ -158,7 +166,18 @@ pub struct Body {
 impl Body {
     /// A message without anything optional.
     pub fn new(user_id: UserId, user_name: Name, style: Style, content: Content) -> Self {
-        Self { user_id, user_name, style, content, reply_to: None, client_message_id: None, file: None, data: None }
+        Self {
+            user_id,
+            user_name,
+            style,
+            content,
+            reply_to: None,
+            client_message_id: None,
+            file: None,
+            mentions: Vec::new(),
+            mention_room: false,
+            data: None,
+        }
     }
 
     /// The idempotency key of the message, if its sender gave one.
@@ -166,6 +185,46 @@ impl Body {
         let data = self.data.as_ref().map(Data::as_str);
         let id = self.client_message_id.as_ref()?;
         Some(IdempotencyKey::new(&self.user_id, id, &self.content, self.reply_to, data))
+    }
+}
+
+/// What an entry tells that is no message of a user: `content` says it in words.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct System {
+    /// `mode`, `renamed`, or a kind of a later version of the server.
+    pub what: String,
+    /// The mode of the room from now on.
+    pub mode: Option<Mode>,
+    /// The name of the room from now on.
+    pub room_name: Option<Name>,
+}
+
+impl System {
+    /// Of a kind that only a later version knows.
+    pub fn unknown(what: String) -> Self {
+        Self { what, ..Self::default() }
+    }
+
+    /// A room has another mode.
+    pub fn mode(mode: Mode) -> Self {
+        Self { mode: Some(mode), ..Self::unknown("mode".to_owned()) }
+    }
+
+    /// A room has another name.
+    pub fn renamed(name: Name) -> Self {
+        Self { room_name: Some(name), ..Self::unknown("renamed".to_owned()) }
+    }
+
+    /// What happened, in words.
+    pub fn sentence(&self, by: &Name) -> Content {
+        Content(match (&self.mode, &self.room_name) {
+            (Some(mode), _) => format!("{by} changed the room's settings: {}", mode.in_words()),
+            (None, Some(name)) => format!("{by} renamed the room to {name}"),
+            (None, None) => format!("{by} changed the room"),
+        })
     }
 }
 
@@ -185,6 +244,6 @@ pub struct Entry {
 pub enum Event {
     /// A user's message.
     Said(Body),
-    /// What a later version of this software wrote: its kind, and a sentence as the content.
-    System { what: String, body: Body },
+    /// What a moderator changed, or what a later version of this software wrote.
+    System { system: System, body: Body },
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Location, Metres, Name, Rev, RoomId, Seq, Timestamp, UserId};
+use super::{Epoch, Location, Metres, Mode, Name, NotifyLevel, Rev, RoomId, Seq, Timestamp, UserId};
 
 /// Who can join a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub struct Room {
     /// Whether the room closes when it is idle.
     pub auto_close: bool,
     pub max_participants: Option<u64>,
+    /// As the last entry of its log that set it.
+    pub mode: Mode,
     /// Kept equal to the number of members by the transactions that change memberships.
     pub participant_count: u64,
     /// Whether so many join at once that they are counted in rows of their own.
@@ -131,6 +133,7 @@ impl Room {
             place: None,
             auto_close: false,
             max_participants: None,
+            mode: Mode::default(),
             participant_count: 0,
             is_count_spread: false,
             epoch: Epoch::default(),
@@ -141,6 +144,14 @@ impl Room {
             has_chosen_id: false,
         }
     }
+}
+
+/// What a member wants to be told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notify {
+    pub level: NotifyLevel,
+    /// Until when of nothing (epoch milliseconds).
+    pub muted_until: Option<Timestamp>,
 }
 
 /// A member of a room, connected or not.
@@ -156,6 +167,9 @@ pub struct Member {
     pub peer: Option<UserId>,
     /// How far the member has read.
     pub last_read: Seq,
+    /// How many times the member has set that back.
+    pub read_version: u64,
+    pub notify: Notify,
     /// Whether the room is known to be closed.
     pub is_over: bool,
     /// Whether the others may not have been told of the join: the request that joined may have ended before.
@@ -179,6 +193,8 @@ impl Member {
             name,
             peer: None,
             last_read: Seq::ZERO,
+            read_version: 0,
+            notify: Notify::default(),
             is_over: false,
             is_unannounced: false,
             is_added: false,

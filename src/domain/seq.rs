@@ -59,6 +59,11 @@ impl Seq {
         Self(self.0 + count)
     }
 
+    /// The position `count` before this one; 0 before 0.
+    pub fn minus(self, count: u64) -> Self {
+        Self(self.0.saturating_sub(count))
+    }
+
     /// Whether the position is divisible by `step`.
     pub fn is_multiple_of(self, step: u64) -> bool {
         self.0.is_multiple_of(step)

@@ -94,6 +94,16 @@ pub fn folded(text: &str) -> String {
     DecomposingNormalizerBorrowed::new_nfkd().normalize(text).to_lowercase()
 }
 
+/// A text without case, width and accents, for searches: `Éclair` becomes `eclair`.
+pub fn searchable(text: &str) -> String {
+    let is_accent = |letter: &char| {
+        let category = CodePointMapData::<GeneralCategory>::new().get(*letter);
+        category == GeneralCategory::NonspacingMark
+    };
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).to_lowercase();
+    decomposed.chars().filter(|letter| !is_accent(letter)).collect()
+}
+
 fn is_visible(letter: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(letter);
     let unseen = GeneralCategoryGroup::Other.union(GeneralCategoryGroup::Separator).union(GeneralCategoryGroup::Mark);

@@ -114,7 +114,12 @@ pub async fn react(ctx: &Context, sender: Sender, request: React) -> Result<Reac
     let React { room_id, seq, emoji, on } = request;
     let on = on.unwrap_or(true);
     let sender = speaker(ctx, sender).await?;
-    let reacted = ctx.store.react(&sender.room, &sender.user, (seq, &emoji, on), (ctx.now, ctx.deadline)).await?;
+    let timing = (ctx.now, ctx.deadline);
+    let react = |is_moderator| ctx.store.react(&sender.room, (&sender.user, is_moderator), (seq, &emoji, on), timing);
+    let reacted = match react(sender.is_admin).await {
+        Err(Error::ReadOnly) if access::moderates(ctx, &sender).await? => react(true).await?,
+        reacted => reacted?,
+    };
     let by = Reaction { user_id: sender.user.clone(), emoji, on };
     let frame = Reactions { room_id, seq, rev: reacted.rev, counts: reacted.counts, by, unchanged: false };
     if frame.rev.is_some() {

@@ -34,9 +34,7 @@ const CHANGES_BYTES: usize = 16 * 1024;
 /// A page of a conversation, oldest first. It is cut at the far end of reading where it would outgrow a frame.
 pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result<Messages, Error> {
     let page = request.page();
-    // The position of the changes is read before the messages: what changes in between is received twice.
-    let rev = ctx.store.last_rev(&sender.room).await?;
-    let read = ctx.store.entries(&sender.room, page, (FIRST_OF_PAGE, request.limit.0), ctx.now).await?;
+    let (rev, read) = read_page(ctx, &sender.room, page, request.limit.0).await?;
     access::confirm_member(ctx, &sender.user, &sender.room).await?;
     let epoch = match read.entries.last() {
         Some(entry) => entry.epoch.clone(),
@@ -68,6 +66,16 @@ pub async fn page(ctx: &Context, sender: Sender, request: GetMessages) -> Result
         next_after: next.filter(|_| forward),
         items,
     })
+}
+
+/// The position of the changes is read before the messages: what changes in between is received twice.
+async fn read_page(ctx: &Context, room: &RoomId, page: Page, limit: usize) -> Result<(Rev, EntryPage), Error> {
+    let length = (FIRST_OF_PAGE, limit);
+    if page == Page::Latest {
+        return ctx.store.latest(room, length, ctx.now).await;
+    }
+    let rev = ctx.store.last_rev(room).await?;
+    Ok((rev, ctx.store.entries(room, page, length, ctx.now).await?))
 }
 
 /// The epoch of a room whose entries do not tell it.
@@ -198,7 +206,7 @@ impl LogAfter {
         let has_all = page.entries.is_empty() && tail.as_ref().is_some_and(|tail| after >= tail.seq);
         let next = next_of(ctx, room, tail.as_ref(), has_all).await?;
         let epoch = match tail.as_ref().filter(|tail| !tail.is_expired(ctx.now)) {
-            Some(tail) => tail.epoch.clone(),
+            Some(tail) => tail.epoch(),
             None => epoch_of(ctx, room).await?,
         };
         // A position that this log has not reached is one of another log: the client begins again with what there is.

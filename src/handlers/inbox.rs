@@ -38,16 +38,16 @@ const MAX_UNREAD: usize = 99;
 
 /// Notes that a user has read a room up to a message, on all devices, and tells the others. It never goes back.
 pub async fn mark_read(ctx: &Context, mut sender: Sender, request: MarkRead) -> Result<Ack, Error> {
-    let MarkRead { room_id, seq } = request;
+    let MarkRead { room_id, seq, read_version } = request;
     if room_id.is_lobby() {
         return Err(Error::Forbidden("nobody keeps track of who has read what in the lobby"));
     }
     // What has not been written has not been read.
     let seq = ctx.store.tail(&room_id).await?.map_or(Seq::ZERO, |tail| seq.min(tail.last_seq()));
-    if ctx.store.mark_read(&sender.user, &room_id, seq).await? {
+    if ctx.store.mark_read(&sender.user, &room_id, seq, read_version.map(|version| version.0)).await? {
         sender.ask_consent(ctx).await?;
         let (room_id, user_id) = (room_id.clone(), sender.user);
-        let frame = Read { room_id, user_id, seq, at: ctx.now.into(), copies: None };
+        let frame = Read { room_id, user_id, seq, at: ctx.now.into(), read_version: None, copies: None };
         ctx.publish(&sender.channels, &OutboundFrame::new(&frame.into(), ctx.others())).await;
     }
     Ok(Ack::of(ctx.route, room_id))

@@ -1,10 +1,10 @@
 //! Messages: to a room, to a user, to the lobby.
 
-use super::direct;
-use crate::access::{Held, Sender, Writer};
+use super::{direct, mention};
+use crate::access::{self, Held, Sender, Writer};
 use crate::context::Context;
 use crate::delivery::{Continuation, OutboundFrame};
-use crate::domain::{Body, Entry, Event, Format, Seq};
+use crate::domain::{Body, Entry, Event, Format, Seq, UserId};
 use crate::error::Error;
 use crate::metrics::Metric;
 use crate::store::{Appended, Tail};
@@ -14,11 +14,13 @@ use crate::wire::{ENVELOPE_BYTES, fitting};
 
 /// Sends a message to a room, to a user or to the lobby.
 pub async fn send(ctx: &Context, writer: Writer, request: SendMessage) -> Result<Sent, Error> {
-    let SendMessage { content, reply_to, client_message_id, data, introduction, .. } = request;
+    let SendMessage { content, reply_to, client_message_id, data, mentions, mention_room, introduction, .. } = request;
     let draft = |sender: &Sender| Body {
         reply_to,
         client_message_id,
         data,
+        mentions: mentions.0,
+        mention_room: mention_room.unwrap_or_default(),
         ..Body::new(sender.user.clone(), sender.name.clone(), sender.style.clone(), content)
     };
     post(ctx, writer, &introduction, draft).await
@@ -42,14 +44,16 @@ async fn post(
     draft: impl FnOnce(&Sender) -> Body,
 ) -> Result<Sent, Error> {
     sender.introduce(introduction);
-    let body = draft(&sender);
+    let mut body = draft(&sender);
     check(&sender, tail.as_ref(), &body)?;
     let is_answer_wanted = ctx.trace().format != Format::Raw || body.client_message_id.is_some();
-    let appended = match held {
-        Some(Held { error, .. }) => ctx.store.repeat_of(&sender.room, &body).await?.ok_or(error)?,
+    let (not_mentioned, refused) = mentions(ctx, &sender, std::slice::from_mut(&mut body)).await?;
+    let appended = match held.map(|held| held.error).or(refused) {
+        Some(error) => ctx.store.repeat_of(&sender.room, &body).await?.ok_or(error)?,
         None => {
             begin(ctx, &mut sender, tail.is_none()).await?;
-            ctx.store.append(&sender.room, &body, tail, ctx.timing()).await?
+            let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
+            ctx.store.append(&sender.room, &body, tail, &*is_moderator, ctx.timing()).await?
         }
     };
 
@@ -61,7 +65,7 @@ async fn post(
     direct::request(ctx, &sender).await?;
 
     if !sender.room.is_lobby() {
-        return Ok(Sent::Message(Box::new(Message { duplicate, ..own })));
+        return Ok(Sent::Message(Box::new(Message { duplicate, not_mentioned, ..own })));
     }
     let ack = Ack { position: Some(own.position), duplicate, ..Ack::of(ctx.route, sender.room) };
     Ok(if is_answer_wanted { Sent::Ack(ack) } else { Sent::AckIfAsked(ack) })
@@ -76,17 +80,23 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
         reply_to: message.reply_to,
         client_message_id: Some(message.client_message_id),
         data: message.data,
+        mentions: message.mentions.0,
+        mention_room: message.mention_room.unwrap_or_default(),
         ..Body::new(sender.user.clone(), sender.name.clone(), sender.style.clone(), message.content)
     };
-    let bodies: Vec<_> = request.messages.into_iter().map(draft).collect();
+    let mut bodies: Vec<_> = request.messages.into_iter().map(draft).collect();
     for (index, body) in bodies.iter().enumerate() {
         check(&sender, tail.as_ref(), body).map_err(|error| error.in_message(index))?;
     }
+    let (not_mentioned, refused) = mentions(ctx, &sender, &mut bodies).await?;
+    let held = held.or(refused.map(|error| Held { granted: 0, error }));
     let most = held.as_ref().map_or(bodies.len(), |held| held.granted);
     if most > 0 {
         begin(ctx, &mut sender, tail.is_none()).await?;
     }
-    let appended = ctx.store.append_all(&sender.room, &bodies, most, tail, ctx.timing()).await?;
+    let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
+    let appended = ctx.store.append_all(&sender.room, (&bodies, most), tail, &*is_moderator, ctx.timing()).await?;
+    drop(is_moderator);
     let held = match held {
         Some(Held { error, .. }) if appended.iter().all(|one| matches!(one, Ok(None))) => return Err(error),
         held => held.map(|held| held.error),
@@ -95,7 +105,25 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     let (results, written) = results_of(ctx, &sender, appended, held.as_ref()).await?;
     publish_in_order(ctx, &sender, written).await;
     direct::request(ctx, &sender).await?;
-    Ok(SentMessages { room_id: sender.room, results })
+    Ok(SentMessages { room_id: sender.room, results, not_mentioned })
+}
+
+/// Takes those out of messages who cannot be mentioned, and returns them; and the error for who may not mention the
+/// whole room.
+async fn mentions(ctx: &Context, sender: &Sender, bodies: &mut [Body]) -> Result<(Vec<UserId>, Option<Error>), Error> {
+    let wanted: Vec<_> = bodies.iter().flat_map(|body| body.mentions.iter().cloned()).collect();
+    let (mentioned, others) = mention::split(ctx, sender, &wanted).await?;
+    for body in bodies.iter_mut() {
+        body.mentions.sort();
+        body.mentions.dedup();
+        body.mentions.retain(|user| mentioned.contains(user));
+    }
+    let refused = if bodies.iter().any(|body| body.mention_room) {
+        mention::require_room_mention(ctx, sender).await.err()
+    } else {
+        None
+    };
+    Ok((others, refused))
 }
 
 /// The result of each message of an outbox, and the messages that are written. `held`: why the others are not.

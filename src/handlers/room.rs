@@ -265,6 +265,7 @@ pub fn summary_of(room: domain::Room) -> Room {
         created_at: room.created_at.into(),
         auto_close: room.auto_close,
         max_participants: room.max_participants,
+        mode: Some(room.mode).filter(|mode| !mode.is_empty()),
         participant_count: room.participant_count,
         epoch: room.epoch,
         last_seq: None,

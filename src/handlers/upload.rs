@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::NewObject;
 use crate::files::Object;
 use crate::metrics::Metric;
-use crate::store::{Announcement, Channel, FileStatus, StoredFile, Timing};
+use crate::store::{Announcement, Channel, FileStatus, StoredFile, Tail, Timing};
 use crate::wire::frames::{Download, Failure, Message, Upload};
 use crate::wire::requests::{GetFile, HandleFileUpload};
 
@@ -36,6 +36,7 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
         return Err(Error::RoomClosed);
     }
     message::begin(ctx, &mut sender, tail.is_none()).await?;
+    require_permit(ctx, &sender, tail.as_ref()).await?;
     // Clients of other backends put a file to the address, and send no header that they were not told of.
     let is_strict = ctx.trace().format == Format::Native;
     let announcement = Announcement {
@@ -46,6 +47,7 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
         style: sender.style,
         file,
         any_type: !is_strict,
+        is_admin: sender.is_admin,
     };
     let stored = StoredFile::announced(&announcement, ctx.now);
     let signed = ctx.files.sign_upload(&stored.object_key, &announcement.file, is_strict, ctx.now).await?;
@@ -57,6 +59,13 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
         headers: signed.headers.into_iter().collect(),
         expires_at: signed.expires_at.into(),
     })
+}
+
+/// # Errors
+/// `READ_ONLY`, `SLOW_MODE`, `ROOM_RATE` by the mode of the room.
+async fn require_permit(ctx: &Context, sender: &Sender, tail: Option<&Tail>) -> Result<(), Error> {
+    let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
+    ctx.store.require_permit((&sender.room, &sender.user), tail, ctx.now, &*is_moderator).await
 }
 
 /// # Errors
@@ -122,9 +131,11 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
     // Who has left the room since, or is muted, may not write to it.
     let ready = (&file.file_id, object.tag.as_str());
     let timing = Timing { now: time_of(ctx, &file), ..ctx.timing() };
+    let is_moderator = access::asking_rank(ctx, &file.user_id, file.is_admin, &file.room_id);
     let appended = access::require_voice(ctx, &file.user_id, &file.room_id)
-        .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, timing))
+        .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, &*is_moderator, timing))
         .await;
+    drop(is_moderator);
     match appended {
         Ok(Some(entry)) => {
             ctx.count(Metric::Uploads, 1);
@@ -133,7 +144,7 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
         }
         // Another invocation handles the same object.
         Ok(None) => Ok(()),
-        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember | Error::Muted) => {
+        Err(Error::RoomClosed | Error::RoomNotFound | Error::NotAMember | Error::Muted | Error::ReadOnly) => {
             refuse(ctx, file, FileStatus::Unwanted).await
         }
         Err(error) => Err(error),

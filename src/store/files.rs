@@ -60,6 +60,9 @@ pub struct StoredFile {
     /// Whether the object may have another type than was announced: what counts is sent with each download.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_type: bool,
+    /// Whether the author has the role `admin` of a token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_admin: bool,
     /// In bytes.
     pub size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +91,8 @@ pub struct Announcement {
     pub file: NewFile,
     /// As [`StoredFile::any_type`].
     pub any_type: bool,
+    /// As [`StoredFile::is_admin`].
+    pub is_admin: bool,
 }
 
 impl StoredFile {
@@ -108,6 +113,7 @@ impl StoredFile {
             file_name: by.file.name,
             content_type: by.file.content_type,
             any_type: by.any_type,
+            is_admin: by.is_admin,
             size: by.file.size,
             sha256: by.file.sha256,
             seq: None,

@@ -13,6 +13,7 @@ mod invites;
 mod limits;
 mod log;
 mod members;
+mod mentions;
 mod nearby;
 mod pending;
 mod rooms;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update, WriteRequest};
@@ -45,7 +47,7 @@ pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
 pub use invites::Invite;
 use limits::LocalCounts;
-pub use log::{Appended, EntryPage, ReadBudget, Tail, Timing};
+pub use log::{Appended, EntryPage, IsModerator, Part, ReadBudget, RoomEnds, Setting, Tail, Timing};
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE, Pass, Standing};
 pub use nearby::NearbyRow;
 pub use pending::Pending;
@@ -247,6 +249,11 @@ fn pages<T: DeserializeOwned + Send>(
             page.map_err(failed).and_then(|page| page.items.unwrap_or_default().into_iter().map(row_of).collect());
         Some((rows, pages))
     }))
+}
+
+/// How many read units a query took.
+fn units_of(answer: &QueryOutput) -> f64 {
+    answer.consumed_capacity.as_ref().and_then(|capacity| capacity.capacity_units).unwrap_or(1.0)
 }
 
 fn row_of<T: DeserializeOwned>(item: Item) -> Result<T, Error> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Statement, Store, TRANSACTION_ITEMS, item_of, pages};
 use crate::domain::{
-    Epoch, Location, Member, Metres, Name, Place, Rev, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Epoch, Location, Member, Metres, Mode, Name, Place, Rev, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::error::Error;
 use crate::tables::{ROOMS, ROOMS_BY_ACTIVITY};
@@ -59,6 +59,8 @@ pub(super) struct RoomRow {
     auto_close: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_participants: Option<u64>,
+    #[serde(default, skip_serializing_if = "Mode::is_empty")]
+    mode: Mode,
     /// Less than the number of members where they are counted in rows of their own.
     #[serde(default)]
     participant_count: i64,
@@ -116,6 +118,7 @@ impl From<&Room> for RoomRow {
             last_activity: room.last_activity,
             auto_close: room.auto_close,
             max_participants: room.max_participants,
+            mode: room.mode,
             participant_count: i64::try_from(room.participant_count).unwrap_or(i64::MAX),
             count_spread: room.is_count_spread,
             epoch: Some(room.epoch).filter(|epoch| *epoch != Epoch::default()),
@@ -146,6 +149,7 @@ impl From<RoomRow> for Room {
             }),
             auto_close: row.auto_close,
             max_participants: row.max_participants,
+            mode: row.mode,
             participant_count: u64::try_from(row.participant_count).unwrap_or_default(),
             is_count_spread: row.count_spread,
             epoch: row.epoch.unwrap_or_default(),

@@ -50,7 +50,11 @@ impl Statement {
 
     /// What must hold for a write.
     pub fn when(mut self, condition: &str) -> Self {
-        self.condition = Some(self.named(condition));
+        let condition = self.named(condition);
+        self.condition = Some(match self.condition.take() {
+            Some(other) => format!("({other}) AND ({condition})"),
+            None => condition,
+        });
         self
     }
 

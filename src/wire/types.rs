@@ -61,6 +61,8 @@ lenient! {
             let limit = number(&value).filter(|limit| *limit >= 1.0 && limit.fract() == 0.0);
             limit.map(|limit| limit.min(100.0) as usize)
         };
+    /// How many messages a room takes in a second.
+    MessageRate(u64), "must be a whole number from 1 to 100", |value| whole(&value, 1, 100);
     /// Degrees east: -180 to 180.
     Longitude(f64), "must be a number of degrees from -180 to 180", |value| number_within(&value, -180.0, 180.0);
     /// A moment in ISO 8601.
@@ -75,16 +77,26 @@ lenient! {
     /// The distance up to which searches find a room, in metres.
     RoomRadius(Metres), "must be a number of metres from 1 to 10000",
         |value| number_within(&value, 1.0, 10_000.0).map(Metres::new);
+    /// A text that is searched for: 1 to 200 characters.
+    SearchText(String), "must be a string of 1 to 200 characters", search_text;
     /// Several messages.
     Seqs(Vec<Seq>), "must be a list of 1 to 20 seqs", seqs;
     /// The search radius in metres.
     SearchRadius(Metres), "must be a number of metres from 0 to 50000",
         |value| number_within(&value, 0.0, 50_000.0).map(Metres::new);
+    /// How long members wait between two messages, in seconds.
+    Slowness(u64), "must be a whole number of seconds from 0 to 21600", |value| whole(&value, 0, 21_600);
     /// A token, as it is signed.
     Token(String), "must be a string", |value| value.as_str().map(str::to_owned);
     /// Several users.
     #[derive(Default)]
     Users(Vec<UserId>), "must be a list of user ids: strings of 1 to 128 characters without control characters", users;
+    /// Users who are mentioned.
+    #[derive(Default)]
+    Mentioned(Vec<UserId>), "must be a list of at most 20 user ids",
+        |value| users(value).filter(|users| users.len() <= MAX_MENTIONS);
+    /// For how long a message can be edited, in seconds: up to a year.
+    EditWindow(u64), "must be a whole number of seconds from 0 to 31536000", |value| whole(&value, 0, 31_536_000);
     /// How many times an invite can be used.
     Uses(u64), "must be a whole number from 1 to 1000000", |value| whole(&value, 1, 1_000_000);
     /// How many times a message was edited.
@@ -98,6 +110,9 @@ lenient! {
             _ => None,
         };
 }
+
+/// Most users that one request mentions.
+pub const MAX_MENTIONS: usize = 20;
 
 /// What a client has seen of a room.
 #[derive(Clone, Debug)]
@@ -160,6 +175,12 @@ fn flag(value: &Value) -> Option<bool> {
 fn line(value: Value, most_chars: usize) -> Option<String> {
     let Value::String(text) = value else { return None };
     (text.chars().count() <= most_chars && !text.chars().any(char::is_control)).then_some(text)
+}
+
+fn search_text(value: Value) -> Option<String> {
+    let Value::String(text) = value else { return None };
+    let text = text.trim();
+    (1..=200).contains(&text.chars().count()).then(|| text.to_owned())
 }
 
 fn file_reference(value: Value) -> Option<(FileId, Option<String>)> {

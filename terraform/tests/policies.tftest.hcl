@@ -38,6 +38,7 @@ run "the_function_has_least_privilege" {
         "INVITES_TABLE",
         "LIMITS_TABLE",
         "MEMBERS_TABLE",
+        "MENTIONS_TABLE",
         "MESSAGES_TABLE",
         "PENDING_TABLE",
         "REPORTS_TABLE",

@@ -90,6 +90,37 @@ async fn every_append_copies_carry_unchanged() {
     }
 }
 
+/// Appends a message as an earlier version does, which copies `carry`, or, before that, writes none.
+async fn earlier_version_appends(world: &World, room: &str, last: u64, copies_carry: bool) {
+    let newest = format!("{last:016}");
+    let mut entry = world.rows("Messages").await.into_iter().find(|row| row["messageId"] == text(&newest)).unwrap();
+    let id = text(&format!("{:016}", last + 1));
+    entry.extend([("messageId".to_owned(), id.clone()), ("id".to_owned(), id), ("kind".to_owned(), text("message"))]);
+    entry.remove("system");
+    if !copies_carry {
+        entry.remove("carry");
+    }
+    assert_eq!(entry["roomId"], text(room));
+    world.dynamodb().put_item().table_name("Messages").set_item(Some(entry)).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_mode_of_a_room_survives_messages_of_earlier_versions() {
+    for copies_carry in [true, false] {
+        let world = World::start().await;
+        let mut ana = world.connect_to("ana", "tea").await;
+        let mut ben = world.connect_to("ben", "tea").await;
+        ana.ask(json!({ "action": "setRoomMode", "roomId": "tea", "write": "admins", "slowSeconds": 9 })).await;
+
+        earlier_version_appends(&world, "tea", 1, copies_carry).await;
+
+        let send = json!({ "action": "sendMessage", "roomId": "tea", "content": "x" });
+        assert_eq!(ben.is_refused(send).await, (403, "READ_ONLY".to_owned()), "{copies_carry}");
+        let set = ana.ask(json!({ "action": "setRoomMode", "roomId": "tea", "write": "members" })).await;
+        assert_eq!(set["system"]["mode"], json!({ "write": "members", "slowSeconds": 9 }), "{copies_carry}");
+    }
+}
+
 #[tokio::test]
 async fn entries_of_unknown_kinds_are_read_whatever_their_rows_lack() {
     let world = World::start().await;

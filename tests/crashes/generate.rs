@@ -9,7 +9,7 @@ use crate::case::{Case, Who};
 use crate::harness::published;
 
 /// Optional fields that are sent: they take a request into the room of the case, and make its repeat recognizable.
-const SENT_OPTIONAL: [&str; 6] = ["roomId", "content", "clientMessageId", "isTyping", "members", "seq"];
+const SENT_OPTIONAL: [&str; 7] = ["roomId", "content", "clientMessageId", "isTyping", "members", "seq", "slowSeconds"];
 
 /// The frame of an action.
 pub async fn frame(case: &mut Case<'_>, action: &str) -> Value {
@@ -66,6 +66,7 @@ async fn known(case: &mut Case<'_>, required: &[&str]) -> BTreeMap<&'static str,
         ("fileName", json!("a.png")),
         ("contentType", json!("image/png")),
         ("size", json!(1)),
+        ("slowSeconds", json!(30)),
     ]);
     if required.contains(&"fileId") {
         known.insert("fileId", json!(case.uploads_file().await));

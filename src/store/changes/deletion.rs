@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::super::{FileStatus, Key, Statement, Store, failed, item_of, row_of};
+use super::super::{FileStatus, Key, Statement, Store, TRANSACTION_ITEMS, failed, item_of, row_of};
 use super::{Plan, Seen, Write};
 use crate::domain::{Deletion, Entry, Event, FileId, Iso, ObjectKey, Reason, Rev, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
@@ -103,6 +103,9 @@ impl Store {
             if !may_moderate && !is_by(&entry, &deletion.by) {
                 return Err(Error::Forbidden("only its author, an owner or an admin can delete a message"));
             }
+            for user in mentioned(&entry) {
+                write.others.push(self.unmention_part(user, (&entry.room, seq))?);
+            }
             write.seqs.push(seq);
             write.updates.push((seq, emptied(item, deletion)?));
             if let Some((_, file, key)) = files.iter().find(|(at, ..)| *at == seq) {
@@ -111,6 +114,9 @@ impl Store {
                 write.others.push(self.put_part(&MESSAGES, item_of(&removal)?, &Statement::default())?);
                 removals.push(removal);
             }
+        }
+        if write.updates.len() + write.others.len() + 2 > TRANSACTION_ITEMS {
+            return Err(Error::invalid("seqs", "mention too many users together; delete fewer messages at once"));
         }
         write.pins.retain(|pinned| !write.seqs.contains(pinned));
         Ok((write, removals))
@@ -157,14 +163,32 @@ impl Store {
     }
 }
 
+fn mentioned(entry: &Entry) -> &[UserId] {
+    match &entry.event {
+        Event::Said(body) => &body.mentions,
+        Event::System { .. } => &[],
+    }
+}
+
 fn is_by(entry: &Entry, user: &UserId) -> bool {
     matches!(&entry.event, Event::Said(body) if body.user_id == *user)
 }
 
 /// The update that leaves nothing of a message but its place, its author and the deletion.
 fn emptied(item: &super::Item, deletion: &Deletion) -> Result<Statement, Error> {
-    const CONTENT: [&str; 9] =
-        ["text", "file", "data", "replyTo", "clientMessageId", "salt", "version", "editedAt", "pinned"];
+    const CONTENT: [&str; 11] = [
+        "text",
+        "file",
+        "data",
+        "replyTo",
+        "clientMessageId",
+        "salt",
+        "version",
+        "editedAt",
+        "pinned",
+        "mentions",
+        "mentionRoom",
+    ];
     let reactions: Vec<_> = item.keys().filter(|name| name.starts_with(super::reaction::COUNTER)).collect();
     let names = (0..reactions.len()).map(|number| format!(", #r{number}")).collect::<String>();
     let mut statement =

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::super::{Statement, Store, item_of};
-use super::{Plan, Seen, Write, expiry_of};
+use super::{Plan, ROOM_ROW, Seen, Write, expiry_of};
 use crate::domain::{
     Body, ClientMessageId, Content, Entry, Event, IdempotencyKey, Iso, Rev, RoomId, Seq, Timestamp, UserId,
 };
@@ -21,9 +21,6 @@ pub struct Edit<'a> {
     pub id: Option<&'a ClientMessageId>,
 }
 
-/// How long after it was sent a message can be edited (seconds).
-const EDIT_WINDOW_SECS: i64 = 86_400;
-
 impl Store {
     /// Gives a message of `user` another content. Returns the message as it is now, and whether it has changed: not
     /// when it had that content before, or when the client has made this very edit before.
@@ -39,12 +36,17 @@ impl Store {
         (now, deadline): (Timestamp, Instant),
     ) -> Result<(Entry, bool), Error> {
         let once = edit.id.map(|id| format!("edit#{}", IdempotencyKey::new(user, id, edit.content, None, None).key));
-        let keys: Vec<_> =
-            [Some(edit.seq.message_id().as_str().to_owned()), once.clone()].into_iter().flatten().collect();
+        let keys: Vec<_> = [Some(edit.seq.message_id().as_str().to_owned()), Some(ROOM_ROW.to_owned()), once.clone()]
+            .into_iter()
+            .flatten()
+            .collect();
         let plan = |seen: &Seen<'_>| {
             let (entry, _) = seen.living(edit.seq)?;
             let is_repeat = once.as_ref().is_some_and(|once| seen.items.contains_key(once));
-            let Some(edited) = edited(&entry, user, edit, is_repeat, now)? else { return Ok(Plan::Done(entry)) };
+            let window = seen.mode()?.edit_window_millis();
+            let Some(edited) = edited(&entry, user, (edit, is_repeat), (now, window))? else {
+                return Ok(Plan::Done(entry));
+            };
             if let Event::Said(body) = &edited.event
                 && !fits(body)
             {
@@ -99,9 +101,8 @@ struct EditRow {
 fn edited(
     entry: &Entry,
     user: &UserId,
-    edit: &Edit<'_>,
-    is_repeat: bool,
-    now: Timestamp,
+    (edit, is_repeat): (&Edit<'_>, bool),
+    (now, window): (Timestamp, i64),
 ) -> Result<Option<Entry>, Error> {
     let mut edited = entry.clone();
     let Event::Said(body) = &mut edited.event else { return Err(Error::MessageNotFound) };
@@ -111,7 +112,7 @@ fn edited(
     if is_repeat || body.content == *edit.content {
         return Ok(None);
     }
-    if now.millis_since(entry.created_at) > EDIT_WINDOW_SECS * 1000 {
+    if now.millis_since(entry.created_at) > window {
         return Err(Error::EditWindowOver);
     }
     body.content = edit.content.clone();

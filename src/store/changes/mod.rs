@@ -19,7 +19,7 @@ use tokio::try_join;
 
 use super::log::{MESSAGE, entry_of, expiry_of};
 use super::{Backoff, Item, Statement, Store, failed, item_of, pages, row_of};
-use crate::domain::{Entry, RESTART_GAP, Rev, Room, RoomId, Seq, Timestamp, UserId};
+use crate::domain::{Entry, Mode, RESTART_GAP, Rev, Room, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{MESSAGES, ROOMS};
 
@@ -33,6 +33,9 @@ const LIFT_EVERY: u64 = 100;
 const MAX_CHANGED: usize = 50;
 /// Most changes that are read to catch up.
 const MAX_CHANGES_READ: u64 = 200;
+
+/// Stands for the row of the room among the sort keys that are read.
+const ROOM_ROW: &str = "\u{1}room";
 
 /// A row of the log of changes. It sorts behind the digits of the messages, in the same partition.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,6 +110,14 @@ impl Seen<'_> {
             None => Ok((entry, item)),
             Some(_) => Err(Error::MessageNotFound),
         })
+    }
+
+    /// The mode of the room, where its row was read.
+    fn mode(&self) -> Result<Mode, Error> {
+        match self.items.get(ROOM_ROW).and_then(|row| row.get("mode")) {
+            Some(AttributeValue::M(mode)) => row_of(mode.clone()),
+            _ => Ok(Mode::default()),
+        }
     }
 
     fn pins(&self) -> Vec<Seq> {
@@ -278,8 +289,11 @@ impl Store {
 
     /// Rows of a room's partition by their sort keys, at most 100, read consistently.
     async fn items_at(&self, room: &RoomId, keys: &[String]) -> Result<HashMap<String, Item>, Error> {
-        let rows: Vec<_> = keys.iter().map(|key| (&MESSAGES, MESSAGES.key_of(room.as_str(), key))).collect();
-        let items = self.items(&rows).await?;
+        let row = |key: &String| match key.as_str() {
+            ROOM_ROW => (&ROOMS, ROOMS.key(room.as_str())),
+            key => (&MESSAGES, MESSAGES.key_of(room.as_str(), key)),
+        };
+        let items = self.items(&keys.iter().map(row).collect::<Vec<_>>()).await?;
         Ok(keys.iter().cloned().zip(items).filter_map(|(key, item)| Some((key, item?))).collect())
     }
 }
@@ -292,6 +306,17 @@ fn as_it_was(update: Statement, before: Option<AttributeValue>) -> Statement {
         None => update.when(&format!("{IS_MESSAGE}attribute_not_exists(rev)")),
     };
     update.bind(":message", MESSAGE)
+}
+
+/// The last sort key of the log of changes.
+pub(super) fn changes_end() -> String {
+    sort_key(Rev::MAX)
+}
+
+/// The position of a row in the log of changes; `None` for another row.
+pub(super) fn change_rev(item: &Item) -> Option<Rev> {
+    let key = item.get("messageId")?.as_s().ok()?;
+    key.strip_prefix("chg#")?.parse().ok().map(Rev)
 }
 
 fn changes_between(room: &RoomId, from: Rev, to: Rev) -> Statement {

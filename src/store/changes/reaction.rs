@@ -8,8 +8,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::super::{Item, Key, Statement, Store, failed, row_of};
-use super::{Plan, Seen, Write};
-use crate::domain::{Emoji, Rev, RoomId, Seq, Timestamp, UserId};
+use super::{Plan, ROOM_ROW, Seen, Write};
+use crate::domain::{Emoji, Rev, RoomId, Seq, Timestamp, UserId, Who};
 use crate::error::Error;
 use crate::tables::MESSAGES;
 
@@ -56,22 +56,25 @@ impl Store {
     /// Adds a reaction of a user to a message, or takes it back.
     ///
     /// # Errors
-    /// `MESSAGE_NOT_FOUND`, `TOO_MANY_REACTIONS`, `ROOM_BUSY`.
+    /// `MESSAGE_NOT_FOUND`, `TOO_MANY_REACTIONS`, `ROOM_BUSY`; `READ_ONLY` where only moderators react.
     pub async fn react(
         &self,
         room: &RoomId,
-        user: &UserId,
+        (user, is_moderator): (&UserId, bool),
         (seq, emoji, on): (Seq, &Emoji, bool),
         (now, deadline): (Timestamp, Instant),
     ) -> Result<Reacted, Error> {
         let own = format!("{}{user}", prefix(seq));
-        let keys = [seq.message_id().as_str().to_owned(), own.clone()];
+        let keys = [seq.message_id().as_str().to_owned(), own.clone(), ROOM_ROW.to_owned()];
         let plan = |seen: &Seen<'_>| {
             let (entry, item) = seen.living(seq)?;
             let mut counts = entry.changes.reactions;
             let row: Option<ReactionRow> = seen.items.get(&own).cloned().map(row_of).transpose()?;
             if row.is_some_and(|row| row.emojis.contains(emoji.as_str())) == on {
                 return Ok(Plan::Done((counts, entry.changes.rev)));
+            }
+            if on && !is_moderator && seen.mode()?.react == Some(Who::Admins) {
+                return Err(Error::ReadOnly);
             }
             let count = count(&mut counts, emoji, on)?;
             let write = Write {

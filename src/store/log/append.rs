@@ -2,14 +2,15 @@
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::super::{Backoff, CONFLICT, Item, Statement, Store, failed, item_of, row_of};
-use super::{CLOSED, EntryRow, MESSAGE, Next, Tail, Timing, entry_of, epoch_of};
+use super::permit::Refusal;
+use super::{CLOSED, Carry, EntryRow, IsModerator, MESSAGE, Next, SYSTEM, Tail, Timing, entry_of};
 use crate::domain::{
-    Body, Changes, CloseReason, Entry, Epoch, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, Timestamp,
+    Body, Changes, CloseReason, Entry, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, System, Timestamp,
     UserId,
 };
 use crate::error::Error;
@@ -50,13 +51,18 @@ pub(super) enum Attempt {
     Taken,
     /// The same message has a position already.
     Duplicate(Entry),
+    /// It may not be written, unless it was before.
+    Refused(Error),
 }
 
 /// The parts of the transactions that append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Entry,
-    Idempotency,
+    /// Of the message at this place of several.
+    Idempotency(usize),
+    Mention,
+    Slow,
     File,
     Room,
 }
@@ -64,18 +70,34 @@ enum Part {
 /// An entry about to be written: its row, its message and the item of both.
 pub(super) struct Draft<'a> {
     row: EntryRow,
-    seq: Seq,
-    created_at: Timestamp,
-    epoch: Epoch,
+    pub seq: Seq,
+    pub created_at: Timestamp,
+    /// What the entry behind it takes over.
+    pub carry: Carry,
     body: &'a Body,
+    system: Option<System>,
     item: Item,
 }
 
 impl Draft<'_> {
     pub(super) fn entry(self) -> Entry {
-        let event = Event::Said(self.body.clone());
-        let Self { row, seq, created_at, epoch, .. } = self;
-        Entry { room: row.room_id, epoch, seq, created_at, event, changes: Changes::default() }
+        let body = self.body.clone();
+        let event = match self.system {
+            Some(system) => Event::System { system, body },
+            None => Event::Said(body),
+        };
+        let Self { row, seq, created_at, carry, .. } = self;
+        Entry { room: row.room_id, epoch: carry.epoch(), seq, created_at, event, changes: Changes::default() }
+    }
+
+    /// Tells what happened, instead of a message.
+    pub(super) fn with_system(mut self, system: System) -> Result<Self, Error> {
+        self.item.insert(SYSTEM.to_owned(), AttributeValue::M(item_of(&system)?));
+        Ok(Self { system: Some(system), ..self })
+    }
+
+    pub(super) fn item(&self) -> Item {
+        self.item.clone()
     }
 }
 
@@ -86,36 +108,27 @@ impl Store {
     ///
     /// # Errors
     /// `ROOM_BUSY` when too many write at once until the deadline; then nothing is written. `ROOM_CLOSED`.
-    /// `IDEMPOTENCY_MISMATCH` when the id stands for another content. `NOT_A_MEMBER` when the sender was removed in
-    /// the meantime.
+    /// `READ_ONLY`, `SLOW_MODE`, `ROOM_RATE` by the mode of the room. `IDEMPOTENCY_MISMATCH` when the id stands for
+    /// another content. `NOT_A_MEMBER` when the sender was removed in the meantime.
     pub async fn append(
         &self,
         room: &RoomId,
         body: &Body,
         mut tail: Option<Tail>,
+        is_moderator: &IsModerator<'_>,
         mut timing: Timing,
     ) -> Result<Appended, Error> {
-        let now = timing.now;
-        let key = body.idempotency_key();
         let mut backoff = Backoff::until(timing.deadline);
         loop {
             self.confirm_sender(room, &body.user_id, &mut timing).await?;
-            let Some(next) = self.free_seq(room, tail.as_ref(), now).await? else {
-                // A message that was sent before the room was closed is there, and its sender may retry.
-                return self.repeat_of(room, body).await?.ok_or(Error::RoomClosed);
-            };
-            let seq = next.seq;
-            let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref(), now)?;
-            let attempt = match &key {
-                None => self.put_entry(draft).await?,
-                Some(key) => self.put_entry_once(draft, key, now).await?,
-            };
-            match attempt {
+            match self.attempt(room, body, tail.as_ref(), is_moderator, timing.now).await? {
                 Attempt::Written(entry) => {
-                    self.note_end(room, seq).await;
+                    self.note_end(room, entry.seq).await;
                     return Ok(Appended { entry, is_duplicate: false });
                 }
                 Attempt::Duplicate(entry) => return Ok(Appended { entry, is_duplicate: true }),
+                // A message that was sent before the room was closed is there, and its sender may retry.
+                Attempt::Refused(error) => return self.repeat_of(room, body).await?.ok_or(error),
                 Attempt::Taken => {}
             }
             if !backoff.pause().await {
@@ -123,6 +136,43 @@ impl Store {
             }
             tail = self.tail(room).await?;
         }
+    }
+
+    /// Tries to write a message behind the tail.
+    async fn attempt(
+        &self,
+        room: &RoomId,
+        body: &Body,
+        tail: Option<&Tail>,
+        is_moderator: &IsModerator<'_>,
+        now: Timestamp,
+    ) -> Result<Attempt, Error> {
+        let Some(next) = self.free_seq(room, tail, now).await? else { return Ok(Attempt::Refused(Error::RoomClosed)) };
+        let permit = self.permit(&next, 1, now, is_moderator).await?;
+        if let Some(refusal) = permit.refusal {
+            return Ok(Attempt::Refused(refusal.into()));
+        }
+        let draft = self.draft(room, next, (MESSAGE, body), tail, now)?;
+        let key = body.idempotency_key();
+        if key.is_none() && permit.slow.is_none() && body.mentions.is_empty() {
+            return self.put_entry(draft).await;
+        }
+        let mut parts = self.entry_parts(&draft, key.as_ref().map(|key| (0, key)), now)?;
+        let slow = permit.slow.map(|slow| (draft.created_at, slow));
+        if let Some(slow) = slow {
+            parts.push((Part::Slow, self.slow_part(room, &body.user_id, slow)?));
+        }
+        let refused = self.transact(parts).await?;
+        Ok(match key.filter(|_| refused.contains(&Part::Idempotency(0))) {
+            Some(key) => self.sent_before(room, &key).await?,
+            None if refused.is_empty() => Attempt::Written(draft.entry()),
+            None if refused.contains(&Part::Entry) => Attempt::Taken,
+            None => match slow {
+                Some(slow) => self.slow_refusal(room, &body.user_id, slow).await?,
+                None => None,
+            }
+            .map_or(Attempt::Taken, |refusal: Refusal| Attempt::Refused(refusal.into())),
+        })
     }
 
     /// The message that was written before under the same `clientMessageId`, if there is one.
@@ -133,12 +183,12 @@ impl Store {
         let Some(key) = body.idempotency_key() else { return Ok(None) };
         Ok(match self.sent_before(room, &key).await? {
             Attempt::Duplicate(entry) => Some(Appended { entry, is_duplicate: true }),
-            Attempt::Written(_) | Attempt::Taken => None,
+            Attempt::Written(_) | Attempt::Taken | Attempt::Refused(_) => None,
         })
     }
 
     /// Appends the message that tells of a file, and makes the file ready with it. `None` when it was ready before, or
-    /// is no longer announced.
+    /// is no longer announced. Whether the author has waited in slow mode was asked when the file was announced.
     ///
     /// # Errors
     /// As [`Store::append`].
@@ -147,6 +197,7 @@ impl Store {
         room: &RoomId,
         body: &Body,
         (file, tag): (&FileId, &str),
+        is_moderator: &IsModerator<'_>,
         mut timing: Timing,
     ) -> Result<Option<Entry>, Error> {
         let now = timing.now;
@@ -156,6 +207,9 @@ impl Store {
             self.confirm_sender(room, &body.user_id, &mut timing).await?;
             let next = self.free_seq(room, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
             let seq = next.seq;
+            if let Some(refusal @ Refusal::ReadOnly) = self.permit(&next, 1, now, is_moderator).await?.refusal {
+                return Err(refusal.into());
+            }
             let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref(), now)?;
             let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
             let ready = self.file_ready(file, tag, seq, draft.row.ttl)?;
@@ -214,12 +268,14 @@ impl Store {
         let entry = self.put_part(&MESSAGES, draft.item, &is_free())?;
         let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, closing)]).await?;
         if refused.contains(&Part::Room) {
-            return Err(match self.room(&room.id, now).await? {
-                None => Error::RoomNotFound,
-                Some(_) => Error::RoomClosed,
-            });
+            return Err(self.why_not_open(&room.id, now).await?);
         }
         Ok(refused.is_empty())
+    }
+
+    /// Why the row of a room is not that of an open one.
+    pub(super) async fn why_not_open(&self, room: &RoomId, now: Timestamp) -> Result<Error, Error> {
+        Ok(self.room(room, now).await?.map_or(Error::RoomNotFound, |_| Error::RoomClosed))
     }
 
     /// The next entry. It takes over what the tail carries, also what this version does not know.
@@ -245,8 +301,9 @@ impl Store {
             salt: body.client_message_id.is_some().then(random),
             ttl: (created_at.as_secs() + self.config.message_ttl_seconds()).max(expires_at),
         };
-        let item = row.item(body, carry.as_ref())?;
-        Ok(Draft { row, seq, created_at, epoch: epoch_of(carry.as_ref()), body, item })
+        let carry = if kind == MESSAGE { carry.after_message(seq, body.mention_room, now) } else { carry };
+        let item = row.item(body, &carry)?;
+        Ok(Draft { row, seq, created_at, carry, body, system: None, item })
     }
 
     pub(super) async fn note_end(&self, room: &RoomId, seq: Seq) {
@@ -289,27 +346,31 @@ impl Store {
         Ok(if is_ours { Attempt::Written(draft.entry()) } else { Attempt::Taken })
     }
 
-    /// Writes the entry and its idempotency row together or not at all. The SDK retries a transaction whose answer was
-    /// lost with the same token, and DynamoDB then answers as it did the first time.
-    async fn put_entry_once(&self, draft: Draft<'_>, key: &IdempotencyKey, now: Timestamp) -> Result<Attempt, Error> {
-        let (entry, idempotency) = self.parts_once(&draft, key, now)?;
-        let refused = self.transact(vec![(Part::Entry, entry), (Part::Idempotency, idempotency)]).await?;
-        if refused.is_empty() {
-            Ok(Attempt::Written(draft.entry()))
-        } else if refused.contains(&Part::Idempotency) {
-            self.sent_before(&draft.row.room_id, key).await
-        } else {
-            Ok(Attempt::Taken)
+    /// The parts of a transaction that write an entry, its idempotency row if it has a key, and its mentions: together
+    /// or not at all. The SDK retries a transaction whose answer was lost with the same token, and DynamoDB then
+    /// answers as it did the first time.
+    pub(super) fn entry_parts(
+        &self,
+        draft: &Draft<'_>,
+        key: Option<(usize, &IdempotencyKey)>,
+        now: Timestamp,
+    ) -> Result<Vec<(Part, TransactWriteItem)>, Error> {
+        let mut parts = vec![(Part::Entry, self.put_part(&MESSAGES, draft.item.clone(), &is_free())?)];
+        if let Some((index, key)) = key {
+            parts.push((Part::Idempotency(index), self.idempotency_part(draft, key, now)?));
         }
+        for user in draft.body.mentions.iter().filter(|user| **user != draft.body.user_id) {
+            parts.push((Part::Mention, self.mention_part(user, (&draft.row.room_id, draft.seq), draft.row.ttl)?));
+        }
+        Ok(parts)
     }
 
-    /// The parts of a transaction that write an entry and its idempotency row.
-    pub(super) fn parts_once(
+    fn idempotency_part(
         &self,
         draft: &Draft<'_>,
         key: &IdempotencyKey,
         now: Timestamp,
-    ) -> Result<(TransactWriteItem, TransactWriteItem), Error> {
+    ) -> Result<TransactWriteItem, Error> {
         let used = IdempotencyRow {
             room_id: draft.row.room_id.clone(),
             message_id: IdempotencyRow::key(key),
@@ -319,8 +380,7 @@ impl Store {
         };
         let is_unused =
             Statement::default().when("attribute_not_exists(roomId) OR ttl <= :now").bind(":now", now.as_secs());
-        let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
-        Ok((entry, self.put_part(&MESSAGES, item_of(&used)?, &is_unused)?))
+        self.put_part(&MESSAGES, item_of(&used)?, &is_unused)
     }
 
     pub(super) async fn sent_before(&self, room: &RoomId, key: &IdempotencyKey) -> Result<Attempt, Error> {
@@ -345,6 +405,6 @@ fn random() -> String {
 }
 
 /// The condition of an entry: its position is free.
-fn is_free() -> Statement {
+pub(super) fn is_free() -> Statement {
     Statement::default().when("attribute_not_exists(roomId)")
 }

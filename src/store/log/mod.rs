@@ -1,10 +1,14 @@
 //! The log of a room: dense, the same for every reader.
 
 mod append;
+mod carry;
+mod ends;
 mod outbox;
+mod permit;
 mod read;
+mod scan;
+mod settings;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -14,22 +18,25 @@ use tokio::time::Instant;
 use super::changes::counts_of;
 use super::{Item, Store, item_of, row_of};
 use crate::config::Config;
-use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, RoomId, Seq, Style, Timestamp, UserId};
+use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, RoomId, Seq, Style, System, Timestamp, UserId};
 use crate::error::Error;
 
 pub use append::Appended;
+use carry::{CARRY, Carry};
+pub use ends::RoomEnds;
+pub use permit::IsModerator;
 pub use read::{EntryPage, ReadBudget};
+pub use scan::Part;
+pub use settings::Setting;
 
 /// A user's message.
 pub(super) const MESSAGE: &str = "message";
+/// What a moderator changed; what that is, is in the attribute of the same name.
+const SYSTEM: &str = "system";
 /// The room was closed: the last entry of its log.
 const CLOSED: &str = "closed";
 /// The content. Readers of the table know it by this name from other chats.
 const TEXT: &str = "text";
-/// The attribute that every entry takes over from the one before it, whatever later versions keep there.
-const CARRY: &str = "carry";
-/// The epoch in it; absent: the first one.
-const EPOCH: &str = "e";
 
 /// What a row of the log has besides the message. Only the key is required: a later version may write less or more.
 #[derive(Serialize, Deserialize)]
@@ -82,7 +89,7 @@ impl Timing {
 pub struct Next {
     pub seq: Seq,
     /// What the entry takes over.
-    carry: Option<AttributeValue>,
+    carry: Carry,
 }
 
 /// The end of a log, as the next writer must know it.
@@ -94,11 +101,21 @@ pub struct Tail {
     pub expires_at: i64,
     /// Whether it closed its room: then no entry follows, unless a room is made again under the same id after that.
     is_closing: bool,
-    pub epoch: Epoch,
-    carry: Option<AttributeValue>,
+    /// `None` in entries of early versions: the room's own row knows.
+    carry: Option<Carry>,
 }
 
 impl Tail {
+    /// The epoch of the log.
+    pub fn epoch(&self) -> Epoch {
+        self.carry.as_ref().map(Carry::epoch).unwrap_or_default()
+    }
+
+    /// The last message that mentioned the whole room.
+    pub fn room_mention(&self) -> Seq {
+        self.carry.as_ref().map_or(Seq::ZERO, Carry::room_mention)
+    }
+
     /// The last position that can have a message.
     pub fn last_seq(&self) -> Seq {
         if self.is_closing { self.seq.previous() } else { self.seq }
@@ -115,29 +132,16 @@ impl Tail {
     }
 
     fn of(mut item: Item) -> Result<Self, Error> {
-        let carry = item.remove(CARRY);
+        let carry = Carry::take(&mut item);
         let row: EntryRow = row_of(item)?;
         Ok(Self {
             seq: row.seq()?,
             created_at: row.created_at()?,
             expires_at: row.ttl,
             is_closing: row.kind == CLOSED,
-            epoch: epoch_of(carry.as_ref()),
             carry,
         })
     }
-}
-
-/// The epoch of a log, from what its entries carry.
-fn epoch_of(carry: Option<&AttributeValue>) -> Epoch {
-    let epoch = carry.and_then(|carry| carry.as_m().ok()?.get(EPOCH)?.as_s().ok());
-    epoch.map_or_else(Epoch::default, |epoch| Epoch::stored(epoch.clone()))
-}
-
-/// What the first entry of an epoch carries.
-fn carry_of(epoch: &Epoch) -> Option<AttributeValue> {
-    let carry = || AttributeValue::M(HashMap::from([(EPOCH.to_owned(), AttributeValue::S(epoch.to_string()))]));
-    (*epoch != Epoch::default()).then(carry)
 }
 
 impl Store {
@@ -167,7 +171,7 @@ impl EntryRow {
     }
 
     /// The item of the row and the message. Where a file is found is never stored: the deployment's address may change.
-    fn item(&self, body: &Body, carry: Option<&AttributeValue>) -> Result<Item, Error> {
+    fn item(&self, body: &Body, carry: &Carry) -> Result<Item, Error> {
         let mut item = item_of(self)?;
         let mut stored = Body { data: None, ..body.clone() };
         if let Some(file) = &mut stored.file {
@@ -181,9 +185,7 @@ impl EntryRow {
             // As the client wrote it: a table's numbers hold less than JSON's.
             item.insert("data".to_owned(), AttributeValue::S(data.as_str().to_owned()));
         }
-        if let Some(carry) = carry {
-            item.insert(CARRY.to_owned(), carry.clone());
-        }
+        item.insert(CARRY.to_owned(), carry.value());
         Ok(item)
     }
 }
@@ -197,9 +199,13 @@ pub(super) fn expiry_of(item: &Item) -> i64 {
 pub(super) fn entry_of(mut item: Item, config: &Config) -> Result<Entry, Error> {
     let mut changes: Changes = row_of(item.clone()).unwrap_or_default();
     changes.reactions = counts_of(&item);
-    let epoch = epoch_of(item.remove(CARRY).as_ref());
+    let epoch = Carry::take(&mut item).unwrap_or_default().epoch();
     let row: EntryRow = row_of(item.clone())?;
     let content = item.remove(TEXT).and_then(|text| text.as_s().ok().cloned()).unwrap_or_default();
+    let known = match item.remove(SYSTEM) {
+        Some(AttributeValue::M(system)) => row_of(system).ok(),
+        _ => None,
+    };
     item.insert("content".to_owned(), AttributeValue::S(content.clone()));
     let body: Result<Body, Error> = row_of(item);
     let (seq, created_at) = (row.seq()?, row.created_at()?);
@@ -212,7 +218,8 @@ pub(super) fn entry_of(mut item: Item, config: &Config) -> Result<Entry, Error> 
     } else {
         let system = UserId::system();
         let unknown = |_| Body::new(system.clone(), system.as_name(), Style::default(), content.into());
-        Event::System { what: row.kind, body: body.unwrap_or_else(unknown) }
+        let body = body.unwrap_or_else(unknown);
+        Event::System { system: known.unwrap_or_else(|| System::unknown(row.kind)), body }
     };
     Ok(Entry { room: row.room_id, epoch, seq, created_at, event, changes })
 }

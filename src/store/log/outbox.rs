@@ -3,8 +3,9 @@
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::super::{Backoff, Store};
-use super::append::Attempt;
-use super::{Appended, MESSAGE, Next, Tail, Timing};
+use super::append::{Attempt, Part};
+use super::permit::{Permit, Refusal};
+use super::{Appended, IsModerator, MESSAGE, Next, Tail, Timing};
 use crate::domain::{Body, IdempotencyKey, RoomId, Timestamp};
 use crate::error::Error;
 
@@ -18,35 +19,29 @@ struct Pending<'a> {
     appended: Option<Appended>,
     /// It may not be written, unless it was before.
     is_held: bool,
-}
-
-/// The parts of the transaction, for each message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Entry,
-    /// Of the message at this place.
-    Idempotency(usize),
+    /// Why, if the mode of the room refuses it.
+    refusal: Option<Refusal>,
 }
 
 impl Store {
     /// As [`Store::append`], for messages that each have another `clientMessageId`: those that were written before keep
     /// their positions, the others get consecutive ones in their order, by one transaction, but only the first `most`
-    /// of them. Returns for each its position, none, or `ROOM_CLOSED`.
+    /// of them. Returns for each its position, none, `ROOM_CLOSED`, or why the mode of the room refuses it.
     ///
     /// # Errors
-    /// As [`Store::append`]; then nothing is written. `ROOM_CLOSED` if no message was written before.
+    /// As [`Store::append`]; then nothing is written, and no message was written before.
     pub async fn append_all(
         &self,
         room: &RoomId,
-        bodies: &[Body],
-        most: usize,
+        (bodies, most): (&[Body], usize),
         mut tail: Option<Tail>,
+        is_moderator: &IsModerator<'_>,
         mut timing: Timing,
     ) -> Result<Vec<Result<Option<Appended>, Error>>, Error> {
         let now = timing.now;
         let mut outbox = bodies.iter().map(Pending::of).collect::<Result<Vec<_>, Error>>()?;
         if most < outbox.len() {
-            self.hold_back(room, &mut outbox, most).await?;
+            self.hold_back(room, &mut outbox, most, None).await?;
         }
         let mut backoff = Backoff::until(timing.deadline);
         while outbox.iter().any(Pending::is_open) {
@@ -59,7 +54,7 @@ impl Store {
                 self.find_repeats(room, &mut outbox, &open).await?;
                 break;
             };
-            let refused = self.put_open(room, first, tail.as_ref(), &mut outbox, now).await?;
+            let refused = self.put_open(room, first, tail.as_ref(), &mut outbox, (now, is_moderator)).await?;
             let repeated = |part: &Part| if let Part::Idempotency(index) = part { Some(*index) } else { None };
             let repeated: Vec<_> = refused.iter().filter_map(repeated).collect();
             let are_found = self.find_repeats(room, &mut outbox, &repeated).await?;
@@ -70,46 +65,62 @@ impl Store {
                 tail = self.tail(room).await?;
             }
         }
-        if outbox.iter().all(Pending::is_open) {
-            return Err(Error::RoomClosed);
-        }
-        Ok(outbox.into_iter().map(Pending::outcome).collect())
+        Pending::outcomes(outbox)
     }
 
     /// Holds back all but the first `most` of the messages that were not written before.
-    async fn hold_back(&self, room: &RoomId, outbox: &mut [Pending<'_>], most: usize) -> Result<(), Error> {
+    async fn hold_back(
+        &self,
+        room: &RoomId,
+        outbox: &mut [Pending<'_>],
+        most: usize,
+        refusal: Option<Refusal>,
+    ) -> Result<(), Error> {
         let all: Vec<_> = (0..outbox.len()).collect();
         self.find_repeats(room, outbox, &all).await?;
         for pending in outbox.iter_mut().filter(|pending| pending.is_open()).skip(most) {
-            pending.is_held = true;
+            (pending.is_held, pending.refusal) = (true, refusal);
         }
         Ok(())
     }
 
-    /// Writes all messages that have no position yet, or none. Returns the parts whose conditions did not hold.
+    /// Writes all messages that have no position yet and that the mode of the room allows, or none. Returns the parts
+    /// whose conditions did not hold.
     async fn put_open(
         &self,
         room: &RoomId,
         first: Next,
         tail: Option<&Tail>,
         outbox: &mut [Pending<'_>],
-        now: Timestamp,
+        (now, is_moderator): (Timestamp, &IsModerator<'_>),
     ) -> Result<Vec<Part>, Error> {
-        let mut next = first;
-        let (mut parts, mut entries) = (Vec::new(), Vec::new());
+        let open = outbox.iter().filter(|pending| pending.is_open()).count();
+        let Permit { most, refusal, slow } = self.permit(&first, open, now, is_moderator).await?;
+        if refusal.is_some() {
+            self.hold_back(room, outbox, most, refusal).await?;
+        }
+        let (mut next, mut parts, mut entries, mut slow_row) = (first, Vec::new(), Vec::new(), None);
         for (index, pending) in outbox.iter().enumerate().filter(|(_, pending)| pending.is_open()) {
-            let draft = self.draft(room, next.clone(), (MESSAGE, pending.body), tail, now)?;
-            let (entry, idempotency) = self.parts_once(&draft, &pending.key, now)?;
-            parts.extend([(Part::Entry, entry), (Part::Idempotency(index), idempotency)]);
+            let draft = self.draft(room, next, (MESSAGE, pending.body), tail, now)?;
+            parts.extend(self.entry_parts(&draft, Some((index, &pending.key)), now)?);
+            slow_row = slow.map(|slow| (&pending.body.user_id, (draft.created_at, slow)));
+            next = Next { seq: draft.seq.next(), carry: draft.carry.clone() };
             entries.push((index, draft.entry()));
-            next.seq = next.seq.next();
+        }
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some((user, slow)) = slow_row {
+            parts.push((Part::Slow, self.slow_part(room, user, slow)?));
         }
         let refused = self.transact(parts).await?;
-        if refused.is_empty() {
-            for (index, entry) in entries {
-                self.note_end(room, entry.seq).await;
-                outbox[index].appended = Some(Appended { entry, is_duplicate: false });
-            }
+        if let Some((user, slow)) = slow_row.filter(|_| refused.contains(&Part::Slow)) {
+            let refusal = self.slow_refusal(room, user, slow).await?;
+            self.hold_back(room, outbox, if refusal.is_some() { 0 } else { open }, refusal).await?;
+        }
+        for (index, entry) in entries.into_iter().filter(|_| refused.is_empty()) {
+            self.note_end(room, entry.seq).await;
+            outbox[index].appended = Some(Appended { entry, is_duplicate: false });
         }
         Ok(refused)
     }
@@ -135,7 +146,7 @@ impl Store {
         for (index, attempt) in attempts {
             match attempt {
                 Attempt::Duplicate(entry) => outbox[index].appended = Some(Appended { entry, is_duplicate: true }),
-                Attempt::Written(_) | Attempt::Taken => are_found = false,
+                Attempt::Written(_) | Attempt::Taken | Attempt::Refused(_) => are_found = false,
             }
         }
         Ok(are_found)
@@ -145,11 +156,27 @@ impl Store {
 impl<'a> Pending<'a> {
     fn of(body: &'a Body) -> Result<Self, Error> {
         let key = body.idempotency_key().ok_or_else(|| Error::internal("a message of an outbox has no id"))?;
-        Ok(Self { body, key, appended: None, is_held: false })
+        Ok(Self { body, key, appended: None, is_held: false, refusal: None })
+    }
+
+    fn outcomes(outbox: Vec<Self>) -> Result<Vec<Result<Option<Appended>, Error>>, Error> {
+        if outbox.iter().all(Self::is_open) {
+            return Err(Error::RoomClosed);
+        }
+        if outbox.iter().all(|pending| pending.appended.is_none())
+            && let Some(refusal) = outbox.iter().find_map(|pending| pending.refusal)
+        {
+            return Err(refusal.into());
+        }
+        Ok(outbox.into_iter().map(Self::outcome).collect())
     }
 
     fn outcome(self) -> Result<Option<Appended>, Error> {
-        if self.is_open() { Err(Error::RoomClosed) } else { Ok(self.appended) }
+        match self.refusal {
+            _ if self.is_open() => Err(Error::RoomClosed),
+            Some(refusal) if self.appended.is_none() => Err(refusal.into()),
+            _ => Ok(self.appended),
+        }
     }
 
     fn is_open(&self) -> bool {

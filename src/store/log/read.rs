@@ -2,12 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 
-use super::super::{Item, Statement, Store, failed, row_of};
-use super::{CLOSED, EntryRow, MESSAGE, Next, Tail, carry_of, entry_of};
+use super::super::{Item, Key, Statement, Store, failed, row_of, units_of};
+use super::{CLOSED, Carry, EntryRow, MESSAGE, Next, Tail, entry_of};
 use crate::domain::{CloseReason, Entry, Event, Page, RESTART_GAP, Room, RoomId, RoomStatus, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::MESSAGES;
@@ -35,6 +34,16 @@ impl EntryPage {
         self.entries.iter().map(bytes).sum()
     }
 
+    /// The page of what was read, in the order of reading, of up to one more entry than it has place for.
+    pub(super) fn finished(mut self, limit: usize, more: bool, forward: bool) -> Self {
+        self.more = more || self.entries.len() > limit;
+        self.entries.truncate(limit);
+        if !forward {
+            self.entries.reverse();
+        }
+        self
+    }
+
     /// How many entries to read next: as many as a page has place for, if they are like those before.
     fn next_count(&self, first: usize, wanted: usize) -> i32 {
         let bytes = self.content_bytes();
@@ -56,21 +65,19 @@ impl ReadBudget {
         Self(Mutex::new(units))
     }
 
-    fn spend(&self, units: f64) {
+    /// Takes some of them.
+    pub fn spend(&self, units: f64) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) -= units;
     }
 
-    fn left(&self) -> f64 {
+    /// How many are left: less than none if the last request took more.
+    pub fn left(&self) -> f64 {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn count_of(entries: usize) -> i32 {
     i32::try_from(entries).unwrap_or(i32::MAX)
-}
-
-fn units_of(answer: &QueryOutput) -> f64 {
-    answer.consumed_capacity.as_ref().and_then(|capacity| capacity.capacity_units).unwrap_or(1.0)
 }
 
 impl Store {
@@ -94,7 +101,7 @@ impl Store {
         Ok((Some(tail), entry))
     }
 
-    async fn newest_item(&self, room: &RoomId) -> Result<(Option<Item>, f64), Error> {
+    pub(super) async fn newest_item(&self, room: &RoomId) -> Result<(Option<Item>, f64), Error> {
         let query = self.log_query(between(room, Seq::ZERO, Seq::MAX)).scan_index_forward(false).limit(1);
         let answer = query.send().await.map_err(failed)?;
         let units = units_of(&answer);
@@ -126,14 +133,26 @@ impl Store {
             Page::After(seq) if seq == Seq::MAX => return Ok(EntryPage::default()),
             Page::After(seq) => (seq.next(), Seq::MAX, true),
         };
+        self.fill((EntryPage::default(), None), (room, from, to), forward, (first, limit), now).await
+    }
+
+    /// Goes on reading a page behind what was read of it, between two positions.
+    pub(super) async fn fill(
+        &self,
+        (mut read, mut start): (EntryPage, Option<Key>),
+        (room, from, to): (&RoomId, Seq, Seq),
+        forward: bool,
+        (first, limit): (usize, usize),
+        now: Timestamp,
+    ) -> Result<EntryPage, Error> {
         // Entries of later versions are shown: without them the log would seem to have holes.
         let statement = between(room, from, to)
             .filter("ttl > :now AND kind <> :closed")
             .bind(":now", now.as_secs())
             .bind(":closed", CLOSED);
         let query = self.log_query(statement).scan_index_forward(forward);
-        let (mut read, mut start, wanted) = (EntryPage::default(), None, limit + 1);
-        loop {
+        let wanted = limit + 1;
+        while read.entries.len() < wanted && read.content_bytes() < PAGE_BYTES {
             let query = query.clone().limit(read.next_count(first, wanted)).set_exclusive_start_key(start);
             let answer = query.send().await.map_err(failed)?;
             read.read_units += units_of(&answer);
@@ -141,16 +160,11 @@ impl Store {
                 read.entries.push(entry_of(item, &self.config)?);
             }
             start = answer.last_evaluated_key;
-            if start.is_none() || read.entries.len() >= wanted || read.content_bytes() >= PAGE_BYTES {
+            if start.is_none() {
                 break;
             }
         }
-        read.more = read.entries.len() > limit || start.is_some();
-        read.entries.truncate(limit);
-        if !forward {
-            read.entries.reverse();
-        }
-        Ok(read)
+        Ok(read.finished(limit, start.is_some(), forward))
     }
 
     /// How many messages after `after` others than `user` wrote, no more than one above `most`, and whether that is
@@ -191,10 +205,10 @@ impl Store {
     /// Why and by whom a room was closed.
     pub async fn closing_of(&self, room: &RoomId) -> Result<Option<(CloseReason, UserId)>, Error> {
         let newest = self.newest_item(room).await?.0.map(|item| entry_of(item, &self.config)).transpose()?;
-        let Some(Entry { event: Event::System { what, body }, .. }) = newest else { return Ok(None) };
+        let Some(Entry { event: Event::System { system, body }, .. }) = newest else { return Ok(None) };
         let is_idle = body.content.as_str() == CloseReason::Idle.as_str();
         let reason = if is_idle { CloseReason::Idle } else { CloseReason::Closed };
-        Ok((what == CLOSED).then_some((reason, body.user_id)))
+        Ok((system.what == CLOSED).then_some((reason, body.user_id)))
     }
 
     /// The newest entry, unless it has expired.
@@ -224,16 +238,20 @@ impl Store {
         tail: Option<&Tail>,
         now: Timestamp,
     ) -> Result<Option<Next>, Error> {
-        match tail {
-            Some(tail) if tail.closes_room(now) => Ok(None),
-            Some(tail) if !tail.is_expired(now) => Ok(Some(Next { seq: tail.seq.next(), carry: tail.carry.clone() })),
-            _ => {
-                // The entry that closed the room may have expired. What an expired entry carries decides nothing.
-                let row = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
-                let next = || Next { seq: self.restart(&row, tail, now), carry: carry_of(&row.epoch) };
-                Ok((row.status == RoomStatus::Active).then(next))
-            }
+        let living = tail.filter(|tail| !tail.is_expired(now));
+        if living.is_some_and(|tail| tail.is_closing) {
+            return Ok(None);
         }
+        if let Some(Tail { seq, carry: Some(carry), .. }) = living {
+            return Ok(Some(Next { seq: seq.next(), carry: carry.clone() }));
+        }
+        // The entry that closed the room may have expired. What an expired entry carries decides nothing.
+        let row = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
+        if row.status == RoomStatus::Closed {
+            return Ok(None);
+        }
+        let seq = living.map_or_else(|| self.restart(&row, tail, now), |tail| tail.seq.next());
+        Ok(Some(Next { seq, carry: Carry::of_room(&row)? }))
     }
 
     fn restart(&self, row: &Room, tail: Option<&Tail>, now: Timestamp) -> Seq {
@@ -248,7 +266,7 @@ impl Store {
         if untouched { noted.next() } else { noted.plus(RESTART_GAP) }
     }
 
-    fn log_query(&self, statement: Statement) -> QueryFluentBuilder {
+    pub(super) fn log_query(&self, statement: Statement) -> QueryFluentBuilder {
         let query = self.query(&MESSAGES, &statement).consistent_read(true);
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
@@ -271,7 +289,7 @@ impl Store {
 }
 
 /// The log only, whatever else is in a room's partition: positions are digits, and nothing else is.
-fn between(room: &RoomId, from: Seq, to: Seq) -> Statement {
+pub(super) fn between(room: &RoomId, from: Seq, to: Seq) -> Statement {
     Statement::query("roomId = :room AND messageId BETWEEN :from AND :to")
         .bind(":room", room.as_str())
         .bind(":from", from.message_id().as_str())

@@ -1,11 +1,11 @@
 //! Lists: the rooms of a user, their direct conversations, the members of a room.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
 use futures_util::stream::{StreamExt, TryStreamExt};
 use tokio::try_join;
 
-use super::super::{Key, Statement, Store, failed, pages, row_of};
+use super::super::{Key, Statement, Store, failed, pages, row_of, units_of};
 use super::{MemberRow, Status};
 use crate::domain::{Member, RoomId, Timestamp, UserId};
 use crate::error::Error;
@@ -64,6 +64,27 @@ impl Store {
     ) -> QueryFluentBuilder {
         let statement = members_only(range).bind(":user", user.as_str()).bind(":edge", edge);
         self.query(&MEMBERS, &filter(statement)).consistent_read(true)
+    }
+
+    /// Up to `limit` rows of a user's groups and direct conversations in the order of their ids, from behind `after`:
+    /// those of which the user is a member, whether there may be more, and how many read units that took.
+    pub async fn conversations(
+        &self,
+        user: &UserId,
+        after: Option<&RoomId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<(Vec<Member>, bool, f64), Error> {
+        let statement = members_only("userId = :user").filter(UNEXPIRED).bind(":user", user.as_str());
+        let start = after.map(|room| MEMBERS.key_of(user.as_str(), room.as_str()));
+        let query = self.query(&MEMBERS, &statement.bind(":now", now.as_secs())).consistent_read(true);
+        let query = query.set_exclusive_start_key(start).limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(failed)?;
+        let units = units_of(&page);
+        let more = page.last_evaluated_key.is_some();
+        let rows = page.items.unwrap_or_default().into_iter();
+        let members = rows.map(|item| row_of::<MemberRow>(item).map(Member::from)).collect::<Result<_, _>>()?;
+        Ok((members, more, units))
     }
 
     /// Up to `limit` direct conversations of a user in the order of their ids, from behind `after`, and whether there

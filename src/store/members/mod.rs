@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Statement, Store, item_of};
-use crate::domain::{Member, Name, Role, Room, RoomId, Seq, Timestamp, UserId};
+use crate::domain::{Member, Name, Notify, NotifyLevel, Role, Room, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::MEMBERS;
 
@@ -56,6 +56,14 @@ struct MemberRow {
     peer: Option<UserId>,
     #[serde(default)]
     last_read_seq: Seq,
+    /// As [`Member::read_version`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    read_version: u64,
+    /// As [`Member::notify`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notify: Option<NotifyLevel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notify_from: Option<Timestamp>,
     /// As [`Member::is_unannounced`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unannounced: bool,
@@ -79,6 +87,12 @@ fn is_start(seq: &Seq) -> bool {
     *seq == Seq::ZERO
 }
 
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(version: &u64) -> bool {
+    *version == 0
+}
+
 impl MemberRow {
     fn has_expired(&self, now: Timestamp) -> bool {
         self.ttl.is_some_and(|ttl| now.has_passed(ttl))
@@ -88,10 +102,13 @@ impl MemberRow {
 impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
         let member = member.clone();
-        let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, is_added, hidden_at, .. } =
-            member;
-        let muted_until = member.muted_until;
+        let Member { user, room, role, joined_at, name, peer, last_read, is_unannounced, .. } = member;
+        let Member { is_added, hidden_at, .. } = member;
+        let Member { muted_until, read_version, notify, .. } = member;
         Self {
+            read_version,
+            notify: Some(notify.level).filter(|level| *level != NotifyLevel::default()),
+            notify_from: notify.muted_until,
             added: is_added,
             hidden_at,
             user_id: user,
@@ -112,8 +129,10 @@ impl From<&Member> for MemberRow {
 impl From<MemberRow> for Member {
     fn from(row: MemberRow) -> Self {
         let MemberRow { user_id, room_id, role, joined_at, name, peer, last_read_seq, unannounced, .. } = row;
-        let MemberRow { added, hidden_at, muted_until, ttl, .. } = row;
+        let MemberRow { added, hidden_at, muted_until, ttl, read_version, notify, notify_from, .. } = row;
         Self {
+            read_version,
+            notify: Notify { level: notify.unwrap_or_default(), muted_until: notify_from },
             user: user_id,
             room: room_id,
             role,
@@ -245,13 +264,35 @@ impl Store {
         self.update(&MEMBERS, key(&member.user, &member.room), &statement).await.map(drop)
     }
 
-    /// Notes how far a member has read, which only grows. `false` when it was further already, or is no member.
-    pub async fn mark_read(&self, user: &UserId, room: &RoomId, seq: Seq) -> Result<bool, Error> {
-        let statement = Statement::update("SET lastReadSeq = :seq")
-            .when("status = :member AND lastReadSeq <= :seq")
-            .bind(":member", Status::Member.as_str())
+    /// Notes how far a member has read, which only grows. `false` when it was further already, is no member, or has set
+    /// the mark back since the client learned of `version`.
+    pub async fn mark_read(&self, user: &UserId, room: &RoomId, seq: Seq, version: Option<u64>) -> Result<bool, Error> {
+        let mut statement = of_member(Statement::update("SET lastReadSeq = :seq"))
+            .when("lastReadSeq <= :seq")
             .bind(":seq", seq.as_i64());
+        statement = match version.and_then(|version| i64::try_from(version).ok()) {
+            Some(0) => statement.when("attribute_not_exists(readVersion)"),
+            Some(version) => statement.when("readVersion = :version").bind(":version", version),
+            None => statement,
+        };
         self.update(&MEMBERS, key(user, room), &statement).await
+    }
+
+    /// Sets the read mark of a member back to before a message. `false` when there is no such member.
+    pub async fn mark_unread(&self, member: &Member, seq: Seq) -> Result<bool, Error> {
+        let statement = of_membership(Statement::update("SET lastReadSeq = :seq ADD readVersion :one"), member)
+            .bind(":seq", seq.previous().as_i64())
+            .bind(":one", 1_i64);
+        self.update(&MEMBERS, key(&member.user, &member.room), &statement).await
+    }
+
+    /// Notes what a member wants to be told of. `false` when there is no such member.
+    pub async fn set_notify(&self, user: &UserId, room: &RoomId, notify: &Notify) -> Result<bool, Error> {
+        let statement = match notify.muted_until {
+            Some(end) => Statement::update("SET notify = :level, notifyFrom = :end").bind(":end", end.as_millis()),
+            None => Statement::update("SET notify = :level REMOVE notifyFrom"),
+        };
+        self.update(&MEMBERS, key(user, room), &of_member(statement).bind(":level", notify.level.as_str())).await
     }
 }
 

@@ -6,7 +6,9 @@ use std::ops::Not;
 use macro_rules_attribute::apply;
 
 use super::{Ack, Answer, Frame, Iso};
-use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, Name, Rev, RoomId, Seq, Timestamp, UserId};
+use crate::domain::{
+    Body, Changes, Entry, Epoch, Event, Member, MessageId, Name, Rev, RoomId, Seq, System, Timestamp, UserId,
+};
 use crate::error::Error;
 use crate::wire::formats::{ChatRoomCopy, MessageCopies, TypingCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting};
@@ -31,10 +33,13 @@ pub struct Message {
     pub changes: Changes,
     /// The message that it replies to.
     pub parent: Option<Box<Parent>>,
-    /// The kind of a system entry, which a later version of the server wrote: `content` is its text.
+    /// What a moderator changed: `content` says it in words.
     pub system: Option<System>,
     #[serde(skip_serializing_if = "Not::not")]
     pub duplicate: bool,
+    /// To the sender: users who were named and are not in the room, or have blocked the sender.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_mentioned: Vec<UserId>,
     #[serde(flatten)]
     pub copies: Option<Box<MessageCopies>>,
 }
@@ -66,10 +71,20 @@ impl From<Entry> for Message {
     fn from(Entry { room, seq, created_at, event, changes, .. }: Entry) -> Self {
         let (body, system) = match event {
             Event::Said(body) => (body, None),
-            Event::System { what, body } => (body, Some(System { what })),
+            Event::System { system, body } => (body, Some(system)),
         };
         let position = Position { message_id: seq.message_id(), seq, created_at: created_at.into() };
-        Self { room_id: room, position, body, changes, parent: None, system, duplicate: false, copies: None }
+        Self {
+            room_id: room,
+            position,
+            body,
+            changes,
+            parent: None,
+            system,
+            duplicate: false,
+            not_mentioned: Vec::new(),
+            copies: None,
+        }
     }
 }
 
@@ -99,12 +114,6 @@ impl From<Entry> for Parent {
             deleted: changes.deleted.is_some(),
         }
     }
-}
-
-/// The kind of a system entry.
-#[apply(sent)]
-pub struct System {
-    pub what: String,
 }
 
 /// An item of a page of history.
@@ -140,6 +149,9 @@ pub struct SentMessages {
     pub room_id: RoomId,
     /// In the order of the request.
     pub results: Vec<SentResult>,
+    /// Users who were named and are not in the room, or have blocked the sender.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_mentioned: Vec<UserId>,
 }
 
 /// The position of one of several messages, or why it is not written.
@@ -260,6 +272,22 @@ pub struct Read {
     pub seq: Seq,
     /// The newest one of a user counts.
     pub at: Iso,
+    /// To the reader's own devices, when the mark was set back: it goes with later `markRead`s.
+    pub read_version: Option<u64>,
     #[serde(flatten)]
     pub copies: Option<Box<ChatRoomCopy>>,
+}
+
+impl Read {
+    /// A member's own mark after it was set back.
+    pub fn own(member: &Member, at: Timestamp) -> Self {
+        Self {
+            room_id: member.room.clone(),
+            user_id: member.user.clone(),
+            seq: member.last_read,
+            at: at.into(),
+            read_version: Some(member.read_version),
+            copies: None,
+        }
+    }
 }

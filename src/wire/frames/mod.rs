@@ -4,6 +4,7 @@ mod change;
 mod consent;
 mod message;
 mod room;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::ops::Not;
@@ -22,12 +23,13 @@ pub use change::{
 pub use consent::{Added, Blocked, DirectRequest, Invited, RefusedUser};
 pub use message::{
     Item, Message, Messages, Missed, Parent, Position, Read, Refusal, Resumed, ResumedRoom, Sent, SentMessages,
-    SentResult, System, Typing,
+    SentResult, Typing,
 };
 pub use room::{
     Invite, Invites, Joined, LeaveReason, Left, ListedInvite, ListedRoom, Nearby, NearbyRoom, Participant,
     Participants, Presence, PresenceStatus, Room, RoomClosed, Rooms,
 };
+pub use unread::{Found, NotifyChanged, UnreadRoom, Unreads};
 
 /// Declares [`Frame`], with a conversion into it from the struct of each frame.
 macro_rules! frames {
@@ -103,6 +105,12 @@ frames! {
     Blocked = "blocked",
     /// A page of the caller's rooms.
     Rooms = "rooms",
+    /// What is unread in a page of the caller's conversations.
+    Unreads = "unreads",
+    /// The user changed, on another device, what they want to be told of.
+    NotifyChanged = "notify",
+    /// A page of the messages that contain a text.
+    Found = "found",
     /// The messages missed in several rooms.
     Resumed = "resumed",
     /// A member's read position.

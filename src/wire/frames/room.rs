@@ -6,7 +6,7 @@ use macro_rules_attribute::apply;
 
 use super::{DirectRequest, Invited, Iso, Item};
 use crate::domain::{
-    Epoch, InviteCode, Location, Metres, Name, Rev, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
+    Epoch, InviteCode, Location, Metres, Mode, Name, Rev, Role, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
 use crate::wire::formats::{ChatRoomCopy, RoomCopies};
 use crate::wire::size::{ENVELOPE_BYTES, fitting_sizes, json, size_of};
@@ -24,6 +24,8 @@ pub struct Room {
     pub last_activity: Timestamp,
     pub auto_close: bool,
     pub max_participants: Option<u64>,
+    /// Absent while it is that of a new room.
+    pub mode: Option<Mode>,
     pub participant_count: u64,
     pub location: Option<Location>,
     pub road_name: Option<Name>,

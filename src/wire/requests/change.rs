@@ -2,8 +2,8 @@
 
 use macro_rules_attribute::apply;
 
+use super::Request;
 use super::message::check_size;
-use super::{Addressed, Recipient, Request};
 use crate::domain::{ClientMessageId, Content, Emoji, Reason, RoomId, Seq, UserId};
 use crate::error::Error;
 use crate::wire::types::{Seqs, Version};
@@ -95,15 +95,3 @@ pub struct AboutMessage {
 pub struct ListPins {
     pub room_id: RoomId,
 }
-
-macro_rules! in_room {
-    ($($request:ident),+) => {$(
-        impl Addressed for $request {
-            fn recipient(&self) -> Result<Recipient, Error> {
-                Ok(Recipient::Room(self.room_id.clone()))
-            }
-        }
-    )+};
-}
-
-in_room! { DeleteMessage, EditMessage, GetReactions, ListPins, React }

@@ -6,10 +6,12 @@ use macro_rules_attribute::apply;
 
 use super::{Addressed, Introduction, Recipient, Request, Target};
 use crate::domain::{
-    ClientMessageId, Content, ContentType, Data, FileName, NewFile, Page, Reason, RoomId, Seq, Sha256,
+    ClientMessageId, Content, ContentType, Data, FileName, NewFile, Page, Reason, RoomId, Seq, Sha256, UserId,
 };
 use crate::error::Error;
-use crate::wire::types::{AnnouncedType, Bytes, FileReference, Flag, Limit, Positions};
+use crate::wire::types::{
+    AnnouncedType, Bytes, FileReference, Flag, Limit, MAX_MENTIONS, Mentioned, Positions, SearchText, Version,
+};
 
 /// A message to a room, a user or the lobby.
 #[apply(received)]
@@ -22,6 +24,11 @@ pub struct SendMessage {
     pub reply_to: Option<Seq>,
     /// Idempotency key: a retry with the same id is written once.
     pub client_message_id: Option<ClientMessageId>,
+    /// The users whom it mentions: at most 20.
+    #[serde(default)]
+    pub mentions: Mentioned,
+    /// Whether it mentions everybody in the room.
+    pub mention_room: Option<bool>,
     /// An object of at most 1 KB, for the clients alone.
     pub data: Option<Data>,
     #[serde(rename = "$introduction")]
@@ -58,6 +65,11 @@ pub struct OutboxMessage {
     pub client_message_id: ClientMessageId,
     /// The message that it replies to.
     pub reply_to: Option<Seq>,
+    /// The users whom it mentions: at most 20 in all messages.
+    #[serde(default)]
+    pub mentions: Mentioned,
+    /// Whether it mentions everybody in the room.
+    pub mention_room: Option<bool>,
     /// An object of at most 1 KB, for the clients alone.
     pub data: Option<Data>,
 }
@@ -66,6 +78,9 @@ impl Request for SendMessages {
     fn check(&self) -> Result<(), Error> {
         if !(1..=MAX_MESSAGES).contains(&self.messages.len()) {
             return Err(Error::invalid("messages", "must be a list of 1 to 20 messages"));
+        }
+        if self.messages.iter().map(|message| message.mentions.0.len()).sum::<usize>() > MAX_MENTIONS {
+            return Err(Error::invalid("mentions", "must be at most 20 users in all messages"));
         }
         let mut ids = BTreeSet::new();
         for (index, message) in self.messages.iter().enumerate() {
@@ -178,12 +193,25 @@ pub struct Resume {
 pub struct MarkRead {
     pub room_id: RoomId,
     pub seq: Seq,
+    /// The `readVersion` that the client knows: the mark stays if it was set back since.
+    pub read_version: Option<Version>,
 }
 
-impl Addressed for MarkRead {
-    fn recipient(&self) -> Result<Recipient, Error> {
-        Ok(Recipient::Room(self.room_id.clone()))
-    }
+/// A text to search for in a room.
+#[apply(received)]
+pub struct SearchMessages {
+    pub room_id: RoomId,
+    /// 1 to 200 characters; case and accents do not matter.
+    pub text: SearchText,
+    /// Only messages of this user.
+    pub from: Option<UserId>,
+    /// Only messages before this seq.
+    pub before: Option<Seq>,
+    /// Only messages after this seq.
+    pub after: Option<Seq>,
+    /// By default 50, at most 100.
+    #[serde(default = "GetMessages::default_limit")]
+    pub limit: Limit,
 }
 
 /// A message that the caller reports.
@@ -193,12 +221,6 @@ pub struct ReportMessage {
     pub seq: Seq,
     /// For the moderators: 1 to 500 characters.
     pub reason: Reason,
-}
-
-impl Addressed for ReportMessage {
-    fn recipient(&self) -> Result<Recipient, Error> {
-        Ok(Recipient::Room(self.room_id.clone()))
-    }
 }
 
 /// A file that the caller wants to upload.

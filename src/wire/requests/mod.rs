@@ -6,6 +6,7 @@
 mod change;
 mod message;
 mod room;
+mod unread;
 
 use macro_rules_attribute::apply;
 use serde::de::DeserializeOwned;
@@ -18,12 +19,13 @@ use crate::error::Error;
 pub use change::{AboutMessage, DeleteMessage, EditMessage, GetReactions, ListPins, React};
 pub use message::{
     BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, ReportMessage, Resume,
-    SendMessage, SendMessages, TypingIndicator,
+    SearchMessages, SendMessage, SendMessages, TypingIndicator,
 };
 pub use room::{
     AboutMember, AboutRoom, AboutUser, AddMembers, CreateInvite, CreateRoom, CreateRoomAt, JoinRoom, ListBlocked,
-    ListInvites, ListRooms, MuteMember, RevokeInvite, RoomInfo, SearchRooms, SetRole,
+    ListInvites, ListRooms, MuteMember, RenameRoom, RevokeInvite, RoomInfo, SearchRooms, SetRole, SetRoomMode,
 };
+pub use unread::{ListUnreads, MarkUnread, SetNotify};
 
 /// A request: read from fields, then checked as a whole.
 pub trait Request: DeserializeOwned {
@@ -46,8 +48,9 @@ macro_rules! plain {
 
 plain! {
     AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile,
-    GetReactions, HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListInvites, ListPins, ListRooms, MarkRead,
-    MuteMember, Nothing, React, ReportMessage, Resume, RevokeInvite, RoomInfo, SearchRooms, SetRole, TypingIndicator
+    GetReactions, HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListInvites, ListPins, ListRooms, ListUnreads,
+    MarkRead, MarkUnread, MuteMember, Nothing, React, RenameRoom, ReportMessage, Resume, RevokeInvite, RoomInfo,
+    SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
 }
 
 /// No field.
@@ -125,6 +128,22 @@ macro_rules! addressed {
 }
 
 addressed! { GetMessages, HandleFileUpload, SendMessage, SendMessages, TypingIndicator }
+
+/// Requests whose field `roomId` is required.
+macro_rules! in_room {
+    ($($request:ident),+) => {$(
+        impl Addressed for $request {
+            fn recipient(&self) -> Result<Recipient, Error> {
+                Ok(Recipient::Room(self.room_id.clone()))
+            }
+        }
+    )+};
+}
+
+in_room! {
+    DeleteMessage, EditMessage, GetReactions, ListPins, MarkRead, MarkUnread, React, ReportMessage, SearchMessages,
+    SetNotify
+}
 
 /// How a user introduces themselves in a request.
 #[apply(received)]

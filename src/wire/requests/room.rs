@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use macro_rules_attribute::apply;
 
 use super::{Introduction, Request};
-use crate::domain::{InviteCode, Location, Metres, Name, Role, RoomId, UserId};
+use crate::domain::{InviteCode, Location, Metres, Mode, Name, Role, RoomId, UserId, Who};
 use crate::error::Error;
 use crate::wire::types::{
-    Capacity, Cursor, Latitude, Lifetime, Limit, Longitude, Moment, RoomRadius, SearchRadius, Users, Uses, Visibility,
+    Capacity, Cursor, EditWindow, Latitude, Lifetime, Limit, Longitude, MessageRate, Moment, RoomRadius, SearchRadius,
+    Slowness, Users, Uses, Visibility,
 };
 
 /// A room with its first members.
@@ -107,6 +108,53 @@ pub struct SetRole {
     pub room_id: RoomId,
     pub user_id: UserId,
     pub role: Role,
+}
+
+/// A new mode of a room: what is absent stays as it is.
+#[apply(received)]
+pub struct SetRoomMode {
+    pub room_id: RoomId,
+    /// Who may send messages and files.
+    write: Option<Who>,
+    /// Who may react to messages.
+    react: Option<Who>,
+    /// How many seconds a member waits after a message before the next one: 0 to 21,600.
+    slow_seconds: Option<Slowness>,
+    /// How many messages the room takes in a second: 1 to 100.
+    max_per_second: Option<MessageRate>,
+    /// For how many seconds after it was sent a message can be edited.
+    edit_window_seconds: Option<EditWindow>,
+}
+
+impl SetRoomMode {
+    /// What is to be set.
+    pub fn mode(&self) -> Mode {
+        Mode {
+            write: self.write,
+            react: self.react,
+            slow_seconds: self.slow_seconds.as_ref().map(|slow| slow.0),
+            max_per_second: self.max_per_second.as_ref().map(|most| most.0),
+            edit_window_seconds: self.edit_window_seconds.as_ref().map(|window| window.0),
+        }
+    }
+}
+
+impl Request for SetRoomMode {
+    fn check(&self) -> Result<(), Error> {
+        if self.mode().is_empty() {
+            const PROBLEM: &str = "or another setting must be given: `react`, `slowSeconds`, `maxPerSecond`, \
+                `editWindowSeconds`";
+            return Err(Error::invalid("write", PROBLEM));
+        }
+        Ok(())
+    }
+}
+
+/// A new name for a room.
+#[apply(received)]
+pub struct RenameRoom {
+    pub room_id: RoomId,
+    pub room_name: Name,
 }
 
 /// Where a page of the caller's rooms begins.

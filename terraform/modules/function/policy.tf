@@ -22,6 +22,7 @@ locals {
       "BLOCKS_TABLE",
       "INVITES_TABLE",
       "MEMBERS_TABLE",
+      "MENTIONS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
       "SUBSCRIPTIONS_TABLE",
@@ -34,6 +35,7 @@ locals {
       "FILES_TABLE",
       "INVITES_TABLE",
       "MEMBERS_TABLE",
+      "MENTIONS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
       "REPORTS_TABLE",
@@ -53,6 +55,7 @@ locals {
       "CONNECTIONS_TABLE",
       "INVITES_TABLE",
       "MEMBERS_TABLE",
+      "MENTIONS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
     ]
