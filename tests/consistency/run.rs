@@ -126,11 +126,13 @@ async fn chat(stack: &Stack, place: &Arc<Place>, (seed, size): (u64, &Size)) -> 
         pending::<()>().await;
     };
     let rollout = async {
-        for share in ROLLOUT.into_iter().cycle().filter(|_| place.is_mixed) {
+        if !place.is_mixed {
+            pending::<()>().await;
+        }
+        for share in ROLLOUT.into_iter().cycle() {
             stack.faults().follow(Plan { previous_version: share, ..plan() });
             tokio::time::sleep(ROLLOUT_STEP).await;
         }
-        pending::<()>().await;
     };
     let made_again =
         async { if place.is_mixed { Vec::new() } else { scenes::rooms_are_made_again(stack, place, seed).await } };

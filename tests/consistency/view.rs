@@ -53,6 +53,8 @@ pub struct View {
     pub rev: u64,
     /// Changes above `rev` that were applied.
     revs: BTreeSet<u64>,
+    /// The last change of the content, the reactions and the pin of each message: changes arrive in any order.
+    applied: BTreeMap<u64, [u64; 3]>,
 }
 
 impl View {
@@ -61,6 +63,7 @@ impl View {
         let (seq, shown) = (number(message, "seq"), Shown::of(message));
         let known = self.messages.entry(seq).or_default();
         if known.user.is_empty() || shown.rev >= known.rev {
+            self.applied.insert(seq, [shown.rev; 3]);
             *known = shown;
         }
         while self.messages.contains_key(&(self.seq + 1)) {
@@ -77,9 +80,11 @@ impl View {
         };
         let are_known = seqs.iter().all(|seq| self.messages.contains_key(seq));
         for seq in seqs {
-            if let Some(message) = self.messages.get_mut(&seq).filter(|message| message.rev < rev) {
+            let applied = &mut self.applied.entry(seq).or_default()[kind_of(frame)];
+            if let Some(message) = self.messages.get_mut(&seq).filter(|message| !message.is_deleted && *applied < rev) {
                 change(message, frame);
-                message.rev = rev;
+                *applied = rev;
+                message.rev = message.rev.max(rev);
             }
         }
         // An answer to a repeat tells the last change of the message, whatever it was.
@@ -105,6 +110,15 @@ impl View {
     /// The positions up to `last` that are missing.
     pub fn missing_up_to(&self, last: u64) -> Vec<u64> {
         (1..=last).filter(|seq| !self.messages.contains_key(seq)).collect()
+    }
+}
+
+/// What of a message a change is about.
+fn kind_of(frame: &Value) -> usize {
+    match frame["type"].as_str() {
+        Some("reactions") => 1,
+        Some("pinned" | "unpinned") => 2,
+        _ => 0,
     }
 }
 

@@ -82,6 +82,11 @@ pub fn of(evidence: &Evidence<'_>) -> Vec<String> {
     violations
 }
 
+/// Whether a conversation is a room with members.
+fn is_of_members(room: &str) -> bool {
+    !room.is_empty() && !room.starts_with("dm-") && room != "lobby"
+}
+
 /// Nothing is heard or read of a room that was sent after the end of a membership was answered.
 fn absent_hear_nothing(evidence: &Evidence<'_>, contents: &Contents) -> Vec<String> {
     let mut violations = Vec::new();
@@ -89,14 +94,14 @@ fn absent_hear_nothing(evidence: &Evidence<'_>, contents: &Contents) -> Vec<Stri
         let user = &record.user;
         let mut absences_in: BTreeMap<&str, Vec<Interval>> = BTreeMap::new();
         let mut absent_in = |room| absences_in.entry(room).or_insert_with(|| absences(evidence, room, user)).clone();
-        for delivery in record.deliveries.iter().filter(|delivery| !delivery.room.starts_with("dm-")) {
+        for delivery in record.deliveries.iter().filter(|one| is_of_members(&one.room)) {
             let sent = contents.began(&delivery.content);
             if absent_in(&delivery.room).iter().any(|absence| absence.has(sent) && absence.has(delivery.at)) {
                 let (content, room) = (&delivery.content, &delivery.room);
                 violations.push(format!("5: {user} heard {content} of {room} without being a member"));
             }
         }
-        for answer in record.answers.iter().filter(|answer| !answer.room.is_empty()) {
+        for answer in record.answers.iter().filter(|answer| is_of_members(&answer.room)) {
             for absence in absent_in(&answer.room) {
                 let late = answer.contents.iter().filter(|mark| {
                     let sent = contents.began(mark);

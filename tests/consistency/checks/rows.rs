@@ -96,8 +96,9 @@ impl Tables {
 
     fn add_member_row(&mut self, row: &Row) {
         let (user, room) = (text(row, "userId").unwrap(), text(row, "roomId").unwrap());
-        if let Some(banned_from) = user.strip_prefix("ban#") {
-            self.bans.insert((banned_from.to_owned(), room));
+        // Bans have a partition for each room.
+        if let Some(banned_from) = user.strip_prefix("ban\t") {
+            self.bans.insert((banned_from.to_owned(), room.trim_start_matches("user\t").to_owned()));
         } else if text(row, "status").as_deref() == Some("member") {
             self.members.insert((room, user));
         }

@@ -47,8 +47,8 @@ impl Client {
                 self.moderates(room).await;
             } else if self.joined.contains(room) {
                 self.acts_in(room).await;
-            } else if *room == place.private_room && self.rng.u32(..4) == 0 {
-                self.declines(room).await;
+            } else if *room == place.private_room {
+                self.is_outside(room).await;
             } else {
                 self.joins(room).await;
             }
@@ -56,21 +56,33 @@ impl Client {
         self
     }
 
+    /// Tries to join the private room, which needs an invitation, or declines that.
+    async fn is_outside(&mut self, room: &str) {
+        match self.rng.u32(..6) {
+            0 => self.declines(room).await,
+            1..3 => self.joins(room).await,
+            _ => match self.joined.first().cloned() {
+                Some(joined) => self.acts_in(&joined).await,
+                None => self.joins(room).await,
+            },
+        }
+    }
+
     async fn acts_in(&mut self, room: &str) {
         match self.rng.u32(..40) {
-            0..14 => self.sends(room).await,
-            14..17 => self.edits(room).await,
-            17..19 => self.deletes(room).await,
-            19..23 => self.reacts(room).await,
-            23 => self.pins(room).await,
+            0..11 => self.sends(room).await,
+            11..15 => self.edits(room).await,
+            15..17 => self.deletes(room).await,
+            17..23 => self.reacts(room).await,
+            23..25 => self.pins(room).await,
             // The owner stays.
-            24..26 if self.number > 0 => self.leaves(room).await,
+            25 if self.number > 0 => self.leaves(room).await,
             26 => self.types(room).await,
-            27..29 => self.reads(room).await,
-            29..31 => self.socket = None,
-            31..34 => drop(self.resumes().await),
-            34..36 => self.writes_directly().await,
-            36..38 if !self.place.is_mixed => self.blocks().await,
+            27..30 => self.reads(room).await,
+            30..32 => self.socket = None,
+            32..35 => drop(self.resumes().await),
+            35..37 => self.writes_directly().await,
+            37..39 if !self.place.is_mixed => self.blocks().await,
             _ => self.moderates(room).await,
         }
     }

@@ -140,7 +140,7 @@ impl Scene<'_> {
         for (table, keys) in [("Messages", ["roomId", "messageId"]), ("Members", ["userId", "roomId"])] {
             let pages = tables.scan().table_name(table).consistent_read(true).into_paginator().items().send();
             let rows = pages.collect::<Result<Vec<_>, _>>().await.unwrap();
-            let bans = format!("ban#{}", self.room);
+            let bans = format!("ban\t{}", self.room);
             let is_of = |value: &AttributeValue| value.as_s().is_ok_and(|id| *id == self.room || *id == bans);
             for row in rows.into_iter().filter(|row| keys.iter().any(|key| is_of(&row[*key]))) {
                 // What the closing has missed stays as it is.

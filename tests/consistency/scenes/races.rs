@@ -90,7 +90,7 @@ impl Race {
         self.victim = victim;
         stack.faults().follow(Plan::default());
         self.says("[user-a-3] in the end").await;
-        self.victim_asks(json!({ "action": "ping" })).await;
+        self.victim.asks_until_answered(json!({ "action": "ping" })).await;
         let outcome = if removed.success().is_some() { action } else { "nothing" };
         let race = Seen { answer: &answer, outcome, later, is_written_late: is_before && is_held };
         self.checks(stack, &race).await
