@@ -105,9 +105,8 @@ pub async fn seed(seed: u64, size: &Size) -> Outcome {
     violations.extend(checks::of(&evidence));
     violations.extend(checks::after_late_retries(&evidence, since));
     violations.extend(scenes::removals_race(&stack, &place, seed, size.races).await);
-    let _host = message_all_connections(&stack, &place, &clients).await;
-    settles(&stack).await;
-    violations.extend(checks::of_rows(&stack, &place.rooms).await);
+    let (_host, counts) = message_all_connections(&stack, &place, &clients).await;
+    violations.extend(checks::of_rows(&stack, &counts).await);
     let operations = clients.iter().map(|client| client.record.operations).sum();
     Outcome { operations, summary: summary(&evidence, stack.function_processes_started()), violations }
 }
@@ -158,11 +157,17 @@ async fn recover(stack: &Stack, clients: Vec<Client>) -> Vec<Client> {
 }
 
 /// Sends a message to every connection that could be live, so that posts to stale ones get 410. The sender stays
-/// connected.
-async fn message_all_connections(stack: &Stack, place: &Arc<Place>, clients: &[Client]) -> Client {
+/// connected. Also returns how many members each room says it has.
+async fn message_all_connections(
+    stack: &Stack,
+    place: &Arc<Place>,
+    clients: &[Client],
+) -> (Client, Vec<(String, u64)>) {
+    let mut counts = Vec::new();
     let mut host = Client::new(usize::MAX / 2, 0, place);
     for room in place.rooms.iter().filter(|room| **room != place.private_room) {
-        host.asks_until_answered(json!({ "action": "joinRoom", "roomId": room })).await;
+        let joined = host.asks_until_answered(json!({ "action": "joinRoom", "roomId": room })).await.answer.unwrap();
+        counts.push((room.clone(), joined["participantCount"].as_u64().unwrap()));
         let said = json!({ "action": "sendMessage", "roomId": room, "content": "to the room" });
         host.asks_until_answered(said).await;
     }
@@ -173,7 +178,7 @@ async fn message_all_connections(stack: &Stack, place: &Arc<Place>, clients: &[C
         host.asks_until_answered(said).await;
     }
     settles(stack).await;
-    host
+    (host, counts)
 }
 
 fn summary(evidence: &Evidence<'_>, processes: usize) -> String {
