@@ -423,3 +423,27 @@ async fn the_second_change_of_a_room_follows_the_first_when_they_race() {
         assert_eq!(revs, [Some(1), Some(2)], "request {request}: {edited} {reacted}");
     }
 }
+
+#[tokio::test]
+async fn a_repeated_change_does_not_pass_for_the_change_that_came_after_it() {
+    let world = World::start().await;
+    let (mut ana, mut ben) = room_of_two(&world).await;
+    let edit = json!({ "action": "editMessage", "roomId": "tea", "seq": 1, "content": "uno", "clientMessageId": "e" });
+    ana.ask(edit.clone()).await;
+    ana.ask(react(1, "👍", true)).await;
+    ana.ask(json!({ "action": "pinMessage", "roomId": "tea", "seq": 1 })).await;
+    for change in ["edited", "reactions", "pinned"] {
+        assert_eq!(ben.hears(change).await.get("unchanged"), None);
+    }
+
+    ana.ask(edit).await;
+    ana.ask(react(1, "👍", true)).await;
+    let pinned = ana.ask(json!({ "action": "pinMessage", "roomId": "tea", "seq": 1 })).await;
+
+    // All three have the last rev, which was a pin.
+    assert_eq!((&pinned["rev"], &pinned["unchanged"]), (&json!(3), &json!(true)));
+    for change in ["edited", "reactions", "pinned"] {
+        let heard = ben.hears(change).await;
+        assert_eq!((&heard["rev"], &heard["unchanged"]), (&json!(3), &json!(true)), "{heard}");
+    }
+}

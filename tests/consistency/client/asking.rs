@@ -157,7 +157,12 @@ impl Client {
         let id = self.sends_frame(frame).await?;
         let until = Instant::now() + RESPONSE_TIMEOUT;
         loop {
-            match timeout_at(until, self.socket.as_mut()?.receive_published()).await {
+            let (is_mixed, socket) = (self.place.is_mixed, self.socket.as_mut()?);
+            let received = async {
+                // The frames of the release of before have other schemas.
+                if is_mixed { socket.receive().await } else { socket.receive_published().await }
+            };
+            match timeout_at(until, received).await {
                 Ok(Some(Ok(Message::Text(text)))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
                     // Errors of the gateway have no request id, but only one request is pending.
