@@ -276,6 +276,7 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
         public_host: arguments.public_host,
         is_own_function: arguments.function.is_none(),
         function,
+        previous_function: None,
         environment: Vec::new(),
         logs: console.log_sink(),
         fault_control: arguments.faults.is_some(),

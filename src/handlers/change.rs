@@ -1,5 +1,7 @@
 //! Changes to messages: editing, deleting, reacting and pinning. First the change is written, then it is published.
 
+use std::collections::BTreeMap;
+
 use crate::access::{self, Moderator, Sender};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
@@ -43,13 +45,14 @@ pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result
         content: body.content,
         edited_at: changes.edited_at,
         edited_by: sender.user.clone(),
-        unchanged: false,
+        unchanged: !is_changed,
     };
-    // A repeat is published again, since the first request may have ended before it: clients drop by rev.
+    // A repeat is published again, since the first request may have ended before it. It is marked: its rev is that of
+    // the last change of the message, which may be another one.
     if edited.rev.is_some() {
         publish(ctx, &sender.channels, edited.clone().into()).await;
     }
-    Ok(Edited { unchanged: !is_changed, ..edited })
+    Ok(edited)
 }
 
 /// Deletes messages. Repeating it is answered with an ack.
@@ -81,18 +84,23 @@ pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -
     Ok(DeletionAnswer::Deleted(frame))
 }
 
-/// The first request may have ended before it was published: each deletion is published again.
+/// The first request may have ended before it was published: each deletion is published again, with all of its messages
+/// at once, since they share its rev.
 async fn repeated_deletion(ctx: &Context, sender: &Sender, seqs: &[Seq]) -> Result<DeletionAnswer, Error> {
+    let mut deletions = BTreeMap::new();
     for entry in ctx.store.entries_at(&sender.room, seqs, ctx.now).await? {
         let (Some(deletion), Some(rev)) = (entry.changes.deleted, entry.changes.rev) else { continue };
         let frame = DeletedMessages {
             room_id: sender.room.clone(),
-            seqs: vec![entry.seq],
+            seqs: Vec::new(),
             rev,
             deleted_at: deletion.at,
             deleted_by: deletion.by,
             reason: deletion.reason,
         };
+        deletions.entry(rev).or_insert(frame).seqs.push(entry.seq);
+    }
+    for frame in deletions.into_values() {
         publish(ctx, &sender.channels, frame.into()).await;
     }
     Ok(DeletionAnswer::Ack(Ack::of(ctx.route, sender.room.clone())))
@@ -121,11 +129,12 @@ pub async fn react(ctx: &Context, sender: Sender, request: React) -> Result<Reac
         reacted => reacted?,
     };
     let by = Reaction { user_id: sender.user.clone(), emoji, on };
-    let frame = Reactions { room_id, seq, rev: reacted.rev, counts: reacted.counts, by, unchanged: false };
+    let (counts, unchanged) = (reacted.counts, reacted.is_unchanged);
+    let frame = Reactions { room_id, seq, rev: reacted.rev, counts, by, unchanged };
     if frame.rev.is_some() {
         publish(ctx, &sender.channels, frame.clone().into()).await;
     }
-    Ok(Reactions { unchanged: reacted.is_unchanged, ..frame })
+    Ok(frame)
 }
 
 /// A page of the users who reacted to a message.
@@ -146,9 +155,9 @@ pub async fn pin(ctx: &Context, moderator: Moderator, request: AboutMessage) -> 
     let AboutMessage { room_id, seq } = request;
     let timing = (ctx.now, ctx.deadline);
     let (rev, is_changed) = ctx.store.set_pinned(&room_id, &moderator.user, (seq, true), timing).await?;
-    let frame = Pinned { room_id, seq, rev, by: moderator.user, unchanged: false };
+    let frame = Pinned { room_id, seq, rev, by: moderator.user, unchanged: !is_changed };
     publish(ctx, &[Channel::of_room(&frame.room_id)], frame.clone().into()).await;
-    Ok(Pinned { unchanged: !is_changed, ..frame })
+    Ok(frame)
 }
 
 /// Unpins a message.
@@ -156,9 +165,9 @@ pub async fn unpin(ctx: &Context, moderator: Moderator, request: AboutMessage) -
     let AboutMessage { room_id, seq } = request;
     let timing = (ctx.now, ctx.deadline);
     let (rev, is_changed) = ctx.store.set_pinned(&room_id, &moderator.user, (seq, false), timing).await?;
-    let frame = Unpinned { room_id, seq, rev, by: moderator.user, unchanged: false };
+    let frame = Unpinned { room_id, seq, rev, by: moderator.user, unchanged: !is_changed };
     publish(ctx, &[Channel::of_room(&frame.room_id)], frame.clone().into()).await;
-    Ok(Unpinned { unchanged: !is_changed, ..frame })
+    Ok(frame)
 }
 
 /// The pinned messages of a room.

@@ -66,6 +66,9 @@ pub struct Plan {
     /// A function process is killed after it has responded, and its response is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub function_killed_after: u32,
+    /// An event is handled by the previous version of the function, if there is one.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub previous_version: u32,
     /// Timeout of the function in milliseconds; 0 is the configured one.
     pub function_timeout_ms: u32,
     /// An event is delivered twice, concurrently.

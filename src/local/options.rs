@@ -46,6 +46,8 @@ pub struct Options {
     pub allowed_hosts: Vec<String>,
     /// The function: a program and its arguments.
     pub function: Vec<OsString>,
+    /// Another version of the function, which handles the events that the fault `previousVersion` gives it.
+    pub previous_function: Option<Vec<OsString>>,
     /// Whether the function is Switchboard's own, so that its configuration can be validated at start.
     pub is_own_function: bool,
     /// Environment variables of the function besides those of this process.
@@ -80,6 +82,7 @@ impl Options {
             access_key: AccessKey::random(),
             allowed_hosts: Vec::new(),
             function: vec![function],
+            previous_function: None,
             is_own_function: true,
             environment: Vec::new(),
             logs,

@@ -123,7 +123,13 @@ impl Shared {
     /// The function's processes, which start with the first events.
     pub fn pool(&self, options: &Options, environment: Vec<(String, String)>) -> Arc<Pool> {
         let key = self.keys.function.clone();
-        let function = Function { command: options.function.clone(), environment, timeout: options.timeout, key };
+        let function = Function {
+            command: options.function.clone(),
+            previous: options.previous_function.clone(),
+            environment,
+            timeout: options.timeout,
+            key,
+        };
         let logs = Arc::clone(&options.logs);
         Arc::new(Pool::new(function, options.concurrency, options.throttles, logs, self.faults.clone()))
     }

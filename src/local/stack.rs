@@ -176,6 +176,11 @@ impl Stack {
         &self.clock
     }
 
+    /// The injected faults.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
     /// Sends the function an asynchronous event, and returns when it is handled.
     pub async fn send_event(&self, event: serde_json::Value) {
         self.pool.invoke_async(event).await;

@@ -3,6 +3,9 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use switchboard::local::Options;
+use switchboard::local::faults::{Faults, HoldAtRequest, Plan};
+
 use crate::harness::{User, World};
 use crate::uploads::uploaded;
 
@@ -388,5 +391,59 @@ async fn changes_cost_4_write_units_and_reactions_6() {
 
         let cost = cost(world.take_store_calls());
         assert!(cost.0 == writes && cost.1 <= 7.0 && cost.2 <= 7, "{request}: {cost:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_second_change_of_a_room_follows_the_first_when_they_race() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    for request in 1..=6 {
+        let room = format!("tea-{request}");
+        let mut ana = world.connect_to("ana", &room).await;
+        let mut ben = world.connect_to("ben", &room).await;
+        for content in ["one", "two"] {
+            ana.says(&room, content).await;
+        }
+        let hold = HoldAtRequest { route: "react".to_owned(), request, before: false };
+        faults.follow(Plan { hold_at_request: Some(hold), ..Plan::default() });
+
+        let first = async {
+            faults.requests().held().await;
+            let edit = json!({ "action": "editMessage", "roomId": room, "seq": 1, "content": "uno", "version": 0 });
+            let edited = ana.ask(edit).await;
+            faults.requests().release();
+            edited
+        };
+        let reaction = ben.ask(json!({ "action": "react", "roomId": room, "seq": 2, "emoji": "👍" }));
+        let (edited, reacted) = tokio::join!(first, reaction);
+
+        let mut revs = [&edited, &reacted].map(|answer| answer["rev"].as_u64());
+        revs.sort_unstable();
+        assert_eq!(revs, [Some(1), Some(2)], "request {request}: {edited} {reacted}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_change_does_not_pass_for_the_change_that_came_after_it() {
+    let world = World::start().await;
+    let (mut ana, mut ben) = room_of_two(&world).await;
+    let edit = json!({ "action": "editMessage", "roomId": "tea", "seq": 1, "content": "uno", "clientMessageId": "e" });
+    ana.ask(edit.clone()).await;
+    ana.ask(react(1, "👍", true)).await;
+    ana.ask(json!({ "action": "pinMessage", "roomId": "tea", "seq": 1 })).await;
+    for change in ["edited", "reactions", "pinned"] {
+        assert_eq!(ben.hears(change).await.get("unchanged"), None);
+    }
+
+    ana.ask(edit).await;
+    ana.ask(react(1, "👍", true)).await;
+    let pinned = ana.ask(json!({ "action": "pinMessage", "roomId": "tea", "seq": 1 })).await;
+
+    // All three have the last rev, which was a pin.
+    assert_eq!((&pinned["rev"], &pinned["unchanged"]), (&json!(3), &json!(true)));
+    for change in ["edited", "reactions", "pinned"] {
+        let heard = ben.hears(change).await;
+        assert_eq!((&heard["rev"], &heard["unchanged"]), (&json!(3), &json!(true)), "{heard}");
     }
 }

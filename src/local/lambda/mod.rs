@@ -31,6 +31,8 @@ pub const READ_BYTES: usize = 32 * 1024 * 1024;
 /// A program that speaks the Runtime API.
 pub struct Function {
     pub command: Vec<OsString>,
+    /// Another version of it.
+    pub previous: Option<Vec<OsString>>,
     pub environment: Vec<(String, String)>,
     pub timeout: Duration,
     /// The function's access key, from which each process gets its own.

@@ -93,11 +93,13 @@ impl Pool {
     }
 
     async fn run_in_process(&self, event: String) -> Result<Bytes, InvokeError> {
-        let mut process = match self.take_idle() {
+        let previous = self.function.previous.as_ref();
+        let previous = previous.filter(|_| self.faults.strikes(|plan| plan.previous_version));
+        let mut process = match self.take_idle(previous.is_some()) {
             Some(process) => process,
             None => {
                 let number = self.started.fetch_add(1, Ordering::Relaxed);
-                Process::start(&self.function, number as u64, &self.logs, &self.running).await?
+                Process::start(&self.function, previous, number as u64, &self.logs, &self.running).await?
             }
         };
         if self.faults.strikes(|plan| plan.function_killed_before) {
@@ -142,10 +144,11 @@ impl Pool {
         true
     }
 
-    fn take_idle(&self) -> Option<Process> {
+    fn take_idle(&self, is_previous: bool) -> Option<Process> {
         let mut idle = lock(&self.idle);
         loop {
-            let mut process = idle.pop()?;
+            let at = idle.iter().rposition(|process| process.is_previous() == is_previous)?;
+            let mut process = idle.remove(at);
             if process.is_running() {
                 return Some(process);
             }

@@ -1,5 +1,6 @@
 //! A function process: Lambda's execution environment.
 
+use std::ffi::OsString;
 use std::io;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -67,6 +68,7 @@ pub struct Process {
     id: u32,
     /// The number of the process in its pool.
     number: u64,
+    is_previous: bool,
     events: mpsc::Sender<Invocation>,
     mailbox: Arc<Mailbox>,
     api: JoinHandle<()>,
@@ -83,17 +85,21 @@ impl Drop for Process {
 }
 
 impl Process {
+    /// Starts the function, or the `previous` version of it.
+    ///
     /// # Errors
     /// The operating system does not start the program.
     pub async fn start(
         function: &Function,
+        previous: Option<&Vec<OsString>>,
         number: u64,
         logs: &LogForwarder,
         running: &Arc<Mutex<Vec<u32>>>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let guard = Guard::new(&listener, &Arc::default(), Pages::Refused)?;
-        let mut child = command(function, number, &listener)?.spawn()?;
+        let program = previous.unwrap_or(&function.command);
+        let mut child = command(function, program, number, &listener)?.spawn()?;
         let id = child.id().unwrap_or_default();
         logs.forward(child.stdout.take());
         logs.forward(child.stderr.take());
@@ -107,12 +113,18 @@ impl Process {
             // Runs until it is aborted. The process itself sees errors.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { child, id, number, events, mailbox, api, running: Arc::clone(running) })
+        let is_previous = previous.is_some();
+        Ok(Self { child, id, number, is_previous, events, mailbox, api, running: Arc::clone(running) })
     }
 
     /// How requests and signals find the process.
     pub fn identity(&self) -> ProcessIdentity {
         ProcessIdentity { number: self.number, id: self.id }
+    }
+
+    /// Whether it runs the previous version of the function.
+    pub fn is_previous(&self) -> bool {
+        self.is_previous
     }
 
     /// Whether the process has not exited.
@@ -166,9 +178,9 @@ impl Process {
 }
 
 /// The command of a process whose Runtime API listens on `listener`.
-fn command(function: &Function, number: u64, listener: &TcpListener) -> io::Result<Command> {
+fn command(function: &Function, program: &[OsString], number: u64, listener: &TcpListener) -> io::Result<Command> {
     let (program, arguments) =
-        function.command.split_first().ok_or_else(|| io::Error::other("the function's command is empty"))?;
+        program.split_first().ok_or_else(|| io::Error::other("the function's command is empty"))?;
     let mut command = Command::new(program);
     command
         .args(arguments)

@@ -157,7 +157,7 @@ impl Store {
                 Plan::Done(outcome) => return Ok((outcome, None)),
                 Plan::Write(write, outcome) => (write, outcome),
             };
-            let rev = self.next_rev(room, seen.last.as_ref(), now).await?;
+            let Some(rev) = self.next_rev(room, seen.last.as_ref(), now).await? else { continue };
             let refused = self.transact(self.parts_of(room, by, rev, &seen, write)?).await?;
             if refused.is_empty() {
                 self.note_last_rev(room, rev).await;
@@ -213,13 +213,17 @@ impl Store {
     }
 
     /// The position of the next change: after the last one, or, where all rows of the log have expired, far above
-    /// whatever it was.
-    async fn next_rev(&self, room: &RoomId, last: Option<&ChangeRow>, now: Timestamp) -> Result<Rev, Error> {
+    /// whatever it was. `None` if somebody has made the first change since `last` was read.
+    async fn next_rev(&self, room: &RoomId, last: Option<&ChangeRow>, now: Timestamp) -> Result<Option<Rev>, Error> {
         if let Some(last) = last {
-            return Ok(last.rev.next());
+            return Ok(Some(last.rev.next()));
         }
         let Room { last_rev, .. } = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
-        Ok(if last_rev == Rev::ZERO { Rev(1) } else { Rev(last_rev.0 + RESTART_GAP) })
+        if last_rev == Rev::ZERO {
+            return Ok(Some(Rev(1)));
+        }
+        let has_begun = self.last_change(room, true).await?.is_some();
+        Ok((!has_begun).then_some(Rev(last_rev.0 + RESTART_GAP)))
     }
 
     async fn note_last_rev(&self, room: &RoomId, rev: Rev) {
