@@ -117,7 +117,7 @@ impl AwsCalls {
 
     /// Records that S3 answered 404 for an object, which requires permission to list the bucket.
     pub fn record_s3_absence(&self) {
-        self.record("s3", "HeadObject of nothing", "");
+        self.record("s3", "HeadObject of an absent key", "");
     }
 
     /// Records a request to `@connections`, if the function sent it.

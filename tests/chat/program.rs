@@ -268,7 +268,7 @@ async fn only_the_functions_aws_calls_are_recorded() {
         ("dynamodb", "Query", "MEMBERS_TABLE/byRoom"),
         ("s3", "PutObject", "rooms/*"),
         ("s3", "HeadObject", "rooms/*"),
-        ("s3", "HeadObject of nothing", ""),
+        ("s3", "HeadObject of an absent key", ""),
         ("execute-api", "PostToConnection", "@connections/*"),
     ] {
         assert!(made(service, call, resource), "{call} on {resource:?} is missing in {calls:#?}");

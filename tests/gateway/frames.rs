@@ -384,7 +384,7 @@ async fn a_response_body_is_sent_on_routes_with_a_response() {
     assert_eq!(other.pings().await, None, "another client received a frame");
 }
 
-/// serverless/serverless#6816 on GitHub. That 204 means no frame is our own: what AWS does then is not known.
+/// serverless/serverless#6816 on GitHub. That 204 means no frame is our own: AWS does not document it.
 #[tokio::test]
 async fn a_response_without_a_body_is_an_empty_frame_unless_its_status_is_204() {
     let mut world = World::start().await;

@@ -170,7 +170,7 @@ async fn a_body_with_a_binary_content_type_is_base64_encoded() {
     }
 }
 
-/// RFC 9112, "Chunked Transfer Coding". What AWS says of it is not known.
+/// RFC 9112, "Chunked Transfer Coding". The answer of AWS is not documented.
 #[tokio::test]
 async fn a_malformed_chunked_body_is_answered_400() {
     let mut world = World::start().await;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 const README: &str = "src/local/README.md";
-const BEGIN: &str = "| what holds | from |\n|---|---|\n";
+const BEGIN: &str = "| behavior | source |\n|---|---|\n";
 const CHECKS: [(&str, &str); 8] = [
     ("Handshakes", include_str!("handshakes.rs")),
     ("Frames of a WebSocket", include_str!("frames.rs")),

@@ -54,7 +54,7 @@ fn http_table() -> String {
 }
 
 fn frames_table() -> String {
-    let mut rows = vec!["| frame | fields | what it tells |".to_owned(), "|---|---|---|".into()];
+    let mut rows = vec!["| frame | fields | meaning |".to_owned(), "|---|---|---|".into()];
     for (name, schema) in schemas::frames() {
         let about = schema["description"].as_str().unwrap_or_default();
         rows.push(format!("| `{name}` | {} | {about} |", fields(&schema, &["type", "requestId"])));

@@ -36,7 +36,7 @@ CALLS: dict[str, Grant] = {
     "HeadObject": ("s3:GetObject", "bucket/{}"),
     "DeleteObject": ("s3:DeleteObject", "bucket/{}"),
     # Without ListBucket, S3 responds with 403 instead of 404 for an object that does not exist.
-    "HeadObject of nothing": ("s3:ListBucket", "bucket"),
+    "HeadObject of an absent key": ("s3:ListBucket", "bucket"),
     "PostToConnection": ("execute-api:ManageConnections", "connections/POST/{}"),
     "GetConnection": ("execute-api:ManageConnections", "connections/GET/{}"),
     "Invoke": ("lambda:InvokeFunction", "{}"),

@@ -25,7 +25,7 @@ CALLS = [
     ("dynamodb", "Query", "MESSAGES_TABLE"),
     ("dynamodb", "TransactWriteItems.Put", "MESSAGES_TABLE"),
     ("s3", "HeadObject", "rooms/*"),
-    ("s3", "HeadObject of nothing", ""),
+    ("s3", "HeadObject of an absent key", ""),
     ("execute-api", "PostToConnection", "@connections/*"),
     ("lambda", "Invoke", "function"),
 ]
@@ -80,7 +80,7 @@ class Privileges(unittest.TestCase):
         expected = f"the function calls HeadObject on rooms/*, {needed}"
         self.assertEqual(self.differences(without("s3:GetObject")), [expected])
         needed = "which needs s3:ListBucket; no statement grants it"
-        expected = f"the function calls HeadObject of nothing on the bucket, {needed}"
+        expected = f"the function calls HeadObject of an absent key on the bucket, {needed}"
         self.assertEqual(self.differences(without("s3:ListBucket")), [expected])
         expected = "the function calls TransactWriteItems.Put on MESSAGES_TABLE, which needs dynamodb:PutItem"
         self.assertEqual(self.differences(without("dynamodb:PutItem")), [f"{expected}; no statement grants it"])
