@@ -492,14 +492,18 @@ export class Room extends Emitter {
     this._touch('messages');
   }
 
-  /** The first page is there, and the room is subscribed to. */
-  _opened() {
-    if (this.status !== 'opening') return;
-    this.status = 'open';
-    this.error = undefined;
-    this._touch();
-    this.#ready.resolve(this);
-    this._loadMembers();
+  /** Nothing is missing any more, and the room is subscribed to. */
+  _caughtUp() {
+    this._resuming = false;
+    if (this.status === 'opening') {
+      this.status = 'open';
+      this.error = undefined;
+      this._touch();
+      this.#ready.resolve(this);
+      this._loadMembers();
+    }
+    this._drain();
+    if (this._mustReload) this._reload().catch(() => {});
   }
 
   _failed(error) {
@@ -1676,14 +1680,13 @@ export class Switchboard extends Emitter {
     if (!answer || more.includes(room.id)) return void this.#toResume.add(room);
     if (answer.error) {
       const { code } = answer.error;
+      // Nobody has written in this direct conversation yet.
+      if (code === 'NOT_A_MEMBER' && room.peer) return room._caughtUp();
       if (!RETRYABLE.has(code)) return room._failed(new SwitchboardError(answer.error));
       return void this._clock.setTimeout(() => this._resumeSoon(room), answer.error.retryAfterMs ?? HOLE_MS);
     }
     if (room._fold(answer)) return void this.#toResume.add(room);
-    room._resuming = false;
-    room._opened();
-    room._drain();
-    if (room._mustReload) room._reload().catch(() => {});
+    room._caughtUp();
   }
 
   // Unread counts.
