@@ -1487,7 +1487,7 @@ export class Switchboard extends Emitter {
 
   /** The connection of a request has gone: it is sent again on the next one, unless that would do it twice. */
   #unanswered(request) {
-    this._clock.clearTimeout(request.timer);
+    if (!request.isWaiting) this._clock.clearTimeout(request.timer);
     request.link = undefined;
     const isLost = request.bound || DONE_TWICE.has(request.frame.action);
     if (isLost) this.#finish(request, failure('CONNECTION_LOST', 'the connection was lost before the answer'));

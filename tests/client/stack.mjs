@@ -28,6 +28,7 @@ export class Stack {
     if (env.AUTH_MODE === 'open') delete env.JWT_SECRET;
     const stdio = ['ignore', 'pipe', process.env.CLIENT_LOG ? 'inherit' : 'ignore'];
     stack.#process = spawn(program, ['--json', '--port-base', '0', ...flags], { env, stdio });
+    process.setMaxListeners(0);
     process.on('exit', () => stack.#process.kill());
     const [line] = await once(createInterface({ input: stack.#process.stdout }), 'line', {
       signal: AbortSignal.timeout(LIMIT_MS),
