@@ -173,11 +173,16 @@ async function run(seed, planted) {
     const options = { seed, rooms: names, websocket: stack.websocket, http: stack.http, module: moduleWith(planted) };
     for (let number = 0; number < numbers.clients; number += 1) clients.push(new Client(number, options));
     const all = (what) => Promise.all(clients.map((client) => client.ask(what)));
+    const times = [Date.now()];
+    const lap = () => times.push(Date.now());
     await all({ do: 'begin' });
+    lap();
     await stack.faults({ seed, ...PLAN });
     await all({ do: 'chat', operations: numbers.operations });
+    lap();
     await stack.faults({});
     await all({ do: 'calm' });
+    lap();
     // What nobody was told of shows by the next frame: a message and a change in each room.
     for (const roomId of names) {
       const { seq } = await host.ask({ action: 'sendMessage', roomId, content: 'the end', clientMessageId: `end ${roomId}` });
@@ -199,6 +204,8 @@ async function run(seed, planted) {
     const messages = Object.values(logs).reduce((sum, log) => sum + log.length, 0);
     const operations = records.reduce((sum, record) => sum + record.operations, 0);
     const connects = records.reduce((sum, record) => sum + record.connects, 0);
+    lap();
+    if (process.env.LAPS) console.log(times.slice(1).map((time, at) => time - times[at]));
     return { found, messages, operations, connects };
   } finally {
     for (const { process } of clients) process.kill();
