@@ -1567,6 +1567,10 @@ export class Switchboard extends Emitter {
     if (type === 'read' && frame.userId === this.user?.userId) this.#setRead(roomId, frame.seq);
     if (type === 'message' && frame.file) this.#uploads.get(frame.file.fileId)?.resolve(messageOf(frame));
     let room = this.#rooms.get(roomId);
+    // Who leaves is not told by a frame of its own.
+    if (type === 'ack' && frame.action === 'leaveRoom') {
+      return room?._receive({ type: 'left', userId: this.user.userId, reason: 'left' });
+    }
     if (!room && type === 'message') {
       this._countUnread(roomId, frame);
       if (this.#options.autoFollow) room = this.#follow(roomId, { after: frame.seq - 1 });

@@ -253,12 +253,13 @@ test('a device that is online again checks its connection at once', async () => 
   globalThis.removeEventListener = browser.removeEventListener.bind(browser);
   const wire = new Wire();
   const client = await connected({ WebSocket: wire.Socket, clock: fastClock(10) });
-  delete globalThis.addEventListener;
-  delete globalThis.removeEventListener;
   wire.freeze();
   browser.dispatchEvent(new Event('online'));
   await event(client, 'state', ({ state }) => state === 'live');
   assert.equal(wire.opened, 2);
+  client.close();
+  delete globalThis.addEventListener;
+  delete globalThis.removeEventListener;
 });
 
 test('waits are random, and grow to twenty seconds', async () => {

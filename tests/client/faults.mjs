@@ -42,7 +42,7 @@ const PLAN = {
 };
 /** What is planted, and where: a piece of the client and what replaces it. */
 const BREAKS = {
-  'no dedupe': ["if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);", 'this.#append(frame);'],
+  'no dedupe': ['else this.chat._outbox.found(frame);', 'else this.#append(frame);'],
   'cursor before the frame': [
     'if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);',
     'if (frame.seq > (cursor?.seq ?? 0)) { this._ahead.set(frame.seq, frame); if (cursor) cursor.seq = frame.seq; }',
