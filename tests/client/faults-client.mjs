@@ -2,9 +2,9 @@
 
 import { WebSocket, fastClock, token } from './stack.mjs';
 
-/** The client's waits are shorter than in reality by this factor. */
-const FASTER = 10;
-const TOKEN_SECONDS = 120;
+const TOKEN_SECONDS = 20;
+/** The random waits before a new attempt are this much of what they are in reality. */
+const IMPATIENCE = 0.2;
 const EMOJIS = ['👍', '🎉', '🫖'];
 
 const options = JSON.parse(process.argv[2]);
@@ -33,8 +33,8 @@ const chat = new Switchboard({
   token: async () => token(options.name, { lifetimeSeconds: TOKEN_SECONDS }),
   WebSocket,
   store,
-  random,
-  clock: fastClock(FASTER, (random() - 0.5) * 6 * 3_600_000),
+  random: () => random() * IMPATIENCE,
+  clock: fastClock(1, (random() - 0.5) * 6 * 3_600_000),
 });
 
 const sent = [];

@@ -163,7 +163,7 @@ function* violations({ name, sent, rooms, outbox, stored }, logs, listed) {
 }
 
 async function run(seed, planted) {
-  const environment = { AUTH_MODE: 'jwt', ADD_MEMBERS: 'direct', SESSION_MIN_SECONDS: '60' };
+  const environment = { AUTH_MODE: 'jwt', ADD_MEMBERS: 'direct', SESSION_MIN_SECONDS: '10' };
   const stack = await Stack.start(environment, '--faults', JSON.stringify({ seed }));
   const clients = [];
   try {
