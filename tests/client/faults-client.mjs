@@ -119,8 +119,8 @@ async function chatAtRandom(count) {
   return {};
 }
 
-const settled = async (holds, what) => {
-  for (let left = 1_200; left > 0; left -= 1) {
+const settled = async (holds, what, seconds = 60) => {
+  for (let left = seconds * 20; left > 0; left -= 1) {
     if (await holds()) return;
     await sleep(50);
   }
@@ -143,8 +143,9 @@ async function report(ends) {
   const log = (room) => room.messages.filter(({ status }) => status !== 'refused');
   const isEqual = (room) => room._cursor.seq === ends[room.id] && log(room).at(-1)?.reactions?.['🏁'] === 1;
   const rooms = {};
+  const equal = chat.rooms.map((room) => settled(() => isEqual(room), `${room.id} has ${ends[room.id]} messages`, 40));
+  for (const { reason } of await Promise.allSettled(equal)) if (reason) problems.push(reason.message);
   for (const room of chat.rooms) {
-    await settled(() => isEqual(room), `${room.id} has ${ends[room.id]} messages`).catch((error) => problems.push(error.message));
     while (room.hasOlder) await room.before(100);
     const { first, shown, repeated } = records[room.id];
     rooms[room.id] = { messages: log(room), shown, repeated, first, unread: room.unread };

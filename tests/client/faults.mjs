@@ -15,15 +15,14 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { isDeepStrictEqual } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 
 import { Stack, WebSocket, installed, token } from './stack.mjs';
 
 const ROOMS = ['tea', 'coffee', 'cocoa'];
 /** Per mille. */
 const PLAN = {
-  socketDropped: 50,
+  socketDropped: 100,
   functionKilledBefore: 50,
   functionKilled: 50,
   functionKilledAfter: 50,
