@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
-import type { ChatError, Member, Message, Room, RoomInfo, State, Switchboard, Typist, Unreads, User } from './switchboard.js';
+import type { ChatError, Member, Message, Room, RoomInfo } from './switchboard.js';
+import type { State, Switchboard, Typist, Unreads, User } from './switchboard.js';
 
 /** Gives a client to the hooks below it, and connects it. */
 export function ChatProvider(props: { client: Switchboard; children?: ReactNode }): ReactNode;

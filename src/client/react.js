@@ -3,7 +3,8 @@
  * @module
  */
 
-import { createContext, createElement, useCallback, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
+import { createContext, createElement, useCallback, useContext, useEffect } from 'react';
+import { useMemo, useRef, useSyncExternalStore } from 'react';
 
 const Chat = createContext(undefined);
 

@@ -14,7 +14,10 @@ export interface Options {
   httpUrl?: string;
   /** The token, or a function that gets one. It is called again when a token ends or is refused. */
   token?: string | (() => Promise<string>);
-  /** Where the outbox is kept: `localStorage`, React Native's `AsyncStorage`, or the like. Without it: IndexedDB where there is one, else memory. */
+  /**
+   * Where the outbox is kept: `localStorage`, React Native's `AsyncStorage`, or the like. Without it: IndexedDB where
+   * there is one, else memory.
+   */
   store?: Store;
   /** Where there is no `WebSocket`, such as in Node.js 20: the class of the package `ws`. */
   WebSocket?: new (url: string, protocols?: string[]) => object;
@@ -46,7 +49,10 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
-/** A failure: `code` as in the protocol, or one of the client's: `TIMEOUT`, `CONNECTION_LOST`, `HANDSHAKE_FAILED`, `CLOSED`, `DISCARDED`, `UPLOAD_FAILED`. */
+/**
+ * A failure: `code` as in the protocol, or one of the client's: `TIMEOUT`, `CONNECTION_LOST`, `HANDSHAKE_FAILED`,
+ * `CLOSED`, `DISCARDED`, `UPLOAD_FAILED`.
+ */
 export class SwitchboardError extends Error {
   code: string;
   status?: number;
@@ -241,8 +247,11 @@ type Method<Request, Answer> = {} extends Fields<Request>
   ? (request?: Fields<Request>, options?: RequestOptions) => Promise<Answer>
   : (request: Fields<Request>, options?: RequestOptions) => Promise<Answer>;
 
-/** A method for each action: it takes the fields of the request, and resolves with the answer. */
-type Methods = { [Action in keyof Actions]: Method<Actions[Action]['request'], Actions[Action]['answer']> };
+/**
+ * A method for each action: it takes the fields of the request, and resolves with the answer. `unreads` is the model, and
+ * `loadUnreads()` the action.
+ */
+type Methods = { [Action in Exclude<keyof Actions, 'unreads'>]: Method<Actions[Action]['request'], Actions[Action]['answer']> };
 
 declare class Client {
   constructor(options: Options);

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Every action of the protocol. Each is a method of `Switchboard`: it takes the frame's fields, and returns the answer. */
+/** Every action of the protocol: a method of `Switchboard`, which takes the frame's fields and returns the answer. */
 export const ACTIONS = Object.freeze([
   'ping', 'hello', 'createRoom', 'joinRoom', 'leaveRoom', 'roomInfo', 'closeRoom', 'addMembers', 'declineInvite',
   'removeMember', 'banMember', 'unbanMember', 'setRole', 'muteMember', 'unmuteMember', 'reportMessage', 'listInvites',
@@ -16,8 +16,7 @@ export const ACTIONS = Object.freeze([
 
 const SUBPROTOCOL = 'switchboard.v1';
 const MINUTE = 60_000;
-const FIRST_BACKOFF_MS = 500;
-const MAX_BACKOFF_MS = 20_000;
+const BACKOFF_MS = [500, 20_000];
 /** The first wait after the server closed a connection: then it has closed many, and they do not all return at once. */
 const AFTER_CLOSE_MS = 5_000;
 const HANDSHAKE_MS = 15_000;
@@ -28,15 +27,13 @@ const PROBE_MS = 5_000;
 const PONG_MS = 10_000;
 /** How long a missing message may take: answers and posts come in any order. */
 const HOLE_MS = 1_000;
-/** API Gateway closes a connection after two hours. */
+/** API Gateway closes a connection after two hours, or after ten quiet minutes. */
 const ROTATE_AFTER_MS = [110 * MINUTE, 118 * MINUTE];
 const PING_AFTER_MS = [4 * MINUTE, 8 * MINUTE];
 /** A token is renewed this long before it ends. */
 const RENEW_MS = MINUTE;
 const UPLOADED_MS = MINUTE;
-const ROOMS_PER_RESUME = 50;
-const MESSAGES_PER_FRAME = 20;
-const MENTIONS_PER_FRAME = 20;
+const [ROOMS_PER_RESUME, MESSAGES_PER_FRAME, MENTIONS_PER_FRAME] = [50, 20, 20];
 const RELOADED_PAGES = 5;
 const MOST_UNREAD = 99;
 const EXCERPT_CHARACTERS = 140;
@@ -51,22 +48,29 @@ const RETRYABLE = new Set(['RATE_LIMITED', 'SLOW_MODE', 'ROOM_RATE', 'ROOM_BUSY'
 const ENDS_CONNECTION = new Set(['RECONNECT', 'SESSION_EXPIRED', 'UNAUTHORIZED']);
 /** Not repeated when the answer is lost: it would be done twice. */
 const DONE_TWICE = new Set(['createRoom']);
+/** A repeat of these is recognised by its `clientMessageId`. */
+const WITH_ID = new Set(['sendMessage', 'broadcastMessage', 'editMessage']);
 const CHANGES = new Set(['edited', 'deleted', 'reactions', 'pinned', 'unpinned']);
 
 /** A request that failed: `code` and `status` as in the protocol, or a code of the client's own. */
 export class SwitchboardError extends Error {
   constructor({ code, message, ...details }) {
     super(message ?? code);
-    this.name = 'SwitchboardError';
-    this.code = code;
-    Object.assign(this, details);
+    Object.assign(this, { name: 'SwitchboardError', code }, details);
   }
 }
 
 const failure = (code, message) => new SwitchboardError({ code, message });
-const encoder = new TextEncoder();
-const bytesOf = (text) => encoder.encode(text).length;
+const bytesOf = (text) => new TextEncoder().encode(text).length;
 const isDirect = (roomId) => roomId.startsWith('dm-');
+const compact = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+const encoded = (query) => Object.entries(query).map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
+
+/** The query of an address; React Native's `URL` cannot read it. */
+function queryOf(url) {
+  const pairs = (url.split('?')[1] ?? '').split('&').map((pair) => pair.split('=').map(decodeURIComponent));
+  return Object.fromEntries(pairs.filter(([, value]) => value));
+}
 
 function newId() {
   if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
@@ -78,7 +82,7 @@ function newId() {
 }
 
 /** The claims of a token, not verified; nothing for a token of another kind. */
-function claimsOf(token) {
+function claimsOf(token = '') {
   try {
     const part = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
     return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (char) => char.charCodeAt(0))));
@@ -95,9 +99,6 @@ function deferred() {
   return one;
 }
 
-/** Without the members that are undefined. */
-const compact = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
-
 class Emitter {
   #listeners = new Map();
 
@@ -109,75 +110,61 @@ class Emitter {
   }
 
   once(type, listener) {
-    const stop = this.on(type, (event) => {
-      stop();
-      listener(event);
-    });
+    const stop = this.on(type, (event) => (stop(), listener(event)));
     return stop;
   }
 
-  off(type, listener) {
-    this.#listeners.get(type)?.delete(listener);
-  }
+  off(type, listener) { this.#listeners.get(type)?.delete(listener); }
 
   _emit(type, details) {
     const event = { type, ...details };
-    for (const key of [type, '*']) {
-      for (const listener of [...(this.#listeners.get(key) ?? [])]) {
-        try {
-          listener(event);
-        } catch (error) {
-          // A listener that fails must not stop the connection.
-          if (globalThis.reportError) reportError(error);
-          else console.error(error);
-        }
+    for (const listener of [...(this.#listeners.get(type) ?? []), ...(this.#listeners.get('*') ?? [])]) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A listener that fails must not stop the connection.
+        if (globalThis.reportError) reportError(error);
+        else console.error(error);
       }
     }
   }
 }
 
-/** A store of the browser that keeps texts, also for the other tabs: the interface of `localStorage`, but async. */
+/** Keeps texts in the browser, for all its tabs. */
 class IndexedDbStore {
   #database;
 
-  #open() {
+  #run(mode, act) {
     this.#database ??= new Promise((resolve, reject) => {
       const request = indexedDB.open('switchboard', 1);
       request.onupgradeneeded = () => request.result.createObjectStore('texts');
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);
     });
-    return this.#database;
+    return this.#database.then((database) => new Promise((resolve, reject) => {
+      const transaction = database.transaction('texts', mode);
+      const request = act(transaction.objectStore('texts'));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onerror = transaction.onabort = () => reject(transaction.error);
+    }));
   }
 
-  async getItem(key) {
-    const database = await this.#open();
-    return new Promise((resolve, reject) => {
-      const request = database.transaction('texts').objectStore('texts').get(key);
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
-    });
-  }
+  getItem(key) { return this.#run('readonly', (texts) => texts.get(key)); }
 
-  /** Replaces a text by what `change` makes of it, at once for all tabs. */
-  async update(key, change) {
-    const database = await this.#open();
-    return new Promise((resolve, reject) => {
-      const transaction = database.transaction('texts', 'readwrite');
-      const texts = transaction.objectStore('texts');
+  /** Replaces a text by what `change` makes of it, in one step for all tabs. */
+  update(key, change) {
+    return this.#run('readwrite', (texts) => {
       const request = texts.get(key);
       request.onsuccess = () => texts.put(change(request.result), key);
-      transaction.oncomplete = () => resolve();
-      transaction.onerror = () => reject(transaction.error);
-      transaction.onabort = () => reject(transaction.error);
+      return request;
     });
   }
 }
 
 class MemoryStore {
   #texts = new Map();
-  getItem = (key) => this.#texts.get(key);
-  setItem = (key, text) => void this.#texts.set(key, text);
+  getItem(key) { return this.#texts.get(key); }
+  setItem(key, text) { this.#texts.set(key, text); }
 }
 
 const systemClock = {
@@ -187,9 +174,9 @@ const systemClock = {
 };
 
 /** A message of a frame, as the model has it. */
-function messageOf({ type, requestId, duplicate, ...message }) {
-  return { ...message, status: 'sent' };
-}
+const messageOf = ({ type, requestId, duplicate, ...message }) => ({ ...message, status: 'sent' });
+const revOf = (message) => message.rev ?? 0;
+const seqsOf = (change) => change.seqs ?? [change.seq];
 
 /** How a reply shows the message that it replies to. */
 function parentOf({ seq, userId, userName, content = '', deleted }) {
@@ -199,33 +186,20 @@ function parentOf({ seq, userId, userName, content = '', deleted }) {
 
 /** A message after a change, which is a later one than the message has. */
 function changed(message, change) {
-  const { rev } = change;
-  switch (change.type) {
-    case 'edited':
-      return { ...message, rev, content: change.content, version: change.version, editedAt: change.editedAt };
-    case 'deleted': {
-      const { content, file, reactions, pinned, mentions, mentionRoom, data, version, editedAt, ...rest } = message;
-      const { deletedAt: at, deletedBy: by, reason } = change;
-      return { ...rest, rev, deleted: { at, by, ...(reason !== undefined && { reason }) } };
-    }
-    case 'reactions': {
-      const { reactions, ...rest } = message;
-      return { ...rest, rev, ...(Object.keys(change.counts).length > 0 && { reactions: change.counts }) };
-    }
-    case 'pinned':
-      return { ...message, rev, pinned: true };
-    case 'unpinned': {
-      const { pinned, ...rest } = message;
-      return { ...rest, rev };
-    }
-    // From `resume`: the message as it is now.
-    default:
-      return messageOf(change);
+  const { type, rev, content, version, editedAt, counts = {}, deletedAt: at, deletedBy: by, reason } = change;
+  if (type === 'edited') return { ...message, rev, content, version, editedAt };
+  if (type === 'pinned') return { ...message, rev, pinned: true };
+  const { pinned, ...unpinned } = message;
+  if (type === 'unpinned') return { ...unpinned, rev };
+  const { reactions, ...bare } = message;
+  if (type === 'reactions') return { ...bare, rev, ...(Object.keys(counts).length > 0 && { reactions: counts }) };
+  // From `resume`: the message as it is now.
+  if (type !== 'deleted') return messageOf(change);
+  for (const name of ['content', 'file', 'pinned', 'mentions', 'mentionRoom', 'data', 'version', 'editedAt']) {
+    delete bare[name];
   }
+  return { ...bare, rev, deleted: compact({ at, by, reason }) };
 }
-
-const revOf = (message) => message.rev ?? 0;
-const seqsOf = (change) => change.seqs ?? [change.seq];
 
 /**
  * A room and what the client knows of it. `messages` are without gaps from the oldest that was loaded, in order; then
@@ -235,9 +209,8 @@ export class Room extends Emitter {
   /** `opening`, `open`, `closed` (it takes no more messages), `left`, or `refused` (then `error` says why). */
   status = 'opening';
   error;
-  /** The last `room` frame: name, type, roles and numbers. */
+  /** The last `room` frame. */
   info;
-  /** Whether `before()` can load older messages. */
   hasOlder = false;
   /** Raised by every change of the room. */
   version = 0;
@@ -250,7 +223,7 @@ export class Room extends Emitter {
   #reads = new Map();
   #cache = new Map();
   #ready = deferred();
-  #touched = false;
+  #isTouched = false;
   /** Raised when the loaded messages are dropped: a page that was asked for before is no more of use. */
   #generation = 0;
   #pagesAsked = 0;
@@ -265,42 +238,33 @@ export class Room extends Emitter {
   _ahead = new Map();
   _changes = new Map();
   _resuming = false;
-  _mustReload = false;
+  #mustReload = false;
 
   constructor(chat, id, { peer, after } = {}) {
     super();
-    this.chat = chat;
-    this.id = id;
-    /** In a direct conversation: the other user. */
-    this.peer = peer;
+    Object.assign(this, { chat, id, peer });
     if (after !== undefined) this._cursor = { seq: after, rev: 0 };
   }
 
   /** Resolves when the first page is loaded; fails when the room cannot be read. */
-  get ready() {
-    return this.#ready.promise;
-  }
+  get ready() { return this.#ready.promise; }
 
   get messages() {
     return this.#cached('messages', () => {
-      const log = [];
-      const last = this._cursor?.seq ?? 0;
+      const [log, last] = [[], this._cursor?.seq ?? 0];
       for (let seq = this.#oldest; seq <= last; seq += 1) {
-        const message = this.#messages.get(seq);
-        if (message) log.push(message);
+        if (this.#messages.has(seq)) log.push(this.#messages.get(seq));
       }
       return [...log, ...this.chat._outbox.of(this).map((entry) => entry.message)];
     });
   }
 
-  /** Who is in the room: the first hundred, and whom `moreMembers()` has loaded. */
-  get members() {
-    return this.#cached('members', () => [...this.#members.values()]);
-  }
+  /** The first hundred, and whom `moreMembers()` has loaded. */
+  get members() { return this.#cached('members', () => [...this.#members.values()]); }
 
-  /** Who is typing now. */
   get typing() {
-    return this.#cached('typing', () => Array.from(this.#typing.values(), ({ userId, userName }) => ({ userId, userName })));
+    const shown = ({ userId, userName }) => ({ userId, userName });
+    return this.#cached('typing', () => Array.from(this.#typing.values(), shown));
   }
 
   /** Up to where others have read: seqs by user id. */
@@ -308,9 +272,7 @@ export class Room extends Emitter {
     return this.#cached('reads', () => Object.fromEntries(Array.from(this.#reads, ([user, { seq }]) => [user, seq])));
   }
 
-  get unread() {
-    return this.chat.unreads.rooms[this.id]?.unread ?? 0;
-  }
+  get unread() { return this.chat.unreads.rooms[this.id]?.unread ?? 0; }
 
   #cached(name, make) {
     if (!this.#cache.has(name)) this.#cache.set(name, make());
@@ -318,13 +280,13 @@ export class Room extends Emitter {
   }
 
   /** Ends what was cached; listeners of `change` hear of it once for all that happens at a time. */
-  _touch(...names) {
+  _touch(name) {
     this.version += 1;
-    for (const name of names) this.#cache.delete(name);
-    if (this.#touched) return;
-    this.#touched = true;
+    this.#cache.delete(name);
+    if (this.#isTouched) return;
+    this.#isTouched = true;
     queueMicrotask(() => {
-      this.#touched = false;
+      this.#isTouched = false;
       super._emit('change', { room: this });
     });
   }
@@ -335,41 +297,18 @@ export class Room extends Emitter {
   }
 
   /** The events of the room from now on, until the client is closed or the loop ends. */
-  [Symbol.asyncIterator]() {
-    const events = [];
-    let wake = () => {};
-    let isDone = this.chat.state === 'closed';
-    const stops = [
-      this.on('*', (event) => {
-        if (event.type !== 'change') events.push(event);
-        wake();
-      }),
-      this.chat.on('state', ({ state }) => {
-        isDone ||= state === 'closed';
-        wake();
-      }),
-    ];
-    const end = () => {
-      isDone = true;
+  async *[Symbol.asyncIterator]() {
+    let [events, wake] = [[], () => {}];
+    const push = (event) => (event.type !== 'change' && event.type !== 'state' && events.push(event), wake());
+    const stops = [this.on('*', push), this.chat.on('state', push)];
+    try {
+      while (events.length > 0 || this.chat.state !== 'closed') {
+        if (events.length > 0) yield events.shift();
+        else await new Promise((resolve) => (wake = resolve));
+      }
+    } finally {
       stops.forEach((stop) => stop());
-      wake();
-    };
-    return {
-      next: async () => {
-        while (events.length === 0 && !isDone) await new Promise((resolve) => (wake = resolve));
-        if (events.length > 0) return { done: false, value: events.shift() };
-        end();
-        return { done: true, value: undefined };
-      },
-      return: async (value) => {
-        events.length = 0;
-        end();
-        return { done: true, value };
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    }
   }
 
   // What a user does in the room.
@@ -379,26 +318,20 @@ export class Room extends Emitter {
    * sent, and fails when the server refuses it.
    */
   send(content, { replyTo, data, mentions, mentionRoom } = {}) {
-    const entry = this.chat._outbox.add(this, compact({ content, replyTo, data, mentions, mentionRoom }));
-    return entry.done.promise;
+    return this.chat._outbox.add(this, compact({ content, replyTo, data, mentions, mentionRoom })).done.promise;
   }
 
   /** Sends a refused message again, under an id of its own. */
-  retry(clientMessageId) {
+  async retry(clientMessageId) {
     const entry = this.chat._outbox.remove(clientMessageId);
-    if (!entry) return Promise.reject(failure('MESSAGE_NOT_FOUND', 'there is no such message in the outbox'));
-    const { content, replyTo, data, mentions, mentionRoom } = entry.draft;
-    return this.send(content, { replyTo, data, mentions, mentionRoom });
+    if (!entry) throw failure('MESSAGE_NOT_FOUND', 'there is no such message in the outbox');
+    return this.send(entry.draft.content, entry.draft);
   }
 
   /** Takes a message out of the outbox: one that was refused, or that waits for the connection. */
-  discard(clientMessageId) {
-    return this.chat._outbox.remove(clientMessageId) !== undefined;
-  }
+  discard(clientMessageId) { return this.chat._outbox.remove(clientMessageId) !== undefined; }
 
-  edit(seq, content, options) {
-    return this.chat.editMessage({ roomId: this.id, seq, content }, options);
-  }
+  edit(seq, content, options) { return this.chat.editMessage({ roomId: this.id, seq, content }, options); }
 
   delete(seq, { reason, ...options } = {}) {
     return this.chat.deleteMessage(compact({ roomId: this.id, seq, reason }), options);
@@ -409,9 +342,8 @@ export class Room extends Emitter {
   }
 
   /** Marks the room as read up to a message: the last one, unless `seq` says which. */
-  markRead(seq = this._cursor?.seq ?? 0) {
-    const mark = this.chat.unreads.rooms[this.id];
-    if (seq < 1 || (mark && mark.lastReadSeq >= seq)) return Promise.resolve();
+  async markRead(seq = this._cursor?.seq ?? 0) {
+    if (seq < 1 || this.chat.unreads.rooms[this.id]?.lastReadSeq >= seq) return undefined;
     return this.chat.markRead({ roomId: this.id, seq });
   }
 
@@ -420,7 +352,7 @@ export class Room extends Emitter {
     const now = this.chat._clock.now();
     if (isTyping ? now - this.#lastTyping < TYPING_EVERY_MS : this.#lastTyping === 0) return;
     this.#lastTyping = isTyping ? now : 0;
-    this.chat.typingIndicator({ ...this._target(), isTyping }).catch(() => {});
+    this.chat.typingIndicator({ ...this._target(), isTyping });
   }
 
   async join(request) {
@@ -429,19 +361,16 @@ export class Room extends Emitter {
     return frame;
   }
 
-  leave() {
-    return this.chat.leaveRoom({ roomId: this.id });
-  }
+  leave() { return this.chat.leaveRoom({ roomId: this.id }); }
 
   /** Loads older messages, and resolves with them. */
   async before(limit = 50) {
     if (!this._cursor || this.#oldest === Infinity) return [];
     this.#older ??= this.#page({ before: this.#oldest, limit }).finally(() => (this.#older = undefined));
     const page = await this.#older;
-    if (!page) return [];
-    this.hasOlder = page.hasMore;
+    if (page) this.hasOlder = page.hasMore;
     this._touch('messages');
-    return page.messages;
+    return page?.messages ?? [];
   }
 
   /** Loads the next hundred members of a large room. */
@@ -452,27 +381,17 @@ export class Room extends Emitter {
   }
 
   /** Uploads a file (a Blob, an ArrayBuffer or bytes) and resolves with its message. */
-  upload(file, options) {
-    return this.chat._upload(this, file, options);
-  }
+  upload(file, options) { return this.chat._upload(this, file, options); }
 
   /** Forgets the room: nothing of it is kept up to date any more. */
   close() {
     this.chat._forget(this);
-    this.chat._clock.clearTimeout(this.#hole);
+    this.#endHole();
   }
 
-  _message(seq) {
-    return this.#messages.get(seq);
-  }
-
-  _nameOf(userId) {
-    return this.#members.get(userId)?.userName;
-  }
-
-  _target() {
-    return this.peer ? { recipientId: this.peer } : { roomId: this.id };
-  }
+  _target() { return this.peer ? { recipientId: this.peer } : { roomId: this.id }; }
+  _message(seq) { return this.#messages.get(seq); }
+  _nameOf(userId) { return this.#members.get(userId)?.userName; }
 
   // Opening, and pages of the history.
 
@@ -496,26 +415,23 @@ export class Room extends Emitter {
   _caughtUp() {
     this._resuming = false;
     if (this.status === 'opening') {
-      this.status = 'open';
-      this.error = undefined;
+      Object.assign(this, { status: 'open', error: undefined });
       this._touch();
-      this.#ready.resolve(this);
       this._loadMembers();
     }
+    this.#ready.resolve(this);
     this._drain();
-    if (this._mustReload) this._reload().catch(() => {});
+    if (this.#mustReload) this.#reload().catch(() => {});
   }
 
   _failed(error) {
-    // After a lost connection the room is opened again.
     if (!(error.status < 500) || error.status === 429 || ENDS_CONNECTION.has(error.code)) {
       const again = () => this.chat.state === 'live' && this.status === 'opening' && this._open();
       this.chat._clock.setTimeout(again, 2 * HOLE_MS);
       return;
     }
-    this.error = error;
-    this.status = error.code === 'ROOM_CLOSED' ? 'closed' : this.status === 'opening' ? 'refused' : 'left';
-    this._resuming = false;
+    const status = error.code === 'ROOM_CLOSED' ? 'closed' : this.status === 'opening' ? 'refused' : 'left';
+    Object.assign(this, { error, status, _resuming: false });
     this._touch();
     this.#ready.reject(error);
   }
@@ -528,21 +444,15 @@ export class Room extends Emitter {
     if (this.chat.state === 'live') this._open();
   }
 
+  /** A failure does not matter: they are loaded again after the next connect. */
   async _loadMembers() {
-    if (isDirect(this.id) || this.id === 'lobby') return;
-    try {
-      await this.chat.roomInfo({ roomId: this.id });
-    } catch {
-      // They are loaded again after the next connect.
-    }
+    if (!isDirect(this.id) && this.id !== 'lobby') await this.chat.roomInfo({ roomId: this.id }).catch(() => {});
   }
 
   #setInfo({ type, requestId, participants, ...info }, isMore) {
     this.info = { ...this.info, nextCursor: undefined, ...info };
-    if (Array.isArray(participants)) {
-      if (!isMore) this.#members.clear();
-      for (const member of participants) this.#members.set(member.userId, member);
-    }
+    if (Array.isArray(participants) && !isMore) this.#members.clear();
+    for (const member of participants ?? []) this.#members.set(member.userId, member);
     this._touch('members');
     this._emit('room', { info: this.info });
   }
@@ -562,39 +472,33 @@ export class Room extends Emitter {
   }
 
   #merge({ items }) {
-    const seqs = [];
-    for (const item of items) {
+    return items.map((item) => {
       let message = messageOf(item);
       // The page may have been read before changes that were applied already.
       for (const change of this.#recent) {
         if (seqsOf(change).includes(message.seq) && change.rev > revOf(message)) message = changed(message, change);
       }
       const known = this.#messages.get(message.seq);
-      if (!known || revOf(message) > revOf(known)) this.#store(message);
-      seqs.push(message.seq);
       this.#oldest = Math.min(this.#oldest, message.seq);
       this.chat._outbox.found(message);
-    }
-    return seqs.map((seq) => this.#messages.get(seq));
+      return known && revOf(known) >= revOf(message) ? known : this.#store(message);
+    });
   }
 
   /** Keeps a message, and shows it in the replies to it. */
   #store(message) {
-    const parent = message.parent && this.#messages.get(message.parent.seq);
-    if (parent) message = { ...message, parent: parentOf(parent) };
-    if (message.parent) {
-      const seq = message.parent.seq;
-      this.#replies.set(seq, (this.#replies.get(seq) ?? new Set()).add(message.seq));
-    }
+    const { seq: to } = message.parent ?? {};
+    if (this.#messages.has(to)) message = { ...message, parent: parentOf(this.#messages.get(to)) };
+    if (to !== undefined) this.#replies.set(to, (this.#replies.get(to) ?? new Set()).add(message.seq));
     this.#messages.set(message.seq, message);
     this.#showInReplies(message);
     return message;
   }
 
-  #showInReplies(message) {
-    for (const seq of this.#replies.get(message.seq) ?? []) {
+  #showInReplies(parent) {
+    for (const seq of this.#replies.get(parent.seq) ?? []) {
       const reply = this.#messages.get(seq);
-      this.#messages.set(seq, { ...reply, parent: parentOf({ ...reply.parent, ...message }) });
+      this.#messages.set(seq, { ...reply, parent: parentOf({ ...reply.parent, ...parent }) });
     }
   }
 
@@ -609,19 +513,19 @@ export class Room extends Emitter {
   }
 
   /** Reads again what is shown, after too many changes to tell. */
-  async _reload() {
+  async #reload() {
     const oldest = this.#oldest;
     let [next, pages] = [this._cursor.seq + 1, 0];
-    while (next !== undefined && next > oldest && pages < RELOADED_PAGES) {
+    while (next > oldest && pages < RELOADED_PAGES) {
       const page = await this.#page({ before: next, limit: 100 });
       if (!page) return;
-      [next, pages] = [page.next, pages + 1];
+      [next, pages] = [page.next ?? 0, pages + 1];
     }
-    if (next !== undefined && next > oldest) {
+    if (next > oldest) {
       for (let seq = oldest; seq < next; seq += 1) this.#messages.delete(seq);
       [this.#oldest, this.hasOlder] = [next, true];
     }
-    this._mustReload = false;
+    this.#mustReload = false;
     this._touch('messages');
     this._emit('discontinuity', { reason: 'changes' });
   }
@@ -632,10 +536,9 @@ export class Room extends Emitter {
     if (this.status !== 'open' || (this.#oldest > seq + 1 && this.hasOlder)) return undefined;
     const count = { unread: 0, mentions: 0 };
     for (let at = Math.max(seq + 1, Math.min(this.#oldest, last + 1)); at <= last; at += 1) {
-      const message = this.#messages.get(at);
-      if (!message || message.userId === userId || message.deleted || message.system) continue;
-      count.unread += 1;
-      if (message.mentionRoom || message.mentions?.includes(userId)) count.mentions += 1;
+      const { isForMe, isMention } = forUser(this.#messages.get(at), userId);
+      count.unread += isForMe;
+      count.mentions += isMention;
     }
     return count;
   }
@@ -645,31 +548,23 @@ export class Room extends Emitter {
   /** Applies a frame of the room, or keeps it until its turn. `request` is what it answers. */
   _receive(frame, request) {
     const cursor = this._cursor;
-    if (CHANGES.has(frame.type)) {
+    const { type } = frame;
+    if (CHANGES.has(type)) {
       if (frame.rev > (cursor?.rev ?? 0)) this._changes.set(frame.rev, frame);
-      return this._drain();
-    }
-    switch (frame.type) {
-      case 'message':
-        if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);
-        else this.chat._outbox.found(frame);
-        return this._drain();
-      case 'typing':
-        return this.#receiveTyping(frame);
-      case 'presence':
-        return this.#receivePresence(frame);
-      case 'read':
-        return this.#receiveRead(frame);
-      case 'joined':
-        return this.#receiveJoined(frame);
-      case 'left':
-        return this.#receiveLeft(frame);
-      case 'room':
-        return this.#setInfo(frame, request?.cursor !== undefined);
-      case 'room-closed':
-        this.status = 'closed';
-        this._touch();
-        return this._emit('room-closed', { reason: frame.reason, userId: frame.userId });
+      this._drain();
+    } else if (type === 'message') {
+      if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);
+      else this.chat._outbox.found(frame);
+      this._drain();
+    } else if (type === 'typing') this.#receiveTyping(frame);
+    else if (type === 'presence') this.#receivePresence(frame);
+    else if (type === 'read') this.#receiveRead(frame);
+    else if (type === 'joined' || type === 'left') this.#receiveMember(frame);
+    else if (type === 'room') this.#setInfo(frame, request?.cursor !== undefined);
+    else if (type === 'room-closed') {
+      this.status = 'closed';
+      this._touch();
+      this._emit('room-closed', { reason: frame.reason, userId: frame.userId });
     }
   }
 
@@ -678,24 +573,20 @@ export class Room extends Emitter {
     const cursor = this._cursor;
     if (!cursor || this._resuming || this.status === 'opening') return;
     for (let isMoving = true; isMoving; ) {
-      isMoving = false;
       const message = this._ahead.get(cursor.seq + 1);
-      if (message) {
-        this._ahead.delete(message.seq);
-        this.#append(message);
-        isMoving = true;
-      }
+      if (message) this.#append(message);
       const change = this.#nextChange();
-      if (change) {
-        this._changes.delete(change.rev);
-        this.#apply(change);
-        cursor.rev = change.rev;
-        isMoving = true;
-      }
+      if (change) this.#apply(change, change.rev);
+      isMoving = message !== undefined || change !== undefined;
     }
+    if (this._ahead.size + this._changes.size === 0) return this.#endHole();
+    // Once, however many frames come meanwhile.
+    this.#hole ??= this.chat._clock.setTimeout(() => (this.#endHole(), this.chat._resumeSoon(this)), HOLE_MS);
+  }
+
+  #endHole() {
     this.chat._clock.clearTimeout(this.#hole);
-    if (this._ahead.size + this._changes.size === 0) return;
-    this.#hole = this.chat._clock.setTimeout(() => this.chat._resumeSoon(this), HOLE_MS);
+    this.#hole = undefined;
   }
 
   /** The next change, if its messages are there: a change of a message that is still missing waits for it. */
@@ -709,36 +600,39 @@ export class Room extends Emitter {
     const message = this.#store(messageOf(frame));
     this.#oldest = Math.min(this.#oldest, message.seq);
     this._cursor.seq = message.seq;
+    this._ahead.delete(message.seq);
     this.chat._outbox.found(message);
     this.chat._outbox.shown(this, message.seq);
-    if (this.#typing.has(message.userId)) this.#endTyping(message.userId);
+    this.#endTyping(message.userId);
     this.chat._countUnread(this.id, message);
     this._touch('messages');
     this._emit('message', { message });
   }
 
-  #apply(change) {
+  /** Applies a change; with `rev` it is the next one. */
+  #apply(change, rev = this._cursor.rev) {
     if (this.#pagesAsked > 0) this.#recent.push(change);
+    const cause = change.type === 'message' ? 'resumed' : change.type;
     for (const seq of seqsOf(change)) {
-      const message = this.#messages.get(seq);
-      if (!message) {
-        if (change.type === 'edited') this.#showInReplies({ seq, content: change.content });
-        if (change.type === 'deleted') this.#showInReplies({ seq, deleted: {} });
-        this._touch('messages');
-      } else if (change.rev > revOf(message)) {
-        const now = this.#store(changed(message, change));
-        this._touch('messages');
-        this._emit('changed', { message: now, before: message, cause: change.type === 'message' ? 'resumed' : change.type });
+      const before = this.#messages.get(seq);
+      if (before && change.rev > revOf(before)) {
+        const message = this.#store(changed(before, change));
+        this._emit('changed', { message, before, cause });
       }
+      // The message is not loaded, and a reply to it may be.
+      if (!before && cause === 'edited') this.#showInReplies({ seq, content: change.content });
+      if (!before && cause === 'deleted') this.#showInReplies({ seq, deleted: {} });
     }
-    if (change.type === 'deleted' || change.deleted) this.chat._recountUnread(this.id);
+    this._changes.delete(rev);
+    this._cursor.rev = rev;
+    this._touch('messages');
+    if (cause === 'deleted' || change.deleted) this.chat._recountUnread(this.id);
   }
 
   /** Applies what `resume` answers for the room. Returns whether there is more. */
   _fold(answer) {
-    const isForeign = this._cursor.epoch !== undefined && this._cursor.epoch !== answer.epoch;
-    const isReset = answer.reset === true;
-    if (isReset) {
+    const reason = [undefined, answer.epoch].includes(this._cursor.epoch) ? 'expired' : 'epoch';
+    if (answer.reset) {
       this.#reset({ seq: answer.oldestSeq - 1, rev: 0 });
       this._ahead.clear();
       this._changes.clear();
@@ -746,11 +640,8 @@ export class Room extends Emitter {
     }
     for (const item of answer.changes ?? []) this.#apply(item);
     for (const item of answer.items) {
-      if (item.seq <= this._cursor.seq) {
-        this.#apply({ ...item, rev: revOf(item) });
-      } else {
-        this.#append(item);
-      }
+      if (item.seq > this._cursor.seq) this.#append(item);
+      else this.#apply(item);
     }
     const cursor = this._cursor;
     if (answer.complete) cursor.seq = Math.max(cursor.seq, answer.lastSeq);
@@ -761,18 +652,19 @@ export class Room extends Emitter {
     this.chat._outbox.shown(this, cursor.seq);
     this._touch('messages');
     if (answer.closed) this.status = 'closed';
-    if (answer.changesReset) this._mustReload = true;
-    if (isReset && this.status !== 'opening') this._emit('discontinuity', { reason: isForeign ? 'epoch' : 'expired' });
+    this.#mustReload ||= answer.changesReset === true;
+    if (answer.reset && this.status !== 'opening') this._emit('discontinuity', { reason });
     return !answer.complete;
   }
 
   #receiveTyping({ userId, userName, isTyping, at, until }) {
     const known = this.#typing.get(userId);
-    if (known && known.at > at) return;
-    this.chat._clock.clearTimeout(known?.timer);
+    if (known?.at > at) return;
     if (!isTyping) return this.#endTyping(userId);
+    this.chat._clock.clearTimeout(known?.timer);
     // By the server's own times: the clocks may differ.
-    const timer = this.chat._clock.setTimeout(() => this.#endTyping(userId), Date.parse(until) - Date.parse(at) || 6_000);
+    const ms = Date.parse(until) - Date.parse(at) || 2 * TYPING_EVERY_MS;
+    const timer = this.chat._clock.setTimeout(() => this.#endTyping(userId), ms);
     this.#typing.set(userId, { userId, userName, at, timer });
     this._touch('typing');
     this._emit('typing', { userId, userName, isTyping: true });
@@ -780,9 +672,8 @@ export class Room extends Emitter {
 
   #endTyping(userId) {
     const known = this.#typing.get(userId);
-    if (!known) return;
+    if (!this.#typing.delete(userId)) return;
     this.chat._clock.clearTimeout(known.timer);
-    this.#typing.delete(userId);
     this._touch('typing');
     this._emit('typing', { userId, userName: known.userName, isTyping: false });
   }
@@ -798,30 +689,34 @@ export class Room extends Emitter {
   }
 
   #receiveRead({ userId, seq, at }) {
-    if (userId === this.chat.user?.userId) return;
-    if (this.#reads.get(userId)?.at > at) return;
+    if (userId === this.chat.user?.userId || this.#reads.get(userId)?.at > at) return;
     this.#reads.set(userId, { seq, at });
     this._touch('reads');
     this._emit('read', { userId, seq, at });
   }
 
-  #receiveJoined({ userId, userName }) {
-    if (userId === this.chat.user?.userId) this._reopen();
-    this.#members.set(userId, { role: 'member', online: true, ...this.#members.get(userId), userId, userName });
+  #receiveMember({ type, userId, userName, reason }) {
+    const isMe = userId === this.chat.user?.userId;
+    if (type === 'joined') {
+      if (isMe) this._reopen();
+      this.#members.set(userId, { role: 'member', online: true, ...this.#members.get(userId), userId, userName });
+    } else {
+      if (isMe) this.status = 'left';
+      this.#members.delete(userId);
+      this.#endTyping(userId);
+    }
     this._touch('members');
-    this._emit('joined', { userId, userName });
-  }
-
-  #receiveLeft({ userId, reason }) {
-    if (userId === this.chat.user?.userId) this.status = 'left';
-    this.#members.delete(userId);
-    this.#endTyping(userId);
-    this._touch('members');
-    this._emit('left', { userId, reason });
+    this._emit(type, compact({ userId, userName, reason }));
   }
 }
 
-/** The messages that wait for their answers, in their order. They are kept in the store until the server has answered. */
+/** Whether a message counts as unread for a user, and as a mention. */
+function forUser(message, userId) {
+  const isForMe = message !== undefined && message.userId !== userId && !message.deleted && !message.system;
+  return { isForMe, isMention: isForMe && (message.mentionRoom || message.mentions?.includes(userId)) === true };
+}
+
+/** The messages that wait for their answers, in order. They are kept in the store until the server has answered. */
 class Outbox {
   #chat;
   #entries = [];
@@ -829,15 +724,13 @@ class Outbox {
   #busy = new Set();
   #key;
   #stored = Promise.resolve();
+  /** Changes that were made before it was known whose outbox it is. */
+  #unstored = [];
 
-  constructor(chat) {
-    this.#chat = chat;
-  }
+  constructor(chat) { this.#chat = chat; }
 
   /** How many messages are not answered. */
-  get size() {
-    return this.#entries.filter((entry) => entry.status === 'pending').length;
-  }
+  get size() { return this.#entries.filter((entry) => entry.status === 'pending').length; }
 
   of(room) {
     const last = room._cursor?.seq ?? 0;
@@ -845,64 +738,51 @@ class Outbox {
   }
 
   add(room, draft) {
-    const id = newId();
     const createdAt = new Date(this.#chat._serverNow()).toISOString();
-    const entry = this.#entry({ id, roomId: room.id, target: room._target(), draft, createdAt });
+    const entry = this.#entry({ id: newId(), roomId: room.id, target: room._target(), draft, createdAt });
     this.#entries.push(entry);
-    const refusal = this.#refusal(entry);
-    if (refusal) this.#refuse(entry, refusal);
     this.#store((stored) => [...stored, this.#saved(entry)]);
     room._touch('messages');
     room._emit('pending', { message: entry.message });
+    const refusal = this.#refusal(draft);
+    if (refusal) this.#refuse(entry, refusal);
     this.flush();
     return entry;
   }
 
   remove(id) {
-    const at = this.#entries.findIndex((entry) => entry.id === id && entry.status !== 'sent' && !entry.isOnItsWay);
-    if (at < 0) return undefined;
-    const [entry] = this.#entries.splice(at, 1);
+    const entry = this.#entries.find((one) => one.id === id && one.status !== 'sent' && !one.isOnItsWay);
+    if (!entry) return undefined;
+    this.#drop(entry);
     this.#forget(entry);
     entry.done.reject(failure('DISCARDED', 'the message was taken out of the outbox'));
     this.#chat._touchRoom(entry.roomId);
     return entry;
   }
 
-  #entry({ id, roomId, target, draft, createdAt, error }) {
-    const entry = { id, roomId, target, draft, createdAt, status: 'pending', done: deferred() };
-    if (error) Object.assign(entry, { status: 'refused', error: new SwitchboardError(error) });
-    return this.#show(entry);
+  #entry({ error, ...saved }) {
+    const state = error ? { status: 'refused', error: new SwitchboardError(error) } : { status: 'pending' };
+    return this.#show({ ...saved, ...state, done: deferred() });
   }
 
   /** The message that is shown until the server's own is there. */
   #show(entry) {
-    const { id, roomId, draft, createdAt, status, error, seq, messageId } = entry;
+    const { id: clientMessageId, roomId, draft, createdAt, status, error, seq, messageId } = entry;
     const parent = this.#chat._parentOf(roomId, draft.replyTo);
-    const me = this.#chat._author(roomId);
-    entry.message = compact({ roomId, seq, messageId, ...me, ...draft, parent, createdAt, clientMessageId: id, status, error });
+    const place = { roomId, seq, messageId, ...this.#chat._author(roomId) };
+    entry.message = compact({ ...place, ...draft, parent, createdAt, clientMessageId, status, error });
     return entry;
   }
 
   /** What the server would refuse anyway, or what would make API Gateway close the connection. */
-  #refusal({ draft }) {
+  #refusal(draft) {
     const { contentBytes, frameBytes } = this.#chat.limits;
-    if (typeof draft.content !== 'string' || draft.content === '') return ['INVALID_FIELD', 'the message is empty'];
+    if (typeof draft.content !== 'string' || draft.content === '') {
+      return failure('INVALID_FIELD', 'the message is empty');
+    }
     const size = bytesOf(JSON.stringify(draft)) + ENVELOPE_BYTES;
     if (bytesOf(draft.content) <= contentBytes && size <= frameBytes) return undefined;
-    return ['TOO_LARGE', `a message has at most ${contentBytes} bytes`];
-  }
-
-  #refuse(entry, [code, message]) {
-    entry.status = 'refused';
-    entry.error = failure(code, message);
-    this.#refused(entry);
-  }
-
-  #refused(entry) {
-    this.#show(entry);
-    this.#chat._touchRoom(entry.roomId);
-    this.#chat._emitIn(entry.roomId, 'refused', { message: entry.message, error: entry.error });
-    entry.done.reject(entry.error);
+    return failure('TOO_LARGE', `a message has at most ${contentBytes} bytes`);
   }
 
   /** Sends what can be sent: a frame for each room at a time, so that the order stays. */
@@ -920,8 +800,13 @@ class Outbox {
     let wait = 0;
     try {
       const messages = batch.map(({ id, draft }) => ({ ...draft, clientMessageId: id }));
-      const answer = await this.#chat._request('sendMessages', { ...batch[0].target, messages }, { timeoutMs: Infinity });
-      wait = this.#settleAll(batch, answer.results);
+      const request = { ...batch[0].target, messages };
+      const { results } = await this.#chat._request('sendMessages', request, { timeoutMs: Infinity });
+      results.forEach((result, at) => {
+        if (!result.code) this.#sent(batch[at], result);
+        else if (RETRYABLE.has(result.code)) wait = Math.max(wait, result.retryAfterMs ?? BACKOFF_MS[0]);
+        else this.#refuse(batch[at], new SwitchboardError(result));
+      });
     } catch (error) {
       this.#failed(batch, error);
     }
@@ -933,77 +818,67 @@ class Outbox {
 
   /** The next messages of a room: as many as fit a frame. */
   #batch(roomId) {
-    const { frameBytes } = this.#chat.limits;
     const batch = [];
     let [size, mentions] = [ENVELOPE_BYTES, 0];
     for (const entry of this.#entries) {
       if (entry.roomId !== roomId || entry.status !== 'pending') continue;
       size += bytesOf(JSON.stringify(entry.draft)) + 100;
       mentions += entry.draft.mentions?.length ?? 0;
-      const isFull = batch.length === MESSAGES_PER_FRAME || size > frameBytes || mentions > MENTIONS_PER_FRAME;
-      if (batch.length > 0 && (isFull || batch[0].isAlone || entry.isAlone)) break;
+      const isFull = batch.length === MESSAGES_PER_FRAME || size > this.#chat.limits.frameBytes;
+      const isLast = isFull || mentions > MENTIONS_PER_FRAME || entry.isAlone || batch[0]?.isAlone;
+      if (batch.length > 0 && isLast) break;
       batch.push(entry);
     }
     return batch;
   }
 
-  /** Returns how long the room must wait. */
-  #settleAll(batch, results) {
-    let wait = 0;
-    results.forEach((result, at) => {
-      if (!result.code) this.#sent(batch[at], result);
-      else if (RETRYABLE.has(result.code)) wait = Math.max(wait, result.retryAfterMs ?? FIRST_BACKOFF_MS);
-      else this.#refuseFor(batch[at], result);
-    });
-    return wait;
-  }
-
   #failed(batch, error) {
-    const { code, index } = error;
     // The client is closed: the messages stay in the store.
-    if (code === 'CLOSED') return;
-    if (index !== undefined && batch[index]) return this.#refuseFor(batch[index], error);
+    if (error.code === 'CLOSED') return batch.forEach((entry) => entry.done.reject(error));
+    if (batch[error.index]) return this.#refuse(batch[error.index], error);
     // One of them is wrong, and it is not said which: each alone.
     if (batch.length > 1 && error.status !== 403) return batch.forEach((entry) => (entry.isAlone = true));
-    batch.forEach((entry) => this.#refuseFor(entry, error));
+    return batch.forEach((entry) => this.#refuse(entry, error));
   }
 
-  #refuseFor(entry, { code, message, status }) {
+  #refuse(entry, error) {
     if (entry.status !== 'pending') return;
-    entry.status = 'refused';
-    entry.error = new SwitchboardError({ code, message, status });
+    this.#show(Object.assign(entry, { status: 'refused', error }));
     this.#store((stored) => stored.map((one) => (one.id === entry.id ? this.#saved(entry) : one)));
-    this.#refused(entry);
+    this.#chat._touchRoom(entry.roomId);
+    this.#chat._emitIn(entry.roomId, 'refused', { message: entry.message, error });
+    entry.done.reject(error);
   }
 
   #sent(entry, { messageId, seq, createdAt, duplicate }) {
-    if (entry.status === 'sent') return;
-    Object.assign(entry, { status: 'sent', messageId, seq, createdAt });
-    this.#show(entry);
-    this.#forget(entry);
-    entry.done.resolve(entry.message);
+    if (!this.#settle(entry, { messageId, seq, createdAt })) return;
     const room = this.#chat._room(entry.roomId);
-    if (!room) return this.#drop(entry);
     const { status, ...message } = entry.message;
+    if (!room) this.#drop(entry);
     // Sent before, it may have changed since: the log has it as it is now.
-    if (duplicate) this.#chat._resumeSoon(room);
+    else if (duplicate) this.#chat._resumeSoon(room);
     else room._receive({ type: 'message', ...message });
-    room._touch('messages');
-    room._emit('sent', { message: entry.message });
   }
 
   /** The log has a message: if it is one of the outbox, it is sent, whether its answer comes or not. */
-  found(message) {
-    if (message.clientMessageId === undefined) return;
-    const entry = this.#entries.find(({ id }) => id === message.clientMessageId);
-    if (!entry || entry.status === 'sent') return;
-    const { messageId, seq, createdAt } = message;
-    Object.assign(entry, { status: 'sent', messageId, seq, createdAt });
-    this.#show(entry);
+  found({ clientMessageId, messageId, seq, createdAt }) {
+    const entry = clientMessageId && this.#entries.find(({ id }) => id === clientMessageId);
+    if (entry) this.#settle(entry, { messageId, seq, createdAt });
+  }
+
+  #settle(entry, place) {
+    if (entry.status === 'sent') return false;
+    this.#show(Object.assign(entry, { status: 'sent', error: undefined }, place));
     this.#forget(entry);
-    entry.done.resolve(entry.message);
     this.#chat._touchRoom(entry.roomId);
     this.#chat._emitIn(entry.roomId, 'sent', { message: entry.message });
+    entry.done.resolve(entry.message);
+    return true;
+  }
+
+  /** The user is known now, whose messages these are. */
+  showAgain() {
+    for (const entry of this.#entries) this.#chat._touchRoom(this.#show(entry).roomId);
   }
 
   /** The room shows its messages up to `seq` itself. */
@@ -1011,20 +886,16 @@ class Outbox {
     this.#entries = this.#entries.filter((entry) => entry.roomId !== room.id || !(entry.seq <= seq));
   }
 
-  #drop(entry) {
-    this.#entries = this.#entries.filter((one) => one !== entry);
-  }
+  #drop(entry) { this.#entries = this.#entries.filter((one) => one !== entry); }
 
   // The store.
 
-  #saved({ id, roomId, target, draft, createdAt, status, error }) {
-    const refusal = status === 'refused' ? { code: error.code, message: error.message, status: error.status } : undefined;
-    return compact({ id, roomId, target, draft, createdAt, error: refusal });
+  #saved({ id, roomId, target, draft, createdAt, error: refusal }) {
+    const error = refusal && { code: refusal.code, message: refusal.message, status: refusal.status };
+    return compact({ id, roomId, target, draft, createdAt, error });
   }
 
-  #forget(entry) {
-    this.#store((stored) => stored.filter(({ id }) => id !== entry.id));
-  }
+  #forget(entry) { this.#store((stored) => stored.filter(({ id }) => id !== entry.id)); }
 
   /** Loads what an earlier page has left behind. `user` keeps the users of one browser apart. */
   load(user) {
@@ -1037,19 +908,14 @@ class Outbox {
       this.#entries.unshift(...left);
       for (const { roomId } of left) this.#chat._touchRoom(roomId);
     };
-    const waiting = this.#waiting;
-    this.#waiting = [];
     this.#stored = read().catch((error) => this.#chat._emit('error', { error }));
-    for (const change of waiting) this.#store(change);
+    this.#unstored.splice(0).forEach((change) => this.#store(change));
     return this.#stored;
   }
 
-  /** Changes that were made before it was known whose outbox it is. */
-  #waiting = [];
-
   #store(change) {
-    if (this.#key === undefined) return void this.#waiting.push(change);
     const key = this.#key;
+    if (key === undefined) return void this.#unstored.push(change);
     const store = this.#chat._store;
     const next = (text) => JSON.stringify(change(JSON.parse(text ?? '[]')));
     const write = async () => {
@@ -1063,7 +929,6 @@ class Outbox {
 /** One WebSocket. `end` is called once, whoever ends it. */
 class Link {
   isOpen = false;
-  wasOpen = false;
   #socket;
   #on;
 
@@ -1071,26 +936,23 @@ class Link {
     this.#on = on;
     this.#socket = new Socket(url, protocols);
     this.#socket.onopen = () => {
-      this.isOpen = this.wasOpen = true;
+      this.isOpen = true;
       this.#on?.open();
     };
     this.#socket.onmessage = ({ data }) => this.#on?.frame(data);
     this.#socket.onerror = () => {};
-    this.#socket.onclose = ({ code, reason }) => this.end({ code, reason });
+    this.#socket.onclose = ({ code, reason }) => this.end(code, reason);
   }
 
-  send(text) {
-    this.#socket.send(text);
-  }
+  send(text) { this.#socket.send(text); }
 
   /** Ends it without waiting for the network, which may be gone. */
-  end(event = { code: 1006, reason: '' }) {
-    const on = this.#on;
+  end(code = 1006, reason = '') {
+    const [on, wasOpen] = [this.#on, this.isOpen];
     if (!on) return;
-    this.#on = undefined;
-    this.isOpen = false;
+    [this.#on, this.isOpen] = [undefined, false];
     this.#socket.close(1000);
-    on.end(event);
+    on.end(wasOpen, code, reason);
   }
 }
 
@@ -1112,11 +974,11 @@ export class Switchboard extends Emitter {
   #token;
   #hasRefresh = true;
   #connected = deferred();
+  #wasLive = false;
   #timers = new Map();
   #requests = new Map();
   #lastRequest = 0;
   #rooms = new Map();
-  #direct = new Map();
   #toResume = new Set();
   #resuming;
   #clockOffset = 0;
@@ -1127,16 +989,13 @@ export class Switchboard extends Emitter {
   #files = new Map();
   #stops = [];
 
-  constructor(options) {
+  constructor({ WebSocket = globalThis.WebSocket, random = Math.random, clock = systemClock, ...options }) {
     super();
-    const { url, httpUrl, store, clock, random } = options;
-    this.#options = { ...options, WebSocket: options.WebSocket ?? globalThis.WebSocket, random: random ?? Math.random };
-    if (!this.#options.WebSocket) throw new TypeError('no WebSocket here: pass one as the option `WebSocket`');
-    this.#options.url = new URL(url).href;
-    this.#options.httpUrl = httpUrl?.replace(/\/+$/, '');
-    this._origin = this.#options.url.split('?')[0];
-    this._clock = clock ?? systemClock;
-    this._store = store ?? (globalThis.indexedDB ? new IndexedDbStore() : new MemoryStore());
+    if (!WebSocket) throw new TypeError('no WebSocket here: pass one as the option `WebSocket`');
+    this.#options = { ...options, WebSocket, random, httpUrl: options.httpUrl?.replace(/\/+$/, '') };
+    this._origin = options.url.split('?')[0];
+    this._clock = clock;
+    this._store = options.store ?? (globalThis.indexedDB ? new IndexedDbStore() : new MemoryStore());
     this._outbox = new Outbox(this);
   }
 
@@ -1152,27 +1011,25 @@ export class Switchboard extends Emitter {
   }
 
   /** Closes the connection for good. What is in the outbox stays in the store. */
-  close() {
-    this.#close(undefined);
-  }
+  close() { this.#close(); }
 
   #close(error) {
     if (this.state === 'closed') return;
-    this.#attempt += 1;
-    this.error = error;
     const link = this.#link;
+    this.#attempt += 1;
     this.#link = undefined;
     for (const name of [...this.#timers.keys()]) this.#cancel(name);
     this.#stops.forEach((stop) => stop());
+    this.error = error;
     this.#setState('closed', { error });
-    link?.end({ code: 1000, reason: '' });
-    const reason = error ?? failure('CLOSED', 'the client is closed');
-    for (const request of [...this.#requests.values()]) this.#finish(request, failure('CLOSED', reason.message));
-    for (const upload of this.#uploads.values()) upload.reject(failure('CLOSED', reason.message));
-    this.#connected.reject(reason);
+    link?.end(1000);
+    const closed = failure('CLOSED', error?.message ?? 'the client is closed');
+    for (const request of [...this.#requests.values()]) this.#finish(request, closed);
+    for (const upload of this.#uploads.values()) upload.reject(closed);
+    this.#connected.reject(error ?? closed);
   }
 
-  #setState(state, details = {}) {
+  #setState(state, details) {
     const previous = this.state;
     this.state = state;
     if (previous !== state) this._emit('state', { state, previous, ...details });
@@ -1181,11 +1038,7 @@ export class Switchboard extends Emitter {
   /** Runs once after a time; a later timer of the same name replaces it. */
   #after(name, ms, run) {
     this.#cancel(name);
-    const timer = this._clock.setTimeout(() => {
-      this.#timers.delete(name);
-      run();
-    }, ms);
-    this.#timers.set(name, timer);
+    this.#timers.set(name, this._clock.setTimeout(() => (this.#timers.delete(name), run()), ms));
   }
 
   #cancel(name) {
@@ -1193,15 +1046,12 @@ export class Switchboard extends Emitter {
     this.#timers.delete(name);
   }
 
-  #between([least, most]) {
-    return least + this.#options.random() * (most - least);
-  }
+  #between([least, most]) { return least + this.#options.random() * (most - least); }
 
   #watchBrowser() {
     const listen = (target, type, run) => {
-      if (!target?.addEventListener) return;
-      target.addEventListener(type, run);
-      this.#stops.push(() => target.removeEventListener(type, run));
+      target?.addEventListener?.(type, run);
+      this.#stops.push(() => target?.removeEventListener?.(type, run));
     };
     const check = () => {
       if (this.state === 'waiting') this.#open();
@@ -1223,99 +1073,84 @@ export class Switchboard extends Emitter {
       await this.#begin(link);
       this.#live();
     } catch (error) {
-      if (attempt !== this.#attempt || this.state === 'closed') return;
+      if (attempt !== this.#attempt) return;
       if (error.isFinal) this.#close(error);
       // What fails on an open connection may succeed on the next one.
       else if (this.#link) this.#link.end();
-      else this.#wait(error, undefined);
+      else this.#wait(error);
     }
   }
 
   /** Opens a socket. Nothing if the attempt is over meanwhile. */
   async #dial(attempt) {
     const token = await this.#getToken();
-    if (attempt !== this.#attempt || this.state === 'closed') return undefined;
+    if (attempt !== this.#attempt) return undefined;
     const { url, WebSocket } = this.#options;
     const opened = deferred();
-    const end = (link, { code, reason }) => {
-      this._clock.clearTimeout(timer);
-      if (link.wasOpen) this.#lost(link, code, reason);
-      else opened.reject(failure('HANDSHAKE_FAILED', 'the handshake failed'));
-    };
     const link = new Link(WebSocket, url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL], {
-      open: () => opened.resolve(),
+      open: opened.resolve,
       frame: (text) => this.#receive(link, text),
-      end: (event) => end(link, event),
+      end: (wasOpen, code, reason) => {
+        if (wasOpen) this.#lost(link, code, reason);
+        else opened.reject(failure('HANDSHAKE_FAILED', 'the handshake failed'));
+      },
     });
-    const timer = this._clock.setTimeout(() => link.wasOpen || link.end(), HANDSHAKE_MS);
+    const timer = this._clock.setTimeout(() => link.isOpen || link.end(), HANDSHAKE_MS);
     try {
       await opened.promise;
     } catch (error) {
-      await this.#inspectRefusal(token, error);
+      await this.#inspectRefusal(token);
       throw error;
+    } finally {
+      this._clock.clearTimeout(timer);
     }
-    if (attempt === this.#attempt && this.state !== 'closed') return link;
+    if (attempt === this.#attempt) return link;
     link.end();
     return undefined;
   }
 
-  /** A browser hides why a handshake fails. `GET /me` fails for the same reasons. */
-  async #inspectRefusal(token, error) {
-    const { token: option } = this.#options;
-    const { status, body } = await this.#me(token);
-    if (status === undefined) this.#token = undefined;
-    if (status === 403 && body.code) throw Object.assign(new SwitchboardError(body), { isFinal: true });
-    if (status !== 401) return;
+  /** A browser hides why a handshake fails. `GET /me` fails for the same reasons. Where CORS blocks it nobody knows. */
+  async #inspectRefusal(token) {
+    const { httpUrl } = this.#options;
+    const timeout = globalThis.AbortSignal?.timeout?.(PROBE_MS);
+    const error = httpUrl && (await this.#call('/me', { token, signal: timeout }).then(() => undefined, (one) => one));
+    // Perhaps it was the token.
+    if (!httpUrl || (error && error.status === undefined)) this.#token = undefined;
+    if (error?.status === 403 && error.code !== 'UNAVAILABLE') throw Object.assign(error, { isFinal: true });
+    if (error?.status !== 401) return;
     this.#token = undefined;
     this.#refusals += 1;
-    const refused = new SwitchboardError({ status, code: 'UNAUTHORIZED', message: 'the token was refused', ...body });
-    this._emit('unauthorized', { error: refused });
-    throw Object.assign(refused, { isFinal: this.#refusals >= 2 || typeof option !== 'function', cause: error });
-  }
-
-  /** The status of `GET /me`; none where it cannot be asked, such as where CORS forbids it. */
-  async #me(token) {
-    const { httpUrl, url } = this.#options;
-    if (!httpUrl || !globalThis.fetch) return {};
-    try {
-      const userId = new URL(url).searchParams.get('userId');
-      const headers = token ? { authorization: `Bearer ${token}` } : {};
-      const query = userId ? `?userId=${encodeURIComponent(userId)}` : '';
-      const answer = await fetch(`${httpUrl}/me${query}`, { headers, signal: AbortSignal.timeout?.(PROBE_MS) });
-      return { status: answer.status, body: await answer.json().catch(() => ({})) };
-    } catch {
-      return {};
-    }
+    this._emit('unauthorized', { error });
+    const isFinal = this.#refusals >= 2 || typeof this.#options.token !== 'function';
+    throw Object.assign(error, { isFinal });
   }
 
   async #getToken() {
     const { token } = this.#options;
     if (typeof token !== 'function') return token;
-    const isEnding = claimsOf(this.#token ?? '').exp * 1000 < this._serverNow() + RENEW_MS / 2;
+    const isEnding = claimsOf(this.#token).exp * 1000 < this._serverNow() + RENEW_MS / 2;
     if (this.#token === undefined || isEnding) this.#token = await token();
     return this.#token;
   }
 
   /** Says hello on a new connection and catches up with what was missed. */
   async #begin(link) {
-    const user = this.#userHint();
+    // Whose outbox it is, as far as the URL or the token tells.
+    const { url, token } = this.#options;
+    const user = queryOf(url).userId ?? claimsOf(typeof token === 'string' ? token : this.#token).sub;
     if (user !== undefined) await this._outbox.load(user);
     this.#welcome(link, await this.#ask(link, 'hello'));
     await this._outbox.load(this.user.userId);
-    const rooms = [...this.#rooms.values()].filter((room) => room._cursor && !['left', 'refused'].includes(room.status));
-    await this._resume(rooms);
+    await this._resume(this.#readable());
   }
 
-  /** Whose outbox it is, as far as the URL or the token tells. */
-  #userHint() {
-    const token = typeof this.#options.token === 'string' ? this.#options.token : this.#token;
-    return new URL(this.#options.url).searchParams.get('userId') ?? claimsOf(token ?? '').sub;
-  }
+  #readable() { return this.rooms.filter(({ _cursor, status }) => _cursor && !['left', 'refused'].includes(status)); }
 
   #welcome(link, { userId, userName, roles, limits, serverTime, authUntil }) {
     this.user = { userId, userName, roles };
     this.limits = { ...DEFAULT_LIMITS, ...limits };
     this.#clockOffset = Date.parse(serverTime) - this._clock.now();
+    this._outbox.showAgain();
     this._emit('hello', { user: this.user, limits: this.limits });
     if (authUntil === undefined || typeof this.#options.token !== 'function') return;
     const left = Date.parse(authUntil) - Date.parse(serverTime);
@@ -1323,8 +1158,9 @@ export class Switchboard extends Emitter {
   }
 
   #live() {
-    const isFirst = this.#attempt === 1;
+    const wasLive = this.#wasLive;
     this.#failures = this.#refusals = 0;
+    this.#wasLive = true;
     this.error = undefined;
     this.#setState('live');
     this.#connected.resolve();
@@ -1332,14 +1168,14 @@ export class Switchboard extends Emitter {
     this.#after('rotate', this.#between(ROTATE_AFTER_MS), () => this.#rotate());
     for (const request of this.#requests.values()) if (!request.link && !request.isWaiting) this.#transmit(request);
     this._outbox.flush();
-    for (const room of this.#rooms.values()) if (room.status === 'opening' && !room._cursor) room._open();
-    if (!isFirst) this.#refresh();
+    for (const room of this.rooms) if (room.status === 'opening' && !room._cursor) room._open();
+    if (wasLive) this.#refresh();
   }
 
   /** Reads again what no log keeps: who is in the rooms, and what other devices have read. */
   async #refresh() {
     if (this.#hasUnreads) this.loadUnreads().catch(() => {});
-    for (const room of this.#rooms.values()) if (room.status === 'open') await room._loadMembers();
+    for (const room of this.rooms) if (room.status === 'open') await room._loadMembers();
   }
 
   #keepAlive() {
@@ -1350,41 +1186,34 @@ export class Switchboard extends Emitter {
   }
 
   /** Ends a connection that does not answer: the network has changed, and nobody has said so. */
-  async #probe(link, ms) {
-    if (!link?.isOpen) return;
-    try {
-      await this.#ask(link, 'ping', {}, ms);
-    } catch {
-      link.end();
-    }
-  }
+  #probe(link, ms) { if (link?.isOpen) this.#ask(link, 'ping', {}, ms).catch(() => link.end()); }
 
   #lost(link, code, reason) {
-    if (link === this.#link) {
+    const isCurrent = link === this.#link;
+    if (isCurrent) {
       this.#link = undefined;
       this.#attempt += 1;
     }
     for (const request of [...this.#requests.values()]) if (request.link === link) this.#unanswered(request);
-    if (this.#link || this.state === 'closed') return;
+    if (!isCurrent || this.state === 'closed') return;
     for (const name of ['ping', 'rotate', 'renew']) this.#cancel(name);
-    this.#wait(failure('CONNECTION_LOST', reason || `the connection was closed with code ${code}`), code);
+    this.#wait(failure('CONNECTION_LOST', reason || `the connection was closed with code ${code}`), code !== 1006);
   }
 
   /** Waits before the next attempt: a random time, so that not all clients come at once. */
-  #wait(error, code) {
-    const most = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#failures);
-    const isClosedByServer = this.#failures === 0 && code !== undefined && code !== 1006;
-    const retryInMs = this.#options.random() * (isClosedByServer ? AFTER_CLOSE_MS : most);
+  #wait(error, isClosedByServer = false) {
+    const [first, most] = BACKOFF_MS;
+    const limit = isClosedByServer && this.#failures === 0 ? AFTER_CLOSE_MS : first * 2 ** this.#failures;
+    const retryInMs = this.#between([0, Math.min(most, limit)]);
     this.#failures += 1;
     this.error = error;
     this.#setState('waiting', { error, retryInMs });
     this.#after('wait', retryInMs, () => this.#open());
   }
 
-  /** Replaces the connection by a new one before API Gateway ends it. The old one serves until the new one has resumed. */
+  /** Replaces the connection before API Gateway ends it. The old one serves until the new one has resumed. */
   async #rotate() {
-    const old = this.#link;
-    const attempt = this.#attempt;
+    const [old, attempt] = [this.#link, this.#attempt];
     let link;
     try {
       link = await this.#dial(attempt);
@@ -1392,22 +1221,20 @@ export class Switchboard extends Emitter {
       this.#welcome(link, await this.#ask(link, 'hello'));
     } catch (error) {
       link?.end();
-      if (attempt !== this.#attempt) return;
-      if (error.isFinal) this.#close(error);
-      else this.#after('rotate', this.#between([MAX_BACKOFF_MS, 2 * MAX_BACKOFF_MS]), () => this.#rotate());
+      if (attempt === this.#attempt && error.isFinal) this.#close(error);
+      else if (attempt === this.#attempt) this.#after('rotate', BACKOFF_MS[1], () => this.#rotate());
       return;
     }
     if (this.#link !== old || this.state !== 'live') return link.end();
     this.#link = link;
     this.#after('rotate', this.#between(ROTATE_AFTER_MS), () => this.#rotate());
-    const rooms = [...this.#rooms.values()].filter((room) => room._cursor && room.status !== 'left');
-    await this._resume(rooms).catch(() => link.end());
+    await this._resume(this.#readable()).catch(() => link.end());
     // Its last answers may be on their way.
     const isBusy = () => [...this.#requests.values()].some((request) => request.link === old);
     for (let left = 20; left > 0 && old.isOpen && isBusy(); left -= 1) {
       await new Promise((resolve) => this._clock.setTimeout(resolve, PONG_MS / 20));
     }
-    old.end({ code: 1000, reason: '' });
+    old.end(1000);
   }
 
   /** Extends the session with a new token; a server without `refreshToken` gets a new connection. */
@@ -1422,58 +1249,51 @@ export class Switchboard extends Emitter {
     } catch (error) {
       if (link !== this.#link) return;
       this.#hasRefresh &&= error.code !== 'UNKNOWN_ACTION';
-      if (error.code === 'UNKNOWN_ACTION') return this.#rotate();
-      this.#after('renew', RENEW_MS / 6, () => this.#renew(link));
+      if (!this.#hasRefresh) this.#rotate();
+      else this.#after('renew', RENEW_MS / 6, () => this.#renew(link));
     }
   }
 
   // Requests and their answers.
 
-  _request(action, fields, { timeoutMs = REQUEST_MS, signal } = {}) {
-    return this.#enqueue({ action, fields, timeoutMs, signal });
-  }
+  _request(action, fields, options) { return this.#enqueue(action, fields, options); }
 
   /** Asks on one connection, before the others' requests. */
-  #ask(link, action, fields = {}, timeoutMs = REQUEST_MS) {
-    return this.#enqueue({ action, fields, timeoutMs, bound: link });
-  }
+  #ask(link, action, fields, timeoutMs) { return this.#enqueue(action, fields, { timeoutMs, bound: link }); }
 
-  #enqueue({ action, fields, timeoutMs, signal, bound }) {
-    if (this.state === 'closed') return Promise.reject(failure('CLOSED', 'the client is closed'));
-    if (signal?.aborted) return Promise.reject(signal.reason);
+  #enqueue(action, fields, { timeoutMs = REQUEST_MS, signal, bound } = {}) {
     const requestId = String((this.#lastRequest += 1));
     const frame = { action, ...fields, requestId };
-    const json = JSON.stringify(frame);
-    if (bytesOf(json) > this.limits.frameBytes) {
-      return Promise.reject(failure('TOO_LARGE', `a frame has at most ${this.limits.frameBytes} bytes`));
-    }
-    const deadline = this._clock.now() + timeoutMs;
-    const request = { frame, json, bound, deadline, tries: 0, ...deferred() };
-    if (timeoutMs !== Infinity) {
-      const expire = () => this.#finish(request, failure('TIMEOUT', `no answer to ${action} in ${timeoutMs} ms`));
-      request.timeout = this._clock.setTimeout(expire, timeoutMs);
-    }
+    const request = { frame, json: JSON.stringify(frame), bound, signal, tries: 0, ...deferred() };
+    request.deadline = this._clock.now() + timeoutMs;
     request.onAbort = () => this.#finish(request, signal.reason);
-    request.signal = signal;
-    signal?.addEventListener('abort', request.onAbort);
     this.#requests.set(requestId, request);
-    this.#transmit(request);
+    const { frameBytes } = this.limits;
+    if (this.state === 'closed') this.#finish(request, failure('CLOSED', 'the client is closed'));
+    else if (signal?.aborted) request.onAbort();
+    else if (bytesOf(request.json) > frameBytes) {
+      this.#finish(request, failure('TOO_LARGE', `a frame has at most ${frameBytes} bytes`));
+    } else {
+      const expire = () => this.#finish(request, failure('TIMEOUT', `no answer to ${action} in ${timeoutMs} ms`));
+      if (timeoutMs !== Infinity) request.timeout = this._clock.setTimeout(expire, timeoutMs);
+      signal?.addEventListener('abort', request.onAbort);
+      this.#transmit(request);
+    }
     return request.promise;
   }
 
   #transmit(request) {
-    request.isWaiting = false;
+    const { action, requestId } = request.frame;
     const link = request.bound ?? (this.state === 'live' ? this.#link : undefined);
-    if (!this.#requests.has(request.frame.requestId) || !link?.isOpen) return;
+    request.isWaiting = false;
+    if (!this.#requests.has(requestId) || !link?.isOpen) return;
     request.link = link;
     this._emit('frame', { direction: 'out', frame: request.frame });
     link.send(request.json);
     this._clock.clearTimeout(request.timer);
-    if (request.frame.action === 'ping' || DONE_TWICE.has(request.frame.action)) return;
-    request.timer = this._clock.setTimeout(() => {
-      this.#probe(link, PROBE_MS);
-      this.#transmit(request);
-    }, ANSWER_MS);
+    if (action === 'ping' || DONE_TWICE.has(action)) return;
+    const again = () => (this.#probe(link, PROBE_MS), this.#transmit(request));
+    request.timer = this._clock.setTimeout(again, ANSWER_MS);
   }
 
   #finish(request, error, answer) {
@@ -1494,39 +1314,36 @@ export class Switchboard extends Emitter {
     else if (this.state === 'live' && this.#link && !request.isWaiting) this.#transmit(request);
   }
 
-  #backoff(tries) {
-    return (0.5 + this.#options.random() / 2) * Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** tries);
-  }
+  #backoff(tries) { return this.#between([0.5, 1]) * Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** tries); }
 
   #again(request, ms) {
     request.isWaiting = true;
+    request.tries += 1;
     this._clock.clearTimeout(request.timer);
     request.timer = this._clock.setTimeout(() => this.#transmit(request), ms);
   }
 
   #failed(request, frame, link) {
-    const error = new SwitchboardError(frame);
-    if (ENDS_CONNECTION.has(frame.code)) {
-      if (frame.code !== 'RECONNECT') this.#token = undefined;
+    const { code, retryAfterMs = this.#backoff(request.tries) } = frame;
+    if (ENDS_CONNECTION.has(code)) {
+      if (code !== 'RECONNECT') this.#token = undefined;
       // It was not carried out, so it can be sent on the next connection whatever it is.
       if (!request.bound) request.link = undefined;
       return link.end();
     }
-    const wait = frame.retryAfterMs ?? this.#backoff(request.tries);
-    const isOnce = frame.code === 'INTERNAL' && request.tries > 0 && request.deadline !== Infinity;
-    const isRefused = !RETRYABLE.has(frame.code) || DONE_TWICE.has(request.frame.action) || isOnce;
-    if (isRefused || this._clock.now() + wait > request.deadline) return this.#finish(request, error);
-    request.tries += 1;
-    this.#again(request, wait);
+    const isOnce = code === 'INTERNAL' && request.tries > 0 && request.deadline !== Infinity;
+    const isRefused = !RETRYABLE.has(code) || DONE_TWICE.has(request.frame.action) || isOnce;
+    const isLate = this._clock.now() + retryAfterMs > request.deadline;
+    if (isRefused || isLate) this.#finish(request, new SwitchboardError(frame));
+    else this.#again(request, retryAfterMs);
   }
 
   /** API Gateway says that the function has failed, and not for which frame. */
   #gatewayFailed(link) {
     const open = [...this.#requests.values()].filter((request) => request.link === link && !request.isWaiting);
     for (const request of open) {
-      const isOnlyOne = open.length === 1 && DONE_TWICE.has(request.frame.action);
-      if (isOnlyOne) this.#finish(request, failure('UNAVAILABLE', 'no answer: it may have been carried out'));
-      else if (!DONE_TWICE.has(request.frame.action)) this.#again(request, this.#backoff((request.tries += 1)));
+      if (!DONE_TWICE.has(request.frame.action)) this.#again(request, this.#backoff(request.tries + 1));
+      else if (open.length === 1) this.#finish(request, failure('UNAVAILABLE', 'it may have been carried out'));
     }
   }
 
@@ -1535,82 +1352,68 @@ export class Switchboard extends Emitter {
     try {
       frame = JSON.parse(text);
     } catch {
-      return;
+      // Not a frame.
     }
     if (typeof frame !== 'object' || frame === null) return;
     this._emit('frame', { direction: 'in', frame });
-    if (frame.type === undefined) return this.#gatewayFailed(link);
     const request = this.#requests.get(frame.requestId);
-    if (frame.type === 'error') {
-      if (request) return this.#failed(request, frame, link);
-      return this.#complain(frame, link);
+    if (frame.type === undefined) this.#gatewayFailed(link);
+    else if (frame.type !== 'error') {
+      this.#fold(frame, request?.frame);
+      if (request) this.#finish(request, undefined, frame);
+    } else if (request) this.#failed(request, frame, link);
+    else if (ENDS_CONNECTION.has(frame.code)) link.end();
+    else {
+      const error = new SwitchboardError(frame);
+      this.#uploads.get(frame.fileId)?.reject(error);
+      this._emit('error', { error });
     }
-    this.#fold(frame, request?.frame);
-    if (request) this.#finish(request, undefined, frame);
-  }
-
-  /** An error that answers no request: of an upload, or of the connection. */
-  #complain(frame, link) {
-    if (ENDS_CONNECTION.has(frame.code)) return link.end();
-    const error = new SwitchboardError(frame);
-    this.#uploads.get(frame.fileId)?.reject(error);
-    this._emit('error', { error });
   }
 
   #fold(frame, request) {
-    const { type, roomId } = frame;
+    const { type, roomId, userId } = frame;
+    let room = this.#rooms.get(roomId);
     if (['invited', 'request', 'notify'].includes(type)) this._emit(type, frame);
     if (type === 'notify' && this.#unreads.has(roomId)) {
-      const { notify = frame.level, mutedUntil } = frame;
-      this.#setUnread(roomId, { notify, mutedUntil });
+      this.#setUnread(roomId, { notify: frame.notify ?? frame.level, mutedUntil: frame.mutedUntil });
     }
-    if (type === 'read' && frame.userId === this.user?.userId) this.#setRead(roomId, frame.seq);
+    if (type === 'read' && userId === this.user?.userId) this.#setRead(roomId, frame.seq);
     if (type === 'message' && frame.file) this.#uploads.get(frame.file.fileId)?.resolve(messageOf(frame));
-    let room = this.#rooms.get(roomId);
     // Who leaves is not told by a frame of its own.
     if (type === 'ack' && frame.action === 'leaveRoom') {
       return room?._receive({ type: 'left', userId: this.user.userId, reason: 'left' });
     }
     if (!room && type === 'message') {
       this._countUnread(roomId, frame);
-      if (this.#options.autoFollow) room = this.#follow(roomId, { after: frame.seq - 1 });
+      if (this.#options.autoFollow) room = this.#follow(new Room(this, roomId, { after: frame.seq - 1 }));
     }
-    room?._receive(frame, request);
+    return room?._receive(frame, request);
   }
 
   // Rooms.
 
   /** Follows a room: loads its newest messages, and keeps it up to date. */
-  room(id) {
-    return this.#rooms.get(id) ?? this.#follow(id);
-  }
+  room(id) { return this.#rooms.get(id) ?? this.#follow(new Room(this, id)); }
 
   /** The direct conversation with a user. */
   async direct(userId) {
-    const known = this.#direct.get(userId);
-    if (known && this.#rooms.get(known.id) === known) return known;
+    const known = this.rooms.find(({ peer }) => peer === userId);
+    if (known) return known;
     const page = await this.getMessages({ targetId: userId, limit: 50 });
-    const room = this.#rooms.get(page.roomId) ?? new Room(this, page.roomId, { peer: userId });
-    room.peer = userId;
-    this.#direct.set(userId, room);
-    if (this.#rooms.get(room.id) === room) return room;
+    const followed = this.#rooms.get(page.roomId);
+    if (followed) return Object.assign(followed, { peer: userId });
+    const room = new Room(this, page.roomId, { peer: userId });
     room._begin(page);
-    return this.#follow(room.id, {}, room);
+    return this.#follow(room);
   }
 
   /** The rooms that are followed. */
-  get rooms() {
-    return [...this.#rooms.values()];
-  }
+  get rooms() { return [...this.#rooms.values()]; }
 
-  #follow(id, options = {}, room = new Room(this, id, options)) {
-    this.#rooms.set(id, room);
+  #follow(room) {
+    this.#rooms.set(room.id, room);
     if (this.state === 'live') room._open();
     return room;
-  }
-
-  _room(id) {
-    return this.#rooms.get(id);
   }
 
   _forget(room) {
@@ -1618,21 +1421,15 @@ export class Switchboard extends Emitter {
     this.#toResume.delete(room);
   }
 
-  _touchRoom(id) {
-    this.#rooms.get(id)?._touch('messages');
-  }
-
-  _emitIn(roomId, type, details) {
-    const room = this.#rooms.get(roomId);
-    if (room) room._emit(type, details);
-    else this._emit(type, { roomId, ...details });
-  }
+  _room(id) { return this.#rooms.get(id); }
+  _touchRoom(id) { this.#rooms.get(id)?._touch('messages'); }
+  _emitIn(roomId, type, details) { (this.#rooms.get(roomId) ?? this)._emit(type, { roomId, ...details }); }
 
   /** How the client's own messages show their author. */
   _author(roomId) {
-    const query = new URL(this.#options.url).searchParams;
-    const { userId = query.get('userId') ?? '', userName = userId } = this.user ?? {};
-    const [userIcon, userColor] = ['userIcon', 'userColor'].map((name) => query.get(name) || undefined);
+    const query = queryOf(this.#options.url);
+    const { userId = query.userId ?? '', userName = userId } = this.user ?? {};
+    const { userIcon, userColor } = query;
     return { userId, userName: this.#rooms.get(roomId)?._nameOf(userId) ?? userName, userIcon, userColor };
   }
 
@@ -1641,9 +1438,7 @@ export class Switchboard extends Emitter {
     return parent ? parentOf(parent) : undefined;
   }
 
-  _serverNow() {
-    return this._clock.now() + this.#clockOffset;
-  }
+  _serverNow() { return this._clock.now() + this.#clockOffset; }
 
   /** Asks for what the rooms have missed. Until then their live frames wait. */
   _resume(rooms) {
@@ -1655,9 +1450,7 @@ export class Switchboard extends Emitter {
     return this.#resuming;
   }
 
-  _resumeSoon(room) {
-    if (this.state === 'live') this._resume([room]).catch(() => {});
-  }
+  _resumeSoon(room) { if (this.state === 'live') this._resume([room]).catch(() => {}); }
 
   async #resumeAll() {
     while (this.#toResume.size > 0) {
@@ -1665,67 +1458,53 @@ export class Switchboard extends Emitter {
       const batch = [...this.#toResume].slice(0, ROOMS_PER_RESUME);
       if (!link) throw failure('CONNECTION_LOST', 'there is no connection');
       for (const room of batch) this.#toResume.delete(room);
-      const cursors = batch.map((room) => [room.id, { ...room._cursor }]);
-      let answer;
+      const rooms = Object.fromEntries(batch.map((room) => [room.id, { ...room._cursor }]));
       try {
-        answer = await this.#ask(link, 'resume', { rooms: Object.fromEntries(cursors) });
+        const answer = await this.#ask(link, 'resume', { rooms });
+        for (const room of batch) if (this.#rooms.get(room.id) === room) this.#resumed(room, answer);
       } catch (error) {
         for (const room of batch) this.#toResume.add(room);
         if (error.code !== 'CONNECTION_LOST') link.end();
         throw error;
       }
-      for (const room of batch) this.#resumed(room, answer);
     }
   }
 
-  #resumed(room, { rooms, more = [] }) {
-    const answer = rooms[room.id];
-    if (this.#rooms.get(room.id) !== room) return;
+  #resumed(room, { rooms: { [room.id]: answer }, more = [] }) {
     if (!answer || more.includes(room.id)) return void this.#toResume.add(room);
-    if (answer.error) {
-      const { code } = answer.error;
-      // Nobody has written in this direct conversation yet.
-      if (code === 'NOT_A_MEMBER' && room.peer) return room._caughtUp();
-      if (!RETRYABLE.has(code)) return room._failed(new SwitchboardError(answer.error));
-      return void this._clock.setTimeout(() => this._resumeSoon(room), answer.error.retryAfterMs ?? HOLE_MS);
-    }
-    if (room._fold(answer)) return void this.#toResume.add(room);
-    room._caughtUp();
+    if (!answer.error && room._fold(answer)) return void this.#toResume.add(room);
+    const { code, retryAfterMs = HOLE_MS } = answer.error ?? {};
+    // In a direct conversation: nobody has written yet.
+    if (!answer.error || (code === 'NOT_A_MEMBER' && room.peer)) return room._caughtUp();
+    if (!RETRYABLE.has(code)) return room._failed(new SwitchboardError(answer.error));
+    return void this._clock.setTimeout(() => this._resumeSoon(room), retryAfterMs);
   }
 
   // Unread counts.
 
   /** The unread counts of all rooms, after `loadUnreads()`. */
   get unreads() {
-    this.#unreadsCache ??= (() => {
-      const rooms = Object.fromEntries(this.#unreads);
-      const sum = (name) => [...this.#unreads.values()].reduce((total, mark) => total + (mark[name] ?? 0), 0);
-      return { total: sum('unread'), totalMentions: sum('mentions'), rooms };
-    })();
+    const sum = (name) => [...this.#unreads.values()].reduce((total, mark) => total + (mark[name] ?? 0), 0);
+    const rooms = () => Object.fromEntries(this.#unreads);
+    this.#unreadsCache ??= { total: sum('unread'), totalMentions: sum('mentions'), rooms: rooms() };
     return this.#unreadsCache;
   }
 
   /** Reads the unread counts, and keeps them up to date from then on. */
   async loadUnreads() {
-    const [items, lists] = [[], { unreads: 'rooms', listRooms: 'items' }];
-    let action = 'unreads';
-    for (let cursor; ; ) {
-      let page;
-      try {
-        page = await this._request(action, compact({ cursor }));
-      } catch (error) {
-        // A server of an earlier version.
-        if (error.code !== 'UNKNOWN_ACTION' || action !== 'unreads') throw error;
-        action = 'listRooms';
-        continue;
-      }
-      items.push(...page[lists[action]]);
-      cursor = page.nextCursor;
-      if (cursor === undefined) break;
-    }
+    const read = async (action, cursor) => {
+      const { rooms, items = rooms, nextCursor } = await this._request(action, compact({ cursor }));
+      return nextCursor === undefined ? items : [...items, ...(await read(action, nextCursor))];
+    };
+    const items = await read('unreads').catch((error) => {
+      // A server of an earlier version.
+      if (error.code === 'UNKNOWN_ACTION') return read('listRooms');
+      throw error;
+    });
     this.#hasUnreads = true;
     this.#unreads.clear();
-    for (const { roomId, lastSeq = 0, lastReadSeq, unread, unreadMore, mentions = 0, roomMention, notify, mutedUntil } of items) {
+    for (const { roomId, lastSeq = 0, lastReadSeq, unread, unreadMore, mentions = 0, ...more } of items) {
+      const { roomMention, notify, mutedUntil } = more;
       const mark = { roomId, lastSeq, lastReadSeq, unread, unreadMore, mentions, roomMention, notify, mutedUntil };
       this.#unreads.set(roomId, compact(mark));
       this._recountUnread(roomId);
@@ -1736,25 +1515,24 @@ export class Switchboard extends Emitter {
 
   #setUnread(roomId, changes) {
     this.#unreads.set(roomId, compact({ ...this.#unreads.get(roomId), ...changes }));
-    this.#unreadsChanged();
+    this.#unreadsChanged(roomId);
   }
 
-  #unreadsChanged() {
+  #unreadsChanged(roomId) {
     this.#unreadsCache = undefined;
-    for (const room of this.#rooms.values()) room.version += 1;
+    for (const room of roomId === undefined ? this.rooms : [this.#rooms.get(roomId)]) room?._touch();
     this._emit('unreads', { unreads: this.unreads });
   }
 
   _countUnread(roomId, message) {
     if (!this.#hasUnreads) return;
-    const { userId } = this.user;
-    const mark = this.#unreads.get(roomId) ?? { roomId, lastSeq: message.seq - 1, lastReadSeq: 0, unread: 0, mentions: 0 };
-    if (message.seq <= mark.lastSeq) return;
-    const isForMe = message.userId !== userId && !message.deleted && !message.system;
-    const isMention = isForMe && (message.mentionRoom || message.mentions?.includes(userId));
-    const unread = mark.unread + (isForMe ? 1 : 0);
-    const capped = { unread: Math.min(unread, MOST_UNREAD), unreadMore: mark.unreadMore || unread > MOST_UNREAD || undefined };
-    this.#setUnread(roomId, { ...mark, ...capped, lastSeq: message.seq, mentions: mark.mentions + (isMention ? 1 : 0) });
+    const { seq } = message;
+    const mark = this.#unreads.get(roomId) ?? { roomId, lastSeq: seq - 1, lastReadSeq: 0, unread: 0, mentions: 0 };
+    if (seq <= mark.lastSeq) return;
+    const { isForMe, isMention } = forUser(message, this.user.userId);
+    const unread = Math.min(mark.unread + isForMe, MOST_UNREAD);
+    const unreadMore = mark.unreadMore || mark.unread + isForMe > MOST_UNREAD || undefined;
+    this.#setUnread(roomId, { ...mark, lastSeq: seq, unread, unreadMore, mentions: mark.mentions + isMention });
     this._recountUnread(roomId);
   }
 
@@ -1763,16 +1541,16 @@ export class Switchboard extends Emitter {
     const mark = this.#unreads.get(roomId);
     const count = mark && this.#rooms.get(roomId)?._unreadAfter(mark.lastReadSeq, this.user.userId);
     if (!count) return;
-    const unread = Math.min(count.unread, MOST_UNREAD);
-    this.#setUnread(roomId, { unread, unreadMore: count.unread > MOST_UNREAD || undefined, mentions: count.mentions });
+    const unreadMore = count.unread > MOST_UNREAD || undefined;
+    this.#setUnread(roomId, { unread: Math.min(count.unread, MOST_UNREAD), unreadMore, mentions: count.mentions });
   }
 
   #setRead(roomId, seq, isBack = false) {
     const mark = this.#unreads.get(roomId);
     if (!mark || (!isBack && seq <= mark.lastReadSeq)) return;
-    const unread = seq >= mark.lastSeq ? 0 : Math.min(mark.unread, mark.lastSeq - seq);
-    const rest = seq >= mark.lastSeq ? { unreadMore: undefined, mentions: 0 } : {};
-    this.#setUnread(roomId, { lastReadSeq: seq, unread, ...rest });
+    const isAll = seq >= mark.lastSeq;
+    const unread = isAll ? 0 : Math.min(mark.unread, mark.lastSeq - seq);
+    this.#setUnread(roomId, { lastReadSeq: seq, unread, ...(isAll && { unreadMore: undefined, mentions: 0 }) });
     this._recountUnread(roomId);
   }
 
@@ -1789,43 +1567,30 @@ export class Switchboard extends Emitter {
     return answer;
   }
 
-  // Messages, where a repeat needs an id.
-
-  sendMessage(request, options) {
-    return this._request('sendMessage', { clientMessageId: newId(), ...request }, options);
-  }
-
-  broadcastMessage(request, options) {
-    return this._request('broadcastMessage', { clientMessageId: newId(), ...request }, options);
-  }
-
   sendMessages({ messages, ...target }, options) {
     const withIds = messages.map((message) => ({ clientMessageId: newId(), ...message }));
     return this._request('sendMessages', { ...target, messages: withIds }, options);
   }
 
-  editMessage(request, options) {
-    const id = request.version === undefined ? { clientMessageId: newId() } : {};
-    return this._request('editMessage', { ...id, ...request }, options);
-  }
-
   /** A hint that is not answered: it is dropped without a connection. */
-  async typingIndicator(request = {}) {
-    const frame = { action: 'typingIndicator', ...request };
+  async typingIndicator(request) {
     if (this.state !== 'live' || !this.#link?.isOpen) return;
+    const frame = { action: 'typingIndicator', ...request };
     this._emit('frame', { direction: 'out', frame });
     this.#link.send(JSON.stringify(frame));
   }
 
   // Files, and the HTTP API.
 
-  async _upload(room, file, { fileName = file.name ?? 'file', contentType = file.type ?? '', sha256, onProgress, signal } = {}) {
+  async _upload(room, file, options = {}) {
+    const { fileName = file.name ?? 'file', contentType = file.type ?? '', sha256 } = options;
+    const { onProgress, signal } = options;
     const size = file.size ?? file.byteLength;
     const announced = compact({ ...room._target(), fileName, contentType, size, sha256 });
     const upload = await this.handleFileUpload(announced, { signal });
     const done = deferred();
-    this.#uploads.set(upload.fileId, done);
     const abort = () => done.reject(signal.reason);
+    this.#uploads.set(upload.fileId, done);
     signal?.addEventListener('abort', abort);
     try {
       await this.#put(upload, file, size, onProgress, signal);
@@ -1842,11 +1607,12 @@ export class Switchboard extends Emitter {
   async #put(upload, file, size, onProgress, signal) {
     for (let tries = 0; ; tries += 1) {
       const status = await this.#putOnce(upload, file, size, onProgress, signal);
+      signal?.throwIfAborted();
       // 412: an earlier attempt has succeeded, and its answer was lost.
       if (status === 412 || (status >= 200 && status < 300)) return onProgress?.({ loaded: size, total: size });
-      signal?.throwIfAborted();
-      if ((status !== undefined && status < 500) || tries === 3) {
-        throw new SwitchboardError({ code: 'UPLOAD_FAILED', status, message: `the upload failed: ${status ?? 'no answer'}` });
+      if (status < 500 || tries === 3) {
+        const message = `the upload failed: ${status ?? 'no answer'}`;
+        throw new SwitchboardError({ code: 'UPLOAD_FAILED', status, message });
       }
       await new Promise((resolve) => this._clock.setTimeout(resolve, this.#backoff(tries)));
     }
@@ -1877,24 +1643,27 @@ export class Switchboard extends Emitter {
   async fileUrl(fileId, { inline = false } = {}) {
     const key = `${fileId} ${inline}`;
     const known = this.#files.get(key);
-    if (known && known.until > this._serverNow()) return known.url;
-    const file = await this.getFile(compact({ fileId, inline: inline ? '1' : undefined }));
-    const until = Date.parse(file.expiresAt) - AFTER_CLOSE_MS;
-    this.#files.set(key, { url: file.fileUrl, until });
-    return file.fileUrl;
+    if (known?.until > this._serverNow()) return known.url;
+    const { fileUrl: url, expiresAt } = await this.getFile(compact({ fileId, inline: inline ? '1' : undefined }));
+    this.#files.set(key, { url, until: Date.parse(expiresAt) - AFTER_CLOSE_MS });
+    return url;
   }
 
   /** Calls the HTTP API as the client's user: `fetch('/rooms', { query: { latitude, longitude } })`. */
-  async fetch(path, { method = 'GET', query = {}, body, signal } = {}) {
+  async fetch(path, options = {}) {
+    if (!this.#options.httpUrl) throw new TypeError('the option `httpUrl` is missing');
+    return this.#call(path, { ...options, token: await this.#getToken() });
+  }
+
+  async #call(path, { method = 'GET', query, body, signal, token }) {
     const { httpUrl, url } = this.#options;
-    if (!httpUrl) throw new TypeError('the option `httpUrl` is missing');
-    const token = await this.#getToken();
-    const userId = token ? undefined : new URL(url).searchParams.get('userId') ?? this.user?.userId;
-    const parameters = new URLSearchParams(compact(method === 'GET' ? { userId, ...query } : query));
-    const answer = await fetch(`${httpUrl}${path}${parameters.size > 0 ? `?${parameters}` : ''}`, {
+    const userId = token ? undefined : queryOf(url).userId ?? this.user?.userId;
+    const isRead = method === 'GET';
+    const parameters = encoded(compact({ userId: isRead ? userId : undefined, ...query }));
+    const answer = await fetch(`${httpUrl}${path}${parameters && `?${parameters}`}`, {
       method,
       headers: token ? { authorization: `Bearer ${token}` } : {},
-      body: method === 'GET' ? undefined : JSON.stringify(compact({ userId, ...body })),
+      body: isRead ? undefined : JSON.stringify(compact({ userId, ...body })),
       signal,
     });
     const result = await answer.json().catch(() => ({}));
@@ -1904,8 +1673,10 @@ export class Switchboard extends Emitter {
 }
 
 for (const action of ACTIONS) {
+  // `unreads` is the model; `loadUnreads()` is the action.
   if (action in Switchboard.prototype) continue;
   Switchboard.prototype[action] = function (request = {}, options = {}) {
-    return this._request(action, request, options);
+    const id = WITH_ID.has(action) && request.version === undefined ? { clientMessageId: newId() } : {};
+    return this._request(action, { ...id, ...request }, options);
   };
 }

@@ -1,6 +1,6 @@
-// Clients chat at random, from a seed, while sockets break, function processes die, requests to DynamoDB and posts fail,
-// tokens expire and the clocks of the clients are off. Each client is the real module in a process of its own. Then the
-// faults end, and every client's model must equal the log:
+// Clients chat at random, from a seed, while sockets break, function processes die, requests to DynamoDB and posts
+// fail, tokens expire and the clocks of the clients are off. Each client is the real module in a process of its own.
+// Then the faults end, and every client's model must equal the log:
 //
 // 1. every message that was sent is in the log once, and a refused one is not;
 // 2. the messages of a client are in the log in the order in which it sent them;
@@ -47,7 +47,7 @@ const BREAKS = {
     'if (frame.seq > (cursor?.seq ?? 0)) { this._ahead.set(frame.seq, frame); if (cursor) cursor.seq = frame.seq; }',
   ],
   'hole ignored': [
-    'this.#hole = this.chat._clock.setTimeout(() => this.chat._resumeSoon(this), HOLE_MS);',
+    'this.#hole ??= this.chat._clock.setTimeout(() => (this.#endHole(), this.chat._resumeSoon(this)), HOLE_MS);',
     'this._cursor.seq = Math.min(...this._ahead.keys(), Infinity) - 1; this._drain();',
   ],
   'outbox out of order': ['batch.push(entry);', 'batch.unshift(entry);'],
@@ -63,7 +63,8 @@ const { values } = parseArgs({
     break: { type: 'string' },
   },
 });
-const numbers = Object.fromEntries(['seed', 'seeds', 'clients', 'operations'].map((name) => [name, Number(values[name])]));
+const names = ['seed', 'seeds', 'clients', 'operations'];
+const numbers = Object.fromEntries(names.map((name) => [name, Number(values[name])]));
 
 /** The module that the clients load: the real one, or a copy with a fault. */
 function moduleWith(name) {
@@ -71,7 +72,7 @@ function moduleWith(name) {
   if (name === undefined) return source.href;
   const text = readFileSync(source, 'utf8');
   const [piece, replacement] = BREAKS[name];
-  if (text.split(piece).length !== 2) throw new Error(`${name}: the client has changed, and the piece is not there once`);
+  if (text.split(piece).length !== 2) throw new Error(`${name}: the client has changed: the piece is not there once`);
   mkdirSync(`${installed}/breaks`, { recursive: true });
   const file = `${installed}/breaks/${name.replaceAll(' ', '-')}.mjs`;
   writeFileSync(file, text.replace(piece, () => replacement));
@@ -149,12 +150,14 @@ function* violations({ name, sent, rooms, outbox, stored }, logs, listed) {
     const expected = Array.from({ length: log.length - first }, (_, at) => first + 1 + at);
     if (!isDeepStrictEqual(shown, expected)) {
       const at = expected.findIndex((seq, index) => seq !== shown[index]);
-      yield `3. ${where}: shown as ${shown.slice(Math.max(0, at - 2), at + 4)} at ${expected[at]} of ${expected.length}`;
+      const around = shown.slice(Math.max(0, at - 2), at + 4);
+      yield `3. ${where}: shown as ${around} at ${expected[at]} of ${expected.length}`;
     }
     const [model, truth] = [messages.map(comparable), log.map(comparable)];
     if (!isDeepStrictEqual(model, truth)) {
       const at = truth.findIndex((message, index) => !isDeepStrictEqual(message, model[index]));
-      yield `4. ${where}: the model has ${JSON.stringify(model[at])}, the log ${JSON.stringify(truth[at])}`;
+      const [ours, theirs] = [model[at], truth[at]].map((message) => JSON.stringify(message));
+      yield `4. ${where}: the model has ${ours}, the log ${theirs}`;
     }
     const truly = listed[name]?.[roomId];
     if (truly !== undefined && truly !== unread) yield `5. ${where}: ${unread} unread, the server says ${truly}`;
@@ -184,7 +187,7 @@ async function run(seed, planted) {
     lap();
     // What nobody was told of shows by the next frame: a message and a change in each room.
     for (const roomId of names) {
-      const { seq } = await host.ask({ action: 'sendMessage', roomId, content: 'the end', clientMessageId: `end ${roomId}` });
+      const { seq } = await host.ask({ action: 'sendMessage', roomId, content: 'the end' });
       await host.ask({ action: 'react', roomId, seq, emoji: '🏁' });
     }
     const logs = {};
@@ -216,10 +219,13 @@ async function runAll(planted) {
   const began = Date.now();
   let [operations, count] = [0, 0];
   for (let seed = numbers.seed; seed < numbers.seed + numbers.seeds; seed += 1) {
-    const outcome = await run(seed, planted).catch((error) => ({ found: [`the run failed: ${error.message}`], operations: 0 }));
+    const nothing = { operations: 0, messages: 0, connects: 0 };
+    const failed = ({ message }) => ({ ...nothing, found: [`the run failed: ${message}`] });
+    const outcome = await run(seed, planted).catch(failed);
     operations += outcome.operations;
     count += outcome.found.length;
-    console.log(`seed ${seed}: ${outcome.operations} operations, ${outcome.messages} messages, ${outcome.connects} connects`);
+    const { messages, connects } = outcome;
+    console.log(`seed ${seed}: ${outcome.operations} operations, ${messages} messages, ${connects} connects`);
     for (const violation of outcome.found.slice(0, planted ? 3 : 20)) console.log(`  VIOLATED ${violation}`);
   }
   const seconds = ((Date.now() - began) / 1000).toFixed(0);

@@ -9,7 +9,8 @@ import { createInterface } from 'node:readline';
 import { Stack, event, installed, require, until } from './stack.mjs';
 
 const document = readFileSync(new URL('../../src/client/README.md', import.meta.url), 'utf8');
-const blocks = [...document.matchAll(/^```(js|jsx)\n([\s\S]*?)^```$/gm)].map(([, language, text]) => ({ language, text }));
+const found = document.matchAll(/^```(js|jsx)\n([\s\S]*?)^```$/gm);
+const blocks = [...found].map(([, language, text]) => ({ language, text }));
 
 let stack;
 let host;
@@ -33,7 +34,8 @@ after(() => {
 /** The code of the block that contains `word`, with the addresses of the stack. */
 function codeWith(word) {
   const { language, text } = blocks.find((block) => block.text.includes(word));
-  const code = text.replaceAll('ws://127.0.0.1:7071/dev', stack.websocket).replaceAll('http://127.0.0.1:7070', stack.http);
+  const { websocket, http } = stack;
+  const code = text.replaceAll('ws://127.0.0.1:7071/dev', websocket).replaceAll('http://127.0.0.1:7070', http);
   return language === 'js' ? code : transpiled(code);
 }
 

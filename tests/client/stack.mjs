@@ -58,7 +58,8 @@ const base64url = (object) => Buffer.from(JSON.stringify(object)).toString('base
 /** A token of the tests' secret. */
 export function token(sub, { lifetimeSeconds = 600, ...claims } = {}) {
   const now = Math.floor(Date.now() / 1000);
-  const signed = `${base64url({ alg: 'HS256', typ: 'JWT' })}.${base64url({ sub, iat: now, exp: now + lifetimeSeconds, ...claims })}`;
+  const payload = { sub, iat: now, exp: now + lifetimeSeconds, ...claims };
+  const signed = `${base64url({ alg: 'HS256', typ: 'JWT' })}.${base64url(payload)}`;
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 

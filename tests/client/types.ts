@@ -27,7 +27,9 @@ async function connecting(): Promise<Switchboard> {
 }
 
 async function events(chat: Switchboard, room: Room): Promise<void> {
-  const stop: () => void = chat.on('state', ({ state, previous, error, retryInMs }) => console.log(state, previous, error, retryInMs));
+  const stop: () => void = chat.on('state', ({ state, previous, error, retryInMs }) => {
+    console.log(state, previous, error?.code, retryInMs?.toFixed());
+  });
   stop();
   chat.once('hello', ({ user, limits }) => console.log(user.userName, limits.rooms));
   chat.on('frame', (event) => (event.direction === 'in' ? event.frame.type : event.frame.action));
@@ -38,8 +40,8 @@ async function events(chat: Switchboard, room: Room): Promise<void> {
   chat.on('unauthorized', ({ error }) => console.log(error.code));
   chat.on('error', ({ error }) => console.log(error.message));
   chat.on('message', ({ room, message }) => console.log(room.id, message.seq.toFixed()));
-  room.on('message', ({ message }) => console.log(message.content, message.parent?.excerpt, message.file?.fileId));
-  room.on('changed', ({ message, before, cause }) => console.log(message.deleted?.by, before.reactions?.['👍'], cause));
+  room.on('message', ({ message }) => console.log(message.content, message.parent?.excerpt, message.file?.size));
+  room.on('changed', ({ message, before, cause }) => console.log(message.deleted?.by, before.version, cause));
   room.on('pending', ({ message }) => console.log(message.clientMessageId));
   room.on('sent', ({ message }) => console.log(message.messageId));
   room.on('refused', ({ error, message }) => console.log(error.code, message.error?.message));
@@ -63,7 +65,8 @@ async function events(chat: Switchboard, room: Room): Promise<void> {
 async function inRoom(chat: Switchboard): Promise<void> {
   const room = chat.room('tea');
   await room.ready;
-  const { seq }: { seq: number } = await room.send('hello', { replyTo: 1, data: { cups: 2 }, mentions: ['ben'], mentionRoom: true });
+  const draft = { replyTo: 1, data: { cups: 2 }, mentions: ['ben'], mentionRoom: true };
+  const { seq }: { seq: number } = await room.send('hello', draft);
   await room.retry('id');
   const isGone: boolean = room.discard('id');
   await room.edit(seq, 'hello!', { timeoutMs: 1_000 });
@@ -75,14 +78,16 @@ async function inRoom(chat: Switchboard): Promise<void> {
   await room.join({ invite: 'code' });
   const older: Message[] = await room.before(20);
   await room.moreMembers();
-  const message = await room.upload(file, { fileName: 'a.txt', onProgress: ({ loaded, total }) => console.log(loaded / total) });
+  const message = await room.upload(file, { onProgress: ({ loaded, total }) => console.log(loaded / total) });
   await room.leave();
   room.close();
   const mark: Unread | undefined = chat.unreads.rooms['tea'];
-  console.log(isGone, older.length, message.file?.size, mark?.unread, room.status === 'left', room.info?.creator, room.peer);
-  console.log(room.messages[0]?.status, room.members[0]?.online, room.typing[0]?.userName, room.reads['ben'], room.unread, room.hasOlder);
+  console.log(isGone, older.length, message.file?.size, mark?.unread, room.status === 'left', room.info?.creator);
+  console.log(room.messages[0]?.status, room.members[0]?.online, room.typing[0]?.userName, room.reads['ben']);
+  console.log(room.peer, room.unread, room.hasOlder);
   console.log((await chat.direct('ben')).error?.code, (await chat.loadUnreads()).total, chat.rooms.length);
-  console.log(await chat.fileUrl('id', { inline: true }), await chat.fetch('/rooms', { query: { latitude: 1, longitude: 2 } }));
+  console.log(await chat.fileUrl('id', { inline: true }));
+  await chat.fetch('/rooms', { query: { latitude: 1, longitude: 2 } });
   chat.close();
 }
 
@@ -109,7 +114,8 @@ async function actions(chat: Switchboard): Promise<void> {
   await chat.listInvites({ roomId });
   await chat.revokeInvite({ roomId, invite: 'code' });
   console.log((await chat.sendMessage({ roomId, content: 'hello' })).type);
-  console.log((await chat.sendMessages({ roomId, messages: [{ content: 'hello', clientMessageId: '1' }] })).results.length);
+  const messages = [{ content: 'hello', clientMessageId: '1' }];
+  console.log((await chat.sendMessages({ roomId, messages })).results.length);
   console.log((await chat.editMessage({ roomId, seq: 1, content: 'hello!' })).version);
   await chat.deleteMessage({ roomId, seqs: [1, 2] });
   console.log((await chat.react({ roomId, seq: 1, emoji: '👍' })).counts['👍']);
@@ -119,7 +125,8 @@ async function actions(chat: Switchboard): Promise<void> {
   await chat.listPins({ roomId });
   await chat.broadcastMessage({ content: 'hello' });
   await chat.typingIndicator({ roomId, isTyping: true });
-  console.log((await chat.handleFileUpload({ roomId, fileName: 'a.txt', contentType: 'text/plain', size: 1 })).uploadUrl);
+  const upload = { fileName: 'a.txt', contentType: 'text/plain', size: 1 };
+  console.log((await chat.handleFileUpload({ roomId, ...upload })).uploadUrl);
   console.log((await chat.getFile({ fileId: '1' })).expiresAt);
   console.log((await chat.getMessages({ targetId: userId, limit: 10 })).items[0]?.content);
   await chat.resume({ rooms: { tea: 41 } });
@@ -135,7 +142,8 @@ function components(client: Switchboard) {
   const { state, error, user } = useConnection();
   const { room, messages, members, typing } = useRoom('tea');
   const { total, rooms } = useUnreads();
-  console.log(useChat().state, state, error?.code, user?.userId, room.id, messages.length, members.length, typing.length, total, rooms);
+  console.log(useChat().state, state, error?.code, user?.userId, total, rooms);
+  console.log(room.id, messages.length, members.length, typing.length);
 }
 
 async function wrongUses(chat: Switchboard, room: Room): Promise<void> {
