@@ -247,11 +247,17 @@ type Method<Request, Answer> = {} extends Fields<Request>
   ? (request?: Fields<Request>, options?: RequestOptions) => Promise<Answer>
   : (request: Fields<Request>, options?: RequestOptions) => Promise<Answer>;
 
+/** A message of `sendMessages` gets an id if it has none. */
+type WithIds<Request> = Request extends { messages: Array<infer One extends { clientMessageId: string }> }
+  ? Omit<Request, 'messages'> & { messages: Array<Omit<One, 'clientMessageId'> & { clientMessageId?: string }> }
+  : Request;
+type MethodOf<Action extends keyof Actions> = Method<WithIds<Actions[Action]['request']>, Actions[Action]['answer']>;
+
 /**
- * A method for each action: it takes the fields of the request, and resolves with the answer. `unreads` is the model, and
- * `loadUnreads()` the action.
+ * A method for each action: it takes the fields of the request, and resolves with the answer. `unreads` is the model,
+ * and `loadUnreads()` the action.
  */
-type Methods = { [Action in Exclude<keyof Actions, 'unreads'>]: Method<Actions[Action]['request'], Actions[Action]['answer']> };
+type Methods = { [Action in Exclude<keyof Actions, 'unreads'>]: MethodOf<Action> };
 
 declare class Client {
   constructor(options: Options);

@@ -114,7 +114,7 @@ async function actions(chat: Switchboard): Promise<void> {
   await chat.listInvites({ roomId });
   await chat.revokeInvite({ roomId, invite: 'code' });
   console.log((await chat.sendMessage({ roomId, content: 'hello' })).type);
-  const messages = [{ content: 'hello', clientMessageId: '1' }];
+  const messages = [{ content: 'hello', clientMessageId: '1' }, { content: 'again' }];
   console.log((await chat.sendMessages({ roomId, messages })).results.length);
   console.log((await chat.editMessage({ roomId, seq: 1, content: 'hello!' })).version);
   await chat.deleteMessage({ roomId, seqs: [1, 2] });
