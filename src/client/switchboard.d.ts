@@ -1,4 +1,5 @@
-import type { Actions, Frame, HelloFrame, InvitedFrame, MessageFrame, RequestFrame, RoomFrame } from './wire.js';
+import type { Actions, Frame, HelloFrame, InvitedFrame, MessageFrame, NotifyFrame } from './wire.js';
+import type { RequestFrame, RoomFrame } from './wire.js';
 
 export * from './wire.js';
 
@@ -100,12 +101,15 @@ export interface Unread {
   roomId: string;
   lastSeq: number;
   lastReadSeq: number;
+  /** How many times the mark was set back. */
+  readVersion?: number;
   /** At most 99; with `unreadMore` there are more. */
   unread: number;
   unreadMore?: boolean;
   mentions: number;
   roomMention?: boolean;
-  notify?: string;
+  /** What the user wants to be told of. */
+  notify?: 'all' | 'mentions' | 'none';
   mutedUntil?: string;
 }
 
@@ -149,7 +153,7 @@ export interface ChatEvents extends RoomEvents {
   unreads: { unreads: Unreads };
   invited: InvitedFrame;
   request: RequestFrame;
-  notify: { type: 'notify'; roomId: string; notify?: string; mutedUntil?: string };
+  notify: NotifyFrame;
   /** The server has refused the token. */
   unauthorized: { error: SwitchboardError };
   /** A failure that belongs to no request: of the store, or one that the server reports. */

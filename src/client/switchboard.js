@@ -237,6 +237,8 @@ export class Room extends Emitter {
   /** Frames that wait for earlier ones: messages by seq, changes by rev. */
   _ahead = new Map();
   _changes = new Map();
+  /** A rev that is known to be there. */
+  #told = 0;
   _resuming = false;
   #mustReload = false;
 
@@ -450,7 +452,7 @@ export class Room extends Emitter {
   }
 
   #setInfo({ type, requestId, participants, ...info }, isMore) {
-    this.info = { ...this.info, nextCursor: undefined, ...info };
+    this.info = compact({ ...this.info, ...(participants && { nextCursor: undefined }), ...info });
     if (Array.isArray(participants) && !isMore) this.#members.clear();
     for (const member of participants ?? []) this.#members.set(member.userId, member);
     this._touch('members');
@@ -507,6 +509,7 @@ export class Room extends Emitter {
     this.#messages.clear();
     this.#replies.clear();
     this.#recent = [];
+    this.#told = 0;
     this.#oldest = Infinity;
     this._cursor = cursor;
     this.chat._outbox.shown(this, Infinity);
@@ -550,7 +553,9 @@ export class Room extends Emitter {
     const cursor = this._cursor;
     const { type } = frame;
     if (CHANGES.has(type)) {
-      if (frame.rev > (cursor?.rev ?? 0)) this._changes.set(frame.rev, frame);
+      // `unchanged` comes with the message's last rev, which is of another change: that one may be missing.
+      if (frame.unchanged) this.#told = Math.max(this.#told, revOf(frame));
+      else if (frame.rev > (cursor?.rev ?? 0)) this._changes.set(frame.rev, frame);
       this._drain();
     } else if (type === 'message') {
       if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);
@@ -579,7 +584,7 @@ export class Room extends Emitter {
       if (change) this.#apply(change, change.rev);
       isMoving = message !== undefined || change !== undefined;
     }
-    if (this._ahead.size + this._changes.size === 0) return this.#endHole();
+    if (this._ahead.size + this._changes.size === 0 && this.#told <= cursor.rev) return this.#endHole();
     // Once, however many frames come meanwhile.
     this.#hole ??= this.chat._clock.setTimeout(() => (this.#endHole(), this.chat._resumeSoon(this)), HOLE_MS);
   }
@@ -605,6 +610,8 @@ export class Room extends Emitter {
     this.chat._outbox.shown(this, message.seq);
     this.#endTyping(message.userId);
     this.chat._countUnread(this.id, message);
+    const { mode = this.info?.mode, roomName = this.info?.roomName } = message.system ?? {};
+    if (message.system && this.info) this.#setInfo({ mode, roomName }, true);
     this._touch('messages');
     this._emit('message', { message });
   }
@@ -716,6 +723,13 @@ function forUser(message, userId) {
   return { isForMe, isMention: isForMe && (message.mentionRoom || message.mentions?.includes(userId)) === true };
 }
 
+/** Leaves out the users whom the server did not mention: they are not in the room. */
+function withoutOthers(draft, notMentioned) {
+  const mentions = draft.mentions?.filter((userId) => !notMentioned.includes(userId)) ?? [];
+  if (mentions.length > 0) draft.mentions = mentions;
+  else delete draft.mentions;
+}
+
 /** The messages that wait for their answers, in order. They are kept in the store until the server has answered. */
 class Outbox {
   #chat;
@@ -801,8 +815,9 @@ class Outbox {
     try {
       const messages = batch.map(({ id, draft }) => ({ ...draft, clientMessageId: id }));
       const request = { ...batch[0].target, messages };
-      const { results } = await this.#chat._request('sendMessages', request, { timeoutMs: Infinity });
-      results.forEach((result, at) => {
+      const answer = await this.#chat._request('sendMessages', request, { timeoutMs: Infinity });
+      for (const { draft } of batch) withoutOthers(draft, answer.notMentioned ?? []);
+      answer.results.forEach((result, at) => {
         if (!result.code) this.#sent(batch[at], result);
         else if (RETRYABLE.has(result.code)) wait = Math.max(wait, result.retryAfterMs ?? BACKOFF_MS[0]);
         else this.#refuse(batch[at], new SwitchboardError(result));
@@ -1375,9 +1390,9 @@ export class Switchboard extends Emitter {
     let room = this.#rooms.get(roomId);
     if (['invited', 'request', 'notify'].includes(type)) this._emit(type, frame);
     if (type === 'notify' && this.#unreads.has(roomId)) {
-      this.#setUnread(roomId, { notify: frame.notify ?? frame.level, mutedUntil: frame.mutedUntil });
+      this.#setUnread(roomId, { notify: frame.level, mutedUntil: frame.mutedUntil });
     }
-    if (type === 'read' && userId === this.user?.userId) this.#setRead(roomId, frame.seq);
+    if (type === 'read' && userId === this.user?.userId) this.#setRead(roomId, frame.seq, frame.readVersion);
     if (type === 'message' && frame.file) this.#uploads.get(frame.file.fileId)?.resolve(messageOf(frame));
     // Who leaves is not told by a frame of its own.
     if (type === 'ack' && frame.action === 'leaveRoom') {
@@ -1504,9 +1519,9 @@ export class Switchboard extends Emitter {
     this.#hasUnreads = true;
     this.#unreads.clear();
     for (const { roomId, lastSeq = 0, lastReadSeq, unread, unreadMore, mentions = 0, ...more } of items) {
-      const { roomMention, notify, mutedUntil } = more;
-      const mark = { roomId, lastSeq, lastReadSeq, unread, unreadMore, mentions, roomMention, notify, mutedUntil };
-      this.#unreads.set(roomId, compact(mark));
+      const { roomMention, notify, mutedUntil, readVersion } = more;
+      const mark = { roomId, lastSeq, lastReadSeq, readVersion, unread, unreadMore, mentions };
+      this.#unreads.set(roomId, compact({ ...mark, roomMention, notify, mutedUntil }));
       this._recountUnread(roomId);
     }
     this.#unreadsChanged();
@@ -1545,25 +1560,25 @@ export class Switchboard extends Emitter {
     this.#setUnread(roomId, { unread: Math.min(count.unread, MOST_UNREAD), unreadMore, mentions: count.mentions });
   }
 
-  #setRead(roomId, seq, isBack = false) {
+  /** A mark goes back with a newer `readVersion` only. */
+  #setRead(roomId, seq, readVersion = this.#unreads.get(roomId)?.readVersion) {
     const mark = this.#unreads.get(roomId);
+    const isBack = readVersion > (mark?.readVersion ?? 0);
     if (!mark || (!isBack && seq <= mark.lastReadSeq)) return;
+    // How many they are only the server knows, unless all of them are loaded.
+    if (isBack && seq < mark.lastReadSeq) this.loadUnreads().catch(() => {});
     const isAll = seq >= mark.lastSeq;
     const unread = isAll ? 0 : Math.min(mark.unread, mark.lastSeq - seq);
-    this.#setUnread(roomId, { lastReadSeq: seq, unread, ...(isAll && { unreadMore: undefined, mentions: 0 }) });
+    const rest = isAll ? { unreadMore: undefined, roomMention: undefined, mentions: 0 } : {};
+    this.#setUnread(roomId, { lastReadSeq: seq, readVersion, unread, ...rest });
     this._recountUnread(roomId);
   }
 
   async markRead(request, options) {
-    const answer = await this._request('markRead', request, options);
+    // So that it cannot undo a `markUnread` on another device.
+    const { readVersion } = this.#unreads.get(request.roomId) ?? {};
+    const answer = await this._request('markRead', compact({ readVersion, ...request }), options);
     this.#setRead(request.roomId, request.seq);
-    return answer;
-  }
-
-  async markUnread(request, options) {
-    const answer = await this._request('markUnread', request, options);
-    this.#setRead(request.roomId, request.seq, true);
-    if (this.#hasUnreads) this.loadUnreads().catch(() => {});
     return answer;
   }
 

@@ -485,6 +485,56 @@ test('unread counts follow messages, deletions and what other devices read', asy
   assert.equal(ben.unreads.total, 0);
 });
 
+test('a mark that is set back counts again on all devices', async () => {
+  const [tea, , , ben] = await two();
+  const phone = await connected({ userId: ben.user.userId });
+  for (const text of ['one', 'two', 'three']) await tea.send(text);
+  await Promise.all([ben.loadUnreads(), phone.loadUnreads()]);
+  await ben.markRead({ roomId: tea.id, seq: 3 });
+  await until(phone, () => phone.unreads.total === 0, 'all are read');
+  await ben.markUnread({ roomId: tea.id, seq: 2 });
+  await until(ben, () => ben.unreads.total === 2, 'two on the laptop');
+  await until(phone, () => phone.unreads.total === 2, 'two on the phone');
+});
+
+test('mentions are counted, and only members are mentioned', async () => {
+  const [tea, bens, , ben] = await two();
+  await ben.loadUnreads();
+  await tea.send('look', { mentions: [ben.user.userId, 'nobody'] });
+  await until(ben, () => ben.unreads.totalMentions === 1, 'the mention');
+  await tea.send('everybody', { mentionRoom: true });
+  await until(ben, () => ben.unreads.rooms[tea.id].unread === 2, 'both');
+  const { mentions } = ben.unreads.rooms[tea.id];
+  assert.equal((await ben.loadUnreads()).rooms[tea.id].mentions, mentions);
+  await until(bens, () => bens.messages.length === 2, 'both');
+  assert.deepEqual(modelOf(tea), await logOf(bens));
+  assert.deepEqual(modelOf(bens), await logOf(bens));
+});
+
+test('what a user wants to be told of is the same on all devices', async () => {
+  const [tea, , , ben] = await two();
+  const phone = await connected({ userId: ben.user.userId });
+  await phone.loadUnreads();
+  const told = event(phone, 'notify');
+  await ben.setNotify({ roomId: tea.id, level: 'mentions' });
+  assert.equal((await told).level, 'mentions');
+  assert.equal(phone.unreads.rooms[tea.id].notify, 'mentions');
+});
+
+test('a room that is renamed or slowed down says so', async () => {
+  const [tea, bens, ana, ben] = await two();
+  await ana.renameRoom({ roomId: tea.id, roomName: 'Tea at five' });
+  await until(bens, () => bens.info?.roomName === 'Tea at five', 'the name');
+  await ana.setRoomMode({ roomId: tea.id, slowSeconds: 1 });
+  await until(bens, () => bens.info?.mode?.slowSeconds === 1, 'the mode');
+  await Promise.all(['one', 'two', 'three'].map((text) => bens.send(text)));
+  assert.deepEqual(contents(bens).slice(2), ['one', 'two', 'three']);
+  await ana.setRoomMode({ roomId: tea.id, write: 'admins' });
+  await assert.rejects(bens.send('psst'), { code: 'READ_ONLY' });
+  const { items } = await ben.searchMessages({ roomId: tea.id, text: 'two' });
+  assert.deepEqual(items.map(({ content }) => content), ['two']);
+});
+
 test('a direct conversation begins with its first message', async () => {
   const [ana, ben] = [await connected(), await connected()];
   const room = await ana.direct(ben.user.userId);

@@ -132,6 +132,11 @@ async function actions(chat: Switchboard): Promise<void> {
   await chat.resume({ rooms: { tea: 41 } });
   await chat.markRead({ roomId, seq: 1 });
   console.log((await chat.listRooms()).items[0]?.unread);
+  await chat.markUnread({ roomId, seq: 1 });
+  await chat.setNotify({ roomId, level: 'mentions' });
+  await chat.setRoomMode({ roomId, slowSeconds: 30, write: 'admins' });
+  await chat.renameRoom({ roomId, roomName: 'Tea at five' });
+  console.log((await chat.searchMessages({ roomId, text: 'milk' })).items[0]?.content);
   await chat.blockUser({ userId });
   await chat.unblockUser({ userId });
   await chat.listBlocked();
