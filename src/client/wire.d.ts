@@ -2101,6 +2101,8 @@ export interface Actions {
   banMember: { request: BanMemberRequest; answer: AckFrame };
   unbanMember: { request: UnbanMemberRequest; answer: AckFrame };
   setRole: { request: SetRoleRequest; answer: AckFrame };
+  setRoomMode: { request: SetRoomModeRequest; answer: MessageFrame | AckFrame };
+  renameRoom: { request: RenameRoomRequest; answer: MessageFrame | AckFrame };
   muteMember: { request: MuteMemberRequest; answer: AckFrame };
   unmuteMember: { request: UnmuteMemberRequest; answer: AckFrame };
   reportMessage: { request: ReportMessageRequest; answer: AckFrame };
@@ -2120,8 +2122,12 @@ export interface Actions {
   handleFileUpload: { request: HandleFileUploadRequest; answer: UploadFrame };
   getFile: { request: GetFileRequest; answer: FileFrame };
   getMessages: { request: GetMessagesRequest; answer: MessagesFrame };
+  searchMessages: { request: SearchMessagesRequest; answer: FoundFrame };
   resume: { request: ResumeRequest; answer: ResumedFrame };
   markRead: { request: MarkReadRequest; answer: AckFrame };
+  markUnread: { request: MarkUnreadRequest; answer: ReadFrame };
+  unreads: { request: UnreadsRequest; answer: UnreadsFrame };
+  setNotify: { request: SetNotifyRequest; answer: AckFrame };
   listRooms: { request: ListRoomsRequest; answer: RoomsFrame };
   blockUser: { request: BlockUserRequest; answer: AckFrame };
   unblockUser: { request: UnblockUserRequest; answer: AckFrame };
