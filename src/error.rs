@@ -8,6 +8,9 @@ use crate::domain::{Entry, Limited};
 /// The cause of an error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
+/// When a write to a busy room is tried again (milliseconds).
+const BUSY_RETRY_MS: u64 = 500;
+
 /// Declares [`Error`]: for each error its message, its status and its code.
 macro_rules! errors {
     ($($(#[$meta:meta])+ $name:ident $(($($inner:tt)+))? $({$($field:ident: $type:ty),+})? =>
@@ -186,6 +189,7 @@ impl Error {
             Self::RateLimited { retry_after_ms, .. }
             | Self::SlowMode { retry_after_ms }
             | Self::RoomRate { retry_after_ms } => Some(*retry_after_ms),
+            Self::RoomBusy => Some(BUSY_RETRY_MS),
             Self::InMessage { error, .. } => error.retry_after_ms(),
             _ => None,
         }

@@ -7,7 +7,7 @@ use tokio::join;
 
 use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby, require_session};
 use crate::context::Context;
-use crate::domain::{Limited, Member, Name, RoomId, Style, UserId};
+use crate::domain::{Body, Content, Limited, Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
 use crate::store::{Channel, Connection, Consent, Subscription, Tail};
 use crate::wire::requests::{Addressed, Introduction, Recipient, TypingIndicator};
@@ -142,6 +142,12 @@ impl Sender {
     pub async fn unblocked(mut self, ctx: &Context) -> Result<Self, Error> {
         self.ask_consent(ctx).await?;
         if self.consent.is_blocked { Err(Error::Blocked) } else { Ok(self) }
+    }
+
+    /// A message of the sender's.
+    pub fn body(&self, content: Content) -> Body {
+        let body = Body::new(self.user.clone(), self.name.clone(), self.style.clone(), content);
+        Body { name_verified: self.name_verified, ..body }
     }
 
     /// Takes the name and the style of this request.

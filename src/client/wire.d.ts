@@ -113,6 +113,8 @@ export interface ErrorFrame {
     /** The users whom the sender mentions. */
     mentions?: Array<string>;
     messageId: string;
+    /** Whether the name is that of the user's token. */
+    nameVerified?: boolean;
     /** To the sender: users who were named and are not in the room, or have blocked the sender. */
     notMentioned?: Array<string>;
     /** The message that it replies to. */
@@ -236,6 +238,8 @@ export interface FoundFrame {
     /** The users whom the sender mentions. */
     mentions?: Array<string>;
     messageId: string;
+    /** Whether the name is that of the user's token. */
+    nameVerified?: boolean;
     /** To the sender: users who were named and are not in the room, or have blocked the sender. */
     notMentioned?: Array<string>;
     /** The message that it replies to. */
@@ -440,6 +444,8 @@ export interface MessageFrame {
   /** The users whom the sender mentions. */
   mentions?: Array<string>;
   messageId: string;
+  /** Whether the name is that of the user's token. */
+  nameVerified?: boolean;
   /** To the sender: users who were named and are not in the room, or have blocked the sender. */
   notMentioned?: Array<string>;
   /** The message that it replies to. */
@@ -536,6 +542,8 @@ export interface MessagesFrame {
     /** The users whom the sender mentions. */
     mentions?: Array<string>;
     messageId: string;
+    /** Whether the name is that of the user's token. */
+    nameVerified?: boolean;
     /** To the sender: users who were named and are not in the room, or have blocked the sender. */
     notMentioned?: Array<string>;
     /** The message that it replies to. */
@@ -737,6 +745,8 @@ export interface PinsFrame {
     /** The users whom the sender mentions. */
     mentions?: Array<string>;
     messageId: string;
+    /** Whether the name is that of the user's token. */
+    nameVerified?: boolean;
     /** To the sender: users who were named and are not in the room, or have blocked the sender. */
     notMentioned?: Array<string>;
     /** The message that it replies to. */
@@ -928,6 +938,8 @@ export interface ResumedFrame {
       /** The users whom the sender mentions. */
       mentions?: Array<string>;
       messageId: string;
+      /** Whether the name is that of the user's token. */
+      nameVerified?: boolean;
       /** To the sender: users who were named and are not in the room, or have blocked the sender. */
       notMentioned?: Array<string>;
       /** The message that it replies to. */
@@ -1024,6 +1036,8 @@ export interface ResumedFrame {
       /** The users whom the sender mentions. */
       mentions?: Array<string>;
       messageId: string;
+      /** Whether the name is that of the user's token. */
+      nameVerified?: boolean;
       /** To the sender: users who were named and are not in the room, or have blocked the sender. */
       notMentioned?: Array<string>;
       /** The message that it replies to. */
@@ -1235,6 +1249,8 @@ export interface RoomsFrame {
       /** The users whom the sender mentions. */
       mentions?: Array<string>;
       messageId: string;
+      /** Whether the name is that of the user's token. */
+      nameVerified?: boolean;
       /** To the sender: users who were named and are not in the room, or have blocked the sender. */
       notMentioned?: Array<string>;
       /** The message that it replies to. */

@@ -143,6 +143,9 @@ impl Style {
 pub struct Body {
     pub user_id: UserId,
     pub user_name: Name,
+    /// Whether the name is that of the user's token.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub name_verified: bool,
     #[serde(flatten)]
     pub style: Style,
     /// Absent if the message was deleted.
@@ -169,6 +172,7 @@ impl Body {
         Self {
             user_id,
             user_name,
+            name_verified: false,
             style,
             content,
             reply_to: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::access::{self, Moderator, Sender};
+use crate::access::{self, Moderator, Sender, audit};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
 use crate::domain::{Entry, Event, Seq};
@@ -65,7 +65,11 @@ pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -
         |may_moderate| ctx.store.delete_messages(&sender.room, &sender.user, (&seqs, reason), may_moderate, timing);
     access::confirm_member(ctx, &sender.user, &sender.room).await?;
     let deleted = match delete(false).await {
-        Err(Error::Forbidden(_)) if access::moderates(ctx, &sender).await? => delete(true).await?,
+        Err(Error::Forbidden(_)) if access::moderates(ctx, &sender).await? => {
+            let which = seqs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            audit::record(ctx, &sender.user, &sender.room, None, Some(&which)).await?;
+            delete(true).await?
+        }
         deleted => deleted?,
     };
     let Some(rev) = deleted.rev else { return repeated_deletion(ctx, &sender, &seqs).await };
@@ -80,6 +84,11 @@ pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -
     publish(ctx, &sender.channels, frame.clone().into()).await;
     for removal in &deleted.removals {
         finish_removal(ctx, removal).await;
+    }
+    for seq in deleted.reacted {
+        if let Err(error) = ctx.store.remove_reactions(&sender.room, seq).await {
+            tracing::warn!(error = chain(&error), "failed to remove the reactions to a deleted message");
+        }
     }
     Ok(DeletionAnswer::Deleted(frame))
 }

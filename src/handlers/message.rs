@@ -21,7 +21,7 @@ pub async fn send(ctx: &Context, writer: Writer, request: SendMessage) -> Result
         data,
         mentions: mentions.0,
         mention_room: mention_room.unwrap_or_default(),
-        ..Body::new(sender.user.clone(), sender.name.clone(), sender.style.clone(), content)
+        ..sender.body(content)
     };
     post(ctx, writer, &introduction, draft).await
 }
@@ -29,10 +29,7 @@ pub async fn send(ctx: &Context, writer: Writer, request: SendMessage) -> Result
 /// To a room as any message; without one to everybody.
 pub async fn broadcast(ctx: &Context, writer: Writer, request: BroadcastMessage) -> Result<Sent, Error> {
     let BroadcastMessage { content, client_message_id, introduction, .. } = request;
-    let draft = |sender: &Sender| Body {
-        client_message_id,
-        ..Body::new(sender.user.clone(), sender.name.clone(), sender.style.clone(), content)
-    };
+    let draft = |sender: &Sender| Body { client_message_id, ..sender.body(content) };
     post(ctx, writer, &introduction, draft).await
 }
 
@@ -82,7 +79,7 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
         data: message.data,
         mentions: message.mentions.0,
         mention_room: message.mention_room.unwrap_or_default(),
-        ..Body::new(sender.user.clone(), sender.name.clone(), sender.style.clone(), message.content)
+        ..sender.body(message.content)
     };
     let mut bodies: Vec<_> = request.messages.into_iter().map(draft).collect();
     for (index, body) in bodies.iter().enumerate() {

@@ -15,9 +15,13 @@ enum Role {
     /// A member whose session has ended.
     Expired,
     Stranger,
+    /// Invited into the room, and has not answered.
+    Invited,
     Removed,
     Banned,
     Member,
+    /// A member whom another member has blocked: in rooms that both have joined, that changes nothing.
+    Blocked,
     Muted,
     Admin,
     Owner,
@@ -25,13 +29,15 @@ enum Role {
 
 impl Role {
     /// Those who are refused more come first: an act of the others may change the room.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Guest,
         Self::Expired,
         Self::Stranger,
+        Self::Invited,
         Self::Removed,
         Self::Banned,
         Self::Member,
+        Self::Blocked,
         Self::Muted,
         Self::Admin,
         Self::Owner,
@@ -42,7 +48,7 @@ impl Role {
     }
 
     fn is_in_room(self) -> bool {
-        matches!(self, Self::Member | Self::Muted | Self::Admin | Self::Owner)
+        matches!(self, Self::Member | Self::Blocked | Self::Muted | Self::Admin | Self::Owner)
     }
 
     /// Whether the catalogue lets this role do what requires `access`. `is_open`: users are not authenticated.
@@ -98,14 +104,15 @@ async fn connect(world: &World, is_open: bool, user: &str, seconds: u64) -> User
 impl Mode {
     async fn start(is_open: bool) -> Self {
         let world = match is_open {
-            true => World::start().await,
-            false => World::with_tokens_and(&[("SESSION_MIN_SECONDS", "1")]).await,
+            true => World::with(&[("ADD_MEMBERS", "invite")]).await,
+            false => World::with_tokens_and(&[("SESSION_MIN_SECONDS", "1"), ("ADD_MEMBERS", "invite")]).await,
         };
         let mut users = Vec::new();
         for role in Role::ALL.into_iter().filter(|role| !matches!(role, Role::Guest | Role::Expired)) {
             users.push((role, connect(&world, is_open, &role.user(), 7_000).await));
         }
-        let victim = connect(&world, is_open, "victim", 7_000).await;
+        let mut victim = connect(&world, is_open, "victim", 7_000).await;
+        victim.ask(json!({ "action": "blockUser", "userId": Role::Blocked.user() })).await;
         let mut expired = Vec::new();
         if !is_open {
             for _ in Action::ALL {
@@ -130,18 +137,26 @@ impl Mode {
     async fn room(&mut self) -> String {
         let room = self.does(Role::Owner, json!({ "action": "createRoom" })).await["roomId"].take();
         let about = |action: &str, user: &str| json!({ "action": action, "roomId": room, "userId": user });
-        for role in [Role::Removed, Role::Banned, Role::Member, Role::Muted, Role::Admin] {
+        for role in [Role::Removed, Role::Banned, Role::Member, Role::Blocked, Role::Muted, Role::Admin] {
             self.does(role, json!({ "action": "joinRoom", "roomId": room })).await;
         }
         let joined = self.victim.ask(json!({ "action": "joinRoom", "roomId": room })).await;
         assert_eq!(joined["type"], "room", "{joined}");
         let promotion = json!({ "action": "setRole", "roomId": room, "userId": Role::Admin.user(), "role": "admin" });
         self.does(Role::Owner, promotion).await;
+        let invitation = json!({ "action": "addMembers", "roomId": room, "members": [Role::Invited.user()] });
+        let added = self.does(Role::Owner, invitation).await;
+        assert_eq!(added["invited"], json!([Role::Invited.user()]), "{added}");
         self.does(Role::Owner, about("removeMember", &Role::Removed.user())).await;
         self.does(Role::Owner, about("banMember", &Role::Banned.user())).await;
         self.does(Role::Owner, about("muteMember", &Role::Muted.user())).await;
         self.does(Role::Owner, json!({ "action": "sendMessage", "roomId": room, "content": "first" })).await;
         room.as_str().unwrap().to_owned()
+    }
+
+    /// Nobody has more than a few invitations of one user that wait for an answer.
+    async fn ends_invitation(&mut self, room: &str) {
+        self.user(Role::Invited).ask(json!({ "action": "declineInvite", "roomId": room })).await;
     }
 
     /// A value for a field of a request, by its name; `None` for one that a request can do without.
@@ -287,6 +302,7 @@ async fn walk(is_open: bool) -> Vec<String> {
             let (status, code) = mode.act(role, action, &frame).await;
             problems.extend(problem(action.key(), action.access(), role, is_open, (status, &code)));
         }
+        mode.ends_invitation(&room).await;
     }
     for &route in HttpRoute::ALL {
         let room = mode.room().await;
@@ -298,6 +314,7 @@ async fn walk(is_open: bool) -> Vec<String> {
             let code = answer.body["code"].as_str().unwrap_or("OK").to_owned();
             problems.extend(problem(route.key(), route.access(), role, is_open, (answer.status.into(), &code)));
         }
+        mode.ends_invitation(&room).await;
     }
     if !is_open {
         assert_eq!(mode.world.open("").await.err(), Some(401), "a guest connects");

@@ -197,6 +197,28 @@ async fn the_file_of_a_deleted_message_is_gone() {
 }
 
 #[tokio::test]
+async fn a_deletion_takes_the_reactions_with_it_and_is_recorded_if_a_moderator_made_it() {
+    let world = World::start().await;
+    let (mut ana, mut ben) = room_of_two(&world).await;
+    let seq = ben.says("tea", "spam").await["seq"].as_u64().unwrap();
+    for user in [&mut ana, &mut ben] {
+        user.ask(react(seq, "👍", true)).await;
+    }
+    let reactions = async || {
+        let rows = world.rows("Messages").await;
+        rows.iter().filter(|row| row["messageId"].as_s().unwrap().starts_with("rx#")).count()
+    };
+    assert_eq!(reactions().await, 2);
+
+    ana.ask(delete(&[seq])).await;
+
+    assert_eq!(reactions().await, 0);
+    let audit = world.rows("Audit").await;
+    let by = audit.iter().find(|row| row["action"].as_s().unwrap() == "deleteMessage").unwrap();
+    assert_eq!((by["by"].as_s().unwrap().as_str(), by["detail"].as_s().unwrap().as_str()), ("ana", "3"));
+}
+
+#[tokio::test]
 async fn reactions_are_a_set_of_each_user() {
     let world = World::start().await;
     let (mut ana, mut ben) = room_of_two(&world).await;
@@ -385,7 +407,7 @@ async fn changes_cost_4_write_units_and_reactions_6() {
     world.take_store_calls();
     let about = |action: &str| json!({ "action": action, "roomId": "tea", "seq": 1 });
     for (request, writes) in
-        [(edit(1, "second", 1), 4.0), (react(1, "👍", true), 6.0), (about("pinMessage"), 4.0), (delete(&[1]), 4.0)]
+        [(edit(1, "second", 1), 4.0), (react(1, "👍", true), 6.0), (about("pinMessage"), 4.0), (delete(&[2]), 4.0)]
     {
         ana.ask(request.clone()).await;
 

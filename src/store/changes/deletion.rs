@@ -56,6 +56,8 @@ pub struct Deleted {
     pub seqs: Vec<Seq>,
     pub rev: Option<Rev>,
     pub removals: Vec<Removal>,
+    /// Those that had reactions.
+    pub reacted: Vec<Seq>,
 }
 
 impl Store {
@@ -76,11 +78,14 @@ impl Store {
         let deletion = Deletion { at: Iso(now), by: user.clone(), reason: reason.map(ToString::to_string) };
         let plan = |seen: &Seen<'_>| {
             let (write, removals) = self.deletion_of(seqs, &deletion, may_moderate, &files, seen)?;
-            let deleted = (write.seqs.clone(), removals);
+            let had_reactions =
+                |seq: &&Seq| seen.message(**seq).is_ok_and(|(entry, _)| !entry.changes.reactions.is_empty());
+            let reacted: Vec<_> = write.seqs.iter().filter(had_reactions).copied().collect();
+            let deleted = (write.seqs.clone(), removals, reacted);
             Ok(if write.seqs.is_empty() { Plan::Done(deleted) } else { Plan::Write(write, deleted) })
         };
-        let ((seqs, removals), rev) = self.change(room, user, &keys, (now, deadline), plan).await?;
-        Ok(Deleted { seqs, rev, removals })
+        let ((seqs, removals, reacted), rev) = self.change(room, user, &keys, (now, deadline), plan).await?;
+        Ok(Deleted { seqs, rev, removals, reacted })
     }
 
     /// What is written for a deletion, and the objects to remove after it.

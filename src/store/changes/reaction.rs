@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::StreamExt;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::super::{Item, Key, Statement, Store, failed, row_of};
+use super::super::{Item, Key, Statement, Store, delete_request, failed, pages, row_of};
 use super::{Plan, ROOM_ROW, Seen, Write};
 use crate::domain::{Emoji, Rev, RoomId, Seq, Timestamp, UserId, Who};
 use crate::error::Error;
@@ -125,6 +126,24 @@ impl Store {
             users.extend(user_of(&row.message_id).map(|user| (user, row.emojis.into_iter().collect())));
         }
         Ok((users, next))
+    }
+}
+
+impl Store {
+    /// Removes who reacted to a message that was deleted. What is left over goes with the message.
+    pub async fn remove_reactions(&self, room: &RoomId, seq: Seq) -> Result<(), Error> {
+        let prefix = prefix(seq);
+        let statement = Statement::query("roomId = :room AND messageId BETWEEN :from AND :to")
+            .bind(":room", room.as_str())
+            .bind(":from", &*prefix)
+            .bind(":to", &*format!("{prefix}\u{10ffff}"));
+        let mut rows = pages::<ReactionRow>(self.query(&MESSAGES, &statement).consistent_read(true));
+        while let Some(page) = rows.next().await {
+            let key = |row: ReactionRow| delete_request(MESSAGES.key_of(room.as_str(), &row.message_id));
+            let deletions = page?.into_iter().map(key).collect::<Result<Vec<_>, Error>>()?;
+            self.write_all(deletions.into_iter().map(|deletion| (&MESSAGES, deletion)).collect()).await?;
+        }
+        Ok(())
     }
 }
 

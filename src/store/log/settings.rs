@@ -17,6 +17,16 @@ pub enum Setting {
     Name(Name),
 }
 
+impl Setting {
+    /// Whether the room is so already. `mode`: as its log has it.
+    fn is_so(&self, room: &Room, mode: &Mode) -> bool {
+        match self {
+            Self::Mode(change) => mode.with(change) == *mode,
+            Self::Name(name) => room.name.as_ref() == Some(name),
+        }
+    }
+}
+
 impl Store {
     /// Changes a room, as an entry of its log: who appends behind it obeys it. Returns the entry; where the room is so
     /// already, the last one of its log if that is such an entry. And whether something was changed.
@@ -35,11 +45,7 @@ impl Store {
             let (tail, newest) = self.end(&room.id, timing.now).await?;
             let mut next = self.free_seq(&room.id, tail.as_ref(), timing.now).await?.ok_or(Error::RoomClosed)?;
             let before = next.carry.mode()?;
-            let is_unchanged = match setting {
-                Setting::Mode(mode) => before.with(mode) == before,
-                Setting::Name(name) => room.name.as_ref() == Some(name),
-            };
-            if is_unchanged {
+            if setting.is_so(room, &before) {
                 let is_system = |entry: &Entry| matches!(entry.event, Event::System { .. });
                 return Ok((newest.filter(is_system), false));
             }

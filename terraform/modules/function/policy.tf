@@ -59,7 +59,7 @@ locals {
       "MESSAGES_TABLE",
       "PENDING_TABLE",
     ]
-    "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
   }
   queried_indexes = {
     CHAT_ROOMS_TABLE = ["byPlace", "byActivity"]
