@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -106,6 +106,15 @@ pub fn refuse_page(headers: &HeaderMap) -> Option<Response> {
     let site = || headers.get("sec-fetch-site").filter(|site| site.as_bytes() != b"none");
     headers.get(header::ORIGIN).or_else(site)?;
     Some(refuse("web pages may not use this port; they may use the HTTP API, the WebSocket API and presigned URLs"))
+}
+
+/// Whether the request comes from a page of this port, or from no page. The guard has accepted its `Host`, so a foreign
+/// name that is rebound to this machine is no such page.
+pub fn is_own_page(headers: &HeaderMap) -> bool {
+    let own = headers.get(header::HOST).map(|host| [b"http://", host.as_bytes()].concat());
+    let is_own = |origin: &HeaderValue| own.as_deref() == Some(origin.as_bytes());
+    let is_same_site = |site: &HeaderValue| [&b"same-origin"[..], b"none"].contains(&site.as_bytes());
+    headers.get(header::ORIGIN).is_none_or(is_own) && headers.get("sec-fetch-site").is_none_or(is_same_site)
 }
 
 fn unknown_host(host: &str) -> Response {

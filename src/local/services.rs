@@ -165,6 +165,7 @@ impl Shared {
         http: TcpListener,
         websocket: TcpListener,
         options: &Options,
+        urls: &Urls,
         pool: &Arc<Pool>,
     ) -> io::Result<(Arc<Gateway>, [JoinHandle<()>; 2])> {
         let setup = gateway::Setup {
@@ -172,6 +173,11 @@ impl Shared {
             has_default_route: options.has_default_route,
             time_scale: options.time_scale,
             fault_control: options.fault_control,
+            page: gateway::page::Addresses {
+                websocket: urls.websocket.clone(),
+                s3: urls.s3.clone(),
+                faults: options.fault_control,
+            },
             keys: Arc::clone(&self.keys),
             websocket: websocket.local_addr()?,
             http: http.local_addr()?,

@@ -125,7 +125,7 @@ impl Stack {
         let dynamodb = shared.start_dynamodb(listeners.dynamodb, data.as_ref(), &settings.tables).await?;
         let (lifecycle, mut tasks) =
             shared.start_s3(listeners.s3, &folder, settings, options.cors_origins.clone(), &pool)?;
-        let (gateway, apis) = shared.start_gateway(listeners.http, listeners.websocket, &options, &pool)?;
+        let (gateway, apis) = shared.start_gateway(listeners.http, listeners.websocket, &options, &urls, &pool)?;
         tasks.extend(apis);
         tasks.push(shared.start_lambda(listeners.lambda, &pool)?);
         if let Some(interval) = options.schedule {

@@ -1,5 +1,5 @@
-//! Fault control: `/_faults` on the HTTP port, if it is enabled, for people and tests on this machine. Web pages are
-//! refused by their origin, and other machines by their address.
+//! Fault control: `/_faults` on the HTTP port, if it is enabled, for people and tests on this machine and for the chat
+//! page. Other web pages are refused by their origin, and other machines by their address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -34,7 +34,8 @@ async fn refuse_remote(
     if !peer.is_loopback() && peer != host {
         return error_response(StatusCode::FORBIDDEN, "faults can only be controlled from this machine".to_owned());
     }
-    match guard::refuse_page(request.headers()) {
+    let refusal = if guard::is_own_page(request.headers()) { None } else { guard::refuse_page(request.headers()) };
+    match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
     }

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::cors::{self, Cors};
 use super::events::{self, HttpRequest};
-use super::{Gateway, IntegrationError, fault_control, is_too_long};
+use super::{Gateway, IntegrationError, fault_control, is_too_long, page};
 use crate::actions::HttpRoute;
 use crate::local::guard::{self, Guard};
 
@@ -40,8 +40,9 @@ struct Api {
 pub fn serve(listener: TcpListener, guard: Guard, gateway: Arc<Gateway>, origins: Vec<String>) -> JoinHandle<()> {
     let host = listener.local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
     let fault_control = gateway.setup.fault_control.then(|| fault_control::route(gateway.faults.clone(), host));
+    let page = page::routes(gateway.setup.page.clone());
     let api = Arc::new(Api { gateway, cors: Cors::new(origins) });
-    let mut router = Router::new().fallback(request).with_state(api);
+    let mut router = Router::new().fallback(request).with_state(api).merge(page);
     if let Some(route) = fault_control {
         router = router.route(fault_control::PATH, route);
     }

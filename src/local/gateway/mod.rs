@@ -9,6 +9,7 @@ mod fault_control;
 mod handshake;
 pub mod http;
 mod management;
+pub mod page;
 mod session;
 mod socket;
 pub mod websocket;
@@ -45,6 +46,8 @@ pub struct Setup {
     pub has_default_route: bool,
     pub time_scale: NonZeroU32,
     pub fault_control: bool,
+    /// What the chat page connects to.
+    pub page: page::Addresses,
     pub keys: Arc<Keys>,
     /// The address of each API.
     pub websocket: SocketAddr,
