@@ -1,0 +1,6 @@
+// The tests of the page. Usage: see `check`.
+
+import './chat.mjs';
+import './rooms.mjs';
+import './faults.mjs';
+import './access.mjs';
