@@ -1,7 +1,7 @@
 # The checks of scripts/test: each is a function check_NAME. $target is the build directory, $filter a module or empty.
 
 checks=(
-    formatting lints tests consistency crashes load lambda scripts docs schemas workflows smoke seeds client
+    formatting lints tests consistency crashes load lambda scripts docs schemas workflows smoke seeds client page
     terraform privileges
 )
 
@@ -58,6 +58,9 @@ check_seeds() { tests/seeds/check; }
 # The JavaScript client: against local stacks and under faults, its types, package, hooks and README.
 check_client() { tests/client/check; }
 
+# The chat page of the local stack in a real browser.
+check_page() { tests/page/check; }
+
 # This check mostly waits, so it starts before the others.
 begin_terraform() {
     mkdir -p "$target"
@@ -92,7 +95,7 @@ lacks() {
             command -v curl >/dev/null || echo 'curl'
             ;;
         smoke | schemas | client) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
-        seeds)
+        seeds | page)
             npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org'
             tests/seeds/chromium >/dev/null || echo 'Chromium: apt-get install chromium'
             ;;

@@ -50,7 +50,6 @@ class Session {
     });
     chat.on('hello', ({ user }) => {
       find('#me').replaceChildren(named(user.userName, user.userId));
-      document.title = `${user.userName} · Switchboard`;
     });
     chat.on('frame', ({ direction, frame }) => {
       if (direction === 'out') return;
@@ -62,7 +61,12 @@ class Session {
       const isRenamed = frame.type === 'message' && frame.system;
       if (CHANGES_ROOMS.has(frame.type) || isUnknown || isRenamed) refresh();
     });
-    chat.on('unreads', () => this.rooms.render());
+    chat.on('unreads', () => {
+      this.rooms.render();
+      const { lobby, ...rooms } = chat.unreads.rooms;
+      const unread = Object.values(rooms).reduce((sum, mark) => sum + mark.unread, 0);
+      document.title = `${unread > 0 ? `(${unread}) ` : ''}${chat.user.userName} · Switchboard`;
+    });
     chat.on('message', ({ room, message }) => {
       this.rooms.seen(room, message);
       this.conversation.announce(room, message);

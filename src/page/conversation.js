@@ -96,7 +96,8 @@ export class Conversation {
   #renderHeader() {
     const { room, session } = this;
     const online = room.members.filter((member) => member.online).length;
-    const { participantCount: count = room.members.length, mode = {} } = room.info ?? {};
+    const { participantCount, nextCursor, mode = {} } = room.info ?? {};
+    const count = nextCursor ? participantCount : room.members.length;
     const parts = [room.members.length > 0 && `${count} members, ${online} online`,
       mode.write === 'admins' && 'only admins write', mode.slowSeconds > 0 && `one message in ${mode.slowSeconds} s`,
       room.status === 'closed' && 'closed', room.status === 'left' && 'you have left'];
@@ -170,10 +171,12 @@ export class Conversation {
     return item;
   }
 
-  /** The list is one stop for Tab; arrows move in it. */
+  /** The list is one stop for Tab: its last message, or where the focus is. Arrows move in it. */
   #rove() {
     const list = find('#messages');
-    if (list.querySelector('li[tabindex="0"]')) return;
+    const current = list.querySelector('li[tabindex="0"]');
+    if (current && list.contains(document.activeElement)) return;
+    if (current) current.tabIndex = -1;
     const items = list.querySelectorAll('li[tabindex]');
     if (items.length > 0) items[items.length - 1].tabIndex = 0;
   }
@@ -234,6 +237,8 @@ export class Conversation {
     const { room } = this;
     const isSeen = this.#isAtEnd && document.visibilityState === 'visible' && document.hasFocus();
     if (!room || !isSeen || this.#keepsUnread || room.status !== 'open' || room.unread === 0) return;
+    // Nobody keeps track of what is read in the lobby.
+    if (room.id === 'lobby') return;
     room.markRead().catch(() => {});
   }
 

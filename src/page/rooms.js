@@ -81,7 +81,8 @@ export class Rooms {
   }
 
   #row(item) {
-    const mark = this.#session.chat.unreads.rooms[item.roomId] ?? {};
+    // What is read in the lobby is not kept.
+    const mark = item.roomId === 'lobby' ? {} : (this.#session.chat.unreads.rooms[item.roomId] ?? {});
     const { unread = 0, mentions = 0, unreadMore, notify } = mark;
     const isCurrent = this.#session.room?.id === item.roomId;
     const name = this.nameOf(item.roomId, item.roomType === 'direct' ? this.peerOf(item) : undefined);

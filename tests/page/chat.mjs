@@ -6,8 +6,9 @@ import { scenario, unique, until } from './users.mjs';
 
 scenario('from opening the page to a first message: a name, and the message', async (open) => {
   const ana = await open(unique('ana'));
-  await ana.write('the very first message');
-  await ana.sees('the very first message');
+  const text = unique('the very first message');
+  await ana.write(text);
+  await ana.sees(text);
 });
 
 scenario('two users in two panes: messages, typing, a reply, a reaction, an edit and a deletion', async (open) => {

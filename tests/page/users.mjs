@@ -56,7 +56,7 @@ export class Pane {
     await this.root.getByLabel('Message', { exact: true }).press('Enter');
   }
 
-  message(text) { return this.root.locator('.message', { hasText: text }); }
+  message(text) { return this.root.locator('.message').filter({ has: this.page.locator('.text', { hasText: text }) }); }
 
   /** Waits for exactly one message with a text, which is sent. */
   async sees(text) {
@@ -93,7 +93,7 @@ export class Pane {
   async answer(fields, action) {
     const dialog = this.root.locator('dialog[open]').last();
     for (const [label, value] of Object.entries(fields)) {
-      const field = dialog.getByLabel(label);
+      const field = dialog.getByLabel(label).first();
       if (await field.evaluate((element) => element.tagName === 'SELECT')) await field.selectOption(value);
       else await field.fill(value);
     }
