@@ -23,8 +23,7 @@ async function conversation(ana, ben) {
   await ben.write('I am, at eight. See https://example.com/tea');
   await ana.sees('I am, at eight');
   await ana.react('I am, at eight', 'party');
-  await ben.message('Who is coming').hover();
-  await ben.message('Who is coming').getByRole('button', { name: /^Reply/ }).click();
+  await ben.act('Who is coming', /^Reply/);
   await ben.write(`@${ana.name} will you bring the cups?`);
   await ana.sees('will you bring the cups');
   await ana.message('I am, at eight').locator('.reaction').waitFor();

@@ -24,8 +24,7 @@ scenario('two users in two panes: messages, typing, a reply, a reaction, an edit
   await ben.write('hello from ben');
   await ana.sees('hello from ben');
 
-  await ben.message('hello from ana').hover();
-  await ben.message('hello from ana').getByRole('button', { name: /^Reply/ }).click();
+  await ben.act('hello from ana', /^Reply/);
   await ben.write('an answer');
   const parent = ana.message('an answer').locator('.parent');
   await parent.waitFor();

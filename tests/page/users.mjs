@@ -76,16 +76,20 @@ export class Pane {
     await until(isSeen, () => `${this.name} sees ${JSON.stringify(seen)} instead of ${JSON.stringify(expected)}`);
   }
 
+  /** Presses a button of a message, which is shown while the message has the focus. */
+  async act(text, button) {
+    await this.message(text).focus();
+    await this.message(text).getByRole('button', { name: button }).click();
+  }
+
   /** Chooses in the menu of a message. */
   async choose(text, item) {
-    await this.message(text).hover();
-    await this.message(text).getByRole('button', { name: /^More for/ }).click();
+    await this.act(text, /^More for/);
     await this.root.getByRole('menuitem', { name: item, exact: true }).click();
   }
 
   async react(text, emoji) {
-    await this.message(text).hover();
-    await this.message(text).getByRole('button', { name: /^React/ }).click();
+    await this.act(text, /^React/);
     await this.root.getByRole('menuitem', { name: emoji }).click();
   }
 
