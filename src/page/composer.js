@@ -1,6 +1,6 @@
 // Where messages are written: with mentions, replies, edits and files.
 
-import { attempt, find, h, reasonOf, sizeOf } from './dom.js';
+import { attempt, find, h, iconButton, reasonOf, sizeOf } from './dom.js';
 
 const MOST_SUGGESTED = 6;
 /** Says that everybody in the room is mentioned. */
@@ -16,9 +16,7 @@ export class Composer {
   constructor(view) {
     this.#view = view;
     const [form, input, file] = [find('#composer'), find('#input'), find('#file')];
-    const attach = h('button', { type: 'button', className: 'icon', title: 'Attach files', 'aria-label': 'Attach files',
-      onclick: () => file.click() }, '📎');
-    if (!find('[aria-label="Attach files"]', form)) input.before(attach);
+    if (!find('.icon', form)) input.before(iconButton('attach', 'Attach files', () => file.click()));
     form.onsubmit = (event) => (event.preventDefault(), this.#submit());
     input.oninput = () => this.#typed();
     input.onkeydown = (event) => this.#key(event);

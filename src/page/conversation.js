@@ -105,13 +105,13 @@ export class Conversation {
     const header = find('#room-header');
     if (header.dataset.key === key) return;
     header.dataset.key = key;
-    const back = iconButton('‹', 'Back to the rooms', () => (find('#app').dataset.shows = 'rooms'), 'icon back');
+    const back = iconButton('back', 'Back to the rooms', () => (find('#app').dataset.shows = 'rooms'), 'icon back');
     header.replaceChildren(back,
       h('div.title', {}, h('h2', {}, session.rooms.nameOf(room.id, room.peer)),
         h('p.small', {}, parts.filter(Boolean).join(' · '))),
-      iconButton('⌕', 'Search in this room', () => session.details.open('search')),
-      iconButton('📌', 'Pinned messages', () => session.details.open('pins')),
-      iconButton('☰', 'Members and settings', () => session.details.open('members')));
+      iconButton('search', 'Search in this room', () => session.details.open('search')),
+      iconButton('pin', 'Pinned messages', () => session.details.open('pins')),
+      iconButton('members', 'Members and settings', () => session.details.open('members')));
   }
 
   #renderMessages() {

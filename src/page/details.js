@@ -20,7 +20,7 @@ export class Details {
     this.#kind = kind;
     this.#drawn = undefined;
     const panel = find('#panel');
-    const close = iconButton('✕', 'Close', () => this.close());
+    const close = iconButton('close', 'Close', () => this.close());
     panel.replaceChildren(h('header', {}, h('h2', {}, TITLES[kind]), close), h('div', { id: 'panel-body' }));
     panel.onkeydown = ({ key }) => key === 'Escape' && this.close();
     panel.hidden = false;
@@ -56,7 +56,7 @@ export class Details {
 
   #member(member) {
     const { userId, userName, role, online } = member;
-    const more = iconButton('⋯', `More for ${userName}`, () => menu(more, userName, this.#choices(member)));
+    const more = iconButton('more', `More for ${userName}`, () => menu(more, userName, this.#choices(member)));
     more.setAttribute('aria-haspopup', 'menu');
     const isMe = userId === this.#session.me;
     return h('li', {}, h('span', { className: online ? 'dot online' : 'dot', role: 'img', 'aria-label': online ? 'online' : 'offline' }),

@@ -17,9 +17,33 @@ export function h(tag, properties = {}, ...children) {
 
 export const find = (selector, root = document) => root.querySelector(selector);
 
-/** A button that only has a symbol; its label is read aloud and shown as tooltip. */
-export const iconButton = (symbol, label, onclick, className = 'icon') =>
-  h('button', { type: 'button', className, title: label, 'aria-label': label, onclick }, h('span', { 'aria-hidden': 'true' }, symbol));
+/** Drawn, because not every system has the symbols: paths in a square of 24. */
+const ICONS = {
+  attach: 'M8 12.5l6.5-6.5a3 3 0 0 1 4.2 4.2L10 19a5 5 0 0 1-7-7l8-8',
+  back: 'M15 5l-7 7 7 7',
+  close: 'M6 6l12 12M18 6L6 18',
+  members: 'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14a6.5 6.5 0 0 1 3.5 6',
+  more: 'M5 12h.01M12 12h.01M19 12h.01',
+  pin: 'M9 3h6l-1 6 3 4H7l3-4zM12 13v8',
+  react: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM8.5 14a4 4 0 0 0 7 0M9 9.5h.01M15 9.5h.01',
+  reply: 'M10 6l-6 6 6 6M4 12h9a7 7 0 0 1 7 7',
+  search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l5 5',
+};
+
+function drawn(icon) {
+  const make = (tag, attributes) => {
+    const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  };
+  const picture = make('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true' });
+  picture.append(make('path', { d: ICONS[icon] }));
+  return picture;
+}
+
+/** A button that only has an icon; its label is read aloud and shown as tooltip. */
+export const iconButton = (icon, label, onclick, className = 'icon') =>
+  h('button', { type: 'button', className, title: label, 'aria-label': label, onclick }, drawn(icon));
 
 /** Tells something that has happened; failures stay longer. */
 export function tell(text, isFailure = false) {
@@ -110,7 +134,8 @@ export function menu(button, label, items, className = 'menu') {
 export function hueOf(userId) {
   let hash = 0;
   for (const letter of userId) hash = (hash * 31 + letter.codePointAt(0)) % 360;
-  return hash;
+  // Names that differ in a letter get colours far apart.
+  return (hash * 137) % 360;
 }
 
 /** A user's name in the user's colour. */

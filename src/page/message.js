@@ -111,15 +111,15 @@ async function react(view, { roomId, seq, reactions }, emoji) {
 
 function actionsOf(view, message, isMine) {
   const of = `message of ${message.userName}`;
-  const emoji = iconButton('☺', `React to the ${of}`, () => {
+  const emoji = iconButton('react', `React to the ${of}`, () => {
     menu(emoji, 'Reactions', EMOJIS.map(([text, name]) => [text, () => react(view, message, text), name]), 'menu emojis');
   });
-  const more = iconButton('⋯', `More for the ${of}`, () => menu(more, 'Message', choices(view, message, isMine)));
+  const more = iconButton('more', `More for the ${of}`, () => menu(more, 'Message', choices(view, message, isMine)));
   for (const button of [emoji, more]) {
     button.setAttribute('aria-haspopup', 'menu');
     button.setAttribute('aria-expanded', 'false');
   }
-  return h('div.actions', {}, emoji, iconButton('↩', `Reply to the ${of}`, () => view.composer.reply(message)), more);
+  return h('div.actions', {}, emoji, iconButton('reply', `Reply to the ${of}`, () => view.composer.reply(message)), more);
 }
 
 function choices(view, message, isMine) {

@@ -222,7 +222,7 @@ async fn a_response_without_a_status_is_the_body() {
 async fn a_request_without_a_route_is_answered_404() {
     let mut world = World::start().await;
     for (method, path) in
-        [("GET", "/"), ("GET", "/nowhere"), ("PUT", "/rooms"), ("GET", "/rooms/"), ("GET", "/rooms/a/b")]
+        [("POST", "/"), ("GET", "/nowhere"), ("PUT", "/rooms"), ("GET", "/rooms/"), ("GET", "/rooms/a/b")]
     {
         let answer = request(method, &format!("{}{path}", world.urls().http), &[], b"").await;
         assert_eq!((answer.status, answer.text()), (404, r#"{"message":"Not Found"}"#), "{method} {path}");

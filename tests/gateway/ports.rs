@@ -164,9 +164,49 @@ async fn web_pages_cannot_control_faults() {
     let url = format!("{}/_faults", world.urls().http);
     let plan = json!({ "storeThrottled": 1000 }).to_string();
 
-    let refused = request("POST", &url, &[PAGE, ("content-type", "text/plain")], plan.as_bytes()).await;
-
-    assert_eq!(refused.status, 403);
+    let same_site = ("sec-fetch-site", "same-site");
+    let other_port = ("origin", world.urls().s3.as_str());
+    for page in [PAGE, ("origin", "null"), same_site, other_port] {
+        let refused = request("POST", &url, &[page, ("content-type", "text/plain")], plan.as_bytes()).await;
+        assert_eq!(refused.status, 403, "{page:?}");
+    }
     let plan: Value = serde_json::from_slice(&request("GET", &url, &[], b"").await.bytes).unwrap();
     assert_eq!(plan["storeThrottled"].as_u64().unwrap_or_default(), 0, "{plan}");
+}
+
+#[tokio::test]
+async fn the_chat_page_can_control_faults() {
+    let world = World::with(|options| Options { fault_control: true, ..options }).await;
+    let urls = world.urls();
+    let (url, plan) = (format!("{}/_faults", urls.http), json!({ "storeThrottled": 1 }).to_string());
+    let page = [("origin", urls.http.as_str()), ("sec-fetch-site", "same-origin")];
+
+    assert_eq!(request("POST", &url, &page, plan.as_bytes()).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_chat_page_loads_only_from_the_stack_and_runs_no_inline_scripts() {
+    let mut world = World::start().await;
+    let urls = world.urls();
+    let page = request("GET", &format!("{}/", urls.http), &[], b"").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    let socket = urls.websocket.strip_suffix("/dev").unwrap();
+    for part in [
+        "default-src 'none';".to_owned(),
+        "script-src 'self';".to_owned(),
+        "style-src 'self';".to_owned(),
+        format!("connect-src 'self' {socket} {};", urls.s3),
+        format!("img-src 'self' {};", urls.s3),
+    ] {
+        assert!(policy.contains(&part), "{part} is not in {policy}");
+    }
+    let text = page.text();
+    assert!(!text.contains("<style") && !text.contains(" style=") && !text.contains("<script>"), "{text}");
+    let loaded = text.split(['"']).filter(|part| part.starts_with("/page/"));
+    for path in loaded.chain(["/client/switchboard.js", "/page/config.json"]) {
+        assert_eq!(request("GET", &format!("{}{path}", urls.http), &[], b"").await.status, 200, "{path}");
+    }
+    assert_eq!(request("GET", &format!("{}/page/nothing.js", urls.http), &[], b"").await.status, 404);
+    world.has_invoked_nothing_else();
 }

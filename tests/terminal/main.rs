@@ -34,7 +34,9 @@ fn hello(room: &str) -> Value {
 /// Two users chat and upload, one of them causes an error, and Ctrl-C stops the stack.
 async fn chats_until_ctrl_c(mut terminal: Terminal) -> Terminal {
     terminal.shows(BANNER_ENDS).await;
-    for part in ["ws://127.0.0.1:", "aws dynamodb scan", "aws s3 ls", "AWS_SECRET_ACCESS_KEY=", "Ctrl-C"] {
+    let page = format!("\r\n  {}/\r\n", terminal.url("HTTP API"));
+    for part in [page.as_str(), "ws://127.0.0.1:", "aws dynamodb scan", "aws s3 ls", "AWS_SECRET_ACCESS_KEY=", "Ctrl-C"]
+    {
         assert!(terminal.shown.contains(part), "{part}:\n{}", terminal.shown);
     }
     let mut ana = Client::connect(&terminal.wscat_url("ana")).await;

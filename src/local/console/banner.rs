@@ -42,7 +42,8 @@ impl Banner<'_> {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let has_tokens = variable("AUTH_MODE").is_some_and(|mode| mode == "jwt");
         let Urls { websocket, http, connections, dynamodb, s3, lambda } = self.urls;
-        let mut banner = format!("Switchboard is running. Ctrl-C stops it.\n\nOpen the chat page in a browser:\n\n  {http}/\n\n");
+        let mut banner =
+            format!("Switchboard is running. Ctrl-C stops it.\n\nOpen the chat page in a browser:\n\n  {http}/\n\n");
         let urls = [
             ("WebSocket API", websocket),
             ("HTTP API", http),

@@ -42,7 +42,8 @@ pub fn serve(listener: TcpListener, guard: Guard, gateway: Arc<Gateway>, origins
     let fault_control = gateway.setup.fault_control.then(|| fault_control::route(gateway.faults.clone(), host));
     let page = page::routes(gateway.setup.page.clone());
     let api = Arc::new(Api { gateway, cors: Cors::new(origins) });
-    let mut router = Router::new().fallback(request).with_state(api).merge(page);
+    let router = Router::new().merge(page).fallback(request).method_not_allowed_fallback(request);
+    let mut router = router.with_state(api);
     if let Some(route) = fault_control {
         router = router.route(fault_control::PATH, route);
     }

@@ -53,7 +53,7 @@ impl Addresses {
 }
 
 /// The routes of the page.
-pub fn routes(addresses: Addresses) -> Router {
+pub fn routes<S: Clone + Send + Sync + 'static>(addresses: Addresses) -> Router<S> {
     let policy: Arc<str> = addresses.content_security_policy().into();
     let index = move || async move { with_headers("text/html; charset=utf-8", &policy, INDEX) };
     Router::new()
