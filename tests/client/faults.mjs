@@ -58,8 +58,8 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '1' },
-    clients: { type: 'string', default: '6' },
-    operations: { type: 'string', default: '25' },
+    clients: { type: 'string', default: '5' },
+    operations: { type: 'string', default: '12' },
     break: { type: 'string' },
   },
 });
