@@ -1,8 +1,8 @@
 # The checks of scripts/test: each is a function check_NAME. $target is the build directory, $filter a module or empty.
 
 checks=(
-    formatting lints tests consistency crashes load lambda scripts docs schemas workflows smoke seeds terraform
-    privileges
+    formatting lints tests consistency crashes load lambda scripts docs schemas workflows smoke seeds client
+    terraform privileges
 )
 
 check_formatting() { cargo fmt --check; }
@@ -55,6 +55,9 @@ check_smoke() { tests/smoke/check; }
 # Pages written for older backends work in a real browser.
 check_seeds() { tests/seeds/check; }
 
+# The JavaScript client: against local stacks and under faults, its types, package, hooks and README.
+check_client() { tests/client/check; }
+
 # This check mostly waits, so it starts before the others.
 begin_terraform() {
     mkdir -p "$target"
@@ -88,7 +91,7 @@ lacks() {
             npm --version >/dev/null 2>&1 || echo 'Node.js 20.10 or later: https://nodejs.org'
             command -v curl >/dev/null || echo 'curl'
             ;;
-        smoke | schemas) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
+        smoke | schemas | client) npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org' ;;
         seeds)
             npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org'
             tests/seeds/chromium >/dev/null || echo 'Chromium: apt-get install chromium'

@@ -2101,3 +2101,51 @@ export type Request =
   | BlockUserRequest
   | UnblockUserRequest
   | ListBlockedRequest;
+
+/** What each action takes, and what it answers. */
+export interface Actions {
+  ping: { request: PingRequest; answer: PongFrame };
+  hello: { request: HelloRequest; answer: HelloFrame };
+  createRoom: { request: CreateRoomRequest; answer: RoomFrame };
+  joinRoom: { request: JoinRoomRequest; answer: RoomFrame };
+  leaveRoom: { request: LeaveRoomRequest; answer: AckFrame };
+  roomInfo: { request: RoomInfoRequest; answer: RoomFrame };
+  closeRoom: { request: CloseRoomRequest; answer: AckFrame };
+  addMembers: { request: AddMembersRequest; answer: AddedFrame };
+  declineInvite: { request: DeclineInviteRequest; answer: AckFrame };
+  removeMember: { request: RemoveMemberRequest; answer: AckFrame };
+  banMember: { request: BanMemberRequest; answer: AckFrame };
+  unbanMember: { request: UnbanMemberRequest; answer: AckFrame };
+  setRole: { request: SetRoleRequest; answer: AckFrame };
+  setRoomMode: { request: SetRoomModeRequest; answer: MessageFrame | AckFrame };
+  renameRoom: { request: RenameRoomRequest; answer: MessageFrame | AckFrame };
+  muteMember: { request: MuteMemberRequest; answer: AckFrame };
+  unmuteMember: { request: UnmuteMemberRequest; answer: AckFrame };
+  reportMessage: { request: ReportMessageRequest; answer: AckFrame };
+  listInvites: { request: ListInvitesRequest; answer: InvitesFrame };
+  revokeInvite: { request: RevokeInviteRequest; answer: AckFrame };
+  sendMessage: { request: SendMessageRequest; answer: MessageFrame | AckFrame };
+  sendMessages: { request: SendMessagesRequest; answer: SentFrame };
+  editMessage: { request: EditMessageRequest; answer: EditedFrame };
+  deleteMessage: { request: DeleteMessageRequest; answer: DeletedFrame | AckFrame };
+  react: { request: ReactRequest; answer: ReactionsFrame };
+  getReactions: { request: GetReactionsRequest; answer: ReactedFrame };
+  pinMessage: { request: PinMessageRequest; answer: PinnedFrame };
+  unpinMessage: { request: UnpinMessageRequest; answer: UnpinnedFrame };
+  listPins: { request: ListPinsRequest; answer: PinsFrame };
+  broadcastMessage: { request: BroadcastMessageRequest; answer: MessageFrame | AckFrame };
+  typingIndicator: { request: TypingIndicatorRequest; answer: void };
+  handleFileUpload: { request: HandleFileUploadRequest; answer: UploadFrame };
+  getFile: { request: GetFileRequest; answer: FileFrame };
+  getMessages: { request: GetMessagesRequest; answer: MessagesFrame };
+  searchMessages: { request: SearchMessagesRequest; answer: FoundFrame };
+  resume: { request: ResumeRequest; answer: ResumedFrame };
+  markRead: { request: MarkReadRequest; answer: AckFrame };
+  markUnread: { request: MarkUnreadRequest; answer: ReadFrame };
+  unreads: { request: UnreadsRequest; answer: UnreadsFrame };
+  setNotify: { request: SetNotifyRequest; answer: AckFrame };
+  listRooms: { request: ListRoomsRequest; answer: RoomsFrame };
+  blockUser: { request: BlockUserRequest; answer: AckFrame };
+  unblockUser: { request: UnblockUserRequest; answer: AckFrame };
+  listBlocked: { request: ListBlockedRequest; answer: BlockedFrame };
+}

@@ -265,6 +265,9 @@ COMMANDS = {
         "cargo test --test crashes -- --all": NotRun(
             "it takes most of an hour; the check `crashes` runs a few routes"
         ),
+        "node tests/client/faults.mjs --clients 20 --operations 100 --seeds 50": NotRun(
+            "it takes hours; the check `client` runs one seed with fewer clients"
+        ),
         "cargo test --release --test load": NotRun("it takes too long; the check `load` runs it with fewer sockets"),
         "scripts/bench": NotRun("it takes half an hour and needs an idle machine"),
     },

@@ -22,7 +22,13 @@ pub fn declarations() -> String {
     }
     let names = actions().iter().map(|action| request_name(action.key)).collect();
     write!(file, "\nexport type Request =\n  | {};\n", union(names)).unwrap();
-    file
+    file.push_str("\n/** What each action takes, and what it answers. */\nexport interface Actions {\n");
+    for action in actions() {
+        let answers: Vec<_> = action.answers.iter().map(|name| frame_name(name)).collect();
+        let answer = if answers.is_empty() { "void".to_owned() } else { answers.join(" | ") };
+        writeln!(file, "  {}: {{ request: {}; answer: {answer} }};", action.key, request_name(action.key)).unwrap();
+    }
+    file + "}\n"
 }
 
 fn declare(file: &mut String, name: &str, schema: &Value) {

@@ -1,0 +1,1701 @@
+/**
+ * The client of Switchboard: one connection that repairs itself, an outbox that survives a reload, and a small model of
+ * each room. See README.md in this folder; switchboard.d.ts has the types.
+ * @module
+ */
+
+/** Every action of the protocol: a method of `Switchboard`, which takes the frame's fields and returns the answer. */
+export const ACTIONS = Object.freeze([
+  'ping', 'hello', 'createRoom', 'joinRoom', 'leaveRoom', 'roomInfo', 'closeRoom', 'addMembers', 'declineInvite',
+  'removeMember', 'banMember', 'unbanMember', 'setRole', 'muteMember', 'unmuteMember', 'reportMessage', 'listInvites',
+  'revokeInvite', 'sendMessage', 'sendMessages', 'editMessage', 'deleteMessage', 'react', 'getReactions', 'pinMessage',
+  'unpinMessage', 'listPins', 'broadcastMessage', 'typingIndicator', 'handleFileUpload', 'getFile', 'getMessages',
+  'resume', 'markRead', 'listRooms', 'blockUser', 'unblockUser', 'listBlocked', 'unreads', 'setNotify', 'markUnread',
+  'setRoomMode', 'renameRoom', 'searchMessages', 'refreshToken',
+]);
+
+const SUBPROTOCOL = 'switchboard.v1';
+const MINUTE = 60_000;
+const BACKOFF_MS = [500, 20_000];
+/** The first wait after the server closed a connection: then it has closed many, and they do not all return at once. */
+const AFTER_CLOSE_MS = 5_000;
+const HANDSHAKE_MS = 15_000;
+const REQUEST_MS = 20_000;
+/** After this time without an answer a frame is sent again: its answer was lost. */
+const ANSWER_MS = 15_000;
+const PROBE_MS = 5_000;
+const PONG_MS = 10_000;
+/** How long a missing message may take: answers and posts come in any order. */
+const HOLE_MS = 1_000;
+/** API Gateway closes a connection after two hours, or after ten quiet minutes. */
+const ROTATE_AFTER_MS = [110 * MINUTE, 118 * MINUTE];
+const PING_AFTER_MS = [4 * MINUTE, 8 * MINUTE];
+/** A token is renewed this long before it ends. */
+const RENEW_MS = MINUTE;
+const UPLOADED_MS = MINUTE;
+const [ROOMS_PER_RESUME, MESSAGES_PER_FRAME, MENTIONS_PER_FRAME] = [50, 20, 20];
+const RELOADED_PAGES = 5;
+const MOST_UNREAD = 99;
+const EXCERPT_CHARACTERS = 140;
+const TYPING_EVERY_MS = 3_000;
+const DEFAULT_LIMITS = { contentBytes: 16_384, frameBytes: 32_768 };
+/** What the fields around the messages take of a frame. */
+const ENVELOPE_BYTES = 1_024;
+
+/** Errors after which the same request can succeed. */
+const RETRYABLE = new Set(['RATE_LIMITED', 'SLOW_MODE', 'ROOM_RATE', 'ROOM_BUSY', 'UNAVAILABLE', 'INTERNAL']);
+/** Errors after which the connection ends: the request was not carried out. */
+const ENDS_CONNECTION = new Set(['RECONNECT', 'SESSION_EXPIRED', 'UNAUTHORIZED']);
+/** Not repeated when the answer is lost: it would be done twice. */
+const DONE_TWICE = new Set(['createRoom']);
+/** A repeat of these is recognised by its `clientMessageId`. */
+const WITH_ID = new Set(['sendMessage', 'broadcastMessage', 'editMessage']);
+const CHANGES = new Set(['edited', 'deleted', 'reactions', 'pinned', 'unpinned']);
+
+/** A request that failed: `code` and `status` as in the protocol, or a code of the client's own. */
+export class SwitchboardError extends Error {
+  constructor({ code, message, ...details }) {
+    super(message ?? code);
+    Object.assign(this, { name: 'SwitchboardError', code }, details);
+  }
+}
+
+const failure = (code, message) => new SwitchboardError({ code, message });
+const bytesOf = (text) => new TextEncoder().encode(text).length;
+const isDirect = (roomId) => roomId.startsWith('dm-');
+const compact = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+const encoded = (query) => Object.entries(query).map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
+
+/** The query of an address; React Native's `URL` cannot read it. */
+function queryOf(url) {
+  const pairs = (url.split('?')[1] ?? '').split('&').map((pair) => pair.split('=').map(decodeURIComponent));
+  return Object.fromEntries(pairs.filter(([, value]) => value));
+}
+
+function newId() {
+  if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
+  const bytes = new Uint8Array(16);
+  // Pages without TLS have no randomUUID, and React Native may have neither.
+  if (globalThis.crypto?.getRandomValues) crypto.getRandomValues(bytes);
+  else bytes.forEach((_, at) => (bytes[at] = Math.random() * 256));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The claims of a token, not verified; nothing for a token of another kind. */
+function claimsOf(token = '') {
+  try {
+    const part = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (char) => char.charCodeAt(0))));
+  } catch {
+    return {};
+  }
+}
+
+/** A promise with its functions. Nobody has to handle its failure. */
+function deferred() {
+  const one = {};
+  one.promise = new Promise((resolve, reject) => Object.assign(one, { resolve, reject }));
+  one.promise.catch(() => {});
+  return one;
+}
+
+class Emitter {
+  #listeners = new Map();
+
+  /** Calls `listener` for each event of a type (`*`: of every type). Returns a function that ends it. */
+  on(type, listener) {
+    if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
+    this.#listeners.get(type).add(listener);
+    return () => this.off(type, listener);
+  }
+
+  once(type, listener) {
+    const stop = this.on(type, (event) => (stop(), listener(event)));
+    return stop;
+  }
+
+  off(type, listener) { this.#listeners.get(type)?.delete(listener); }
+
+  _emit(type, details) {
+    const event = { type, ...details };
+    for (const listener of [...(this.#listeners.get(type) ?? []), ...(this.#listeners.get('*') ?? [])]) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A listener that fails must not stop the connection.
+        if (globalThis.reportError) reportError(error);
+        else console.error(error);
+      }
+    }
+  }
+}
+
+/** Keeps texts in the browser, for all its tabs. */
+class IndexedDbStore {
+  #database;
+
+  #run(mode, act) {
+    this.#database ??= new Promise((resolve, reject) => {
+      const request = indexedDB.open('switchboard', 1);
+      request.onupgradeneeded = () => request.result.createObjectStore('texts');
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+    return this.#database.then((database) => new Promise((resolve, reject) => {
+      const transaction = database.transaction('texts', mode);
+      const request = act(transaction.objectStore('texts'));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onerror = transaction.onabort = () => reject(transaction.error);
+    }));
+  }
+
+  getItem(key) { return this.#run('readonly', (texts) => texts.get(key)); }
+
+  /** Replaces a text by what `change` makes of it, in one step for all tabs. */
+  update(key, change) {
+    return this.#run('readwrite', (texts) => {
+      const request = texts.get(key);
+      request.onsuccess = () => texts.put(change(request.result), key);
+      return request;
+    });
+  }
+}
+
+class MemoryStore {
+  #texts = new Map();
+  getItem(key) { return this.#texts.get(key); }
+  setItem(key, text) { this.#texts.set(key, text); }
+}
+
+const systemClock = {
+  now: () => Date.now(),
+  setTimeout: (run, ms) => setTimeout(run, ms),
+  clearTimeout: (timer) => clearTimeout(timer),
+};
+
+/** A message of a frame, as the model has it. */
+const messageOf = ({ type, requestId, duplicate, ...message }) => ({ ...message, status: 'sent' });
+const revOf = (message) => message.rev ?? 0;
+const seqsOf = (change) => change.seqs ?? [change.seq];
+
+/** How a reply shows the message that it replies to. */
+function parentOf({ seq, userId, userName, content = '', deleted }) {
+  const excerpt = deleted ? '' : Array.from(content).slice(0, EXCERPT_CHARACTERS).join('');
+  return { seq, userId, userName, excerpt, ...(deleted && { deleted: true }) };
+}
+
+/** A message after a change, which is a later one than the message has. */
+function changed(message, change) {
+  const { type, rev, content, version, editedAt, counts = {}, deletedAt: at, deletedBy: by, reason } = change;
+  if (type === 'edited') return { ...message, rev, content, version, editedAt };
+  if (type === 'pinned') return { ...message, rev, pinned: true };
+  const { pinned, ...unpinned } = message;
+  if (type === 'unpinned') return { ...unpinned, rev };
+  const { reactions, ...bare } = message;
+  if (type === 'reactions') return { ...bare, rev, ...(Object.keys(counts).length > 0 && { reactions: counts }) };
+  // From `resume`: the message as it is now.
+  if (type !== 'deleted') return messageOf(change);
+  for (const name of ['content', 'file', 'pinned', 'mentions', 'mentionRoom', 'data', 'version', 'editedAt']) {
+    delete bare[name];
+  }
+  return { ...bare, rev, deleted: compact({ at, by, reason }) };
+}
+
+/**
+ * A room and what the client knows of it. `messages` are without gaps from the oldest that was loaded, in order; then
+ * those of the outbox. Each change replaces the arrays and objects that it concerns.
+ */
+export class Room extends Emitter {
+  /** `opening`, `open`, `closed` (it takes no more messages), `left`, or `refused` (then `error` says why). */
+  status = 'opening';
+  error;
+  /** The last `room` frame. */
+  info;
+  hasOlder = false;
+  /** Raised by every change of the room. */
+  version = 0;
+  #messages = new Map();
+  /** By the seq of a message: the seqs of the loaded replies to it. */
+  #replies = new Map();
+  #oldest = Infinity;
+  #members = new Map();
+  #typing = new Map();
+  #reads = new Map();
+  #cache = new Map();
+  #ready = deferred();
+  #isTouched = false;
+  /** Raised when the loaded messages are dropped: a page that was asked for before is no more of use. */
+  #generation = 0;
+  #pagesAsked = 0;
+  /** Changes that came while a page was on its way, which may be older. */
+  #recent = [];
+  #older;
+  #hole;
+  #lastTyping = 0;
+  /** All up to `seq` and `rev` is applied; nothing before the first page. */
+  _cursor;
+  /** Frames that wait for earlier ones: messages by seq, changes by rev. */
+  _ahead = new Map();
+  _changes = new Map();
+  /** A rev that is known to be there. */
+  #told = 0;
+  _resuming = false;
+  #mustReload = false;
+
+  constructor(chat, id, { peer, after } = {}) {
+    super();
+    Object.assign(this, { chat, id, peer });
+    if (after !== undefined) this._cursor = { seq: after, rev: 0 };
+  }
+
+  /** Resolves when the first page is loaded; fails when the room cannot be read. */
+  get ready() { return this.#ready.promise; }
+
+  get messages() {
+    return this.#cached('messages', () => {
+      const [log, last] = [[], this._cursor?.seq ?? 0];
+      for (let seq = this.#oldest; seq <= last; seq += 1) {
+        if (this.#messages.has(seq)) log.push(this.#messages.get(seq));
+      }
+      return [...log, ...this.chat._outbox.of(this).map((entry) => entry.message)];
+    });
+  }
+
+  /** The first hundred, and whom `moreMembers()` has loaded. */
+  get members() { return this.#cached('members', () => [...this.#members.values()]); }
+
+  get typing() {
+    const shown = ({ userId, userName }) => ({ userId, userName });
+    return this.#cached('typing', () => Array.from(this.#typing.values(), shown));
+  }
+
+  /** Up to where others have read: seqs by user id. */
+  get reads() {
+    return this.#cached('reads', () => Object.fromEntries(Array.from(this.#reads, ([user, { seq }]) => [user, seq])));
+  }
+
+  get unread() { return this.chat.unreads.rooms[this.id]?.unread ?? 0; }
+
+  #cached(name, make) {
+    if (!this.#cache.has(name)) this.#cache.set(name, make());
+    return this.#cache.get(name);
+  }
+
+  /** Ends what was cached; listeners of `change` hear of it once for all that happens at a time. */
+  _touch(name) {
+    this.version += 1;
+    this.#cache.delete(name);
+    if (this.#isTouched) return;
+    this.#isTouched = true;
+    queueMicrotask(() => {
+      this.#isTouched = false;
+      super._emit('change', { room: this });
+    });
+  }
+
+  _emit(type, details) {
+    super._emit(type, { room: this, ...details });
+    this.chat._emit(type, { room: this, ...details });
+  }
+
+  /** The events of the room from now on, until the client is closed or the loop ends. */
+  async *[Symbol.asyncIterator]() {
+    let [events, wake] = [[], () => {}];
+    const push = (event) => (event.type !== 'change' && event.type !== 'state' && events.push(event), wake());
+    const stops = [this.on('*', push), this.chat.on('state', push)];
+    try {
+      while (events.length > 0 || this.chat.state !== 'closed') {
+        if (events.length > 0) yield events.shift();
+        else await new Promise((resolve) => (wake = resolve));
+      }
+    } finally {
+      stops.forEach((stop) => stop());
+    }
+  }
+
+  // What a user does in the room.
+
+  /**
+   * Puts a message into the outbox: it shows at once, with `status` `pending`. Resolves with the message when it is
+   * sent, and fails when the server refuses it.
+   */
+  send(content, { replyTo, data, mentions, mentionRoom } = {}) {
+    return this.chat._outbox.add(this, compact({ content, replyTo, data, mentions, mentionRoom })).done.promise;
+  }
+
+  /** Sends a refused message again, under an id of its own. */
+  async retry(clientMessageId) {
+    const entry = this.chat._outbox.remove(clientMessageId);
+    if (!entry) throw failure('MESSAGE_NOT_FOUND', 'there is no such message in the outbox');
+    return this.send(entry.draft.content, entry.draft);
+  }
+
+  /** Takes a message out of the outbox: one that was refused, or that waits for the connection. */
+  discard(clientMessageId) { return this.chat._outbox.remove(clientMessageId) !== undefined; }
+
+  edit(seq, content, options) { return this.chat.editMessage({ roomId: this.id, seq, content }, options); }
+
+  delete(seq, { reason, ...options } = {}) {
+    return this.chat.deleteMessage(compact({ roomId: this.id, seq, reason }), options);
+  }
+
+  react(seq, emoji, on = true, options = undefined) {
+    return this.chat.react({ roomId: this.id, seq, emoji, on }, options);
+  }
+
+  /** Marks the room as read up to a message: the last one, unless `seq` says which. */
+  async markRead(seq = this._cursor?.seq ?? 0) {
+    if (seq < 1 || this.chat.unreads.rooms[this.id]?.lastReadSeq >= seq) return undefined;
+    return this.chat.markRead({ roomId: this.id, seq });
+  }
+
+  /** Tells the others that the user types, or has stopped. Call it at each key: it sends every three seconds. */
+  setTyping(isTyping = true) {
+    const now = this.chat._clock.now();
+    if (isTyping ? now - this.#lastTyping < TYPING_EVERY_MS : this.#lastTyping === 0) return;
+    this.#lastTyping = isTyping ? now : 0;
+    this.chat.typingIndicator({ ...this._target(), isTyping });
+  }
+
+  async join(request) {
+    const frame = await this.chat.joinRoom({ ...request, roomId: this.id });
+    this._reopen();
+    return frame;
+  }
+
+  leave() { return this.chat.leaveRoom({ roomId: this.id }); }
+
+  /** Loads older messages, and resolves with them. */
+  async before(limit = 50) {
+    if (!this._cursor || this.#oldest === Infinity) return [];
+    this.#older ??= this.#page({ before: this.#oldest, limit }).finally(() => (this.#older = undefined));
+    const page = await this.#older;
+    if (page) this.hasOlder = page.hasMore;
+    this._touch('messages');
+    return page?.messages ?? [];
+  }
+
+  /** Loads the next hundred members of a large room. */
+  async moreMembers() {
+    const cursor = this.info?.nextCursor;
+    if (cursor) await this.chat.roomInfo({ roomId: this.id, cursor });
+    return this.members;
+  }
+
+  /** Uploads a file (a Blob, an ArrayBuffer or bytes) and resolves with its message. */
+  upload(file, options) { return this.chat._upload(this, file, options); }
+
+  /** Forgets the room: nothing of it is kept up to date any more. */
+  close() {
+    this.chat._forget(this);
+    this.#endHole();
+  }
+
+  _target() { return this.peer ? { recipientId: this.peer } : { roomId: this.id }; }
+  _message(seq) { return this.#messages.get(seq); }
+  _nameOf(userId) { return this.#members.get(userId)?.userName; }
+
+  // Opening, and pages of the history.
+
+  async _open() {
+    try {
+      if (!this._cursor) this._begin(await this.chat.getMessages({ ...this._target(), limit: 50 }));
+      await this.chat._resume([this]);
+    } catch (error) {
+      this._failed(error);
+    }
+  }
+
+  _begin(page) {
+    this.#reset({ seq: page.items.at(-1)?.seq ?? 0, rev: page.rev, epoch: page.epoch });
+    this.#merge(page);
+    this.hasOlder = page.hasMore;
+    this._touch('messages');
+  }
+
+  /** Nothing is missing any more, and the room is subscribed to. */
+  _caughtUp() {
+    this._resuming = false;
+    if (this.status === 'opening') {
+      Object.assign(this, { status: 'open', error: undefined });
+      this._touch();
+      this._loadMembers();
+    }
+    this.#ready.resolve(this);
+    this._drain();
+    if (this.#mustReload) this.#reload().catch(() => {});
+  }
+
+  _failed(error) {
+    if (!(error.status < 500) || error.status === 429 || ENDS_CONNECTION.has(error.code)) {
+      const again = () => this.chat.state === 'live' && this.status === 'opening' && this._open();
+      this.chat._clock.setTimeout(again, 2 * HOLE_MS);
+      return;
+    }
+    const status = error.code === 'ROOM_CLOSED' ? 'closed' : this.status === 'opening' ? 'refused' : 'left';
+    Object.assign(this, { error, status, _resuming: false });
+    this._touch();
+    this.#ready.reject(error);
+  }
+
+  _reopen() {
+    if (this.status === 'open' || this.status === 'opening') return;
+    if (this.status === 'refused') this.#ready = deferred();
+    this.status = 'opening';
+    this._touch();
+    if (this.chat.state === 'live') this._open();
+  }
+
+  /** A failure does not matter: they are loaded again after the next connect. */
+  async _loadMembers() {
+    if (!isDirect(this.id) && this.id !== 'lobby') await this.chat.roomInfo({ roomId: this.id }).catch(() => {});
+  }
+
+  #setInfo({ type, requestId, participants, ...info }, isMore) {
+    this.info = compact({ ...this.info, ...(participants && { nextCursor: undefined }), ...info });
+    if (Array.isArray(participants) && !isMore) this.#members.clear();
+    for (const member of participants ?? []) this.#members.set(member.userId, member);
+    this._touch('members');
+    this._emit('room', { info: this.info });
+  }
+
+  /** Reads a page and merges it; nothing if the messages were dropped in the meantime. */
+  async #page(request) {
+    const generation = this.#generation;
+    this.#pagesAsked += 1;
+    try {
+      const page = await this.chat.getMessages({ roomId: this.id, ...request });
+      if (generation !== this.#generation) return undefined;
+      return { messages: this.#merge(page), hasMore: page.hasMore, next: page.nextBefore };
+    } finally {
+      this.#pagesAsked -= 1;
+      if (this.#pagesAsked === 0) this.#recent = [];
+    }
+  }
+
+  #merge({ items }) {
+    return items.map((item) => {
+      let message = messageOf(item);
+      // The page may have been read before changes that were applied already.
+      for (const change of this.#recent) {
+        if (seqsOf(change).includes(message.seq) && change.rev > revOf(message)) message = changed(message, change);
+      }
+      const known = this.#messages.get(message.seq);
+      this.#oldest = Math.min(this.#oldest, message.seq);
+      this.chat._outbox.found(message);
+      return known && revOf(known) >= revOf(message) ? known : this.#store(message);
+    });
+  }
+
+  /** Keeps a message, and shows it in the replies to it. */
+  #store(message) {
+    const { seq: to } = message.parent ?? {};
+    if (this.#messages.has(to)) message = { ...message, parent: parentOf(this.#messages.get(to)) };
+    if (to !== undefined) this.#replies.set(to, (this.#replies.get(to) ?? new Set()).add(message.seq));
+    this.#messages.set(message.seq, message);
+    this.#showInReplies(message);
+    return message;
+  }
+
+  #showInReplies(parent) {
+    for (const seq of this.#replies.get(parent.seq) ?? []) {
+      const reply = this.#messages.get(seq);
+      this.#messages.set(seq, { ...reply, parent: parentOf({ ...reply.parent, ...parent }) });
+    }
+  }
+
+  #reset(cursor) {
+    this.#generation += 1;
+    this.#messages.clear();
+    this.#replies.clear();
+    this.#recent = [];
+    this.#told = 0;
+    this.#oldest = Infinity;
+    this._cursor = cursor;
+    this.chat._outbox.shown(this, Infinity);
+  }
+
+  /** Reads again what is shown, after too many changes to tell. */
+  async #reload() {
+    const oldest = this.#oldest;
+    let [next, pages] = [this._cursor.seq + 1, 0];
+    while (next > oldest && pages < RELOADED_PAGES) {
+      const page = await this.#page({ before: next, limit: 100 });
+      if (!page) return;
+      [next, pages] = [page.next ?? 0, pages + 1];
+    }
+    if (next > oldest) {
+      for (let seq = oldest; seq < next; seq += 1) this.#messages.delete(seq);
+      [this.#oldest, this.hasOlder] = [next, true];
+    }
+    this.#mustReload = false;
+    this._touch('messages');
+    this._emit('discontinuity', { reason: 'changes' });
+  }
+
+  /** What is unread after a position, if all of it is loaded. */
+  _unreadAfter(seq, userId) {
+    const last = this._cursor?.seq ?? 0;
+    if (this.status !== 'open' || (this.#oldest > seq + 1 && this.hasOlder)) return undefined;
+    const count = { unread: 0, mentions: 0 };
+    for (let at = Math.max(seq + 1, Math.min(this.#oldest, last + 1)); at <= last; at += 1) {
+      const { isForMe, isMention } = forUser(this.#messages.get(at), userId);
+      count.unread += isForMe;
+      count.mentions += isMention;
+    }
+    return count;
+  }
+
+  // What the server sends.
+
+  /** Applies a frame of the room, or keeps it until its turn. `request` is what it answers. */
+  _receive(frame, request) {
+    const cursor = this._cursor;
+    const { type } = frame;
+    if (CHANGES.has(type)) {
+      // `unchanged` comes with the message's last rev, which is of another change: that one may be missing.
+      if (frame.unchanged) this.#told = Math.max(this.#told, revOf(frame));
+      else if (frame.rev > (cursor?.rev ?? 0)) this._changes.set(frame.rev, frame);
+      this._drain();
+    } else if (type === 'message') {
+      if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);
+      else this.chat._outbox.found(frame);
+      this._drain();
+    } else if (type === 'typing') this.#receiveTyping(frame);
+    else if (type === 'presence') this.#receivePresence(frame);
+    else if (type === 'read') this.#receiveRead(frame);
+    else if (type === 'joined' || type === 'left') this.#receiveMember(frame);
+    else if (type === 'room') this.#setInfo(frame, request?.cursor !== undefined);
+    else if (type === 'room-closed') {
+      this.status = 'closed';
+      this._touch();
+      this._emit('room-closed', { reason: frame.reason, userId: frame.userId });
+    }
+  }
+
+  /** Applies the frames whose turn it is. A hole is given a second, then the log is asked. */
+  _drain() {
+    const cursor = this._cursor;
+    if (!cursor || this._resuming || this.status === 'opening') return;
+    for (let isMoving = true; isMoving; ) {
+      const message = this._ahead.get(cursor.seq + 1);
+      if (message) this.#append(message);
+      const change = this.#nextChange();
+      if (change) this.#apply(change, change.rev);
+      isMoving = message !== undefined || change !== undefined;
+    }
+    if (this._ahead.size + this._changes.size === 0 && this.#told <= cursor.rev) return this.#endHole();
+    // Once, however many frames come meanwhile.
+    this.#hole ??= this.chat._clock.setTimeout(() => (this.#endHole(), this.chat._resumeSoon(this)), HOLE_MS);
+  }
+
+  #endHole() {
+    this.chat._clock.clearTimeout(this.#hole);
+    this.#hole = undefined;
+  }
+
+  /** The next change, if its messages are there: a change of a message that is still missing waits for it. */
+  #nextChange() {
+    const { seq, rev } = this._cursor;
+    const next = this._changes.get(rev + 1) ?? [...this._changes.values()].find((one) => one.fromRev <= rev + 1);
+    return next && seqsOf(next).every((one) => one <= seq) ? next : undefined;
+  }
+
+  #append(frame) {
+    const message = this.#store(messageOf(frame));
+    this.#oldest = Math.min(this.#oldest, message.seq);
+    this._cursor.seq = message.seq;
+    this._ahead.delete(message.seq);
+    this.chat._outbox.found(message);
+    this.chat._outbox.shown(this, message.seq);
+    this.#endTyping(message.userId);
+    this.chat._countUnread(this.id, message);
+    const { mode = this.info?.mode, roomName = this.info?.roomName } = message.system ?? {};
+    if (message.system && this.info) this.#setInfo({ mode, roomName }, true);
+    this._touch('messages');
+    this._emit('message', { message });
+  }
+
+  /** Applies a change; with `rev` it is the next one. */
+  #apply(change, rev = this._cursor.rev) {
+    if (this.#pagesAsked > 0) this.#recent.push(change);
+    const cause = change.type === 'message' ? 'resumed' : change.type;
+    for (const seq of seqsOf(change)) {
+      const before = this.#messages.get(seq);
+      if (before && change.rev > revOf(before)) {
+        const message = this.#store(changed(before, change));
+        this._emit('changed', { message, before, cause });
+      }
+      // The message is not loaded, and a reply to it may be.
+      if (!before && cause === 'edited') this.#showInReplies({ seq, content: change.content });
+      if (!before && cause === 'deleted') this.#showInReplies({ seq, deleted: {} });
+    }
+    this._changes.delete(rev);
+    this._cursor.rev = rev;
+    this._touch('messages');
+    if (cause === 'deleted' || change.deleted) this.chat._recountUnread(this.id);
+  }
+
+  /** Applies what `resume` answers for the room. Returns whether there is more. */
+  _fold(answer) {
+    const reason = [undefined, answer.epoch].includes(this._cursor.epoch) ? 'expired' : 'epoch';
+    if (answer.reset) {
+      this.#reset({ seq: answer.oldestSeq - 1, rev: 0 });
+      this._ahead.clear();
+      this._changes.clear();
+      this.hasOlder = false;
+    }
+    for (const item of answer.changes ?? []) this.#apply(item);
+    for (const item of answer.items) {
+      if (item.seq > this._cursor.seq) this.#append(item);
+      else this.#apply(item);
+    }
+    const cursor = this._cursor;
+    if (answer.complete) cursor.seq = Math.max(cursor.seq, answer.lastSeq);
+    cursor.rev = Math.max(cursor.rev, answer.rev);
+    cursor.epoch = answer.epoch;
+    for (const seq of this._ahead.keys()) if (seq <= cursor.seq) this._ahead.delete(seq);
+    for (const rev of this._changes.keys()) if (rev <= cursor.rev) this._changes.delete(rev);
+    this.chat._outbox.shown(this, cursor.seq);
+    this._touch('messages');
+    if (answer.closed) this.status = 'closed';
+    this.#mustReload ||= answer.changesReset === true;
+    if (answer.reset && this.status !== 'opening') this._emit('discontinuity', { reason });
+    return !answer.complete;
+  }
+
+  #receiveTyping({ userId, userName, isTyping, at, until }) {
+    const known = this.#typing.get(userId);
+    if (known?.at > at) return;
+    if (!isTyping) return this.#endTyping(userId);
+    this.chat._clock.clearTimeout(known?.timer);
+    // By the server's own times: the clocks may differ.
+    const ms = Date.parse(until) - Date.parse(at) || 2 * TYPING_EVERY_MS;
+    const timer = this.chat._clock.setTimeout(() => this.#endTyping(userId), ms);
+    this.#typing.set(userId, { userId, userName, at, timer });
+    this._touch('typing');
+    this._emit('typing', { userId, userName, isTyping: true });
+  }
+
+  #endTyping(userId) {
+    const known = this.#typing.get(userId);
+    if (!this.#typing.delete(userId)) return;
+    this.chat._clock.clearTimeout(known.timer);
+    this._touch('typing');
+    this._emit('typing', { userId, userName: known.userName, isTyping: false });
+  }
+
+  #receivePresence({ userId, status, at }) {
+    const member = this.#members.get(userId) ?? { userId, userName: userId };
+    if (member.at > at) return;
+    const online = status === 'online';
+    this.#members.set(userId, { ...member, online, at });
+    if (!online) this.#endTyping(userId);
+    this._touch('members');
+    this._emit('presence', { userId, online, at });
+  }
+
+  #receiveRead({ userId, seq, at }) {
+    if (userId === this.chat.user?.userId || this.#reads.get(userId)?.at > at) return;
+    this.#reads.set(userId, { seq, at });
+    this._touch('reads');
+    this._emit('read', { userId, seq, at });
+  }
+
+  #receiveMember({ type, userId, userName, reason }) {
+    const isMe = userId === this.chat.user?.userId;
+    if (type === 'joined') {
+      if (isMe) this._reopen();
+      this.#members.set(userId, { role: 'member', online: true, ...this.#members.get(userId), userId, userName });
+    } else {
+      if (isMe) this.status = 'left';
+      this.#members.delete(userId);
+      this.#endTyping(userId);
+    }
+    this._touch('members');
+    this._emit(type, compact({ userId, userName, reason }));
+  }
+}
+
+/** Whether a message counts as unread for a user, and as a mention. */
+function forUser(message, userId) {
+  const isForMe = message !== undefined && message.userId !== userId && !message.deleted && !message.system;
+  return { isForMe, isMention: isForMe && (message.mentionRoom || message.mentions?.includes(userId)) === true };
+}
+
+/** Leaves out the users whom the server did not mention: they are not in the room. */
+function withoutOthers(draft, notMentioned) {
+  const mentions = draft.mentions?.filter((userId) => !notMentioned.includes(userId)) ?? [];
+  if (mentions.length > 0) draft.mentions = mentions;
+  else delete draft.mentions;
+}
+
+/** The messages that wait for their answers, in order. They are kept in the store until the server has answered. */
+class Outbox {
+  #chat;
+  #entries = [];
+  /** Rooms with a frame on its way, or that wait until they may send again. */
+  #busy = new Set();
+  #key;
+  #stored = Promise.resolve();
+  /** Changes that were made before it was known whose outbox it is. */
+  #unstored = [];
+
+  constructor(chat) { this.#chat = chat; }
+
+  /** How many messages are not answered. */
+  get size() { return this.#entries.filter((entry) => entry.status === 'pending').length; }
+
+  of(room) {
+    const last = room._cursor?.seq ?? 0;
+    return this.#entries.filter((entry) => entry.roomId === room.id && !(entry.seq <= last));
+  }
+
+  add(room, draft) {
+    const createdAt = new Date(this.#chat._serverNow()).toISOString();
+    const entry = this.#entry({ id: newId(), roomId: room.id, target: room._target(), draft, createdAt });
+    this.#entries.push(entry);
+    this.#store((stored) => [...stored, this.#saved(entry)]);
+    room._touch('messages');
+    room._emit('pending', { message: entry.message });
+    const refusal = this.#refusal(draft);
+    if (refusal) this.#refuse(entry, refusal);
+    this.flush();
+    return entry;
+  }
+
+  remove(id) {
+    const entry = this.#entries.find((one) => one.id === id && one.status !== 'sent' && !one.isOnItsWay);
+    if (!entry) return undefined;
+    this.#drop(entry);
+    this.#forget(entry);
+    entry.done.reject(failure('DISCARDED', 'the message was taken out of the outbox'));
+    this.#chat._touchRoom(entry.roomId);
+    return entry;
+  }
+
+  #entry({ error, ...saved }) {
+    const state = error ? { status: 'refused', error: new SwitchboardError(error) } : { status: 'pending' };
+    return this.#show({ ...saved, ...state, done: deferred() });
+  }
+
+  /** The message that is shown until the server's own is there. */
+  #show(entry) {
+    const { id: clientMessageId, roomId, draft, createdAt, status, error, seq, messageId } = entry;
+    const parent = this.#chat._parentOf(roomId, draft.replyTo);
+    const place = { roomId, seq, messageId, ...this.#chat._author(roomId) };
+    entry.message = compact({ ...place, ...draft, parent, createdAt, clientMessageId, status, error });
+    return entry;
+  }
+
+  /** What the server would refuse anyway, or what would make API Gateway close the connection. */
+  #refusal(draft) {
+    const { contentBytes, frameBytes } = this.#chat.limits;
+    if (typeof draft.content !== 'string' || draft.content === '') {
+      return failure('INVALID_FIELD', 'the message is empty');
+    }
+    const size = bytesOf(JSON.stringify(draft)) + ENVELOPE_BYTES;
+    if (bytesOf(draft.content) <= contentBytes && size <= frameBytes) return undefined;
+    return failure('TOO_LARGE', `a message has at most ${contentBytes} bytes`);
+  }
+
+  /** Sends what can be sent: a frame for each room at a time, so that the order stays. */
+  flush() {
+    if (this.#chat.state !== 'live') return;
+    for (const { roomId, status } of this.#entries) {
+      if (status === 'pending' && !this.#busy.has(roomId)) this.#send(roomId);
+    }
+  }
+
+  async #send(roomId) {
+    this.#busy.add(roomId);
+    const batch = this.#batch(roomId);
+    for (const entry of batch) entry.isOnItsWay = true;
+    let wait = 0;
+    try {
+      const messages = batch.map(({ id, draft }) => ({ ...draft, clientMessageId: id }));
+      const request = { ...batch[0].target, messages };
+      const answer = await this.#chat._request('sendMessages', request, { timeoutMs: Infinity });
+      for (const { draft } of batch) withoutOthers(draft, answer.notMentioned ?? []);
+      answer.results.forEach((result, at) => {
+        if (!result.code) this.#sent(batch[at], result);
+        else if (RETRYABLE.has(result.code)) wait = Math.max(wait, result.retryAfterMs ?? BACKOFF_MS[0]);
+        else this.#refuse(batch[at], new SwitchboardError(result));
+      });
+    } catch (error) {
+      this.#failed(batch, error);
+    }
+    for (const entry of batch) entry.isOnItsWay = false;
+    if (wait > 0) await new Promise((resolve) => this.#chat._clock.setTimeout(resolve, wait));
+    this.#busy.delete(roomId);
+    this.flush();
+  }
+
+  /** The next messages of a room: as many as fit a frame. */
+  #batch(roomId) {
+    const batch = [];
+    let [size, mentions] = [ENVELOPE_BYTES, 0];
+    for (const entry of this.#entries) {
+      if (entry.roomId !== roomId || entry.status !== 'pending') continue;
+      size += bytesOf(JSON.stringify(entry.draft)) + 100;
+      mentions += entry.draft.mentions?.length ?? 0;
+      const isFull = batch.length === MESSAGES_PER_FRAME || size > this.#chat.limits.frameBytes;
+      const isLast = isFull || mentions > MENTIONS_PER_FRAME || entry.isAlone || batch[0]?.isAlone;
+      if (batch.length > 0 && isLast) break;
+      batch.push(entry);
+    }
+    return batch;
+  }
+
+  #failed(batch, error) {
+    // The client is closed: the messages stay in the store.
+    if (error.code === 'CLOSED') return batch.forEach((entry) => entry.done.reject(error));
+    if (batch[error.index]) return this.#refuse(batch[error.index], error);
+    // One of them is wrong, and it is not said which: each alone.
+    if (batch.length > 1 && error.status !== 403) return batch.forEach((entry) => (entry.isAlone = true));
+    return batch.forEach((entry) => this.#refuse(entry, error));
+  }
+
+  #refuse(entry, error) {
+    if (entry.status !== 'pending') return;
+    this.#show(Object.assign(entry, { status: 'refused', error }));
+    this.#store((stored) => stored.map((one) => (one.id === entry.id ? this.#saved(entry) : one)));
+    this.#chat._touchRoom(entry.roomId);
+    this.#chat._emitIn(entry.roomId, 'refused', { message: entry.message, error });
+    entry.done.reject(error);
+  }
+
+  #sent(entry, { messageId, seq, createdAt, duplicate }) {
+    if (!this.#settle(entry, { messageId, seq, createdAt })) return;
+    const room = this.#chat._room(entry.roomId);
+    const { status, ...message } = entry.message;
+    if (!room) this.#drop(entry);
+    // Sent before, it may have changed since: the log has it as it is now.
+    else if (duplicate) this.#chat._resumeSoon(room);
+    else room._receive({ type: 'message', ...message });
+  }
+
+  /** The log has a message: if it is one of the outbox, it is sent, whether its answer comes or not. */
+  found({ clientMessageId, messageId, seq, createdAt }) {
+    const entry = clientMessageId && this.#entries.find(({ id }) => id === clientMessageId);
+    if (entry) this.#settle(entry, { messageId, seq, createdAt });
+  }
+
+  #settle(entry, place) {
+    if (entry.status === 'sent') return false;
+    this.#show(Object.assign(entry, { status: 'sent', error: undefined }, place));
+    this.#forget(entry);
+    this.#chat._touchRoom(entry.roomId);
+    this.#chat._emitIn(entry.roomId, 'sent', { message: entry.message });
+    entry.done.resolve(entry.message);
+    return true;
+  }
+
+  /** The user is known now, whose messages these are. */
+  showAgain() {
+    for (const entry of this.#entries) this.#chat._touchRoom(this.#show(entry).roomId);
+  }
+
+  /** The room shows its messages up to `seq` itself. */
+  shown(room, seq) {
+    this.#entries = this.#entries.filter((entry) => entry.roomId !== room.id || !(entry.seq <= seq));
+  }
+
+  #drop(entry) { this.#entries = this.#entries.filter((one) => one !== entry); }
+
+  // The store.
+
+  #saved({ id, roomId, target, draft, createdAt, error: refusal }) {
+    const error = refusal && { code: refusal.code, message: refusal.message, status: refusal.status };
+    return compact({ id, roomId, target, draft, createdAt, error });
+  }
+
+  #forget(entry) { this.#store((stored) => stored.filter(({ id }) => id !== entry.id)); }
+
+  /** Loads what an earlier page has left behind. `user` keeps the users of one browser apart. */
+  load(user) {
+    if (this.#key !== undefined) return this.#stored;
+    this.#key = `switchboard.outbox ${this.#chat._origin} ${user}`;
+    const read = async () => {
+      const stored = JSON.parse((await this.#chat._store.getItem(this.#key)) ?? '[]');
+      const known = new Set(this.#entries.map(({ id }) => id));
+      const left = stored.filter(({ id }) => !known.has(id)).map((saved) => this.#entry(saved));
+      this.#entries.unshift(...left);
+      for (const { roomId } of left) this.#chat._touchRoom(roomId);
+    };
+    this.#stored = read().catch((error) => this.#chat._emit('error', { error }));
+    this.#unstored.splice(0).forEach((change) => this.#store(change));
+    return this.#stored;
+  }
+
+  #store(change) {
+    const key = this.#key;
+    if (key === undefined) return void this.#unstored.push(change);
+    const store = this.#chat._store;
+    const next = (text) => JSON.stringify(change(JSON.parse(text ?? '[]')));
+    const write = async () => {
+      if (store.update) await store.update(key, next);
+      else await store.setItem(key, next(await store.getItem(key)));
+    };
+    this.#stored = this.#stored.then(write).catch((error) => this.#chat._emit('error', { error }));
+  }
+}
+
+/** One WebSocket. `end` is called once, whoever ends it. */
+class Link {
+  isOpen = false;
+  #socket;
+  #on;
+
+  constructor(Socket, url, protocols, on) {
+    this.#on = on;
+    this.#socket = new Socket(url, protocols);
+    this.#socket.onopen = () => {
+      this.isOpen = true;
+      this.#on?.open();
+    };
+    this.#socket.onmessage = ({ data }) => this.#on?.frame(data);
+    this.#socket.onerror = () => {};
+    this.#socket.onclose = ({ code, reason }) => this.end(code, reason);
+  }
+
+  send(text) { this.#socket.send(text); }
+
+  /** Ends it without waiting for the network, which may be gone. */
+  end(code = 1006, reason = '') {
+    const [on, wasOpen] = [this.#on, this.isOpen];
+    if (!on) return;
+    [this.#on, this.isOpen] = [undefined, false];
+    this.#socket.close(1000);
+    on.end(wasOpen, code, reason);
+  }
+}
+
+/** The client. `connect()` starts it; `room(id)` follows a room. */
+export class Switchboard extends Emitter {
+  /** `idle`, `connecting`, `resuming`, `live`, `waiting` or `closed`. */
+  state = 'idle';
+  /** Why it is closed, or waits. */
+  error;
+  /** Who the client is: `userId`, `userName` and `roles`, once connected. */
+  user;
+  limits = DEFAULT_LIMITS;
+  #options;
+  #link;
+  /** Counts the attempts to connect: what belongs to an earlier one is ignored. */
+  #attempt = 0;
+  #failures = 0;
+  #refusals = 0;
+  #token;
+  #hasRefresh = true;
+  #connected = deferred();
+  #wasLive = false;
+  #timers = new Map();
+  #requests = new Map();
+  #lastRequest = 0;
+  #rooms = new Map();
+  #toResume = new Set();
+  #resuming;
+  #clockOffset = 0;
+  #unreads = new Map();
+  #hasUnreads = false;
+  #unreadsCache;
+  #uploads = new Map();
+  #files = new Map();
+  #stops = [];
+
+  constructor({ WebSocket = globalThis.WebSocket, random = Math.random, clock = systemClock, ...options }) {
+    super();
+    if (!WebSocket) throw new TypeError('no WebSocket here: pass one as the option `WebSocket`');
+    this.#options = { ...options, WebSocket, random, httpUrl: options.httpUrl?.replace(/\/+$/, '') };
+    this._origin = options.url.split('?')[0];
+    this._clock = clock;
+    this._store = options.store ?? (globalThis.indexedDB ? new IndexedDbStore() : new MemoryStore());
+    this._outbox = new Outbox(this);
+  }
+
+  // Connecting.
+
+  /** Connects, and stays connected until `close()`. Resolves when the client is live for the first time. */
+  connect() {
+    if (this.state === 'idle') {
+      this.#watchBrowser();
+      this.#open();
+    }
+    return this.#connected.promise;
+  }
+
+  /** Closes the connection for good. What is in the outbox stays in the store. */
+  close() { this.#close(); }
+
+  #close(error) {
+    if (this.state === 'closed') return;
+    const link = this.#link;
+    this.#attempt += 1;
+    this.#link = undefined;
+    for (const name of [...this.#timers.keys()]) this.#cancel(name);
+    this.#stops.forEach((stop) => stop());
+    this.error = error;
+    this.#setState('closed', { error });
+    link?.end(1000);
+    const closed = failure('CLOSED', error?.message ?? 'the client is closed');
+    for (const request of [...this.#requests.values()]) this.#finish(request, closed);
+    for (const upload of this.#uploads.values()) upload.reject(closed);
+    this.#connected.reject(error ?? closed);
+  }
+
+  #setState(state, details) {
+    const previous = this.state;
+    this.state = state;
+    if (previous !== state) this._emit('state', { state, previous, ...details });
+  }
+
+  /** Runs once after a time; a later timer of the same name replaces it. */
+  #after(name, ms, run) {
+    this.#cancel(name);
+    this.#timers.set(name, this._clock.setTimeout(() => (this.#timers.delete(name), run()), ms));
+  }
+
+  #cancel(name) {
+    this._clock.clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+
+  #between([least, most]) { return least + this.#options.random() * (most - least); }
+
+  #watchBrowser() {
+    const listen = (target, type, run) => {
+      target?.addEventListener?.(type, run);
+      this.#stops.push(() => target?.removeEventListener?.(type, run));
+    };
+    const check = () => {
+      if (this.state === 'waiting') this.#open();
+      else if (this.state === 'live') this.#probe(this.#link, PROBE_MS);
+    };
+    listen(globalThis, 'online', check);
+    listen(globalThis.document, 'visibilitychange', () => document.visibilityState === 'visible' && check());
+  }
+
+  async #open() {
+    this.#cancel('wait');
+    const attempt = (this.#attempt += 1);
+    this.#setState('connecting');
+    try {
+      const link = await this.#dial(attempt);
+      if (!link) return;
+      this.#link = link;
+      this.#setState('resuming');
+      await this.#begin(link);
+      this.#live();
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      if (error.isFinal) this.#close(error);
+      // What fails on an open connection may succeed on the next one.
+      else if (this.#link) this.#link.end();
+      else this.#wait(error);
+    }
+  }
+
+  /** Opens a socket. Nothing if the attempt is over meanwhile. */
+  async #dial(attempt) {
+    const token = await this.#getToken();
+    if (attempt !== this.#attempt) return undefined;
+    const { url, WebSocket } = this.#options;
+    const opened = deferred();
+    const link = new Link(WebSocket, url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL], {
+      open: opened.resolve,
+      frame: (text) => this.#receive(link, text),
+      end: (wasOpen, code, reason) => {
+        if (wasOpen) this.#lost(link, code, reason);
+        else opened.reject(failure('HANDSHAKE_FAILED', 'the handshake failed'));
+      },
+    });
+    const timer = this._clock.setTimeout(() => link.isOpen || link.end(), HANDSHAKE_MS);
+    try {
+      await opened.promise;
+    } catch (error) {
+      await this.#inspectRefusal(token);
+      throw error;
+    } finally {
+      this._clock.clearTimeout(timer);
+    }
+    if (attempt === this.#attempt) return link;
+    link.end();
+    return undefined;
+  }
+
+  /** A browser hides why a handshake fails. `GET /me` fails for the same reasons. Where CORS blocks it nobody knows. */
+  async #inspectRefusal(token) {
+    const { httpUrl } = this.#options;
+    const timeout = globalThis.AbortSignal?.timeout?.(PROBE_MS);
+    const error = httpUrl && (await this.#call('/me', { token, signal: timeout }).then(() => undefined, (one) => one));
+    // Perhaps it was the token.
+    if (!httpUrl || (error && error.status === undefined)) this.#token = undefined;
+    if (error?.status === 403 && error.code !== 'UNAVAILABLE') throw Object.assign(error, { isFinal: true });
+    if (error?.status !== 401) return;
+    this.#token = undefined;
+    this.#refusals += 1;
+    this._emit('unauthorized', { error });
+    const isFinal = this.#refusals >= 2 || typeof this.#options.token !== 'function';
+    throw Object.assign(error, { isFinal });
+  }
+
+  async #getToken() {
+    const { token } = this.#options;
+    if (typeof token !== 'function') return token;
+    const isEnding = claimsOf(this.#token).exp * 1000 < this._serverNow() + RENEW_MS / 2;
+    if (this.#token === undefined || isEnding) this.#token = await token();
+    return this.#token;
+  }
+
+  /** Says hello on a new connection and catches up with what was missed. */
+  async #begin(link) {
+    // Whose outbox it is, as far as the URL or the token tells.
+    const { url, token } = this.#options;
+    const user = queryOf(url).userId ?? claimsOf(typeof token === 'string' ? token : this.#token).sub;
+    if (user !== undefined) await this._outbox.load(user);
+    this.#welcome(link, await this.#ask(link, 'hello'));
+    await this._outbox.load(this.user.userId);
+    await this._resume(this.#readable());
+  }
+
+  #readable() { return this.rooms.filter(({ _cursor, status }) => _cursor && !['left', 'refused'].includes(status)); }
+
+  #welcome(link, { userId, userName, roles, limits, serverTime, authUntil }) {
+    this.user = { userId, userName, roles };
+    this.limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#clockOffset = Date.parse(serverTime) - this._clock.now();
+    this._outbox.showAgain();
+    this._emit('hello', { user: this.user, limits: this.limits });
+    if (authUntil === undefined || typeof this.#options.token !== 'function') return;
+    const left = Date.parse(authUntil) - Date.parse(serverTime);
+    this.#after('renew', Math.max(left - RENEW_MS, left / 2), () => this.#renew(link));
+  }
+
+  #live() {
+    const wasLive = this.#wasLive;
+    this.#failures = this.#refusals = 0;
+    this.#wasLive = true;
+    this.error = undefined;
+    this.#setState('live');
+    this.#connected.resolve();
+    this.#keepAlive();
+    this.#after('rotate', this.#between(ROTATE_AFTER_MS), () => this.#rotate());
+    for (const request of this.#requests.values()) if (!request.link && !request.isWaiting) this.#transmit(request);
+    this._outbox.flush();
+    for (const room of this.rooms) if (room.status === 'opening' && !room._cursor) room._open();
+    if (wasLive) this.#refresh();
+  }
+
+  /** Reads again what no log keeps: who is in the rooms, and what other devices have read. */
+  async #refresh() {
+    if (this.#hasUnreads) this.loadUnreads().catch(() => {});
+    for (const room of this.rooms) if (room.status === 'open') await room._loadMembers();
+  }
+
+  #keepAlive() {
+    this.#after('ping', this.#between(PING_AFTER_MS), () => {
+      this.#probe(this.#link, PONG_MS);
+      this.#keepAlive();
+    });
+  }
+
+  /** Ends a connection that does not answer: the network has changed, and nobody has said so. */
+  #probe(link, ms) { if (link?.isOpen) this.#ask(link, 'ping', {}, ms).catch(() => link.end()); }
+
+  #lost(link, code, reason) {
+    const isCurrent = link === this.#link;
+    if (isCurrent) {
+      this.#link = undefined;
+      this.#attempt += 1;
+    }
+    for (const request of [...this.#requests.values()]) if (request.link === link) this.#unanswered(request);
+    if (!isCurrent || this.state === 'closed') return;
+    for (const name of ['ping', 'rotate', 'renew']) this.#cancel(name);
+    this.#wait(failure('CONNECTION_LOST', reason || `the connection was closed with code ${code}`), code !== 1006);
+  }
+
+  /** Waits before the next attempt: a random time, so that not all clients come at once. */
+  #wait(error, isClosedByServer = false) {
+    const [first, most] = BACKOFF_MS;
+    const limit = isClosedByServer && this.#failures === 0 ? AFTER_CLOSE_MS : first * 2 ** this.#failures;
+    const retryInMs = this.#between([0, Math.min(most, limit)]);
+    this.#failures += 1;
+    this.error = error;
+    this.#setState('waiting', { error, retryInMs });
+    this.#after('wait', retryInMs, () => this.#open());
+  }
+
+  /** Replaces the connection before API Gateway ends it. The old one serves until the new one has resumed. */
+  async #rotate() {
+    const [old, attempt] = [this.#link, this.#attempt];
+    let link;
+    try {
+      link = await this.#dial(attempt);
+      if (!link) return;
+      this.#welcome(link, await this.#ask(link, 'hello'));
+    } catch (error) {
+      link?.end();
+      if (attempt === this.#attempt && error.isFinal) this.#close(error);
+      else if (attempt === this.#attempt) this.#after('rotate', BACKOFF_MS[1], () => this.#rotate());
+      return;
+    }
+    if (this.#link !== old || this.state !== 'live') return link.end();
+    this.#link = link;
+    this.#after('rotate', this.#between(ROTATE_AFTER_MS), () => this.#rotate());
+    await this._resume(this.#readable()).catch(() => link.end());
+    // Its last answers may be on their way.
+    const isBusy = () => [...this.#requests.values()].some((request) => request.link === old);
+    for (let left = 20; left > 0 && old.isOpen && isBusy(); left -= 1) {
+      await new Promise((resolve) => this._clock.setTimeout(resolve, PONG_MS / 20));
+    }
+    old.end(1000);
+  }
+
+  /** Extends the session with a new token; a server without `refreshToken` gets a new connection. */
+  async #renew(link) {
+    if (link !== this.#link) return;
+    try {
+      this.#token = undefined;
+      const token = await this.#getToken();
+      if (!this.#hasRefresh) return await this.#rotate();
+      await this.#ask(link, 'refreshToken', { token });
+      this.#welcome(link, await this.#ask(link, 'hello'));
+    } catch (error) {
+      if (link !== this.#link) return;
+      this.#hasRefresh &&= error.code !== 'UNKNOWN_ACTION';
+      if (!this.#hasRefresh) this.#rotate();
+      else this.#after('renew', RENEW_MS / 6, () => this.#renew(link));
+    }
+  }
+
+  // Requests and their answers.
+
+  _request(action, fields, options) { return this.#enqueue(action, fields, options); }
+
+  /** Asks on one connection, before the others' requests. */
+  #ask(link, action, fields, timeoutMs) { return this.#enqueue(action, fields, { timeoutMs, bound: link }); }
+
+  #enqueue(action, fields, { timeoutMs = REQUEST_MS, signal, bound } = {}) {
+    const requestId = String((this.#lastRequest += 1));
+    const frame = { action, ...fields, requestId };
+    const request = { frame, json: JSON.stringify(frame), bound, signal, tries: 0, ...deferred() };
+    request.deadline = this._clock.now() + timeoutMs;
+    request.onAbort = () => this.#finish(request, signal.reason);
+    this.#requests.set(requestId, request);
+    const { frameBytes } = this.limits;
+    if (this.state === 'closed') this.#finish(request, failure('CLOSED', 'the client is closed'));
+    else if (signal?.aborted) request.onAbort();
+    else if (bytesOf(request.json) > frameBytes) {
+      this.#finish(request, failure('TOO_LARGE', `a frame has at most ${frameBytes} bytes`));
+    } else {
+      const expire = () => this.#finish(request, failure('TIMEOUT', `no answer to ${action} in ${timeoutMs} ms`));
+      if (timeoutMs !== Infinity) request.timeout = this._clock.setTimeout(expire, timeoutMs);
+      signal?.addEventListener('abort', request.onAbort);
+      this.#transmit(request);
+    }
+    return request.promise;
+  }
+
+  #transmit(request) {
+    const { action, requestId } = request.frame;
+    const link = request.bound ?? (this.state === 'live' ? this.#link : undefined);
+    request.isWaiting = false;
+    if (!this.#requests.has(requestId) || !link?.isOpen) return;
+    request.link = link;
+    this._emit('frame', { direction: 'out', frame: request.frame });
+    link.send(request.json);
+    this._clock.clearTimeout(request.timer);
+    if (action === 'ping' || DONE_TWICE.has(action)) return;
+    const again = () => (this.#probe(link, PROBE_MS), this.#transmit(request));
+    request.timer = this._clock.setTimeout(again, ANSWER_MS);
+  }
+
+  #finish(request, error, answer) {
+    if (!this.#requests.delete(request.frame.requestId)) return;
+    this._clock.clearTimeout(request.timer);
+    this._clock.clearTimeout(request.timeout);
+    request.signal?.removeEventListener('abort', request.onAbort);
+    if (error) request.reject(error);
+    else request.resolve(answer);
+  }
+
+  /** The connection of a request has gone: it is sent again on the next one, unless that would do it twice. */
+  #unanswered(request) {
+    if (!request.isWaiting) this._clock.clearTimeout(request.timer);
+    request.link = undefined;
+    const isLost = request.bound || DONE_TWICE.has(request.frame.action);
+    if (isLost) this.#finish(request, failure('CONNECTION_LOST', 'the connection was lost before the answer'));
+    else if (this.state === 'live' && this.#link && !request.isWaiting) this.#transmit(request);
+  }
+
+  #backoff(tries) { return this.#between([0.5, 1]) * Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** tries); }
+
+  #again(request, ms) {
+    request.isWaiting = true;
+    request.tries += 1;
+    this._clock.clearTimeout(request.timer);
+    request.timer = this._clock.setTimeout(() => this.#transmit(request), ms);
+  }
+
+  #failed(request, frame, link) {
+    const { code, retryAfterMs = this.#backoff(request.tries) } = frame;
+    if (ENDS_CONNECTION.has(code)) {
+      if (code !== 'RECONNECT') this.#token = undefined;
+      // It was not carried out, so it can be sent on the next connection whatever it is.
+      if (!request.bound) request.link = undefined;
+      this._clock.clearTimeout(request.timer);
+      link.end();
+      // It was the old connection, and the new one is there already.
+      if (!request.bound) this.#transmit(request);
+      return;
+    }
+    const isOnce = code === 'INTERNAL' && request.tries > 0 && request.deadline !== Infinity;
+    const isRefused = !RETRYABLE.has(code) || DONE_TWICE.has(request.frame.action) || isOnce;
+    const isLate = this._clock.now() + retryAfterMs > request.deadline;
+    if (isRefused || isLate) this.#finish(request, new SwitchboardError(frame));
+    else this.#again(request, retryAfterMs);
+  }
+
+  /** API Gateway says that the function has failed, and not for which frame. */
+  #gatewayFailed(link) {
+    const open = [...this.#requests.values()].filter((request) => request.link === link && !request.isWaiting);
+    for (const request of open) {
+      if (!DONE_TWICE.has(request.frame.action)) this.#again(request, this.#backoff(request.tries + 1));
+      else if (open.length === 1) this.#finish(request, failure('UNAVAILABLE', 'it may have been carried out'));
+    }
+  }
+
+  #receive(link, text) {
+    let frame;
+    try {
+      frame = JSON.parse(text);
+    } catch {
+      // Not a frame.
+    }
+    if (typeof frame !== 'object' || frame === null) return;
+    this._emit('frame', { direction: 'in', frame });
+    const request = this.#requests.get(frame.requestId);
+    if (frame.type === undefined) this.#gatewayFailed(link);
+    else if (frame.type !== 'error') {
+      this.#fold(frame, request?.frame);
+      if (request) this.#finish(request, undefined, frame);
+    } else if (request) this.#failed(request, frame, link);
+    else if (ENDS_CONNECTION.has(frame.code)) link.end();
+    else {
+      const error = new SwitchboardError(frame);
+      this.#uploads.get(frame.fileId)?.reject(error);
+      this._emit('error', { error });
+    }
+  }
+
+  #fold(frame, request) {
+    const { type, roomId, userId } = frame;
+    let room = this.#rooms.get(roomId);
+    if (['invited', 'request', 'notify'].includes(type)) this._emit(type, frame);
+    if (type === 'notify' && this.#unreads.has(roomId)) {
+      this.#setUnread(roomId, { notify: frame.level, mutedUntil: frame.mutedUntil });
+    }
+    if (type === 'read' && userId === this.user?.userId) this.#setRead(roomId, frame.seq, frame.readVersion);
+    if (type === 'message' && frame.file) this.#uploads.get(frame.file.fileId)?.resolve(messageOf(frame));
+    // Who leaves is not told by a frame of its own.
+    if (type === 'ack' && frame.action === 'leaveRoom') {
+      return room?._receive({ type: 'left', userId: this.user.userId, reason: 'left' });
+    }
+    if (!room && type === 'message') {
+      this._countUnread(roomId, frame);
+      if (this.#options.autoFollow) room = this.#follow(new Room(this, roomId, { after: frame.seq - 1 }));
+    }
+    return room?._receive(frame, request);
+  }
+
+  // Rooms.
+
+  /** Follows a room: loads its newest messages, and keeps it up to date. */
+  room(id) { return this.#rooms.get(id) ?? this.#follow(new Room(this, id)); }
+
+  /** The direct conversation with a user. */
+  async direct(userId) {
+    const known = this.rooms.find(({ peer }) => peer === userId);
+    if (known) return known;
+    const page = await this.getMessages({ targetId: userId, limit: 50 });
+    const followed = this.#rooms.get(page.roomId);
+    if (followed) return Object.assign(followed, { peer: userId });
+    const room = new Room(this, page.roomId, { peer: userId });
+    room._begin(page);
+    return this.#follow(room);
+  }
+
+  /** The rooms that are followed. */
+  get rooms() { return [...this.#rooms.values()]; }
+
+  #follow(room) {
+    this.#rooms.set(room.id, room);
+    if (this.state === 'live') room._open();
+    return room;
+  }
+
+  _forget(room) {
+    if (this.#rooms.get(room.id) === room) this.#rooms.delete(room.id);
+    this.#toResume.delete(room);
+  }
+
+  _room(id) { return this.#rooms.get(id); }
+  _touchRoom(id) { this.#rooms.get(id)?._touch('messages'); }
+  _emitIn(roomId, type, details) { (this.#rooms.get(roomId) ?? this)._emit(type, { roomId, ...details }); }
+
+  /** How the client's own messages show their author. */
+  _author(roomId) {
+    const query = queryOf(this.#options.url);
+    const { userId = query.userId ?? '', userName = userId } = this.user ?? {};
+    const { userIcon, userColor } = query;
+    return { userId, userName: this.#rooms.get(roomId)?._nameOf(userId) ?? userName, userIcon, userColor };
+  }
+
+  _parentOf(roomId, seq) {
+    const parent = seq && this.#rooms.get(roomId)?._message(seq);
+    return parent ? parentOf(parent) : undefined;
+  }
+
+  _serverNow() { return this._clock.now() + this.#clockOffset; }
+
+  /** Asks for what the rooms have missed. Until then their live frames wait. */
+  _resume(rooms) {
+    for (const room of rooms) {
+      this.#toResume.add(room);
+      room._resuming = true;
+    }
+    this.#resuming ??= this.#resumeAll().finally(() => (this.#resuming = undefined));
+    return this.#resuming;
+  }
+
+  _resumeSoon(room) { if (this.state === 'live') this._resume([room]).catch(() => {}); }
+
+  async #resumeAll() {
+    while (this.#toResume.size > 0) {
+      const link = this.#link;
+      const batch = [...this.#toResume].slice(0, ROOMS_PER_RESUME);
+      if (!link) throw failure('CONNECTION_LOST', 'there is no connection');
+      for (const room of batch) this.#toResume.delete(room);
+      const rooms = Object.fromEntries(batch.map((room) => [room.id, { ...room._cursor }]));
+      try {
+        const answer = await this.#ask(link, 'resume', { rooms });
+        for (const room of batch) if (this.#rooms.get(room.id) === room) this.#resumed(room, answer);
+      } catch (error) {
+        for (const room of batch) this.#toResume.add(room);
+        if (error.code !== 'CONNECTION_LOST') link.end();
+        throw error;
+      }
+    }
+  }
+
+  #resumed(room, { rooms: { [room.id]: answer }, more = [] }) {
+    if (!answer || more.includes(room.id)) return void this.#toResume.add(room);
+    if (!answer.error && room._fold(answer)) return void this.#toResume.add(room);
+    const { code, retryAfterMs = HOLE_MS } = answer.error ?? {};
+    // In a direct conversation: nobody has written yet.
+    if (!answer.error || (code === 'NOT_A_MEMBER' && room.peer)) return room._caughtUp();
+    if (!RETRYABLE.has(code)) return room._failed(new SwitchboardError(answer.error));
+    return void this._clock.setTimeout(() => this._resumeSoon(room), retryAfterMs);
+  }
+
+  // Unread counts.
+
+  /** The unread counts of all rooms, after `loadUnreads()`. */
+  get unreads() {
+    const sum = (name) => [...this.#unreads.values()].reduce((total, mark) => total + (mark[name] ?? 0), 0);
+    const rooms = () => Object.fromEntries(this.#unreads);
+    this.#unreadsCache ??= { total: sum('unread'), totalMentions: sum('mentions'), rooms: rooms() };
+    return this.#unreadsCache;
+  }
+
+  /** Reads the unread counts, and keeps them up to date from then on. */
+  async loadUnreads() {
+    const read = async (action, cursor) => {
+      const { rooms, items = rooms, nextCursor } = await this._request(action, compact({ cursor }));
+      return nextCursor === undefined ? items : [...items, ...(await read(action, nextCursor))];
+    };
+    const items = await read('unreads').catch((error) => {
+      // A server of an earlier version.
+      if (error.code === 'UNKNOWN_ACTION') return read('listRooms');
+      throw error;
+    });
+    this.#hasUnreads = true;
+    this.#unreads.clear();
+    for (const { roomId, lastSeq = 0, lastReadSeq, unread, unreadMore, mentions = 0, ...more } of items) {
+      const { roomMention, notify, mutedUntil, readVersion } = more;
+      const mark = { roomId, lastSeq, lastReadSeq, readVersion, unread, unreadMore, mentions };
+      this.#unreads.set(roomId, compact({ ...mark, roomMention, notify, mutedUntil }));
+      this._recountUnread(roomId);
+    }
+    this.#unreadsChanged();
+    return this.unreads;
+  }
+
+  #setUnread(roomId, changes) {
+    this.#unreads.set(roomId, compact({ ...this.#unreads.get(roomId), ...changes }));
+    this.#unreadsChanged(roomId);
+  }
+
+  #unreadsChanged(roomId) {
+    this.#unreadsCache = undefined;
+    for (const room of roomId === undefined ? this.rooms : [this.#rooms.get(roomId)]) room?._touch();
+    this._emit('unreads', { unreads: this.unreads });
+  }
+
+  _countUnread(roomId, message) {
+    if (!this.#hasUnreads) return;
+    const { seq } = message;
+    const mark = this.#unreads.get(roomId) ?? { roomId, lastSeq: seq - 1, lastReadSeq: 0, unread: 0, mentions: 0 };
+    if (seq <= mark.lastSeq) return;
+    const { isForMe, isMention } = forUser(message, this.user.userId);
+    const unread = Math.min(mark.unread + isForMe, MOST_UNREAD);
+    const unreadMore = mark.unreadMore || mark.unread + isForMe > MOST_UNREAD || undefined;
+    this.#setUnread(roomId, { ...mark, lastSeq: seq, unread, unreadMore, mentions: mark.mentions + isMention });
+    this._recountUnread(roomId);
+  }
+
+  /** Where all unread messages are loaded they are counted. */
+  _recountUnread(roomId) {
+    const mark = this.#unreads.get(roomId);
+    const count = mark && this.#rooms.get(roomId)?._unreadAfter(mark.lastReadSeq, this.user.userId);
+    if (!count) return;
+    const unreadMore = count.unread > MOST_UNREAD || undefined;
+    this.#setUnread(roomId, { unread: Math.min(count.unread, MOST_UNREAD), unreadMore, mentions: count.mentions });
+  }
+
+  /** A mark goes back with a newer `readVersion` only. */
+  #setRead(roomId, seq, readVersion = this.#unreads.get(roomId)?.readVersion) {
+    const mark = this.#unreads.get(roomId);
+    const isBack = readVersion > (mark?.readVersion ?? 0);
+    if (!mark || (!isBack && seq <= mark.lastReadSeq)) return;
+    // How many they are only the server knows, unless all of them are loaded.
+    if (isBack && seq < mark.lastReadSeq) this.loadUnreads().catch(() => {});
+    const isAll = seq >= mark.lastSeq;
+    const unread = isAll ? 0 : Math.min(mark.unread, mark.lastSeq - seq);
+    const rest = isAll ? { unreadMore: undefined, roomMention: undefined, mentions: 0 } : {};
+    this.#setUnread(roomId, { lastReadSeq: seq, readVersion, unread, ...rest });
+    this._recountUnread(roomId);
+  }
+
+  async markRead(request, options) {
+    // So that it cannot undo a `markUnread` on another device.
+    const { readVersion } = this.#unreads.get(request.roomId) ?? {};
+    const answer = await this._request('markRead', compact({ readVersion, ...request }), options);
+    this.#setRead(request.roomId, request.seq);
+    return answer;
+  }
+
+  sendMessages({ messages, ...target }, options) {
+    const withIds = messages.map((message) => ({ clientMessageId: newId(), ...message }));
+    return this._request('sendMessages', { ...target, messages: withIds }, options);
+  }
+
+  /** A hint that is not answered: it is dropped without a connection. */
+  async typingIndicator(request) {
+    if (this.state !== 'live' || !this.#link?.isOpen) return;
+    const frame = { action: 'typingIndicator', ...request };
+    this._emit('frame', { direction: 'out', frame });
+    this.#link.send(JSON.stringify(frame));
+  }
+
+  // Files, and the HTTP API.
+
+  async _upload(room, file, options = {}) {
+    const { fileName = file.name ?? 'file', contentType = file.type ?? '', sha256 } = options;
+    const { onProgress, signal } = options;
+    const size = file.size ?? file.byteLength;
+    const announced = compact({ ...room._target(), fileName, contentType, size, sha256 });
+    const upload = await this.handleFileUpload(announced, { signal });
+    const done = deferred();
+    const abort = () => done.reject(signal.reason);
+    this.#uploads.set(upload.fileId, done);
+    signal?.addEventListener('abort', abort);
+    try {
+      await this.#put(upload, file, size, onProgress, signal);
+      const late = failure('TIMEOUT', 'the file is uploaded, and its message has not come');
+      this.#after(upload.fileId, UPLOADED_MS, () => done.reject(late));
+      return await done.promise;
+    } finally {
+      this.#cancel(upload.fileId);
+      signal?.removeEventListener('abort', abort);
+      this.#uploads.delete(upload.fileId);
+    }
+  }
+
+  async #put(upload, file, size, onProgress, signal) {
+    for (let tries = 0; ; tries += 1) {
+      const status = await this.#putOnce(upload, file, size, onProgress, signal);
+      signal?.throwIfAborted();
+      // 412: an earlier attempt has succeeded, and its answer was lost.
+      if (status === 412 || (status >= 200 && status < 300)) return onProgress?.({ loaded: size, total: size });
+      if (status < 500 || tries === 3) {
+        const message = `the upload failed: ${status ?? 'no answer'}`;
+        throw new SwitchboardError({ code: 'UPLOAD_FAILED', status, message });
+      }
+      await new Promise((resolve) => this._clock.setTimeout(resolve, this.#backoff(tries)));
+    }
+  }
+
+  /** The status of the answer; none where there is no answer. */
+  async #putOnce({ uploadUrl, method, headers }, body, size, onProgress, signal) {
+    // Browsers set these themselves, and refuse to let a page do it.
+    const sent = Object.entries(headers).filter(([name]) => !['content-length', 'host'].includes(name.toLowerCase()));
+    if (!globalThis.XMLHttpRequest) {
+      onProgress?.({ loaded: 0, total: size });
+      const options = { method, headers: Object.fromEntries(sent), body, signal };
+      return fetch(uploadUrl, options).then((answer) => answer.status, () => undefined);
+    }
+    return new Promise((resolve) => {
+      const request = new XMLHttpRequest();
+      request.open(method, uploadUrl);
+      for (const [name, value] of sent) request.setRequestHeader(name, value);
+      request.upload.onprogress = ({ loaded }) => onProgress?.({ loaded, total: size });
+      request.onload = () => resolve(request.status);
+      request.onerror = request.onabort = () => resolve(undefined);
+      signal?.addEventListener('abort', () => request.abort());
+      request.send(body);
+    });
+  }
+
+  /** An address to download or show a file: a new one before the last one ends. */
+  async fileUrl(fileId, { inline = false } = {}) {
+    const key = `${fileId} ${inline}`;
+    const known = this.#files.get(key);
+    if (known?.until > this._serverNow()) return known.url;
+    const { fileUrl: url, expiresAt } = await this.getFile(compact({ fileId, inline: inline ? '1' : undefined }));
+    this.#files.set(key, { url, until: Date.parse(expiresAt) - AFTER_CLOSE_MS });
+    return url;
+  }
+
+  /** Calls the HTTP API as the client's user: `fetch('/rooms', { query: { latitude, longitude } })`. */
+  async fetch(path, options = {}) {
+    if (!this.#options.httpUrl) throw new TypeError('the option `httpUrl` is missing');
+    return this.#call(path, { ...options, token: await this.#getToken() });
+  }
+
+  async #call(path, { method = 'GET', query, body, signal, token }) {
+    const { httpUrl, url } = this.#options;
+    const userId = token ? undefined : queryOf(url).userId ?? this.user?.userId;
+    const isRead = method === 'GET';
+    const parameters = encoded(compact({ userId: isRead ? userId : undefined, ...query }));
+    const answer = await fetch(`${httpUrl}${path}${parameters && `?${parameters}`}`, {
+      method,
+      headers: token ? { authorization: `Bearer ${token}` } : {},
+      body: isRead ? undefined : JSON.stringify(compact({ userId, ...body })),
+      signal,
+    });
+    const result = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new SwitchboardError({ code: 'UNAVAILABLE', ...result, status: answer.status });
+    return result;
+  }
+}
+
+for (const action of ACTIONS) {
+  // `unreads` is the model; `loadUnreads()` is the action.
+  if (action in Switchboard.prototype) continue;
+  Switchboard.prototype[action] = function (request = {}, options = {}) {
+    const id = WITH_ID.has(action) && request.version === undefined ? { clientMessageId: newId() } : {};
+    return this._request(action, { ...id, ...request }, options);
+  };
+}
