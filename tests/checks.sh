@@ -21,7 +21,7 @@ check_tests() {
     fi
 }
 
-check_consistency() { cargo test --locked --test consistency -- --operations 6; }
+check_consistency() { cargo test --locked --test consistency -- --clients 8 --operations 12 --races 2; }
 
 # Some routes; `cargo test --test crashes -- --all` runs all of them.
 check_crashes() { cargo test --locked --test crashes; }

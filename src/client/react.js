@@ -67,7 +67,7 @@ export function useRoom(id) {
 export function useUnreads() {
   const client = useChat();
   useEffect(() => {
-    client.loadUnreads().catch(() => {});
+    client.connect().then(() => client.loadUnreads()).catch(() => {});
   }, [client]);
   return useEvents(client, ['unreads'], () => client.unreads);
 }

@@ -1344,7 +1344,11 @@ export class Switchboard extends Emitter {
       if (code !== 'RECONNECT') this.#token = undefined;
       // It was not carried out, so it can be sent on the next connection whatever it is.
       if (!request.bound) request.link = undefined;
-      return link.end();
+      this._clock.clearTimeout(request.timer);
+      link.end();
+      // It was the old connection, and the new one is there already.
+      if (!request.bound) this.#transmit(request);
+      return;
     }
     const isOnce = code === 'INTERNAL' && request.tries > 0 && request.deadline !== Infinity;
     const isRefused = !RETRYABLE.has(code) || DONE_TWICE.has(request.frame.action) || isOnce;

@@ -97,10 +97,8 @@ impl From<&Room> for RoomRow {
             .and_then(|place| place.location.geo_key())
             .map(|filed| filed.created_by(&room.creator))
             .map_or((None, None), |filed| (Some(filed.cell), Some(filed.spot)));
-        let (location, road_name, radius) = match room.place {
-            Some(Place { location, road_name, radius }) => (Some(location), road_name, Some(radius)),
-            None => (None, None, None),
-        };
+        let (location, radius) = room.place.as_ref().map(|place| (place.location, place.radius)).unzip();
+        let road_name = room.place.and_then(|place| place.road_name);
         Self {
             location,
             road_name,

@@ -131,6 +131,7 @@ impl Frame {
                 | Self::Reactions(_)
                 | Self::Pinned(_)
                 | Self::Unpinned(_)
+                | Self::NotifyChanged(_)
         )
     }
 
@@ -195,6 +196,7 @@ impl Frame {
                 rooms.items.iter_mut().filter_map(|room| room.last_message.as_mut()).for_each(change);
             }
             Self::Pins(pins) => pins.items.iter_mut().for_each(change),
+            Self::Found(found) => found.items.iter_mut().for_each(change),
             Self::Resumed(resumed) => {
                 for room in resumed.rooms.values_mut() {
                     if let ResumedRoom::Missed(missed) = room {

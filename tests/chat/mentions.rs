@@ -169,6 +169,26 @@ async fn what_a_user_wants_to_be_told_of_is_kept_and_heard_by_their_devices() {
 }
 
 #[tokio::test]
+async fn clients_of_other_backends_hear_of_notification_levels_only_if_they_ask() {
+    let world = World::start().await;
+    let (mut ana, mut ben, _carl) = room_of_three(&world).await;
+    let mut old = world.open("?userId=ben&format=compat").await.unwrap();
+    let mut new = world.open("?userId=ben&format=compat&events=1").await.unwrap();
+    new.ask(json!({ "action": "ping" })).await;
+    old.clears_received();
+
+    ben.ask(json!({ "action": "setNotify", "roomId": "tea", "level": "none" })).await;
+
+    assert_eq!(new.hears("notify").await["level"], "none");
+    ana.says("tea", "hello").await;
+    let mut heard = old.hears_anything().await;
+    while heard["type"] != "message" {
+        assert_ne!(heard["type"], "notify");
+        heard = old.hears_anything().await;
+    }
+}
+
+#[tokio::test]
 async fn closed_rooms_and_hidden_conversations_are_not_listed_and_requests_are_apart() {
     let world = World::with(&[("ADD_MEMBERS", "invite")]).await;
     let mut ana = world.connect_to("ana", "tea").await;

@@ -58,8 +58,8 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '1' },
-    clients: { type: 'string', default: '6' },
-    operations: { type: 'string', default: '25' },
+    clients: { type: 'string', default: '5' },
+    operations: { type: 'string', default: '12' },
     break: { type: 'string' },
   },
 });
@@ -169,9 +169,10 @@ async function run(seed, planted) {
   const stack = await Stack.start(environment, '--faults', JSON.stringify({ seed }));
   const clients = [];
   try {
-    const host = await reader(stack, 'host');
+    const founder = await reader(stack, 'host');
     const names = [];
-    for (const room of ROOMS) names.push((await host.ask({ action: 'createRoom', roomName: room })).roomId);
+    for (const room of ROOMS) names.push((await founder.ask({ action: 'createRoom', roomName: room })).roomId);
+    founder.close();
     const options = { seed, rooms: names, websocket: stack.websocket, http: stack.http, module: moduleWith(planted) };
     for (let number = 0; number < numbers.clients; number += 1) clients.push(new Client(number, options));
     const all = (what) => Promise.all(clients.map((client) => client.ask(what)));
@@ -186,6 +187,7 @@ async function run(seed, planted) {
     await all({ do: 'calm' });
     lap();
     // What nobody was told of shows by the next frame: a message and a change in each room.
+    const host = await reader(stack, 'host');
     for (const roomId of names) {
       const { seq } = await host.ask({ action: 'sendMessage', roomId, content: 'the end' });
       await host.ask({ action: 'react', roomId, seq, emoji: '🏁' });

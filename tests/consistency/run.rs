@@ -172,8 +172,7 @@ async fn message_all_connections(
         host.asks_until_answered(said).await;
     }
     host.asks_until_answered(json!({ "action": "sendMessage", "roomId": "lobby", "content": "to all" })).await;
-    for client in clients {
-        let user = &client.record.user;
+    for user in clients.iter().map(|client| client.record.user.clone()).chain(scenes::users()) {
         let said = json!({ "action": "sendMessage", "recipientId": user, "content": "to the user" });
         host.asks_until_answered(said).await;
     }

@@ -62,10 +62,7 @@ impl View {
     pub fn shows(&mut self, message: &Value) {
         let (seq, shown) = (number(message, "seq"), Shown::of(message));
         let known = self.messages.entry(seq).or_default();
-        if known.user.is_empty() || shown.rev >= known.rev {
-            self.applied.insert(seq, [shown.rev; 3]);
-            *known = shown;
-        }
+        replace(known, self.applied.entry(seq).or_default(), shown);
         while self.messages.contains_key(&(self.seq + 1)) {
             self.seq += 1;
         }
@@ -111,6 +108,30 @@ impl View {
     pub fn missing_up_to(&self, last: u64) -> Vec<u64> {
         (1..=last).filter(|seq| !self.messages.contains_key(seq)).collect()
     }
+}
+
+/// Takes over from a whole message what is not older than the changes that were applied.
+fn replace(known: &mut Shown, applied: &mut [u64; 3], shown: Shown) {
+    if known.user.is_empty() || shown.is_deleted {
+        *applied = [shown.rev; 3];
+        *known = shown;
+        return;
+    }
+    if known.is_deleted {
+        return;
+    }
+    let rev = shown.rev;
+    known.rev = known.rev.max(rev);
+    if rev >= applied[0] {
+        (known.content, known.version) = (shown.content, shown.version);
+    }
+    if rev >= applied[1] {
+        known.reactions = shown.reactions;
+    }
+    if rev >= applied[2] {
+        known.is_pinned = shown.is_pinned;
+    }
+    applied.iter_mut().for_each(|applied| *applied = rev.max(*applied));
 }
 
 /// What of a message a change is about.

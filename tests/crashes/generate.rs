@@ -92,6 +92,12 @@ fn value(name: &str, schema: &Value, known: &BTreeMap<&str, Value>) -> Value {
     if let Some(first) = schema["enum"].as_array().and_then(|values| values.first()) {
         return first.clone();
     }
+    if let Some(only) = schema.get("const") {
+        return only.clone();
+    }
+    if let Some(first) = schema["oneOf"].as_array().and_then(|schemas| schemas.first()) {
+        return value(name, first, known);
+    }
     let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or_default();
     match kind {
         "string" => json!("x"),

@@ -42,11 +42,20 @@ impl Client {
 
     pub async fn reacts(&mut self, room: &str) {
         // One that is deleted, too: then it is refused.
-        let Some(seq) = self.some_message(room, |_| true) else { return };
-        let (emoji, on) = (EMOJIS[self.rng.usize(..EMOJIS.len())], self.rng.u32(..3) > 0);
+        let Some(mut seq) = self.some_message(room, |_| true) else { return };
+        let (mut emoji, on) = (EMOJIS[self.rng.usize(..EMOJIS.len())].to_owned(), self.rng.u32(..5) > 1);
+        // One that it takes back is often one that it has made.
+        let made = self.record.changes.iter().rev().filter(|change| change.room == room);
+        let mut made = made.filter_map(|change| match &change.kind {
+            Kind::React(emoji, true) => Some((change.seqs[0], emoji.clone())),
+            _ => None,
+        });
+        if let Some(last) = made.next().filter(|_| !on) {
+            (seq, emoji) = last;
+        }
         let frame = json!({ "action": "react", "roomId": room, "seq": seq, "emoji": emoji, "on": on });
         let asked = self.asks(room, frame, "reactions").await;
-        self.changed(Kind::React(emoji.to_owned(), on), room, vec![seq], &asked);
+        self.changed(Kind::React(emoji, on), room, vec![seq], &asked);
     }
 
     pub async fn pins(&mut self, room: &str) {

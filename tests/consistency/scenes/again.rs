@@ -16,6 +16,7 @@ use crate::place::Place;
 const GENERATIONS: usize = 3;
 /// The first number of the users of this scene.
 const FIRST: usize = 100;
+const USERS: usize = 4;
 const ENDED: &str = "1000000000";
 
 /// What is left of a generation.
@@ -25,6 +26,11 @@ struct Before {
     /// The marks of its messages.
     marks: Vec<String>,
     owner: usize,
+}
+
+/// The users of this scene.
+pub fn users() -> impl Iterator<Item = String> {
+    (0..USERS).map(|number| format!("user-{}", FIRST + number))
 }
 
 struct Scene<'a> {
@@ -37,7 +43,7 @@ struct Scene<'a> {
 }
 
 pub async fn rooms_are_made_again(stack: &Stack, place: &Arc<Place>, seed: u64) -> Vec<String> {
-    let clients = (0..4).map(|number| Client::new(FIRST + number, seed, place)).collect();
+    let clients = (0..USERS).map(|number| Client::new(FIRST + number, seed, place)).collect();
     let (rng, room) = (fastrand::Rng::with_seed(seed), format!("pop-{seed}"));
     let mut scene = Scene { stack, place, rng, room, clients, violations: Vec::new() };
     let mut before: Option<Before> = None;

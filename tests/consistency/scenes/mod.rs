@@ -3,5 +3,5 @@
 mod again;
 mod races;
 
-pub use again::rooms_are_made_again;
+pub use again::{rooms_are_made_again, users};
 pub use races::removals_race;

@@ -23,11 +23,11 @@ pub async fn removals_race(stack: &Stack, place: &Arc<Place>, seed: u64, rounds:
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut violations = Vec::new();
     for round in 0..rounds {
-        let hold = HoldAtRequest {
-            route: ROUTES[rng.usize(..ROUTES.len())].to_owned(),
-            request: rng.u32(1..=MOST_REQUESTS),
-            before: rng.bool(),
-        };
+        // One after the other, so that enough seeds have all of them.
+        let case = u32::try_from(seed).unwrap_or_default().wrapping_mul(rounds).wrapping_add(round);
+        let (route, case) = (ROUTES[case as usize % ROUTES.len()].to_owned(), case / 4);
+        let (request, before) = (1 + case % MOST_REQUESTS, (case / MOST_REQUESTS).is_multiple_of(2));
+        let hold = HoldAtRequest { route, request, before };
         let action = if rng.bool() { "removeMember" } else { "banMember" };
         let found = Race::new(place, seed, round).await.runs(stack, hold.clone(), action).await;
         violations.extend(found.into_iter().map(|violation| format!("5: {action} during {hold:?}: {violation}")));
