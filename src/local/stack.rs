@@ -123,8 +123,9 @@ impl Stack {
     ) -> Result<Self, StartError> {
         let folder = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
         let dynamodb = shared.start_dynamodb(listeners.dynamodb, data.as_ref(), &settings.tables).await?;
-        let (lifecycle, mut tasks) =
-            shared.start_s3(listeners.s3, &folder, settings, options.cors_origins.clone(), &pool)?;
+        // The chat page uploads too.
+        let origins = [options.cors_origins.as_slice(), std::slice::from_ref(&urls.http)].concat();
+        let (lifecycle, mut tasks) = shared.start_s3(listeners.s3, &folder, settings, origins, &pool)?;
         let (gateway, apis) = shared.start_gateway(listeners.http, listeners.websocket, &options, &urls, &pool)?;
         tasks.extend(apis);
         tasks.push(shared.start_lambda(listeners.lambda, &pool)?);

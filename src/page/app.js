@@ -15,7 +15,13 @@ const IDENTITY = `switchboard.identity ${pane}`;
 const SECOND = 'switchboard.second';
 /** These change the list of rooms. */
 const CHANGES_ROOMS = new Set(['joined', 'left', 'invited', 'request', 'room-closed', 'added']);
-const STATES = { connecting: 'Connecting', resuming: 'Catching up', live: 'Online', waiting: 'Offline', closed: 'Signed out' };
+const STATES = {
+  connecting: 'Connecting',
+  resuming: 'Catching up',
+  live: 'Online',
+  waiting: 'Offline',
+  closed: 'Signed out',
+};
 
 /** What the parts of the page share: the client, the open room, and how to open another. */
 class Session {
@@ -39,13 +45,16 @@ class Session {
     this.#listen();
   }
 
-  get me() { return this.chat.user?.userId; }
+  get me() {
+    return this.chat.user?.userId;
+  }
 
   #listen() {
     const { chat } = this;
     const refresh = soon(() => chat.state === 'live' && this.rooms.refresh(), 300);
     chat.on('state', ({ state }) => {
       showState(state);
+      if (this.room) this.conversation.render();
       if (state === 'live') refresh();
     });
     chat.on('hello', ({ user }) => {
@@ -93,11 +102,10 @@ class Session {
   }
 
   async join(roomId, request) {
-    if (!(await attempt(() => this.chat.joinRoom({ roomId, ...request })))) return;
+    const known = this.chat.rooms.find(({ id }) => id === roomId);
+    if (!(await attempt(() => (known ? known.join(request) : this.chat.joinRoom({ roomId, ...request }))))) return;
     await this.rooms.refresh();
-    const room = this.chat.room(roomId);
-    room._reopen?.();
-    this.open(room);
+    this.open(this.chat.room(roomId));
   }
 
   async direct(userId) {
@@ -117,13 +125,23 @@ async function createRoom(session) {
     title: 'Create a room',
     fields: [
       { name: 'roomName', label: 'Name', required: true, maxlength: 128 },
-      { name: 'roomType', label: 'Who can join', options: [['public', 'Everybody'], ['private', 'Who is invited']] },
+      {
+        name: 'roomType',
+        label: 'Who can join',
+        options: [
+          ['public', 'Everybody'],
+          ['private', 'Who is invited'],
+        ],
+      },
       { name: 'members', label: 'Members (user ids, separated by commas)' },
     ],
     action: 'Create',
   });
   if (!values) return;
-  const members = values.members.split(',').map((one) => one.trim()).filter(Boolean);
+  const members = values.members
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean);
   const request = { ...values, members: members.length > 0 ? members : undefined };
   const frame = await attempt(() => session.chat.createRoom(request));
   if (!frame) return;
@@ -161,13 +179,32 @@ function toggleSecond(button) {
 function addButtons(session) {
   const button = (label, onclick) => h('button', { type: 'button', onclick }, label);
   find('#room-buttons').replaceChildren(
-    button('New room', () => createRoom(session)), button('Join', () => joinRoom(session)),
-    button('Write to', () => writeTo(session)), button('Nearby', () => session.nearby.open()));
-  const second = h('button', {
-    type: 'button', id: 'two', 'aria-pressed': 'false', onclick: () => toggleSecond(second),
-  }, 'Try it as two people');
-  const hood = h('button', { type: 'button', id: 'open-hood', 'aria-expanded': 'false', 'aria-controls': 'hood',
-    onclick: () => hood.setAttribute('aria-expanded', String(session.hood.toggle())) }, 'Under the hood');
+    button('New room', () => createRoom(session)),
+    button('Join', () => joinRoom(session)),
+    button('Write to', () => writeTo(session)),
+    button('Nearby', () => session.nearby.open()),
+  );
+  const second = h(
+    'button',
+    {
+      type: 'button',
+      id: 'two',
+      'aria-pressed': 'false',
+      onclick: () => toggleSecond(second),
+    },
+    'Try it as two people',
+  );
+  const hood = h(
+    'button',
+    {
+      type: 'button',
+      id: 'open-hood',
+      'aria-expanded': 'false',
+      'aria-controls': 'hood',
+      onclick: () => hood.setAttribute('aria-expanded', String(session.hood.toggle())),
+    },
+    'Under the hood',
+  );
   const out = button('Sign out', () => {
     for (const key of [IDENTITY, `${IDENTITY} room`]) sessionStorage.removeItem(key);
     session.chat.close();
@@ -197,7 +234,15 @@ function askWho(needsToken, failure = '') {
   });
 }
 
+/** Why the server refuses a name: browsers hide it when a handshake fails. */
+async function checkName({ name }) {
+  if (name === undefined) return;
+  const answer = await fetch(`/me?userId=${encodeURIComponent(name)}`);
+  if (answer.status === 400) throw new Error((await answer.json()).message);
+}
+
 async function enter(config, identity) {
+  await checkName(identity);
   const session = new Session(config, identity);
   find('#start').hidden = true;
   find('#panes').hidden = false;

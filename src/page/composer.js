@@ -150,9 +150,19 @@ export class Composer {
   #suggest(names, begun = 0) {
     const list = find('#mentions');
     list.hidden = names.length === 0;
-    list.replaceChildren(...names.map((name) => h('button', {
-      type: 'button', onclick: () => this.#complete(name, begun), 'data-begun': begun,
-    }, `@${name}`)));
+    list.replaceChildren(
+      ...names.map((name) =>
+        h(
+          'button',
+          {
+            type: 'button',
+            onclick: () => this.#complete(name, begun),
+            'data-begun': begun,
+          },
+          `@${name}`,
+        ),
+      ),
+    );
   }
 
   #complete(name, begun) {
@@ -177,8 +187,10 @@ export class Composer {
       if (suggested) this.#suggest([]);
       else this.#cancel();
     } else if (key === 'ArrowUp' && !input.value) {
-      const own = this.room.messages.findLast(({ userId, status, deleted, file, system }) =>
-        userId === this.#view.session.me && status === 'sent' && !deleted && !file && !system);
+      const own = this.room.messages.findLast(
+        ({ userId, status, deleted, file, system }) =>
+          userId === this.#view.session.me && status === 'sent' && !deleted && !file && !system,
+      );
       event.preventDefault();
       if (own) this.edit(own);
     }

@@ -98,20 +98,32 @@ export class Conversation {
     const online = room.members.filter((member) => member.online).length;
     const { participantCount, nextCursor, mode = {} } = room.info ?? {};
     const count = nextCursor ? participantCount : room.members.length;
-    const parts = [room.members.length > 0 && `${count} members, ${online} online`,
-      mode.write === 'admins' && 'only admins write', mode.slowSeconds > 0 && `one message in ${mode.slowSeconds} s`,
-      room.status === 'closed' && 'closed', room.status === 'left' && 'you have left'];
+    const isOffline = session.chat.state !== 'live';
+    const parts = [
+      isOffline && 'not connected: messages wait',
+      room.members.length > 0 && `${count} members, ${online} online`,
+      mode.write === 'admins' && 'only admins write',
+      mode.slowSeconds > 0 && `one message in ${mode.slowSeconds} s`,
+      room.status === 'closed' && 'closed',
+      room.status === 'left' && 'you have left',
+    ];
     const key = JSON.stringify([room.id, session.rooms.nameOf(room.id, room.peer), parts]);
     const header = find('#room-header');
     if (header.dataset.key === key) return;
     header.dataset.key = key;
     const back = iconButton('back', 'Back to the rooms', () => (find('#app').dataset.shows = 'rooms'), 'icon back');
-    header.replaceChildren(back,
-      h('div.title', {}, h('h2', {}, session.rooms.nameOf(room.id, room.peer)),
-        h('p.small', {}, parts.filter(Boolean).join(' · '))),
+    header.replaceChildren(
+      back,
+      h(
+        'div.title',
+        {},
+        h('h2', {}, session.rooms.nameOf(room.id, room.peer)),
+        h('p.small', {}, parts.filter(Boolean).join(' · ')),
+      ),
       iconButton('search', 'Search in this room', () => session.details.open('search')),
       iconButton('pin', 'Pinned messages', () => session.details.open('pins')),
-      iconButton('members', 'Members and settings', () => session.details.open('members')));
+      iconButton('members', 'Members and settings', () => session.details.open('members')),
+    );
   }
 
   #renderMessages() {
@@ -140,14 +152,21 @@ export class Conversation {
     this.#rove();
     if (this.#isAtEnd) this.#toEnd();
     // Older messages came above: what was looked at stays where it was.
-    else if (list.firstElementChild !== wasFirst && top < LOAD_OLDER_PX) scroller.scrollTop = top + scroller.scrollHeight - height;
+    else if (list.firstElementChild !== wasFirst && top < LOAD_OLDER_PX)
+      scroller.scrollTop = top + scroller.scrollHeight - height;
     this.#scrolled();
   }
 
   #continues(previous, message, day) {
     const { message: last } = previous ?? {};
-    return Boolean(last) && previous.day === day && last.userId === message.userId && !last.system && !message.parent
-      && Date.parse(message.createdAt) - Date.parse(last.createdAt) < TOGETHER_MS;
+    return (
+      Boolean(last) &&
+      previous.day === day &&
+      last.userId === message.userId &&
+      !last.system &&
+      !message.parent &&
+      Date.parse(message.createdAt) - Date.parse(last.createdAt) < TOGETHER_MS
+    );
   }
 
   #note(key, text, shown, className = '') {
@@ -160,7 +179,12 @@ export class Conversation {
   #item(message, isContinued, shown) {
     const key = message.clientMessageId ?? message.seq;
     const known = this.#shown.get(key);
-    if (known && known.message === message && known.isContinued === isContinued && known.canModerate === this.canModerate) {
+    if (
+      known &&
+      known.message === message &&
+      known.isContinued === isContinued &&
+      known.canModerate === this.canModerate
+    ) {
       shown.set(key, known);
       return known.item;
     }
@@ -200,12 +224,18 @@ export class Conversation {
 
   #renderTyping() {
     const names = this.room.typing.filter(({ userId }) => userId !== this.session.me).map(({ userName }) => userName);
-    const text = names.length > 3 ? 'Several people are typing …'
-      : names.length > 0 ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …` : '';
+    const text =
+      names.length > 3
+        ? 'Several people are typing …'
+        : names.length > 0
+          ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing …`
+          : '';
     if (find('#typing').textContent !== text) find('#typing').textContent = text;
   }
 
-  #toEnd() { find('#scroller').scrollTop = find('#scroller').scrollHeight; }
+  #toEnd() {
+    find('#scroller').scrollTop = find('#scroller').scrollHeight;
+  }
 
   /** Shows the end of the list, and stays there. */
   toEnd() {

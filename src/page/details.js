@@ -10,9 +10,13 @@ export class Details {
   #opener;
   #drawn;
 
-  constructor(session) { this.#session = session; }
+  constructor(session) {
+    this.#session = session;
+  }
 
-  get #room() { return this.#session.room; }
+  get #room() {
+    return this.#session.room;
+  }
 
   open(kind) {
     if (this.#kind === kind) return this.close();
@@ -27,7 +31,8 @@ export class Details {
     close.focus();
     if (kind === 'pins') return this.#pins();
     if (kind === 'search') return this.#search();
-    if (this.#room.id !== 'lobby' && !this.#room.peer) this.#room.chat.roomInfo({ roomId: this.#room.id }).catch(() => {});
+    if (this.#room.id !== 'lobby' && !this.#room.peer)
+      this.#room.chat.roomInfo({ roomId: this.#room.id }).catch(() => {});
     return this.changed();
   }
 
@@ -45,8 +50,16 @@ export class Details {
     const drawn = JSON.stringify([id, status, members, info, this.#session.chat.unreads.rooms[id]?.notify]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
-    find('#panel-body').replaceChildren(...this.#settings(), h('h3', {}, 'Members'),
-      h('ul.members', {}, members.map((member) => this.#member(member))), this.#more());
+    find('#panel-body').replaceChildren(
+      ...this.#settings(),
+      h('h3', {}, 'Members'),
+      h(
+        'ul.members',
+        {},
+        members.map((member) => this.#member(member)),
+      ),
+      this.#more(),
+    );
   }
 
   #more() {
@@ -59,8 +72,14 @@ export class Details {
     const more = iconButton('more', `More for ${userName}`, () => menu(more, userName, this.#choices(member)));
     more.setAttribute('aria-haspopup', 'menu');
     const isMe = userId === this.#session.me;
-    return h('li', {}, h('span', { className: online ? 'dot online' : 'dot', role: 'img', 'aria-label': online ? 'online' : 'offline' }),
-      named(userName, userId), role && role !== 'member' && h('span.small', {}, role), isMe ? '' : more);
+    return h(
+      'li',
+      {},
+      h('span', { className: online ? 'dot online' : 'dot', role: 'img', 'aria-label': online ? 'online' : 'offline' }),
+      named(userName, userId),
+      role && role !== 'member' && h('span.small', {}, role),
+      isMe ? '' : more,
+    );
   }
 
   #choices({ userId, userName, role }) {
@@ -76,8 +95,17 @@ export class Details {
       if (values) await run(() => chat.banMember(target), `${userName} is banned`)();
     };
     const mute = async () => {
-      const options = [['10', '10 minutes'], ['60', 'an hour'], ['1440', 'a day'], ['', 'until it is lifted']];
-      const values = await ask({ title: `Mute ${userName}`, fields: [{ name: 'minutes', label: 'For', options }], action: 'Mute' });
+      const options = [
+        ['10', '10 minutes'],
+        ['60', 'an hour'],
+        ['1440', 'a day'],
+        ['', 'until it is lifted'],
+      ];
+      const values = await ask({
+        title: `Mute ${userName}`,
+        fields: [{ name: 'minutes', label: 'For', options }],
+        action: 'Mute',
+      });
       if (!values) return;
       const until = values.minutes ? new Date(Date.now() + values.minutes * 60_000).toISOString() : undefined;
       await run(() => chat.muteMember({ ...target, until }), `${userName} is muted`)();
@@ -89,12 +117,17 @@ export class Details {
     ];
     if (!conversation.canModerate) return own;
     const roles = ['owner', 'admin', 'member'].filter((one) => one !== role);
-    return [...own,
-      ...roles.map((one) => [`Make ${one}`, run(() => chat.setRole({ ...target, role: one }), `${userName} is ${one} now`)]),
+    return [
+      ...own,
+      ...roles.map((one) => [
+        `Make ${one}`,
+        run(() => chat.setRole({ ...target, role: one }), `${userName} is ${one} now`),
+      ]),
       ['Mute', mute],
       ['Unmute', run(() => chat.unmuteMember(target), `${userName} can write again`)],
       ['Remove', run(() => chat.removeMember(target), `${userName} is removed`)],
-      ['Ban', ban]];
+      ['Ban', ban],
+    ];
   }
 
   // Settings.
@@ -104,39 +137,75 @@ export class Details {
     const { chat, conversation } = this.#session;
     const button = (label, onclick, className = '') => h('button', { type: 'button', onclick, className }, label);
     const notify = chat.unreads.rooms[id]?.notify ?? 'all';
-    const levels = [['all', 'all messages'], ['mentions', 'mentions only'], ['none', 'nothing']];
-    const level = h('select', { onchange: () => attempt(async () => {
-      await chat.setNotify({ roomId: id, level: level.value });
-      await chat.loadUnreads();
-    }) }, levels.map(([value, label]) => h('option', { value, selected: value === notify }, label)));
+    const levels = [
+      ['all', 'all messages'],
+      ['mentions', 'mentions only'],
+      ['none', 'nothing'],
+    ];
+    const level = h(
+      'select',
+      {
+        onchange: () =>
+          attempt(async () => {
+            await chat.setNotify({ roomId: id, level: level.value });
+            await chat.loadUnreads();
+          }),
+      },
+      levels.map(([value, label]) => h('option', { value, selected: value === notify }, label)),
+    );
     const rows = [id !== 'lobby' && h('label.field', {}, h('span', {}, 'Tell me of'), level)];
     if (id === 'lobby') return [h('p', {}, 'Everybody is in the lobby.')];
     rows.push(h('p.small', {}, `${info.roomType ?? ''} room id `, h('code', {}, id)));
-    const manage = conversation.canModerate && !peer ? [
-      button('Rename', () => this.#rename()), button('Who can write', () => this.#mode()),
-      button('Invite', () => this.#invite()), button('Invites', () => this.#invites()),
-      button('Add members', () => this.#add()), button('Unban', () => this.#unban()),
-      button('Close the room', () => this.#closeRoom(), 'danger'),
-    ] : [];
-    rows.push(h('div.buttons', {}, manage, button(peer ? 'Hide' : 'Leave', () => this.#leave())));
+    const manage =
+      conversation.canModerate && !peer
+        ? [
+            button('Rename', () => this.#rename()),
+            button('Who can write', () => this.#mode()),
+            button('Invite', () => this.#invite()),
+            button('Invites', () => this.#invites()),
+            button('Add members', () => this.#add()),
+            button('Unban', () => this.#unban()),
+            button('Close the room', () => this.#closeRoom(), 'danger'),
+          ]
+        : [];
+    rows.push(
+      h(
+        'div.buttons',
+        {},
+        manage,
+        button(peer ? 'Hide' : 'Leave', () => this.#leave()),
+      ),
+    );
     return rows.filter(Boolean);
   }
 
   async #rename() {
-    const fields = [{ name: 'roomName', label: 'Name', value: this.#room.info?.roomName ?? '', required: true, maxlength: 128 }];
+    const fields = [
+      { name: 'roomName', label: 'Name', value: this.#room.info?.roomName ?? '', required: true, maxlength: 128 },
+    ];
     const values = await ask({ title: 'Rename the room', fields, action: 'Rename' });
     if (values) await attempt(() => this.#room.chat.renameRoom({ roomId: this.#room.id, ...values }));
   }
 
   async #mode() {
     const { write = 'members', react = 'members', slowSeconds = 0 } = this.#room.info?.mode ?? {};
-    const who = [['members', 'All members'], ['admins', 'Owners and admins']];
+    const who = [
+      ['members', 'All members'],
+      ['admins', 'Owners and admins'],
+    ];
     const values = await ask({
       title: 'Who can write',
       fields: [
         { name: 'write', label: 'Messages', options: who, value: write },
         { name: 'react', label: 'Reactions', options: who, value: react },
-        { name: 'slowSeconds', label: 'Seconds between two messages of a member', type: 'number', min: 0, max: 21_600, value: `${slowSeconds}` },
+        {
+          name: 'slowSeconds',
+          label: 'Seconds between two messages of a member',
+          type: 'number',
+          min: 0,
+          max: 21_600,
+          value: `${slowSeconds}`,
+        },
       ],
       action: 'Save',
     });
@@ -166,13 +235,19 @@ export class Details {
     const { chat, id: roomId } = this.#room;
     const answer = await attempt(() => chat.listInvites({ roomId }));
     if (!answer) return;
-    const revoke = (invite, item) => attempt(async () => {
-      await chat.revokeInvite({ roomId, invite });
-      item.remove();
-    }, 'Revoked');
+    const revoke = (invite, item) =>
+      attempt(async () => {
+        await chat.revokeInvite({ roomId, invite });
+        item.remove();
+      }, 'Revoked');
     const rows = answer.items.map(({ invite, usesLeft, expiresAt }) => {
-      const item = h('li', {}, h('code', {}, invite), ` ${usesLeft} left, until ${new Date(expiresAt).toLocaleString()} `,
-        h('button', { type: 'button', onclick: () => revoke(invite, item) }, 'Revoke'));
+      const item = h(
+        'li',
+        {},
+        h('code', {}, invite),
+        ` ${usesLeft} left, until ${new Date(expiresAt).toLocaleString()} `,
+        h('button', { type: 'button', onclick: () => revoke(invite, item) }, 'Revoke'),
+      );
       return item;
     });
     this.#list('Invites', rows, 'There are no invites.');
@@ -180,14 +255,21 @@ export class Details {
 
   #list(title, rows, none) {
     const back = h('button', { type: 'button', onclick: () => ((this.#drawn = undefined), this.changed()) }, 'Back');
-    find('#panel-body').replaceChildren(h('h3', {}, title), rows.length > 0 ? h('ul', {}, rows) : h('p', {}, none), back);
+    find('#panel-body').replaceChildren(
+      h('h3', {}, title),
+      rows.length > 0 ? h('ul', {}, rows) : h('p', {}, none),
+      back,
+    );
     back.focus();
   }
 
   async #add() {
     const fields = [{ name: 'members', label: 'User ids, separated by commas', required: true }];
     const values = await ask({ title: 'Add members', fields, action: 'Add' });
-    const members = values?.members.split(',').map((one) => one.trim()).filter(Boolean);
+    const members = values?.members
+      .split(',')
+      .map((one) => one.trim())
+      .filter(Boolean);
     if (!members?.length) return;
     const { chat, id: roomId } = this.#room;
     await attempt(async () => {
@@ -221,9 +303,18 @@ export class Details {
 
   #found(message) {
     const { seq, userName, userId, createdAt, content, file } = message;
-    return h('li', {}, h('button.found', { type: 'button', onclick: () => this.#session.conversation.show(seq) },
-      named(userName, userId), ' ', h('time', {}, `${new Date(createdAt).toLocaleDateString()} ${timeOf(createdAt)}`),
-      h('span.text', {}, content ?? file?.fileName ?? '')));
+    return h(
+      'li',
+      {},
+      h(
+        'button.found',
+        { type: 'button', onclick: () => this.#session.conversation.show(seq) },
+        named(userName, userId),
+        ' ',
+        h('time', {}, `${new Date(createdAt).toLocaleDateString()} ${timeOf(createdAt)}`),
+        h('span.text', {}, content ?? file?.fileName ?? ''),
+      ),
+    );
   }
 
   async #pins() {
@@ -236,7 +327,13 @@ export class Details {
 
   #search() {
     const { chat, id: roomId } = this.#room;
-    const input = h('input', { type: 'search', name: 'text', required: true, maxlength: 200, 'aria-label': 'Search for' });
+    const input = h('input', {
+      type: 'search',
+      name: 'text',
+      required: true,
+      maxlength: 200,
+      'aria-label': 'Search for',
+    });
     const results = h('ul', { 'aria-live': 'polite' });
     const more = h('button', { type: 'button', hidden: true, onclick: () => look() }, 'Search further back');
     let before;

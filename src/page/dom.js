@@ -1,6 +1,9 @@
 // Helpers for elements, dialogs and texts.
 
-/** An element with properties, event listeners (`onclick`) and children. Attributes are those with a hyphen, and `role`. */
+/**
+ * An element with properties, event listeners (`onclick`) and children. Names with a hyphen, `role` and `for` are
+ * attributes.
+ */
 export function h(tag, properties = {}, ...children) {
   const [name, ...classes] = tag.split('.');
   const element = document.createElement(name);
@@ -22,7 +25,8 @@ const ICONS = {
   attach: 'M8 12.5l6.5-6.5a3 3 0 0 1 4.2 4.2L10 19a5 5 0 0 1-7-7l8-8',
   back: 'M15 5l-7 7 7 7',
   close: 'M6 6l12 12M18 6L6 18',
-  members: 'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14a6.5 6.5 0 0 1 3.5 6',
+  members:
+    'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14a6.5 6.5 0 0 1 3.5 6',
   more: 'M5 12h.01M12 12h.01M19 12h.01',
   pin: 'M9 3h6l-1 6 3 4H7l3-4zM12 13v8',
   react: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM8.5 14a4 4 0 0 0 7 0M9 9.5h.01M15 9.5h.01',
@@ -76,8 +80,14 @@ export function ask({ title, text, fields = [], action = 'OK', isDangerous = fal
   const rows = inputs.map(([{ label }, input]) => h('label.field', {}, h('span', {}, label), input));
   const submit = h('button', { type: 'submit', className: isDangerous ? 'danger' : 'primary' }, action);
   const cancel = h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel');
-  const form = h('form', { method: 'dialog' },
-    h('h2', { id: 'dialog-title' }, title), text && h('p', {}, text), rows, h('div.buttons', {}, cancel, submit));
+  const form = h(
+    'form',
+    { method: 'dialog' },
+    h('h2', { id: 'dialog-title' }, title),
+    text && h('p', {}, text),
+    rows,
+    h('div.buttons', {}, cancel, submit),
+  );
   const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' }, form);
   document.body.append(dialog);
   return new Promise((resolve) => {
@@ -109,10 +119,12 @@ export function menu(button, label, items, className = 'menu') {
   };
   const outside = ({ target }) => !list.contains(target) && close(false);
   const entries = items.map(([text, run, name = text]) =>
-    h('button', { type: 'button', role: 'menuitem', 'aria-label': name, onclick: () => (close(true), run()) }, text));
+    h('button', { type: 'button', role: 'menuitem', 'aria-label': name, onclick: () => (close(true), run()) }, text),
+  );
   const move = (event) => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-    if (event.key === 'Escape' || event.key === 'Tab') return event.stopPropagation(), event.preventDefault(), close(true);
+    if (event.key === 'Escape' || event.key === 'Tab')
+      return event.stopPropagation(), event.preventDefault(), close(true);
     if (!step) return undefined;
     event.preventDefault();
     event.stopPropagation();
@@ -153,7 +165,8 @@ export function sizeOf(bytes) {
   return bytes < 1_000_000 ? `${(bytes / 1_000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
-export const distanceOf = (metres) => (metres < 1_000 ? `${Math.round(metres)} m` : `${(metres / 1_000).toFixed(1)} km`);
+export const distanceOf = (metres) =>
+  metres < 1_000 ? `${Math.round(metres)} m` : `${(metres / 1_000).toFixed(1)} km`;
 
 /** Calls `run` once for all calls within `ms`. */
 export function soon(run, ms) {

@@ -41,10 +41,16 @@ export class Hood {
     this.#log = h('ol', { id: 'frames', 'aria-label': 'Frames', tabIndex: 0 });
     find('#hood').replaceChildren(
       h('header', {}, h('h2', {}, 'Under the hood'), h('p.small', { id: 'costs' }), clear),
-      h('div.buttons', { id: 'faults', role: 'group', 'aria-label': 'Break something' },
-        faults ? [...Object.keys(FAULTS).map(button), h('button', { type: 'button', onclick: () => this.#heal() }, 'Repair')]
-          : h('p.small', {}, 'Start the stack with --faults to break things from here.')),
-      h('p.small', { id: 'fault-state', role: 'status' }), this.#log);
+      h(
+        'div.buttons',
+        { id: 'faults', role: 'group', 'aria-label': 'Break something' },
+        faults
+          ? [...Object.keys(FAULTS).map(button), h('button', { type: 'button', onclick: () => this.#heal() }, 'Repair')]
+          : h('p.small', {}, 'Start the stack with --faults to break things from here.'),
+      ),
+      h('p.small', { id: 'fault-state', role: 'status' }),
+      this.#log,
+    );
   }
 
   /** Shows or hides the panel. Returns whether it is shown. */
@@ -65,7 +71,9 @@ export class Hood {
     totals.bytes += bytes;
     totals.units += Math.ceil(bytes / UNIT_BYTES);
     const isOut = direction === 'out';
-    const title = [isOut ? '→' : '←', frame.action && isOut ? frame.action : (frame.type ?? '?'), frame.code].filter(Boolean).join(' ');
+    const title = [isOut ? '→' : '←', frame.action && isOut ? frame.action : (frame.type ?? '?'), frame.code]
+      .filter(Boolean)
+      .join(' ');
     const details = h('details', {}, h('summary', {}, h('span', {}, title), h('span.small', {}, sizeOf(bytes))));
     // Formatted only when somebody looks.
     details.addEventListener('toggle', () => {
@@ -75,7 +83,9 @@ export class Hood {
     this.#showCosts();
   }
 
-  #note(text) { this.#append(h('li.state', {}, text)); }
+  #note(text) {
+    this.#append(h('li.state', {}, text));
+  }
 
   #append(item) {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
@@ -90,8 +100,9 @@ export class Hood {
     const { out, in: inward } = this.#totals;
     const units = out.units + inward.units;
     const price = ((units * PRICE) / 1e6).toFixed(6);
-    find('#costs').textContent = `sent ${out.frames} frames, ${sizeOf(out.bytes)}; received ${inward.frames} frames, `
-      + `${sizeOf(inward.bytes)}; ${units} units of API Gateway, about $${price}`;
+    find('#costs').textContent =
+      `sent ${out.frames} frames, ${sizeOf(out.bytes)}; received ${inward.frames} frames, ` +
+      `${sizeOf(inward.bytes)}; ${units} units of API Gateway, about $${price}`;
   }
 
   // Faults.

@@ -2,7 +2,14 @@
 
 import { ask, attempt, h, iconButton, menu, named, reasonOf, sizeOf, timeOf } from './dom.js';
 
-const EMOJIS = [['👍', 'thumbs up'], ['❤️', 'heart'], ['😂', 'laughing'], ['🎉', 'party'], ['😮', 'surprised'], ['😢', 'sad']];
+const EMOJIS = [
+  ['👍', 'thumbs up'],
+  ['❤️', 'heart'],
+  ['😂', 'laughing'],
+  ['🎉', 'party'],
+  ['😮', 'surprised'],
+  ['😢', 'sad'],
+];
 const LINK = /https?:\/\/[^\s<>"]+[^\s<>".,;:!?)]/g;
 
 /** The text of a message: links and mentions stand out. */
@@ -20,7 +27,9 @@ function textOf(message, names) {
   for (const [at, text, isLink] of marks) {
     if (at < from) continue;
     parts.push(content.slice(from, at));
-    parts.push(isLink ? h('a', { href: text, target: '_blank', rel: 'noreferrer noopener' }, text) : h('strong.at', {}, text));
+    parts.push(
+      isLink ? h('a', { href: text, target: '_blank', rel: 'noreferrer noopener' }, text) : h('strong.at', {}, text),
+    );
     from = at + text.length;
   }
   return [...parts, content.slice(from)];
@@ -33,15 +42,26 @@ export function messageItem(view, message, { isContinued, isMine }) {
   if (system) return h('li.system', { tabIndex: -1, 'data-seq': seq }, `${message.content} · ${timeOf(createdAt)}`);
   const isForMe = message.mentionRoom || message.mentions?.includes(session.me);
   const classes = ['message', status, isContinued && 'continued', isForMe && 'for-me', isMine && 'mine'];
-  const head = h('p.head', {}, named(userName, userId), ' ', h('time', { dateTime: createdAt }, timeOf(createdAt)),
-    pinned && ' · pinned');
-  const item = h('li', { className: classes.filter(Boolean).join(' '), tabIndex: -1 },
-    head, parent && replied(view, parent), bodyOf(view, message),
+  const head = h(
+    'p.head',
+    {},
+    named(userName, userId),
+    ' ',
+    h('time', { dateTime: createdAt }, timeOf(createdAt)),
+    pinned && ' · pinned',
+  );
+  const item = h(
+    'li',
+    { className: classes.filter(Boolean).join(' '), tabIndex: -1 },
+    head,
+    parent && replied(view, parent),
+    bodyOf(view, message),
     editedAt && !deleted && h('span.small', {}, '(edited)'),
     status === 'pending' && h('span.small', {}, 'sending …'),
     status === 'refused' && refusal(view, message, error),
     status === 'sent' && !deleted && reactionsOf(view, message),
-    status === 'sent' && !deleted && actionsOf(view, message, isMine));
+    status === 'sent' && !deleted && actionsOf(view, message, isMine),
+  );
   if (seq !== undefined) item.dataset.seq = seq;
   return item;
 }
@@ -60,39 +80,66 @@ function bodyOf(view, message) {
 
 /** A picture is shown; another file can be saved. */
 function fileOf(chat, { fileId, fileName, contentType, size }) {
-  const save = () => attempt(async () => {
-    const link = h('a', { href: await chat.fileUrl(fileId), download: fileName });
-    link.click();
-  });
-  const button = h('button.file', { type: 'button', onclick: save, 'aria-label': `Save ${fileName}, ${sizeOf(size)}` },
-    `${fileName} · ${sizeOf(size)}`);
+  const save = () =>
+    attempt(async () => {
+      const link = h('a', { href: await chat.fileUrl(fileId), download: fileName });
+      link.click();
+    });
+  const button = h(
+    'button.file',
+    { type: 'button', onclick: save, 'aria-label': `Save ${fileName}, ${sizeOf(size)}` },
+    `${fileName} · ${sizeOf(size)}`,
+  );
   if (!/^image\/(png|jpeg|gif|webp|avif)$/.test(contentType)) return h('p', {}, button);
   const picture = h('img', { alt: fileName, loading: 'lazy' });
-  chat.fileUrl(fileId, { inline: true }).then((url) => (picture.src = url), () => picture.remove());
+  chat.fileUrl(fileId, { inline: true }).then(
+    (url) => (picture.src = url),
+    () => picture.remove(),
+  );
   return h('figure', {}, picture, h('figcaption', {}, button));
 }
 
 function replied(view, { seq, userName, userId, excerpt, deleted }) {
-  return h('button.parent', { type: 'button', onclick: () => view.show(seq), 'aria-label': `Reply to ${userName}: show the message` },
-    named(userName, userId), ' ', deleted ? 'Message deleted' : excerpt);
+  return h(
+    'button.parent',
+    { type: 'button', onclick: () => view.show(seq), 'aria-label': `Reply to ${userName}: show the message` },
+    named(userName, userId),
+    ' ',
+    deleted ? 'Message deleted' : excerpt,
+  );
 }
 
 function refusal(view, message, error) {
   const { clientMessageId: id } = message;
-  return h('p.failure-text', {}, `Not sent: ${reasonOf(error)} `,
+  return h(
+    'p.failure-text',
+    {},
+    `Not sent: ${reasonOf(error)} `,
     h('button', { type: 'button', onclick: () => view.room.retry(id).catch(() => {}) }, 'Try again'),
-    h('button', { type: 'button', onclick: () => view.room.discard(id) }, 'Discard'));
+    h('button', { type: 'button', onclick: () => view.room.discard(id) }, 'Discard'),
+  );
 }
 
 function reactionsOf(view, message) {
   const counts = Object.entries(message.reactions ?? {});
   if (counts.length === 0) return undefined;
-  return h('div.reactions', { role: 'group', 'aria-label': 'Reactions' }, counts.map(([emoji, count]) => {
-    const isMine = view.session.reactions.get(`${message.roomId} ${message.seq} ${emoji}`) === true;
-    return h('button.reaction', {
-      type: 'button', 'aria-pressed': String(isMine), 'aria-label': `${emoji}, ${count}`, onclick: () => react(view, message, emoji),
-    }, `${emoji} ${count}`);
-  }));
+  return h(
+    'div.reactions',
+    { role: 'group', 'aria-label': 'Reactions' },
+    counts.map(([emoji, count]) => {
+      const isMine = view.session.reactions.get(`${message.roomId} ${message.seq} ${emoji}`) === true;
+      return h(
+        'button.reaction',
+        {
+          type: 'button',
+          'aria-pressed': String(isMine),
+          'aria-label': `${emoji}, ${count}`,
+          onclick: () => react(view, message, emoji),
+        },
+        `${emoji} ${count}`,
+      );
+    }),
+  );
 }
 
 /** Reacts, or takes the reaction back. Whether there is one from before a reload, only the server knows. */
@@ -112,18 +159,32 @@ async function react(view, { roomId, seq, reactions }, emoji) {
 function actionsOf(view, message, isMine) {
   const of = `message of ${message.userName}`;
   const emoji = iconButton('react', `React to the ${of}`, () => {
-    menu(emoji, 'Reactions', EMOJIS.map(([text, name]) => [text, () => react(view, message, text), name]), 'menu emojis');
+    menu(
+      emoji,
+      'Reactions',
+      EMOJIS.map(([text, name]) => [text, () => react(view, message, text), name]),
+      'menu emojis',
+    );
   });
   const more = iconButton('more', `More for the ${of}`, () => menu(more, 'Message', choices(view, message, isMine)));
   for (const button of [emoji, more]) {
     button.setAttribute('aria-haspopup', 'menu');
     button.setAttribute('aria-expanded', 'false');
   }
-  return h('div.actions', {}, emoji, iconButton('reply', `Reply to the ${of}`, () => view.composer.reply(message)), more);
+  return h(
+    'div.actions',
+    {},
+    emoji,
+    iconButton('reply', `Reply to the ${of}`, () => view.composer.reply(message)),
+    more,
+  );
 }
 
 function choices(view, message, isMine) {
-  const { room, session: { chat } } = view;
+  const {
+    room,
+    session: { chat },
+  } = view;
   const { seq, pinned, userName } = message;
   const place = { roomId: room.id, seq };
   const canModerate = view.canModerate;

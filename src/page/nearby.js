@@ -9,20 +9,45 @@ export class Nearby {
   #session;
   #place = START;
 
-  constructor(session) { this.#session = session; }
+  constructor(session) {
+    this.#session = session;
+  }
 
   open() {
-    const field = (name, label, most) => h('label.field', {}, h('span', {}, label),
-      h('input', { name, type: 'number', step: 'any', min: -most, max: most, required: true, value: this.#place[name] }));
+    const field = (name, label, most) =>
+      h(
+        'label.field',
+        {},
+        h('span', {}, label),
+        h('input', {
+          name,
+          type: 'number',
+          step: 'any',
+          min: -most,
+          max: most,
+          required: true,
+          value: this.#place[name],
+        }),
+      );
     const list = h('ul', { 'aria-live': 'polite', 'aria-label': 'Rooms nearby' });
     const here = h('button', { type: 'button', onclick: () => this.#locate(form) }, 'Use my location');
     const create = h('button', { type: 'button', onclick: () => this.#create(dialog) }, 'New room here');
-    const form = h('form', { onsubmit: (event) => (event.preventDefault(), this.#search(form, list, dialog)) },
-      field('latitude', 'Latitude', 90), field('longitude', 'Longitude', 180),
-      h('div.buttons', {}, here, create, h('button.primary', {}, 'Search')));
+    const form = h(
+      'form',
+      { onsubmit: (event) => (event.preventDefault(), this.#search(form, list, dialog)) },
+      field('latitude', 'Latitude', 90),
+      field('longitude', 'Longitude', 180),
+      h('div.buttons', {}, here, create, h('button.primary', {}, 'Search')),
+    );
     const close = h('button', { type: 'button', onclick: () => dialog.close() }, 'Close');
-    const dialog = h('dialog', { id: 'nearby', 'aria-labelledby': 'nearby-title' },
-      h('h2', { id: 'nearby-title' }, 'Rooms nearby'), form, list, h('div.buttons', {}, close));
+    const dialog = h(
+      'dialog',
+      { id: 'nearby', 'aria-labelledby': 'nearby-title' },
+      h('h2', { id: 'nearby-title' }, 'Rooms nearby'),
+      form,
+      list,
+      h('div.buttons', {}, close),
+    );
     dialog.addEventListener('close', () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();
@@ -30,10 +55,13 @@ export class Nearby {
   }
 
   #locate(form) {
-    navigator.geolocation.getCurrentPosition(({ coords }) => {
-      for (const name of ['latitude', 'longitude']) form.elements[name].value = coords[name].toFixed(5);
-      form.requestSubmit();
-    }, ({ message }) => attempt(() => Promise.reject(new Error(`Your place is not known: ${message}`))));
+    navigator.geolocation.getCurrentPosition(
+      ({ coords }) => {
+        for (const name of ['latitude', 'longitude']) form.elements[name].value = coords[name].toFixed(5);
+        form.requestSubmit();
+      },
+      ({ message }) => attempt(() => Promise.reject(new Error(`Your place is not known: ${message}`))),
+    );
   }
 
   async #search(form, list, dialog) {
@@ -44,10 +72,27 @@ export class Nearby {
       dialog.close();
       await this.#session.join(roomId);
     };
-    const rows = answer.rooms.map(({ roomId, roomName, roadName, distance, participantCount }) => h('li', {},
-      h('span.title', {}, roomName ?? roadName ?? roomId,
-        h('span.small', {}, [distanceOf(distance), roomName && roadName, `${participantCount} members`].filter(Boolean).join(' · '))),
-      h('button', { type: 'button', onclick: () => join(roomId), 'aria-label': `Join ${roomName ?? roadName ?? roomId}` }, 'Join')));
+    const rows = answer.rooms.map(({ roomId, roomName, roadName, distance, participantCount }) =>
+      h(
+        'li',
+        {},
+        h(
+          'span.title',
+          {},
+          roomName ?? roadName ?? roomId,
+          h(
+            'span.small',
+            {},
+            [distanceOf(distance), roomName && roadName, `${participantCount} members`].filter(Boolean).join(' · '),
+          ),
+        ),
+        h(
+          'button',
+          { type: 'button', onclick: () => join(roomId), 'aria-label': `Join ${roomName ?? roadName ?? roomId}` },
+          'Join',
+        ),
+      ),
+    );
     list.replaceChildren(...(rows.length > 0 ? rows : [h('li', {}, 'There are no rooms within 5 km.')]));
   }
 

@@ -11,9 +11,13 @@ export class Rooms {
   #requests = [];
   #isRefreshing = false;
 
-  constructor(session) { this.#session = session; }
+  constructor(session) {
+    this.#session = session;
+  }
 
-  has(roomId) { return this.#items.has(roomId); }
+  has(roomId) {
+    return this.#items.has(roomId);
+  }
 
   /** Reads the list again. */
   async refresh() {
@@ -46,7 +50,11 @@ export class Rooms {
   nameOf(roomId, peer) {
     const item = this.#items.get(roomId);
     if (peer ?? roomId.startsWith('dm-')) return this.#peerName(item, peer);
-    return this.#session.chat._room?.(roomId)?.info?.roomName ?? item?.roomName ?? (roomId === 'lobby' ? 'Lobby' : roomId);
+    return (
+      this.#session.chat.rooms.find(({ id }) => id === roomId)?.info?.roomName ??
+      item?.roomName ??
+      (roomId === 'lobby' ? 'Lobby' : roomId)
+    );
   }
 
   #peerName(item, peer) {
@@ -77,7 +85,9 @@ export class Rooms {
     find('#rooms').replaceChildren(...sorted.map((item) => this.#row(item)));
     if (focused) find(`#rooms [data-room="${CSS.escape(focused)}"]`)?.focus();
     find('#invitations').replaceChildren(
-      ...this.#invitations.map((one) => this.#invitation(one)), ...this.#requests.map((one) => this.#request(one)));
+      ...this.#invitations.map((one) => this.#invitation(one)),
+      ...this.#requests.map((one) => this.#request(one)),
+    );
   }
 
   #row(item) {
@@ -90,14 +100,25 @@ export class Rooms {
     const last = deleted ? 'deleted' : file ? file.fileName : content;
     const label = [name, mentions && `${mentions} mentions`, unread && `${unread} unread`].filter(Boolean).join(', ');
     const symbol = item.roomType === 'direct' ? '@' : item.roomType === 'private' ? '🔒' : '#';
-    return h('li', {}, h('button.room', {
-      type: 'button', 'aria-label': label, 'aria-current': isCurrent && 'true', 'data-room': item.roomId,
-      className: notify === 'none' ? 'room quiet' : 'room', onclick: () => this.#open(item),
-    },
-    h('span.symbol', { 'aria-hidden': 'true' }, symbol),
-    h('span.title', {}, name, last !== undefined && h('span.last', {}, userName ? `${userName}: ${last}` : last)),
-    mentions > 0 && h('span.badge.mention', {}, `@${mentions}`),
-    unread > 0 && h('span.badge', {}, unreadMore ? `${unread}+` : `${unread}`)));
+    return h(
+      'li',
+      {},
+      h(
+        'button.room',
+        {
+          type: 'button',
+          'aria-label': label,
+          'aria-current': isCurrent && 'true',
+          'data-room': item.roomId,
+          className: notify === 'none' ? 'room quiet' : 'room',
+          onclick: () => this.#open(item),
+        },
+        h('span.symbol', { 'aria-hidden': 'true' }, symbol),
+        h('span.title', {}, name, last !== undefined && h('span.last', {}, userName ? `${userName}: ${last}` : last)),
+        mentions > 0 && h('span.badge.mention', {}, `@${mentions}`),
+        unread > 0 && h('span.badge', {}, unreadMore ? `${unread}+` : `${unread}`),
+      ),
+    );
   }
 
   #invitation({ roomId, roomName = roomId, by }) {
@@ -105,9 +126,17 @@ export class Rooms {
       await attempt(() => this.#session.chat.declineInvite({ roomId }));
       await this.refresh();
     };
-    return h('li.invitation', {}, h('p', {}, named(by, by), ` invites you to ${roomName}`), h('div.buttons', {},
-      h('button.primary', { type: 'button', onclick: () => this.#session.join(roomId) }, 'Accept'),
-      h('button', { type: 'button', onclick: decline }, 'Decline')));
+    return h(
+      'li.invitation',
+      {},
+      h('p', {}, named(by, by), ` invites you to ${roomName}`),
+      h(
+        'div.buttons',
+        {},
+        h('button.primary', { type: 'button', onclick: () => this.#session.join(roomId) }, 'Accept'),
+        h('button', { type: 'button', onclick: decline }, 'Decline'),
+      ),
+    );
   }
 
   #request({ by, userName = by }) {
@@ -115,8 +144,16 @@ export class Rooms {
       await attempt(() => this.#session.chat.blockUser({ userId: by }), `${userName} is blocked`);
       await this.refresh();
     };
-    return h('li.invitation', {}, h('p', {}, named(userName, by), ' wants to write to you'), h('div.buttons', {},
-      h('button.primary', { type: 'button', onclick: () => this.#session.direct(by) }, 'Read'),
-      h('button', { type: 'button', onclick: block }, 'Block')));
+    return h(
+      'li.invitation',
+      {},
+      h('p', {}, named(userName, by), ' wants to write to you'),
+      h(
+        'div.buttons',
+        {},
+        h('button.primary', { type: 'button', onclick: () => this.#session.direct(by) }, 'Read'),
+        h('button', { type: 'button', onclick: block }, 'Block'),
+      ),
+    );
   }
 }

@@ -52,6 +52,15 @@ scenario('axe finds no serious problem: light, dark, narrow, with panels, dialog
   await ana.room('Tea').first().waitFor();
 });
 
+scenario('a name that the server refuses: the page says why, and asks again', async (open, visit) => {
+  const { page } = await visit(`${stacks.open.http}/`, 'lobby');
+  await page.getByLabel('Your name').fill('lobby');
+  await page.getByRole('button', { name: 'Start' }).click();
+  await page.locator('#start-failure', { hasText: 'reserved' }).waitFor();
+  const pane = new Pane(page, unique('lou'));
+  await pane.signIn();
+});
+
 scenario('with the keyboard alone: sign in, write, react, edit', async (open, visit) => {
   const { page } = await visit(`${stacks.open.http}/`, 'keyboard');
   const name = unique('kim');
@@ -84,7 +93,9 @@ scenario('new messages of others are read aloud', async (open) => {
   const ben = await open(unique('ben'));
   await ben.joinRoom(await ana.createRoom(unique('Aloud')));
   await ben.write('can you hear me');
-  await ana.root.locator('[aria-live=polite]', { hasText: `${ben.name}: can you hear me` }).waitFor({ state: 'attached' });
+  await ana.root
+    .locator('[aria-live=polite]', { hasText: `${ben.name}: can you hear me` })
+    .waitFor({ state: 'attached' });
 });
 
 scenario('with tokens, the page asks for one', async (open, visit) => {

@@ -74,7 +74,11 @@ scenario('a direct conversation', async (open) => {
   await ana.answer({ 'User id': ben.name }, 'Open');
   await ana.root.getByRole('heading', { name: ben.name }).waitFor();
   await ana.write('between us');
-  await ben.root.getByRole('button', { name: 'Read', exact: true }).or(ben.room(new RegExp(`^${ana.name}`))).first().click();
+  await ben.root
+    .getByRole('button', { name: 'Read', exact: true })
+    .or(ben.room(new RegExp(`^${ana.name}`)))
+    .first()
+    .click();
   await ben.sees('between us');
   await ben.write('yes');
   await ana.sees('yes');
@@ -85,9 +89,13 @@ scenario('files: a picture is shown, another file can be saved', async (open) =>
   const ben = await open(unique('ben'));
   const roomId = await ana.createRoom(unique('Files'));
   await ben.joinRoom(roomId);
-  const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==', 'base64');
+  const png = Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
+    'base64',
+  );
   await ana.root.getByLabel('Files to send').setInputFiles([
-    { name: 'dot.png', mimeType: 'image/png', buffer: png }, { name: 'note.txt', mimeType: 'text/plain', buffer: Buffer.from('a note') },
+    { name: 'dot.png', mimeType: 'image/png', buffer: png },
+    { name: 'note.txt', mimeType: 'text/plain', buffer: Buffer.from('a note') },
   ]);
   const picture = ben.root.getByRole('img', { name: 'dot.png' });
   await picture.waitFor();
@@ -110,16 +118,19 @@ scenario('files: a picture is shown, another file can be saved', async (open) =>
 scenario('history is loaded by scrolling up, and the search shows old messages', async (open) => {
   const ana = await open(unique('ana'));
   const roomId = await ana.createRoom(unique('History'));
-  await ana.page.evaluate(async ([socket, userId, id]) => {
-    const { Switchboard } = await import('/client/switchboard.js');
-    const chat = new Switchboard({ url: `${socket}?userId=${userId}` });
-    await chat.connect();
-    for (let from = 0; from < 400; from += 20) {
-      const messages = Array.from({ length: 20 }, (_, at) => ({ content: `number ${from + at + 1}.` }));
-      await chat.sendMessages({ roomId: id, messages });
-    }
-    chat.close();
-  }, [(await (await fetch(new URL('/page/config.json', ana.page.url()))).json()).websocket, ana.name, roomId]);
+  await ana.page.evaluate(
+    async ([socket, userId, id]) => {
+      const { Switchboard } = await import('/client/switchboard.js');
+      const chat = new Switchboard({ url: `${socket}?userId=${userId}` });
+      await chat.connect();
+      for (let from = 0; from < 400; from += 20) {
+        const messages = Array.from({ length: 20 }, (_, at) => ({ content: `number ${from + at + 1}.` }));
+        await chat.sendMessages({ roomId: id, messages });
+      }
+      chat.close();
+    },
+    [(await (await fetch(new URL('/page/config.json', ana.page.url()))).json()).websocket, ana.name, roomId],
+  );
   await ana.sees('number 400.');
   await ana.page.reload();
   await ana.sees('number 400.');
@@ -128,7 +139,10 @@ scenario('history is loaded by scrolling up, and the search shows old messages',
   const isThere = async () => (await up(), (await ana.message(/number 1\./).count()) > 0);
   await until(isThere, () => 'the first message is not loaded');
   const numbers = (await ana.texts()).filter((text) => /^number/.test(text));
-  assert.deepEqual(numbers, Array.from({ length: 400 }, (_, at) => `number ${at + 1}.`));
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 400 }, (_, at) => `number ${at + 1}.`),
+  );
 
   await ana.page.reload();
   await ana.sees('number 400.');

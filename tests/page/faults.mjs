@@ -4,25 +4,31 @@ import { faults, scenario, unique, until } from './users.mjs';
 
 const numbered = (count) => Array.from({ length: count }, (_, at) => `message ${at + 1} of ${count}`);
 
-scenario('sockets are dropped, functions killed, DynamoDB throttled and answers lost: all messages arrive once, in order', async (open) => {
-  const ana = await open(unique('ana'));
-  const ben = await ana.second(unique('ben'));
-  const roomId = await ana.createRoom('Faults');
-  await ben.joinRoom(roomId);
-  await ana.press('Under the hood');
-  const texts = numbered(24);
-  const breaks = ['Drop the socket', 'Kill the function', 'Throttle DynamoDB', 'Lose answers'];
-  for (const [at, text] of texts.entries()) {
-    if (at % 6 === 0) await ana.press(breaks[at / 6]);
-    await ana.write(text);
-    await ana.pause(100);
-  }
-  await ana.press('Repair');
-  await ana.waitsFor('Nothing is broken.');
-  await ana.seesTexts(/^message/, texts);
-  await ben.seesTexts(/^message/, texts);
-  await until(async () => (await ana.root.locator('.message.pending').count()) === 0, () => 'messages are still pending');
-});
+scenario(
+  'sockets are dropped, functions killed, DynamoDB throttled and answers lost: all messages arrive once, in order',
+  async (open) => {
+    const ana = await open(unique('ana'));
+    const ben = await ana.second(unique('ben'));
+    const roomId = await ana.createRoom('Faults');
+    await ben.joinRoom(roomId);
+    await ana.press('Under the hood');
+    const texts = numbered(24);
+    const breaks = ['Drop the socket', 'Kill the function', 'Throttle DynamoDB', 'Lose answers'];
+    for (const [at, text] of texts.entries()) {
+      if (at % 6 === 0) await ana.press(breaks[at / 6]);
+      await ana.write(text);
+      await ana.pause(100);
+    }
+    await ana.press('Repair');
+    await ana.waitsFor('Nothing is broken.');
+    await ana.seesTexts(/^message/, texts);
+    await ben.seesTexts(/^message/, texts);
+    await until(
+      async () => (await ana.root.locator('.message.pending').count()) === 0,
+      () => 'messages are still pending',
+    );
+  },
+);
 
 scenario('messages that were not sent before a reload are sent after it, once', async (open) => {
   const ana = await open(unique('ana'));

@@ -4,7 +4,10 @@ import { scenario, unique } from './users.mjs';
 
 /** Chooses in the menu of a member. */
 async function chooseMember(pane, name, item) {
-  await pane.root.locator('#panel').getByRole('button', { name: `More for ${name}` }).click();
+  await pane.root
+    .locator('#panel')
+    .getByRole('button', { name: `More for ${name}` })
+    .click();
   await pane.root.getByRole('menuitem', { name: item, exact: true }).click();
 }
 

@@ -39,7 +39,9 @@ export class Pane {
     await this.isOnline();
   }
 
-  async isOnline() { await this.root.locator('#state[data-state=live]').waitFor({ state: 'attached' }); }
+  async isOnline() {
+    await this.root.locator('#state[data-state=live]').waitFor({ state: 'attached' });
+  }
 
   /** The second pane, signed in as `name`. */
   async second(name) {
@@ -49,14 +51,18 @@ export class Pane {
     return other;
   }
 
-  async press(name) { await this.root.getByRole('button', { name, exact: true }).click(); }
+  async press(name) {
+    await this.root.getByRole('button', { name, exact: true }).click();
+  }
 
   async write(text) {
     await this.root.getByLabel('Message', { exact: true }).fill(text);
     await this.root.getByLabel('Message', { exact: true }).press('Enter');
   }
 
-  message(text) { return this.root.locator('.message').filter({ has: this.page.locator('.text', { hasText: text }) }); }
+  message(text) {
+    return this.root.locator('.message').filter({ has: this.page.locator('.text', { hasText: text }) });
+  }
 
   /** Waits for exactly one message with a text, which is sent. */
   async sees(text) {
@@ -64,7 +70,9 @@ export class Pane {
     assert.equal(await this.message(text).count(), 1, `${this.name} sees "${text}" more than once`);
   }
 
-  texts() { return this.root.locator('.message .text').allTextContents(); }
+  texts() {
+    return this.root.locator('.message .text').allTextContents();
+  }
 
   /** Waits until the texts of the messages that match are these. */
   async seesTexts(pattern, expected) {
@@ -118,16 +126,22 @@ export class Pane {
     await this.root.locator(`.room[aria-current][data-room="${roomId}"]`).waitFor();
   }
 
-  room(name) { return this.root.getByRole('button', { name }).and(this.root.locator('.room')); }
+  room(name) {
+    return this.root.getByRole('button', { name }).and(this.root.locator('.room'));
+  }
 
   async openRoom(name) {
     await this.room(name).click();
     await this.root.getByRole('heading', { name, exact: true }).waitFor();
   }
 
-  async waitsFor(text) { await this.root.getByText(text).first().waitFor(); }
+  async waitsFor(text) {
+    await this.root.getByText(text).first().waitFor();
+  }
 
-  pause(ms) { return setTimeout(ms); }
+  pause(ms) {
+    return setTimeout(ms);
+  }
 }
 
 /** Replaces the plan of the faults. */
