@@ -53,10 +53,10 @@ scenario('axe finds no serious problem: light, dark, narrow, with panels, dialog
 });
 
 scenario('a name that the server refuses: the page says why, and asks again', async (open, visit) => {
-  const { page } = await visit(`${stacks.open.http}/`, 'lobby');
-  await page.getByLabel('Your name').fill('lobby');
+  const { page } = await visit(`${stacks.open.http}/`, 'lou');
+  await page.getByLabel('Your name').fill('a\u0001b');
   await page.getByRole('button', { name: 'Start' }).click();
-  await page.locator('#start-failure', { hasText: 'reserved' }).waitFor();
+  await page.locator('#start-failure', { hasText: 'control characters' }).waitFor();
   const pane = new Pane(page, unique('lou'));
   await pane.signIn();
 });
