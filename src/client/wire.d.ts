@@ -51,6 +51,8 @@ export interface DeletedFrame {
   roomId: string;
   seqs: Array<number>;
   type: "deleted";
+  /** They had been deleted before: others may have been deleted by the same change. */
+  unchanged?: boolean;
 }
 
 /** A message was edited. */

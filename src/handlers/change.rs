@@ -80,6 +80,7 @@ pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -
         deleted_at: ctx.now.into(),
         deleted_by: sender.user.clone(),
         reason: reason.map(ToString::to_string),
+        unchanged: false,
     };
     publish(ctx, &sender.channels, frame.clone().into()).await;
     for removal in &deleted.removals {
@@ -106,6 +107,7 @@ async fn repeated_deletion(ctx: &Context, sender: &Sender, seqs: &[Seq]) -> Resu
             deleted_at: deletion.at,
             deleted_by: deletion.by,
             reason: deletion.reason,
+            unchanged: true,
         };
         deletions.entry(rev).or_insert(frame).seqs.push(entry.seq);
     }

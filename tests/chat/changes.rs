@@ -164,6 +164,20 @@ async fn a_late_retry_of_a_deleted_message_is_a_duplicate_that_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_repeated_deletion_of_some_messages_does_not_stand_for_the_others() {
+    let world = World::start().await;
+    let (mut ana, mut ben) = room_of_two(&world).await;
+    ana.ask(delete(&[1, 2])).await;
+    let first = ben.hears("deleted").await;
+    assert_eq!((&first["seqs"], first.get("unchanged")), (&json!([1, 2]), None));
+
+    assert_eq!(ana.ask(delete(&[1])).await["type"], "ack");
+
+    let again = ben.hears("deleted").await;
+    assert_eq!((&again["seqs"], &again["rev"], &again["unchanged"]), (&json!([1]), &first["rev"], &json!(true)));
+}
+
+#[tokio::test]
 async fn a_deletion_wins_over_edits_that_race_it() {
     let world = World::start().await;
     let (mut ana, _ben) = room_of_two(&world).await;

@@ -262,6 +262,9 @@ COMMANDS = {
         "INDEX_LAG_MS=300 cargo test --test chat": NotRun(
             "it takes too long; the indexes are as far behind in the check `consistency`"
         ),
+        'cargo test --release --test consistency -- --seeds 20 --before "$(tests/consistency/build-before)"': NotRun(
+            "it builds an earlier release and takes hours; the check `consistency` runs one seed"
+        ),
         "cargo test --test crashes -- --all": NotRun(
             "it takes most of an hour; the check `crashes` runs a few routes"
         ),

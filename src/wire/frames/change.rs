@@ -36,6 +36,9 @@ pub struct DeletedMessages {
     pub deleted_at: Iso,
     pub deleted_by: UserId,
     pub reason: Option<String>,
+    /// They had been deleted before: others may have been deleted by the same change.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub unchanged: bool,
 }
 
 /// The answer to a deletion: an ack if the messages had been deleted before.

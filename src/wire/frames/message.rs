@@ -34,7 +34,7 @@ pub struct Message {
     /// The message that it replies to.
     pub parent: Option<Box<Parent>>,
     /// What a moderator changed: `content` says it in words.
-    pub system: Option<System>,
+    pub system: Option<Box<System>>,
     #[serde(skip_serializing_if = "Not::not")]
     pub duplicate: bool,
     /// To the sender: users who were named and are not in the room, or have blocked the sender.
@@ -71,7 +71,7 @@ impl From<Entry> for Message {
     fn from(Entry { room, seq, created_at, event, changes, .. }: Entry) -> Self {
         let (body, system) = match event {
             Event::Said(body) => (body, None),
-            Event::System { system, body } => (body, Some(system)),
+            Event::System { system, body } => (body, Some(Box::new(system))),
         };
         let position = Position { message_id: seq.message_id(), seq, created_at: created_at.into() };
         Self {
