@@ -134,7 +134,8 @@ async fn a_process_that_has_ended_is_replaced() {
     assert_ne!(world.invoked().await.process, crashed);
 }
 
-/// Our notes, and the own tests of the crate lambda_runtime. As long as panics unwind.
+/// Our notes, and the own tests of the crate lambda_runtime. As long as panics unwind,
+/// which they do in development builds; in deployed ones a panic ends the process.
 #[tokio::test]
 async fn a_panic_is_an_error_and_the_process_goes_on() {
     // The function is this test itself, in a separate process.
