@@ -251,3 +251,19 @@ pub enum Event {
     /// What a moderator changed, or what a later version of this software wrote.
     System { system: System, body: Body },
 }
+
+impl Event {
+    /// Its message; of a system event, the sentence and who caused it.
+    pub fn body(&self) -> &Body {
+        match self {
+            Self::Said(body) | Self::System { body, .. } => body,
+        }
+    }
+
+    /// As [`Event::body`], without the rest.
+    pub fn into_body(self) -> Body {
+        match self {
+            Self::Said(body) | Self::System { body, .. } => body,
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::access::{self, Moderator, Sender, audit};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{Entry, Event, Seq};
+use crate::domain::{Entry, Seq};
 use crate::error::{Error, chain};
 use crate::store::{Channel, Edit, Removal};
 use crate::wire::frames::{
@@ -35,7 +35,7 @@ pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result
     let fits = |body: &_| Message::fits(&sender.room, body);
     let (entry, is_changed) = ctx.store.edit(&sender.room, &sender.user, &edit, fits, (ctx.now, ctx.deadline)).await?;
     let Entry { event, changes, .. } = entry;
-    let (Event::Said(body) | Event::System { body, .. }) = event;
+    let body = event.into_body();
     let edited = Edited {
         room_id,
         seq,

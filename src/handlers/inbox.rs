@@ -34,7 +34,7 @@ const PAGE: usize = 20;
 const MAX_WAITING: i32 = 20;
 const WAITING_BYTES: usize = 6 * 1024;
 /// Up to here what is unread is counted.
-const MAX_UNREAD: usize = 99;
+pub(super) const MAX_UNREAD: usize = 99;
 
 /// Notes that a user has read a room up to a message, on all devices, and tells the others. It never goes back.
 pub async fn mark_read(ctx: &Context, mut sender: Sender, request: MarkRead) -> Result<Ack, Error> {

@@ -1,7 +1,5 @@
 //! Mentions: which of the named users can be mentioned, and who may mention a whole room.
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-
 use crate::access::{self, Sender};
 use crate::context::Context;
 use crate::domain::UserId;
@@ -9,8 +7,6 @@ use crate::error::Error;
 
 /// In rooms with more participants only owners and admins mention the whole room.
 const LARGE_ROOM: u64 = 50;
-/// Users who are looked up at once.
-const USERS_AT_ONCE: usize = 20;
 
 /// Those of `wanted` who are in the conversation and have not blocked the sender, each once; and the others.
 pub async fn split(ctx: &Context, sender: &Sender, wanted: &[UserId]) -> Result<(Vec<UserId>, Vec<UserId>), Error> {
@@ -23,21 +19,13 @@ pub async fn split(ctx: &Context, sender: &Sender, wanted: &[UserId]) -> Result<
     if users.is_empty() {
         return Ok((users, Vec::new()));
     }
-    let present: Vec<_> = stream::iter(users.iter().cloned())
-        .map(|user| async move { Ok::<_, Error>(is_in(ctx, sender, &user).await?.then_some(user)) })
-        .buffered(USERS_AT_ONCE)
-        .try_collect()
-        .await?;
-    let mentioned = ctx.store.not_blocking(present.into_iter().flatten().collect(), &sender.user).await?;
+    let present = match &sender.peer {
+        Some(peer) => users.iter().filter(|user| *user == peer || **user == sender.user).cloned().collect(),
+        None => ctx.store.members_among(users.clone(), &sender.room, ctx.now).await?,
+    };
+    let mentioned = ctx.store.not_blocking(present, &sender.user).await?;
     users.retain(|user| !mentioned.contains(user));
     Ok((mentioned, users))
-}
-
-async fn is_in(ctx: &Context, sender: &Sender, user: &UserId) -> Result<bool, Error> {
-    if let Some(peer) = &sender.peer {
-        return Ok(user == peer || *user == sender.user);
-    }
-    Ok(ctx.store.member(user, &sender.room, ctx.now).await?.is_some())
 }
 
 /// # Errors

@@ -2,10 +2,11 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::inbox::MAX_UNREAD;
 use crate::access::{self, Caller, Sender};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{Entry, Event, Member, Notify, RoomId, Seq};
+use crate::domain::{Member, Notify, RoomId, Seq};
 use crate::error::Error;
 use crate::store::{Channel, ReadBudget, RoomEnds};
 use crate::wire::frames::{self, Ack, DirectRequest, Read, UnreadRoom, Unreads};
@@ -20,8 +21,6 @@ const CONVERSATIONS: usize = 250;
 const FIRST_ROOMS: usize = 8;
 /// Rooms that are read at once.
 const ROOMS_AT_ONCE: usize = 64;
-/// Up to here what is unread is counted.
-const MAX_UNREAD: usize = 99;
 /// Most requests of strangers in one answer.
 const MAX_REQUESTS: i32 = 20;
 
@@ -118,19 +117,14 @@ async fn unread_room(ctx: &Context, member: Member, budget: &ReadBudget) -> Resu
         notify: member.notify.level,
         muted_until: muted_until.map(Into::into),
         last_at: newest.as_ref().map(|entry| entry.created_at.into()),
-        last_by: newest.map(author_of),
+        last_by: newest.map(|entry| entry.event.into_body().user_id),
     }))
-}
-
-fn author_of(entry: Entry) -> crate::domain::UserId {
-    let (Event::Said(body) | Event::System { body, .. }) = entry.event;
-    body.user_id
 }
 
 /// Whether a message that mentioned the whole room still stands, and is of somebody else.
 async fn mentions_room(ctx: &Context, member: &Member, seq: Seq) -> Result<bool, Error> {
     let entry = ctx.store.entry(&member.room, seq, ctx.now).await?;
-    Ok(entry.is_some_and(|entry| entry.changes.deleted.is_none() && author_of(entry) != member.user))
+    Ok(entry.is_some_and(|entry| entry.changes.deleted.is_none() && entry.event.body().user_id != member.user))
 }
 
 /// Sets the caller's read mark back to before a message. The other members are not told.

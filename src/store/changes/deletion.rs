@@ -77,18 +77,14 @@ impl Store {
         let files = self.files_of(room, seqs, now).await?;
         let deletion = Deletion { at: Iso(now), by: user.clone(), reason: reason.map(ToString::to_string) };
         let plan = |seen: &Seen<'_>| {
-            let (write, removals) = self.deletion_of(seqs, &deletion, may_moderate, &files, seen)?;
-            let had_reactions =
-                |seq: &&Seq| seen.message(**seq).is_ok_and(|(entry, _)| !entry.changes.reactions.is_empty());
-            let reacted: Vec<_> = write.seqs.iter().filter(had_reactions).copied().collect();
-            let deleted = (write.seqs.clone(), removals, reacted);
+            let (write, deleted) = self.deletion_of(seqs, &deletion, may_moderate, &files, seen)?;
             Ok(if write.seqs.is_empty() { Plan::Done(deleted) } else { Plan::Write(write, deleted) })
         };
-        let ((seqs, removals, reacted), rev) = self.change(room, user, &keys, (now, deadline), plan).await?;
-        Ok(Deleted { seqs, rev, removals, reacted })
+        let (deleted, rev) = self.change(room, user, &keys, (now, deadline), plan).await?;
+        Ok(Deleted { rev, ..deleted })
     }
 
-    /// What is written for a deletion, and the objects to remove after it.
+    /// What is written for a deletion, and what it comes to, but for its position.
     fn deletion_of(
         &self,
         seqs: &[Seq],
@@ -96,10 +92,10 @@ impl Store {
         may_moderate: bool,
         files: &[(Seq, FileId, ObjectKey)],
         seen: &Seen<'_>,
-    ) -> Result<(Write, Vec<Removal>), Error> {
+    ) -> Result<(Write, Deleted), Error> {
         let mut write =
             Write { what: "delete", seqs: Vec::new(), pins: seen.pins(), updates: Vec::new(), others: Vec::new() };
-        let mut removals = Vec::new();
+        let (mut removals, mut reacted) = (Vec::new(), Vec::new());
         for &seq in seqs {
             let (entry, item) = seen.message(seq)?;
             if entry.changes.deleted.is_some() {
@@ -111,12 +107,14 @@ impl Store {
             for user in mentioned(&entry) {
                 write.others.push(self.unmention_part(user, (&entry.room, seq))?);
             }
+            if !entry.changes.reactions.is_empty() {
+                reacted.push(seq);
+            }
             write.seqs.push(seq);
             write.updates.push((seq, emptied(item, deletion)?));
             if let Some((_, file, key)) = files.iter().find(|(at, ..)| *at == seq) {
                 let removal = Removal::new(file, key.clone(), seen.now);
-                write.others.push(self.file_deleted(file)?);
-                write.others.push(self.put_part(&MESSAGES, item_of(&removal)?, &Statement::default())?);
+                write.others.extend(self.file_deleted(file, &removal)?);
                 removals.push(removal);
             }
         }
@@ -124,7 +122,8 @@ impl Store {
             return Err(Error::invalid("seqs", "mention too many users together; delete fewer messages at once"));
         }
         write.pins.retain(|pinned| !write.seqs.contains(pinned));
-        Ok((write, removals))
+        let deleted = Deleted { seqs: write.seqs.clone(), rev: None, removals, reacted };
+        Ok((write, deleted))
     }
 
     /// The files of messages that are still stored, and where their objects are.
@@ -145,12 +144,15 @@ impl Store {
         Ok(try_join_all(files).await?.into_iter().flatten().collect())
     }
 
-    /// The part of a transaction that makes a file one that nobody can download.
-    fn file_deleted(&self, id: &FileId) -> Result<TransactWriteItem, Error> {
+    /// The parts of a transaction that make a file one that nobody can download, and note that its object has to go.
+    fn file_deleted(&self, id: &FileId, removal: &Removal) -> Result<[TransactWriteItem; 2], Error> {
         let statement = Statement::update("SET status = :unwanted")
             .when("attribute_exists(fileId)")
             .bind(":unwanted", FileStatus::Unwanted.as_str());
-        self.update_part(&FILES, FILES.key(id.as_str()), &statement)
+        Ok([
+            self.update_part(&FILES, FILES.key(id.as_str()), &statement)?,
+            self.put_part(&MESSAGES, item_of(removal)?, &Statement::default())?,
+        ])
     }
 
     /// Notes that an object has left the bucket.

@@ -9,6 +9,7 @@ mod deletion;
 mod edit;
 mod pin;
 mod reaction;
+mod read;
 
 use std::collections::HashMap;
 
@@ -17,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio::try_join;
 
-use super::log::{MESSAGE, entry_of, expiry_of};
-use super::{Backoff, Item, Statement, Store, failed, item_of, pages, row_of};
+use super::log::{MESSAGE, entry_of, expiry_of, mode_in};
+use super::{Backoff, Item, Statement, Store, failed, item_of, row_of};
 use crate::domain::{Entry, Mode, RESTART_GAP, Rev, Room, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{MESSAGES, ROOMS};
@@ -29,10 +30,6 @@ pub(super) use reaction::counts_of;
 
 /// Every so many changes the room's row learns where its log of changes ends.
 const LIFT_EVERY: u64 = 100;
-/// Most messages that a reader catches up on by their changes.
-const MAX_CHANGED: usize = 50;
-/// Most changes that are read to catch up.
-const MAX_CHANGES_READ: u64 = 200;
 
 /// Stands for the row of the room among the sort keys that are read.
 const ROOM_ROW: &str = "\u{1}room";
@@ -114,10 +111,7 @@ impl Seen<'_> {
 
     /// The mode of the room, where its row was read.
     fn mode(&self) -> Result<Mode, Error> {
-        match self.items.get(ROOM_ROW).and_then(|row| row.get("mode")) {
-            Some(AttributeValue::M(mode)) => row_of(mode.clone()),
-            _ => Ok(Mode::default()),
-        }
+        self.items.get(ROOM_ROW).map_or_else(|| Ok(Mode::default()), mode_in)
     }
 
     fn pins(&self) -> Vec<Seq> {
@@ -237,58 +231,6 @@ impl Store {
             // The change is written; the next hundredth one notes it as well.
             tracing::warn!(room_id = %room, error = error.cause(), "failed to note the end of a log of changes");
         }
-    }
-
-    /// The position of the last change of a room. Eventually consistent: it may be an earlier one, and the changes
-    /// after it are then received twice.
-    pub async fn last_rev(&self, room: &RoomId) -> Result<Rev, Error> {
-        Ok(self.last_change(room, false).await?.map_or(Rev::ZERO, |last| last.rev))
-    }
-
-    /// The messages up to `up_to` that changed after `rev`, as they are now; `None` where there are too many, or some
-    /// of the changes have expired. And the position up to which that is complete, which is read first: what changes in
-    /// between is received twice.
-    pub async fn changed_since(
-        &self,
-        room: &RoomId,
-        rev: Option<Rev>,
-        up_to: Seq,
-        now: Timestamp,
-    ) -> Result<(Option<Vec<Entry>>, Rev), Error> {
-        let last = self.last_change(room, true).await?.map_or(Rev::ZERO, |last| last.rev);
-        let Some(rev) = rev.filter(|rev| *rev != last) else { return Ok((Some(Vec::new()), last)) };
-        if rev > last || last.0 - rev.0 > MAX_CHANGES_READ {
-            return Ok((None, last));
-        }
-        let query = self.query(&MESSAGES, &changes_between(room, rev.next(), last)).consistent_read(true);
-        let rows: Vec<ChangeRow> = futures_util::TryStreamExt::try_concat(pages(query)).await?;
-        let is_complete = rows.first().is_some_and(|first| first.rev == rev.next());
-        let mut seqs: Vec<_> = rows.into_iter().flat_map(|row| row.seqs).filter(|seq| *seq <= up_to).collect();
-        seqs.sort();
-        seqs.dedup();
-        if !is_complete || seqs.len() > MAX_CHANGED {
-            return Ok((None, last));
-        }
-        Ok((Some(self.entries_at(room, &seqs, now).await?), last))
-    }
-
-    /// The pinned messages of a room, the last one pinned first, and the position of its last change.
-    pub async fn pinned(&self, room: &RoomId, now: Timestamp) -> Result<(Vec<Entry>, Rev), Error> {
-        let Some(last) = self.last_change(room, true).await? else { return Ok((Vec::new(), Rev::ZERO)) };
-        let mut entries = self.entries_at(room, &last.pins, now).await?;
-        let place = |entry: &Entry| last.pins.iter().position(|seq| *seq == entry.seq);
-        entries.sort_by_key(|entry| std::cmp::Reverse(place(entry)));
-        Ok((entries, last.rev))
-    }
-
-    /// The entries at these positions that have not expired, in the order of the log.
-    pub async fn entries_at(&self, room: &RoomId, seqs: &[Seq], now: Timestamp) -> Result<Vec<Entry>, Error> {
-        let keys: Vec<_> = seqs.iter().map(|seq| seq.message_id().as_str().to_owned()).collect();
-        let items = self.items_at(room, &keys).await?.into_values();
-        let living = items.filter(|item| !now.has_passed(expiry_of(item)));
-        let mut entries = living.map(|item| entry_of(item, &self.config)).collect::<Result<Vec<_>, _>>()?;
-        entries.sort_by_key(|entry| entry.seq);
-        Ok(entries)
     }
 
     /// Rows of a room's partition by their sort keys, at most 100, read consistently.

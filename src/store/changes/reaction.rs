@@ -106,11 +106,7 @@ impl Store {
         after: Option<&UserId>,
     ) -> Result<(Vec<(UserId, Vec<String>)>, Option<UserId>), Error> {
         let prefix = prefix(seq);
-        let mut statement = Statement::query("roomId = :room AND messageId BETWEEN :from AND :to")
-            .bind(":room", room.as_str())
-            .bind(":from", &*prefix)
-            .bind(":to", &*format!("{prefix}\u{10ffff}"))
-            .filter("attribute_exists(emojis)");
+        let mut statement = of_message(room, &prefix).filter("attribute_exists(emojis)");
         if let Some(emoji) = emoji {
             statement = statement.filter("contains(emojis, :emoji)").bind(":emoji", emoji.as_str());
         }
@@ -127,17 +123,11 @@ impl Store {
         }
         Ok((users, next))
     }
-}
 
-impl Store {
     /// Removes who reacted to a message that was deleted. What is left over goes with the message.
     pub async fn remove_reactions(&self, room: &RoomId, seq: Seq) -> Result<(), Error> {
-        let prefix = prefix(seq);
-        let statement = Statement::query("roomId = :room AND messageId BETWEEN :from AND :to")
-            .bind(":room", room.as_str())
-            .bind(":from", &*prefix)
-            .bind(":to", &*format!("{prefix}\u{10ffff}"));
-        let mut rows = pages::<ReactionRow>(self.query(&MESSAGES, &statement).consistent_read(true));
+        let query = self.query(&MESSAGES, &of_message(room, &prefix(seq))).consistent_read(true);
+        let mut rows = pages::<ReactionRow>(query);
         while let Some(page) = rows.next().await {
             let key = |row: ReactionRow| delete_request(MESSAGES.key_of(room.as_str(), &row.message_id));
             let deletions = page?.into_iter().map(key).collect::<Result<Vec<_>, Error>>()?;
@@ -145,6 +135,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The rows of those who reacted to a message.
+fn of_message(room: &RoomId, prefix: &str) -> Statement {
+    Statement::query("roomId = :room AND messageId BETWEEN :from AND :to")
+        .bind(":room", room.as_str())
+        .bind(":from", prefix)
+        .bind(":to", &*format!("{prefix}\u{10ffff}"))
 }
 
 /// Counts a reaction, or one that is taken back. Returns how many users have that one now.

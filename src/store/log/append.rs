@@ -3,39 +3,16 @@
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
-use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::super::{Backoff, CONFLICT, Item, Statement, Store, failed, item_of, row_of};
 use super::permit::Refusal;
-use super::{CLOSED, Carry, EntryRow, IsModerator, MESSAGE, Next, SYSTEM, Tail, Timing, entry_of};
-use crate::domain::{
-    Body, Changes, CloseReason, Entry, Event, FileId, IdempotencyKey, Room, RoomId, Seq, Style, System, Timestamp,
-    UserId,
-};
+use super::{Carry, EntryRow, IsModerator, MESSAGE, Next, SYSTEM, Tail, Timing};
+use crate::domain::{Body, Changes, Entry, Event, FileId, IdempotencyKey, RoomId, Seq, System, Timestamp};
 use crate::error::Error;
 use crate::tables::MESSAGES;
 
 /// Every so many entries the room's row learns where its log ends.
 const LIFT_EVERY: u64 = 100;
-
-/// The idempotency row: a client's id for a message has been used, and where the message stands. It lives in the room's
-/// partition and as long as the message, and sorts apart from the log.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IdempotencyRow {
-    room_id: RoomId,
-    message_id: String,
-    seq: Seq,
-    digest: String,
-    ttl: i64,
-}
-
-impl IdempotencyRow {
-    fn key(key: &IdempotencyKey) -> String {
-        format!("once#{}", key.key)
-    }
-}
 
 /// A message in its place in the log.
 pub struct Appended {
@@ -69,14 +46,14 @@ pub(super) enum Part {
 
 /// An entry about to be written: its row, its message and the item of both.
 pub(super) struct Draft<'a> {
-    row: EntryRow,
+    pub row: EntryRow,
     pub seq: Seq,
     pub created_at: Timestamp,
     /// What the entry behind it takes over.
     pub carry: Carry,
     body: &'a Body,
     system: Option<System>,
-    item: Item,
+    pub item: Item,
 }
 
 impl Draft<'_> {
@@ -94,10 +71,6 @@ impl Draft<'_> {
     pub(super) fn with_system(mut self, system: System) -> Result<Self, Error> {
         self.item.insert(SYSTEM.to_owned(), AttributeValue::M(item_of(&system)?));
         Ok(Self { system: Some(system), ..self })
-    }
-
-    pub(super) fn item(&self) -> Item {
-        self.item.clone()
     }
 }
 
@@ -175,18 +148,6 @@ impl Store {
         })
     }
 
-    /// The message that was written before under the same `clientMessageId`, if there is one.
-    ///
-    /// # Errors
-    /// `IDEMPOTENCY_MISMATCH` when the id stands for another content.
-    pub async fn repeat_of(&self, room: &RoomId, body: &Body) -> Result<Option<Appended>, Error> {
-        let Some(key) = body.idempotency_key() else { return Ok(None) };
-        Ok(match self.sent_before(room, &key).await? {
-            Attempt::Duplicate(entry) => Some(Appended { entry, is_duplicate: true }),
-            Attempt::Written(_) | Attempt::Taken | Attempt::Refused(_) => None,
-        })
-    }
-
     /// Appends the message that tells of a file, and makes the file ready with it. `None` when it was ready before, or
     /// is no longer announced. Whether the author has waited in slow mode was asked when the file was announced.
     ///
@@ -225,57 +186,6 @@ impl Store {
                 return Err(Error::RoomBusy);
             }
         }
-    }
-
-    /// Closes a room for good.
-    ///
-    /// # Errors
-    /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`, or `ROOM_BUSY` when too many write at once until `deadline`.
-    pub async fn close_room(&self, room: &Room, by: &UserId, now: Timestamp, deadline: Instant) -> Result<(), Error> {
-        let mut backoff = Backoff::until(deadline);
-        loop {
-            let tail = self.tail(&room.id).await?;
-            if self.close_behind(room, by, CloseReason::Closed, tail, now).await? {
-                return Ok(());
-            }
-            if !backoff.pause().await {
-                return Err(Error::RoomBusy);
-            }
-        }
-    }
-
-    /// Closes a room for good unless somebody has written to it after `tail`; returns whether it did.
-    ///
-    /// # Errors
-    /// As [`Store::close_room`].
-    pub async fn close_idle(&self, room: &Room, tail: Option<Tail>, now: Timestamp) -> Result<bool, Error> {
-        self.close_behind(room, &UserId::system(), CloseReason::Idle, tail, now).await
-    }
-
-    async fn close_behind(
-        &self,
-        room: &Room,
-        by: &UserId,
-        reason: CloseReason,
-        tail: Option<Tail>,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        let next = self.free_seq(&room.id, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
-        let last = next.seq.previous();
-        let body = Body::new(by.clone(), by.as_name(), Style::default(), reason.into());
-        let draft = self.draft(&room.id, next, (CLOSED, &body), tail.as_ref(), now)?;
-        let closing = self.closing(room, last, now, draft.row.ttl)?;
-        let entry = self.put_part(&MESSAGES, draft.item, &is_free())?;
-        let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, closing)]).await?;
-        if refused.contains(&Part::Room) {
-            return Err(self.why_not_open(&room.id, now).await?);
-        }
-        Ok(refused.is_empty())
-    }
-
-    /// Why the row of a room is not that of an open one.
-    pub(super) async fn why_not_open(&self, room: &RoomId, now: Timestamp) -> Result<Error, Error> {
-        Ok(self.room(room, now).await?.map_or(Error::RoomNotFound, |_| Error::RoomClosed))
     }
 
     /// The next entry. It takes over what the tail carries, also what this version does not know.
@@ -363,40 +273,6 @@ impl Store {
             parts.push((Part::Mention, self.mention_part(user, (&draft.row.room_id, draft.seq), draft.row.ttl)?));
         }
         Ok(parts)
-    }
-
-    fn idempotency_part(
-        &self,
-        draft: &Draft<'_>,
-        key: &IdempotencyKey,
-        now: Timestamp,
-    ) -> Result<TransactWriteItem, Error> {
-        let used = IdempotencyRow {
-            room_id: draft.row.room_id.clone(),
-            message_id: IdempotencyRow::key(key),
-            seq: draft.seq,
-            digest: key.salted(draft.row.salt.as_deref()),
-            ttl: draft.row.ttl,
-        };
-        let is_unused =
-            Statement::default().when("attribute_not_exists(roomId) OR ttl <= :now").bind(":now", now.as_secs());
-        self.put_part(&MESSAGES, item_of(&used)?, &is_unused)
-    }
-
-    pub(super) async fn sent_before(&self, room: &RoomId, key: &IdempotencyKey) -> Result<Attempt, Error> {
-        let Some(used) = self.item_at(room, &IdempotencyRow::key(key)).await? else {
-            // It had expired, and has been deleted in between.
-            return Ok(Attempt::Taken);
-        };
-        let used: IdempotencyRow = row_of(used)?;
-        let Some(item) = self.item_at(room, used.seq.message_id().as_str()).await? else { return Ok(Attempt::Taken) };
-        let salt = item.get("salt").and_then(|salt| salt.as_s().ok()).cloned();
-        let entry = entry_of(item, &self.config)?;
-        // The content of a deleted message is gone, and so is what it could be compared with.
-        if entry.changes.deleted.is_none() && used.digest != key.salted(salt.as_deref()) {
-            return Err(Error::IdempotencyMismatch);
-        }
-        Ok(Attempt::Duplicate(entry))
     }
 }
 

@@ -1,8 +1,6 @@
 //! What every entry of a log takes over from the one before it: the epoch, the mode of the room, and counters. Who
 //! appends knows them from the tail that is read anyway, and obeys the mode that was there before.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::super::{Item, item_of, row_of};
@@ -13,6 +11,7 @@ use crate::error::Error;
 pub(super) const CARRY: &str = "carry";
 /// The epoch; absent: the first one.
 const EPOCH: &str = "e";
+/// As in the room's row.
 const MODE: &str = "mode";
 /// A second (since 1970), and how many messages were written in it; where the mode limits that.
 const WINDOW: &str = "w";
@@ -21,7 +20,7 @@ const ROOM_MENTION: &str = "rm";
 
 /// What an entry carries, also what this version does not know.
 #[derive(Clone, Debug, Default)]
-pub struct Carry(HashMap<String, AttributeValue>);
+pub struct Carry(Item);
 
 impl Carry {
     /// What an entry carries; `None` for one of an early version.
@@ -55,10 +54,7 @@ impl Carry {
 
     /// The mode of the room.
     pub(super) fn mode(&self) -> Result<Mode, Error> {
-        match self.0.get(MODE) {
-            Some(AttributeValue::M(mode)) => row_of(mode.clone()),
-            _ => Ok(Mode::default()),
-        }
+        mode_in(&self.0)
     }
 
     /// Sets what `mode` sets, and keeps the rest, also what this version does not know.
@@ -100,6 +96,14 @@ impl Carry {
     pub fn room_mention(&self) -> Seq {
         let seq = self.0.get(ROOM_MENTION).and_then(number).and_then(|seq| Seq::new(u64::try_from(seq).ok()?).ok());
         seq.unwrap_or(Seq::ZERO)
+    }
+}
+
+/// The mode among the attributes of a room's row, or of what an entry carries.
+pub(in crate::store) fn mode_in(attributes: &Item) -> Result<Mode, Error> {
+    match attributes.get(MODE) {
+        Some(AttributeValue::M(mode)) => row_of(mode.clone()),
+        _ => Ok(Mode::default()),
     }
 }
 

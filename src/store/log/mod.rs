@@ -2,7 +2,9 @@
 
 mod append;
 mod carry;
+mod closing;
 mod ends;
+mod idempotency;
 mod outbox;
 mod permit;
 mod read;
@@ -22,6 +24,7 @@ use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, RoomId, Seq, 
 use crate::error::Error;
 
 pub use append::Appended;
+pub(super) use carry::mode_in;
 use carry::{CARRY, Carry};
 pub use ends::RoomEnds;
 pub use permit::IsModerator;

@@ -28,9 +28,7 @@ pub struct EntryPage {
 
 impl EntryPage {
     fn content_bytes(&self) -> usize {
-        let bytes = |entry: &Entry| match &entry.event {
-            Event::Said(body) | Event::System { body, .. } => body.content.as_str().len(),
-        };
+        let bytes = |entry: &Entry| entry.event.body().content.as_str().len();
         self.entries.iter().map(bytes).sum()
     }
 

@@ -55,7 +55,7 @@ impl Store {
             }
             let body = Body::new(user.clone(), name.clone(), Style::default(), system.sentence(name));
             let draft = self.draft(&room.id, next, (SYSTEM, &body), tail.as_ref(), timing.now)?.with_system(system)?;
-            let entry = self.put_part(&MESSAGES, draft.item(), &is_free())?;
+            let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
             let update = self.update_part(&ROOMS, ROOMS.key(room.id.as_str()), &of_open_room(update, room))?;
             let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, update)]).await?;
             if refused.is_empty() {

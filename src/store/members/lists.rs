@@ -6,7 +6,7 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use tokio::try_join;
 
 use super::super::{Key, Statement, Store, failed, pages, row_of, units_of};
-use super::{MemberRow, Status};
+use super::{MemberRow, Membership, Status, key};
 use crate::domain::{Member, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{MEMBERS, MEMBERS_BY_ROOM};
@@ -75,16 +75,8 @@ impl Store {
         limit: usize,
         now: Timestamp,
     ) -> Result<(Vec<Member>, bool, f64), Error> {
-        let statement = members_only("userId = :user").filter(UNEXPIRED).bind(":user", user.as_str());
-        let start = after.map(|room| MEMBERS.key_of(user.as_str(), room.as_str()));
-        let query = self.query(&MEMBERS, &statement.bind(":now", now.as_secs())).consistent_read(true);
-        let query = query.set_exclusive_start_key(start).limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let page = query.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(failed)?;
-        let units = units_of(&page);
-        let more = page.last_evaluated_key.is_some();
-        let rows = page.items.unwrap_or_default().into_iter();
-        let members = rows.map(|item| row_of::<MemberRow>(item).map(Member::from)).collect::<Result<_, _>>()?;
-        Ok((members, more, units))
+        let statement = members_only("userId = :user").filter(UNEXPIRED).bind(":now", now.as_secs());
+        self.rooms_page(user, &statement.bind(":user", user.as_str()), after, limit).await
     }
 
     /// Up to `limit` direct conversations of a user in the order of their ids, from behind `after`, and whether there
@@ -99,13 +91,40 @@ impl Store {
             .bind(":user", user.as_str())
             .bind(":first", "dm-")
             .bind(":last", "dm.");
+        let (members, more, _) = self.rooms_page(user, &statement, after, limit).await?;
+        Ok((members, more))
+    }
+
+    /// Up to `limit` rows of a user, from behind that of `after`: whether there may be more, and how many read units
+    /// that took.
+    async fn rooms_page(
+        &self,
+        user: &UserId,
+        statement: &Statement,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<(Vec<Member>, bool, f64), Error> {
         let start = after.map(|room| MEMBERS.key_of(user.as_str(), room.as_str()));
-        let query = self.query(&MEMBERS, &statement).consistent_read(true).set_exclusive_start_key(start);
-        let page = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await.map_err(failed)?;
-        let more = page.last_evaluated_key.is_some();
+        let query = self.query(&MEMBERS, statement).consistent_read(true).set_exclusive_start_key(start);
+        let query = query.limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(failed)?;
+        let (units, more) = (units_of(&page), page.last_evaluated_key.is_some());
         let rows = page.items.unwrap_or_default().into_iter();
         let members = rows.map(|item| row_of::<MemberRow>(item).map(Member::from)).collect::<Result<_, _>>()?;
-        Ok((members, more))
+        Ok((members, more, units))
+    }
+
+    /// Those of at most 100 users who are members of a room, by one request.
+    pub async fn members_among(&self, users: Vec<UserId>, room: &RoomId, now: Timestamp) -> Result<Vec<UserId>, Error> {
+        let keys: Vec<_> = users.iter().map(|user| (&MEMBERS, key(user, room))).collect();
+        let mut members = Vec::with_capacity(users.len());
+        for (user, row) in users.into_iter().zip(self.items(&keys).await?) {
+            let row: Option<MemberRow> = row.map(row_of).transpose()?;
+            if Membership::of(row.filter(|row| !row.has_expired(now))).member().is_some() {
+                members.push(user);
+            }
+        }
+        Ok(members)
     }
 
     /// The users of the first members of a room, at most [`PARTICIPANTS_PAGE`], by one request: fewer where some of the
