@@ -19,7 +19,7 @@ pub struct Sender {
     pub channels: Vec<Channel>,
     pub user: UserId,
     pub name: Name,
-    name_verified: bool,
+    pub name_verified: bool,
     pub style: Style,
     /// By the role `admin` of a token.
     pub is_admin: bool,

@@ -1,9 +1,9 @@
 //! Who came online and who went offline. Not told above [`MAX_ANNOUNCED`] connections: it would cost more than the
 //! chat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 
 use super::{Delivered, Delivery, Except, OutboundFrame, RequestContext};
 use crate::domain::{RoomId, Timestamp, UserId};
@@ -12,6 +12,8 @@ use crate::wire::frames::{Presence, PresenceStatus};
 
 /// Most connections of a channel that hear who comes and goes.
 const MAX_ANNOUNCED: usize = 100;
+/// Rooms whose members are told at once that a user came online.
+const ROOMS_AT_ONCE: usize = 16;
 /// When a connection closes and a user's next one was opened so much later (milliseconds), the user is announced as
 /// online again: recipients may know only when the closed one would have ended.
 const RENEWED_AFTER_MS: i64 = 60_000;
@@ -25,18 +27,42 @@ impl Delivery {
         }
     }
 
-    /// Tells the others in a room that a user came online with this connection, unless an older connection of the user
-    /// makes that no news. Its row was written before: so of two that open at once the older one tells. The frame says
-    /// until when, so that a lost `$disconnect` is not shown for ever.
+    /// Tells the others in rooms that a user came online with this connection, unless an older connection of the user
+    /// makes that no news; and not those whom the user has blocked. The connection's row was written before: so of two
+    /// that open at once the older one tells. The frame says until when, so that a lost `$disconnect` is not shown for
+    /// ever.
     pub async fn announce_online(
         &self,
-        room: &RoomId,
+        rooms: impl Iterator<Item = &RoomId>,
         connection: &Connection,
         request: RequestContext<'_>,
     ) -> Delivered {
-        let Some(recipients) = self.small_audience(&Channel::of_room(room), request.now).await else {
+        let mut rooms = rooms.peekable();
+        if rooms.peek().is_none() {
+            return Delivered::default();
+        }
+        let Some(blocked) = &self.blocked_by(&connection.user_id).await else { return Delivered::default() };
+        stream::iter(rooms)
+            .map(|room| self.announce_in(room, connection, blocked, request))
+            .buffer_unordered(ROOMS_AT_ONCE)
+            .fold(Delivered::default(), |mut all, one| async move {
+                all += one;
+                all
+            })
+            .await
+    }
+
+    async fn announce_in(
+        &self,
+        room: &RoomId,
+        connection: &Connection,
+        blocked: &BTreeSet<UserId>,
+        request: RequestContext<'_>,
+    ) -> Delivered {
+        let Some(mut recipients) = self.small_audience(&Channel::of_room(room), request.now).await else {
             return Delivered::default();
         };
+        recipients.retain(|live| !blocked.contains(&live.user_id));
         let mine = (connection.connected_at, &connection.connection_id);
         let mut own = recipients.iter().filter(|live| live.user_id == connection.user_id);
         if own.any(|other| (other.connected_at, &other.connection_id) < mine) {
@@ -58,6 +84,13 @@ impl Delivery {
             }
         }
         let mut delivered = Delivered::default();
+        let mut blocked = BTreeMap::new();
+        for &user in users.values().flat_map(BTreeMap::keys) {
+            if !blocked.contains_key(user) {
+                let Some(others) = self.blocked_by(user).await else { return delivered };
+                blocked.insert(user.clone(), others);
+            }
+        }
         for (room, users) in users {
             let Some(recipients) = self.small_audience(&Channel::of_room(&room), request.now).await else { continue };
             for (user, opened) in users {
@@ -68,10 +101,18 @@ impl Delivery {
                     None => None,
                 };
                 let frame = presence(&room, user, ends_at, request.now);
-                delivered += self.post_to(recipients.clone(), &frame, request).await;
+                let mut recipients = recipients.clone();
+                recipients.retain(|live| !blocked.get(user).is_some_and(|blocked| blocked.contains(&live.user_id)));
+                delivered += self.post_to(recipients, &frame, request).await;
             }
         }
         delivered
+    }
+
+    /// Whom a user has blocked; `None` if it cannot be read: then nobody is told.
+    async fn blocked_by(&self, user: &UserId) -> Option<BTreeSet<UserId>> {
+        let blocked = self.store.hidden_from(user).await;
+        blocked.inspect_err(|error| tracing::warn!(error = error.cause(), "failed to read blocks")).ok()
     }
 
     /// All connections of a channel, unless these are too many.

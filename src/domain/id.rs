@@ -24,12 +24,21 @@ fn id(text: String) -> Result<String, Invalid> {
     if fits { Ok(text) } else { Err(Invalid) }
 }
 
+/// Whether an id is a reserved one of rooms, or looks like it.
+fn looks_reserved(text: &str) -> bool {
+    let folded = text::folded(&text::cleaned(text));
+    folded == RoomId::LOBBY || folded.starts_with(RoomId::DIRECT_PREFIX)
+}
+
 /// Refuses ids that look like a reserved one and differ from it.
 fn room_id(text: String) -> Result<String, Invalid> {
-    let folded = text::folded(&text::cleaned(&text));
-    let looks_reserved = folded == RoomId::LOBBY || folded.starts_with(RoomId::DIRECT_PREFIX);
     let is_reserved = text == RoomId::LOBBY || text.starts_with(RoomId::DIRECT_PREFIX);
-    if looks_reserved && !is_reserved { Err(Invalid) } else { id(text) }
+    if looks_reserved(&text) && !is_reserved { Err(Invalid) } else { id(text) }
+}
+
+/// Refuses the ids of rooms, since a message may name either, and ids with nothing visible.
+fn user_id(text: String) -> Result<String, Invalid> {
+    if looks_reserved(&text) || !text::has_visible(&text::cleaned(&text)) { Err(Invalid) } else { id(text) }
 }
 
 /// An emoji, also one of several code points: 1 to 64 bytes.
@@ -62,9 +71,11 @@ fn reason(text: String) -> Result<String, Invalid> {
 }
 
 checked::texts! {
-    /// A user, as named by the query or the token: 1 to 128 characters.
-    UserId by id, up to MAX_CHARS,
-        ID "must be a user id: a string of 1 to 128 characters without control characters";
+    /// A user, as named by the query or the token: 1 to 128 characters, at least one of them visible.
+    /// Ids that are reserved for rooms (`lobby`, `dm-...`) are refused, in capital letters too.
+    UserId by user_id, up to MAX_CHARS,
+        ID "must be a user id: a string of 1 to 128 characters, at least one of them visible, \
+        without control characters, and neither `lobby` nor beginning with `dm-`";
     /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. Ids that differ
     /// from a reserved one only in case or width, such as `Lobby`, are refused.
     RoomId by room_id, up to MAX_CHARS,

@@ -44,7 +44,7 @@ pub async fn close_idle(ctx: &Context, room: &Room, tail: Option<Tail>) -> Resul
 pub async fn close_and_show(ctx: &Context, moderator: Moderator, request: AboutRoom) -> Result<frames::Room, Error> {
     let id = request.room_id.clone();
     close(ctx, moderator, request).await?;
-    room::describe(ctx, room::existing(ctx, &id).await?, None, &[]).await
+    room::describe(ctx, room::existing(ctx, &id).await?, None, None, &[]).await
 }
 
 /// What follows the closing of a room: those who are live hear of it, and nothing after that; the rows of its members

@@ -20,7 +20,7 @@ use crate::wire::LARGEST_FRAME_BYTES;
 use crate::wire::frames::{Health, Hello, Limits, Pong, RateLimits};
 use crate::wire::requests::{Handshake, Nothing};
 
-/// Rooms whose members are told at once that a user came online.
+/// Rooms in which a user is renamed at once.
 const ROOMS_AT_ONCE: usize = 16;
 /// Connections of a user that are looked at to find the oldest.
 const MANY_CONNECTIONS: usize = 200;
@@ -153,12 +153,7 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     let subscribe = async { ctx.store.subscribe(&me.connection_id, &rows).await.map(drop) };
     let lost = membership::subscribe_checked(ctx, &me.user_id, &members, subscribe).await?;
     let heard = members.iter().map(|member| &member.room).filter(|room| !lost.contains(room));
-    let mut announced = stream::iter(heard)
-        .map(|room| async move { ctx.delivery.announce_online(room, me, ctx.request()).await })
-        .buffer_unordered(ROOMS_AT_ONCE);
-    while let Some(delivered) = announced.next().await {
-        ctx.delivered(delivered);
-    }
+    ctx.delivered(ctx.delivery.announce_online(heard, me, ctx.request()).await);
     Ok(())
 }
 

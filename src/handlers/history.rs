@@ -155,11 +155,9 @@ async fn hear_again(
     let subscribe =
         async { if ctx.store.subscribe(&me.connection_id, &rows).await? { Ok(()) } else { Err(Error::Reconnect) } };
     let lost = membership::subscribe_checked(ctx, &me.user_id, &heard, subscribe).await?;
-    for id in heard.iter().map(|member| &member.room).filter(|id| !lost.contains(id)) {
-        if !me.hears(id) {
-            ctx.delivered(ctx.delivery.announce_online(id, me, ctx.request()).await);
-        }
-    }
+    let heard = heard.iter().map(|member| &member.room);
+    let entered = heard.filter(|id| !lost.contains(id) && !me.hears(id));
+    ctx.delivered(ctx.delivery.announce_online(entered, me, ctx.request()).await);
     refused.extend(lost.into_iter().map(|id| (id, Error::NotAMember)));
     Ok(refused)
 }

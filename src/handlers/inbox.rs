@@ -1,12 +1,13 @@
 //! A user's rooms: what is unread in them, and how far they were read.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::try_join;
 
-use super::room;
+use super::room::{self, Live};
 use crate::access::{self, Sender};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
@@ -63,9 +64,10 @@ pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<R
     let skipped = from.position.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
     let positions: Vec<_> = rooms.iter().map(Listed::position).skip(skipped).collect();
     let budget = &ReadBudget::new(COUNT_UNITS);
+    let hidden = &ctx.store.hiding_from(&me.user_id).await?;
 
     let mut items: Vec<_> = stream::iter(rooms.into_iter().skip(skipped).take(PAGE))
-        .map(|listed| listed.describe(ctx, budget))
+        .map(|listed| listed.describe(ctx, budget, hidden))
         .buffered(DESCRIBED_AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?
@@ -221,7 +223,12 @@ impl Listed {
     }
 
     /// `None` for a room that has gone meanwhile.
-    async fn describe(self, ctx: &Context, budget: &ReadBudget) -> Result<Option<ListedRoom>, Error> {
+    async fn describe(
+        self,
+        ctx: &Context,
+        budget: &ReadBudget,
+        hidden: &BTreeSet<UserId>,
+    ) -> Result<Option<ListedRoom>, Error> {
         let Self { member, tail, newest } = self;
         let unread = async {
             let log = (&member.room, &member.user);
@@ -237,13 +244,7 @@ impl Listed {
             let is_known = newest.is_some() || tail.is_none();
             if is_known { Ok(newest) } else { ctx.store.newest(&member.room, ctx.now).await }
         };
-        let live = async {
-            match &member.peer {
-                // The caller is online.
-                Some(peer) => room::direct_live(ctx, &member.user, peer).await,
-                None => room::live_in(ctx, &member.room, &[], MAX_LIVE).await,
-            }
-        };
+        let live = live_for(ctx, &member, hidden);
         let room = ctx.store.room(&member.room, ctx.now);
         let rev = ctx.store.last_rev(&member.room);
         let (room, newest, live, (unread, is_exact), rev) = try_join!(room, newest, live, unread, rev)?;
@@ -258,5 +259,14 @@ impl Listed {
             last_message: newest.map(|entry| Item::Message(Message::seen_by(&member.user, entry))),
             rev,
         }))
+    }
+}
+
+/// Who hears a conversation just now, as its member is told.
+async fn live_for(ctx: &Context, member: &Member, hidden: &BTreeSet<UserId>) -> Result<Live, Error> {
+    match &member.peer {
+        // The caller is online.
+        Some(peer) => room::direct_live(ctx, &member.user, peer).await,
+        None => Ok(room::live_in(ctx, &member.room, &[], MAX_LIVE).await?.without(hidden)),
     }
 }

@@ -2,7 +2,7 @@
 //! devices and the other members.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::slice;
+use std::{iter, slice};
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -116,7 +116,7 @@ pub async fn settle(ctx: &Context, caller: &Caller, entered: &Entered) -> Result
     if entered.is_new || entered.member.is_unannounced {
         announce_joined(ctx, &entered.member, caller.display_name()).await?;
     } else if let Some(connection) = caller.connection.as_ref().filter(|connection| !connection.hears(id)) {
-        let announced = ctx.delivery.announce_online(id, connection, ctx.request()).await;
+        let announced = ctx.delivery.announce_online(iter::once(id), connection, ctx.request()).await;
         ctx.delivered(announced);
     }
     Ok(())

@@ -108,7 +108,7 @@ pub async fn set_role(ctx: &Context, owner: Owner, request: SetRole) -> Result<A
         return Err(Error::UserNotFound);
     }
     let member = ctx.store.member(&user_id, &room_id, ctx.now).await?;
-    let frame = room::describe(ctx, owner.room, None, member.as_slice()).await?.into();
+    let frame = room::describe(ctx, owner.room, None, None, member.as_slice()).await?.into();
     ctx.publish(&[Channel::of_room(&room_id)], &OutboundFrame::new(&frame, ctx.others())).await;
     Ok(Ack::of(ctx.route, room_id))
 }

@@ -42,7 +42,7 @@ pub async fn create(ctx: &Context, mut caller: Caller, request: CreateRoomAt) ->
         ..domain::Room::new(RoomId::fresh(), caller.user.clone(), ctx.now)
     };
     let members = room::create_with_members(ctx, &caller, &room, &[]).await?;
-    room::describe(ctx, room, None, &members).await
+    room::describe(ctx, room, None, None, &members).await
 }
 
 /// Makes place for another room of a user where the cell around it is full, or the user's share of it: the user's room

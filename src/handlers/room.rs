@@ -47,7 +47,7 @@ pub async fn create(ctx: &Context, caller: Caller, request: CreateRoom) -> Resul
     ctx.delivered(announce_members(ctx, &added, &room.id).await);
     let inviter = Inviter { user: caller.user, membership: Some(ctx.now) };
     additions::invite_all(ctx, &inviter, &room, invited).await?;
-    describe(ctx, room, None, &members).await
+    describe(ctx, room, None, None, &members).await
 }
 
 /// Creates a room with its first members, and lets their devices hear it. Returns the members.
@@ -91,9 +91,10 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
         let entered = membership::admit(ctx, &caller, &id, invite.as_ref()).await?;
         membership::enter(ctx, &caller, &id, Some(&entered.member)).await?;
         membership::settle(ctx, &caller, &entered).await?;
-        return describe(ctx, entered.room, None, &[entered.member]).await;
+        let viewer = entered.member.user.clone();
+        return describe(ctx, entered.room, Some(&viewer), None, &[entered.member]).await;
     }
-    describe(ctx, existing(ctx, &id).await?, None, &[]).await
+    describe(ctx, existing(ctx, &id).await?, Some(&caller.user), None, &[]).await
 }
 
 /// Ends the caller's own membership; takes a direct conversation off the caller's list.
@@ -121,13 +122,16 @@ pub async fn leave(ctx: &Context, caller: Caller, request: AboutRoom) -> Result<
 pub async fn info(ctx: &Context, visitor: Visitor, request: RoomInfo) -> Result<Room, Error> {
     match visitor.peer {
         Some(peer) => describe_direct(ctx, &request.room_id, &visitor.user, &peer).await,
-        None => describe(ctx, existing(ctx, &request.room_id).await?, request.cursor, &[]).await,
+        None => {
+            let room = existing(ctx, &request.room_id).await?;
+            describe(ctx, room, Some(&visitor.user), request.cursor, &[]).await
+        }
     }
 }
 
 /// A direct conversation as `user` sees it.
 async fn describe_direct(ctx: &Context, id: &RoomId, user: &UserId, peer: &UserId) -> Result<Room, Error> {
-    let room = describe(ctx, existing(ctx, id).await?, None, &[]).await?;
+    let room = describe(ctx, existing(ctx, id).await?, None, None, &[]).await?;
     Ok(if shows_presence(ctx, user, peer).await? { room } else { room.without_presence() })
 }
 
@@ -171,9 +175,11 @@ async fn announce_members(ctx: &Context, added: &[UserId], room: &RoomId) -> Del
 
 /// What a room is, where its log ends, who is in it and who is online; participants from behind `after`. The index of
 /// members may lag behind what this request wrote: `known` members are as given, and are added where they are missing.
+/// A `viewer` does not learn whether users who have blocked them are online.
 pub async fn describe(
     ctx: &Context,
     room: domain::Room,
+    viewer: Option<&UserId>,
     after: Option<UserId>,
     known: &[Member],
 ) -> Result<Room, Error> {
@@ -186,7 +192,8 @@ pub async fn describe(
     more |= members.len() > PARTICIPANTS_PAGE;
     let members: Vec<_> = members.into_values().take(PARTICIPANTS_PAGE).collect();
     let users: Vec<_> = members.iter().map(|member| &member.user).collect();
-    let live = live_in(ctx, &room.id, &users, MOST_LIVE).await?;
+    let (live, hidden) = try_join!(live_in(ctx, &room.id, &users, MOST_LIVE), hidden_from(ctx, viewer))?;
+    let live = live.without(&hidden);
 
     let mut frame = frame_of(room, tail.as_ref(), &live);
     let live = live.users;
@@ -210,6 +217,14 @@ pub async fn describe(
     Ok(frame.with_participants(participants, more))
 }
 
+/// Of whom a viewer does not learn whether they are online.
+async fn hidden_from(ctx: &Context, viewer: Option<&UserId>) -> Result<BTreeSet<UserId>, Error> {
+    match viewer {
+        Some(viewer) => ctx.store.hiding_from(viewer).await,
+        None => Ok(BTreeSet::new()),
+    }
+}
+
 /// The users who hear a room just now.
 pub struct Live {
     users: BTreeMap<UserId, Subscription>,
@@ -217,6 +232,14 @@ pub struct Live {
     others: u64,
     /// Whether there may be more: only the first connections are read.
     more: bool,
+}
+
+impl Live {
+    /// As it is told to a user who does not learn whether the `hidden` ones are online.
+    pub fn without(mut self, hidden: &BTreeSet<UserId>) -> Self {
+        self.users.retain(|user, _| !hidden.contains(user));
+        self
+    }
 }
 
 /// Who hears a room just now, as far as the first `most` or so connections tell. A direct conversation is heard by

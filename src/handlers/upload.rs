@@ -44,6 +44,7 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
         peer: sender.peer,
         user: sender.user,
         name: sender.name,
+        name_verified: sender.name_verified,
         style: sender.style,
         file,
         any_type: !is_strict,
@@ -208,6 +209,7 @@ fn body_of(ctx: &Context, file: &StoredFile) -> Body {
     let style = Style { icon: file.user_icon.clone(), color: file.user_color.clone() };
     Body {
         file: Some(Box::new(located(file, ctx.config.file_url(&file.file_id)))),
+        name_verified: file.name_verified,
         ..Body::new(file.user_id.clone(), file.user_name.clone(), style, (&file.file_name).into())
     }
 }

@@ -51,6 +51,9 @@ pub struct StoredFile {
     pub object_key: ObjectKey,
     pub user_id: UserId,
     pub user_name: Name,
+    /// Whether the name is that of the author's token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub name_verified: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_icon: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,8 @@ pub struct Announcement {
     pub peer: Option<UserId>,
     pub user: UserId,
     pub name: Name,
+    /// As [`StoredFile::name_verified`].
+    pub name_verified: bool,
     pub style: Style,
     pub file: NewFile,
     /// As [`StoredFile::any_type`].
@@ -108,6 +113,7 @@ impl StoredFile {
             peer: by.peer,
             user_id: by.user,
             user_name: by.name,
+            name_verified: by.name_verified,
             user_icon: by.style.icon,
             user_color: by.style.color,
             file_name: by.file.name,

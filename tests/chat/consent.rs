@@ -295,3 +295,43 @@ async fn a_block_refuses_direct_messages_both_ways_and_additions() {
     assert_eq!(eve.ask(to("ana", "thanks")).await["type"], "message");
     assert_eq!(ana.hears("message").await["content"], "thanks");
 }
+
+#[tokio::test]
+async fn who_is_blocked_does_not_see_who_is_online_and_the_others_do() {
+    let world = World::start().await;
+    let mut ana = world.connect("ana").await;
+    let tea = ana.creates_room(&["eve", "ben"]).await;
+    let mut eve = world.connect("eve").await;
+    let mut ben = world.connect("ben").await;
+    ana.ask(json!({ "action": "blockUser", "userId": "eve" })).await;
+    ana.goes().await;
+    assert_eq!(ben.hears("presence").await["status"], "offline");
+
+    let mut ana = world.connect("ana").await;
+
+    assert_eq!(ben.hears("presence").await["status"], "online");
+    ana.says(&tea, "hello").await;
+    loop {
+        let heard = eve.hears_anything().await;
+        assert!(heard["type"] != "presence" || heard["userId"] != "ana", "{heard}");
+        if heard["type"] == "message" {
+            break;
+        }
+    }
+    for action in ["roomInfo", "joinRoom"] {
+        assert_eq!(online(&eve.ask(about(action, &tea)).await), ["ben", "eve"], "{action}");
+    }
+    assert_eq!(online(&ben.ask(about("roomInfo", &tea)).await), ["ana", "ben", "eve"]);
+    assert_eq!(online(&ana.ask(about("roomInfo", &tea)).await), ["ana", "ben", "eve"]);
+    assert_eq!(list(&mut eve).await["items"][0]["onlineCount"], 2);
+    assert_eq!(list(&mut ben).await["items"][0]["onlineCount"], 3);
+
+    ana.ask(json!({ "action": "unblockUser", "userId": "eve" })).await;
+    assert_eq!(online(&eve.ask(about("roomInfo", &tea)).await), ["ana", "ben", "eve"]);
+}
+
+/// Who of a room's participants is online.
+fn online(room: &Value) -> Vec<&str> {
+    let participants = room["participants"].as_array().unwrap().iter();
+    participants.filter(|one| one["online"] == true).map(|one| one["userId"].as_str().unwrap()).collect()
+}

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use switchboard::local::StoreCall;
 
@@ -143,41 +144,61 @@ async fn a_page_of_50_small_messages_costs_at_most_6_read_units_and_3_requests()
 }
 
 /// How often strangers did each of these to the victim.
-const STRANGERS: usize = 300;
+const STRANGERS: usize = 10_000;
+/// Rows of one request.
+const BATCH: usize = 25;
 
 fn item(row: &Value) -> HashMap<String, AttributeValue> {
     serde_dynamo::to_item(row).unwrap()
 }
 
-async fn put(world: &World, table: &str, row: &Value) {
-    world.dynamodb().put_item().table_name(table).set_item(Some(item(row))).send().await.unwrap();
+async fn put_all(world: &World, table: &str, rows: impl Iterator<Item = Value>) {
+    let rows: Vec<_> = rows.collect();
+    let dynamodb = &world.dynamodb();
+    let batches = stream::iter(rows.chunks(BATCH)).map(|batch| async move {
+        let put = |row| PutRequest::builder().set_item(Some(item(row))).build().unwrap();
+        let writes = batch.iter().map(|row| WriteRequest::builder().put_request(put(row)).build()).collect();
+        let answer = dynamodb.batch_write_item().request_items(table, writes).send().await.unwrap();
+        assert!(answer.unprocessed_items.unwrap_or_default().is_empty());
+    });
+    batches.buffer_unordered(8).collect::<()>().await;
 }
 
 /// Strangers have invited the victim, banned them from rooms, and written to them.
 async fn strangers_do_their_worst(world: &World) {
     const NEVER: u64 = 4_000_000_000;
-    for number in 0..STRANGERS {
-        let (room, stranger) = (format!("room-{number}"), format!("stranger-{number}"));
-        let dm = format!("dm-{number:032x}");
-        let base = json!({ "userId": "victim", "by": stranger, "at": 1, "ttl": NEVER });
-        for key in [room.clone(), format!("\t{dm}")] {
-            let mut row = base.clone();
-            row["roomId"] = json!(key);
-            put(world, "Pending", &row).await;
-        }
-        let ban = json!({ "userId": format!("ban\t{room}"), "roomId": "user\tvictim", "status": "banned",
-            "joinedAt": 1 });
-        put(world, "Members", &ban).await;
-        let member = json!({ "userId": "victim", "roomId": dm, "role": "member", "status": "member", "joinedAt": 1,
-            "name": "victim", "peer": stranger, "lastReadSeq": 0 });
-        put(world, "Members", &member).await;
-        let row = json!({ "id": dm, "roomType": "direct", "status": "active", "creator": stranger, "createdAt": 1,
-            "lastActivity": 1, "participantCount": 2 });
-        put(world, "ChatRooms", &row).await;
-        let entry = json!({ "roomId": dm, "messageId": "0000000000000001", "kind": "message", "userId": stranger,
-            "createdAt": "2026-11-26T01:52:01.191Z", "userName": stranger, "text": "buy now", "ttl": NEVER });
-        put(world, "Messages", &entry).await;
-    }
+    let stranger = |number: usize| format!("stranger-{number}");
+    let dm = |number: usize| format!("dm-{number:032x}");
+    let room = |number: usize| format!("room-{number}");
+    let pending = |number: usize| {
+        let row = move |key: String| {
+            json!({ "userId": "victim", "roomId": key, "by": stranger(number), "at": 1,
+            "ttl": NEVER })
+        };
+        [room(number), format!("\t{}", dm(number))].map(row)
+    };
+    put_all(world, "Pending", (0..STRANGERS).flat_map(pending)).await;
+    let members = |number: usize| {
+        let ban = json!({ "userId": format!("ban\t{}", room(number)), "roomId": "user\tvictim",
+            "status": "banned", "joinedAt": 1 });
+        let member = json!({ "userId": "victim", "roomId": dm(number), "role": "member", "status": "member",
+            "joinedAt": 1, "name": "victim", "peer": stranger(number), "lastReadSeq": 0 });
+        [ban, member]
+    };
+    put_all(world, "Members", (0..STRANGERS).flat_map(members)).await;
+    let rooms = |number: usize| {
+        json!({ "id": dm(number), "roomType": "direct", "status": "active", "creator": stranger(number),
+            "createdAt": 1, "lastActivity": 1, "participantCount": 2 })
+    };
+    put_all(world, "ChatRooms", (0..STRANGERS).map(rooms)).await;
+    let entries = |number: usize| {
+        json!({ "roomId": dm(number), "messageId": "0000000000000001", "kind": "message",
+            "userId": stranger(number), "createdAt": "2026-11-26T01:52:01.191Z", "userName": stranger(number),
+            "text": "buy now", "ttl": NEVER })
+    };
+    put_all(world, "Messages", (0..STRANGERS).map(entries)).await;
+    let blocks = |number: usize| json!({ "userId": "victim", "blockedId": format!("\t{}", stranger(number)), "at": 1 });
+    put_all(world, "Blocks", (0..STRANGERS).map(blocks)).await;
 }
 
 #[tokio::test]

@@ -270,3 +270,14 @@ async fn a_room_id_with_a_slash_is_given_in_the_query() {
     let invite = world.post("/rooms/-/invites?roomId=a%2Fb%3Fc", json!({ "userId": "ana" })).await;
     assert_eq!(invite.status, 201, "{}", invite.body);
 }
+
+#[tokio::test]
+async fn user_ids_are_visible_and_not_those_of_rooms() {
+    let world = World::start().await;
+    for taken in ["lobby", "LOBBY", "dm-ana", "%EF%BC%AC%EF%BD%8Fbby", "%E2%80%8B", "%20", "%E2%80%AE"] {
+        assert_eq!(world.open(&format!("?userId={taken}&format=native")).await.err(), Some(400), "{taken}");
+        assert_eq!(world.get(&format!("/me?userId={taken}")).await.status, 400, "{taken}");
+    }
+    let mut bob = world.connect("lobbyist").await;
+    assert_eq!(bob.ask(json!({ "action": "hello" })).await["userId"], "lobbyist");
+}

@@ -530,3 +530,23 @@ async fn every_act_of_a_moderator_is_recorded_with_who_whom_and_from_where() {
     assert_eq!(refused, (403, "FORBIDDEN".to_owned()));
     assert_eq!(world.rows("Audit").await.len(), acts.len());
 }
+
+#[tokio::test]
+async fn a_mute_ends_with_its_room_and_does_not_count_in_a_later_one_of_the_same_id() {
+    let world = World::start().await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    ana.ask(about("muteMember", "tea", "ben")).await;
+    ben.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await;
+    ben.ask(json!({ "action": "joinRoom", "roomId": "tea" })).await;
+    let said = json!({ "action": "sendMessage", "roomId": "tea", "content": "hi" });
+    assert_eq!(ben.is_refused(said).await, (403, "MUTED".to_owned()));
+    ben.ask(json!({ "action": "leaveRoom", "roomId": "tea" })).await;
+    ana.ask(json!({ "action": "closeRoom", "roomId": "tea" })).await;
+    world.time_passes(31 * 86_400);
+
+    let _eve = world.connect_to("eve", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+
+    assert_eq!(ben.says("tea", "hi").await["content"], "hi");
+}

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Latency, Plan};
 
-use crate::harness::{User, World, unchecked};
+use crate::harness::{User, World, token, unchecked};
 
 const BUCKET: &str = "switchboard-uploads";
 /// How an image begins.
@@ -587,4 +587,24 @@ async fn a_program_that_was_announced_as_an_image_is_deleted_and_its_sender_told
     // A real one of any length is heard.
     uploaded(&world, &mut ana, &mut ben, &tea, "cat.png", PNG).await;
     uploaded(&world, &mut ana, &mut ben, &tea, "tool.bin", program).await;
+}
+
+#[tokio::test]
+async fn a_name_from_a_token_is_marked_as_verified_in_messages_and_files() {
+    let world = World::with_tokens().await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let named = token(&json!({ "sub": "ana", "name": "Ana A.", "iat": now }));
+    let nameless = token(&json!({ "sub": "ben", "iat": now }));
+    let mut ana = world.open(&format!("?token={named}&roomId=tea&format=native")).await.unwrap();
+    let mut ben = world.open(&format!("?token={nameless}&roomId=tea&userName=Ana%20A.&format=native")).await.unwrap();
+
+    ana.says("tea", "I am Ana").await;
+    assert_eq!(ben.hears("message").await["nameVerified"], true);
+    let file = uploaded(&world, &mut ana, &mut ben, "tea", "a.png", PNG).await;
+    assert_eq!((&file["userName"], &file["nameVerified"]), (&json!("Ana A."), &json!(true)));
+    ben.says("tea", "so am I").await;
+    let message = ana.hears("message").await;
+    assert_eq!((&message["userName"], message.get("nameVerified")), (&json!("Ana A."), None));
+    let file = uploaded(&world, &mut ben, &mut ana, "tea", "a.png", PNG).await;
+    assert_eq!(file.get("nameVerified"), None);
 }

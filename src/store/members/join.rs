@@ -37,9 +37,10 @@ impl Store {
     ) -> Result<Admission, Error> {
         let since = room.since();
         member.joined_at = member.joined_at.max(since);
+        let mut forgets = false;
         loop {
             let mut parts = vec![
-                (Part::Membership, self.becomes_member(&member, since, now)?),
+                (Part::Membership, self.becomes_member(&member, forgets, since, now)?),
                 (Part::Ban, self.is_not_banned(&member, since, now)?),
             ];
             parts.extend(self.use_pass(&member.room, pass, now)?.into_iter().map(|part| (Part::Invite, part)));
@@ -56,7 +57,10 @@ impl Store {
                     // Written by an earlier version, just now.
                     Status::Banned if counts => return Err(Error::Banned),
                     Status::Member if counts => return Ok(Admission::AlreadyIn(row.into())),
-                    _ => member.joined_at = member.joined_at.max(row.joined_at.plus_millis(1)),
+                    _ => {
+                        member.joined_at = member.joined_at.max(row.joined_at.plus_millis(1));
+                        forgets = row.joined_at < since;
+                    }
                 }
             } else if refused.contains(&Part::Invite) {
                 return Err(Error::InviteRequired);
@@ -114,15 +118,23 @@ impl Store {
     }
 
     /// The part of a transaction that makes a user a member: if they are none, or left before. The read mark of an
-    /// earlier membership stays.
-    fn becomes_member(&self, member: &Member, since: Timestamp, now: Timestamp) -> Result<TransactWriteItem, Error> {
+    /// earlier membership stays, and so does a mute, unless it is of an earlier room, which `forgets` says.
+    fn becomes_member(
+        &self,
+        member: &Member,
+        forgets: bool,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, Error> {
         const JOIN: &str = "SET role = :role, status = :member, joinedAt = :joinedAt, name = :name, \
             unannounced = :true, lastReadSeq = if_not_exists(lastReadSeq, :none)";
         const IS_NEW: &str = "attribute_not_exists(userId) OR \
             ((status = :left OR ttl <= :now OR joinedAt < :since) AND joinedAt < :joinedAt)";
+        const IS_OF_THIS_ROOM: &str = "attribute_not_exists(mutedUntil) OR joinedAt >= :since";
         let added = if member.is_added { ", added = :true REMOVE ttl, peer" } else { " REMOVE ttl, peer, added" };
-        let statement = Statement::update(&format!("{JOIN}{added}"))
+        let statement = Statement::update(&format!("{JOIN}{added}{}", if forgets { ", mutedUntil" } else { "" }))
             .when(IS_NEW)
+            .when(if forgets { "joinedAt < :since" } else { IS_OF_THIS_ROOM })
             .bind(":role", member.role.as_str())
             .bind(":member", Status::Member.as_str())
             .bind(":left", Status::Left.as_str())
