@@ -4,3 +4,4 @@ import './chat.mjs';
 import './rooms.mjs';
 import './faults.mjs';
 import './access.mjs';
+import './ports.mjs';

@@ -13,7 +13,10 @@ const LIMIT_MS = 30_000;
 const TEST_LIMIT_MS = 180_000;
 const POLL_MS = 20;
 const FRAMES_SHOWN = 8;
+/** A name that leads to this machine, as after DNS rebinding. */
+export const REBOUND = 'rebound.example';
 const FLAGS = [
+  `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`,
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
