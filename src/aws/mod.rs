@@ -6,7 +6,7 @@ pub mod transport;
 
 use std::time::{Duration, Instant};
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -14,7 +14,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::invocation_id::InvocationIdInterceptor;
 use aws_runtime::request_info::RequestInfoInterceptor;
 use aws_runtime::user_agent::UserAgentInterceptor;
-use aws_sdk_s3::config::{RequestChecksumCalculation, SharedCredentialsProvider};
+use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, SharedCredentialsProvider};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
@@ -53,13 +53,14 @@ impl Clients {
 }
 
 /// The settings of all clients. The SDK's own lookup of settings is bypassed: Lambda has the credentials in the
-/// environment, and everything else is in our configuration.
+/// environment for as long as the process lives, and everything else is in our configuration.
 fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
-    let credentials = EnvironmentVariableCredentialsProvider::new();
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(config.region.clone()))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .credentials_provider(SharedCredentialsProvider::new(credentials()?))
+        // They are in memory already.
+        .identity_cache(IdentityCache::no_cache())
         .http_client(transport::client(&config.authorities)?)
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         // Lambda's clock is right.
@@ -67,6 +68,14 @@ fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
         // Each attempt has a timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build())
+}
+
+/// # Errors
+/// A variable is missing.
+fn credentials() -> Result<Credentials, BoxError> {
+    let variable = |name: &str| std::env::var(name).map_err(|error| format!("{name}: {error}"));
+    let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+    Ok(Credentials::new(id, secret, variable("AWS_SESSION_TOKEN").ok(), None, "environment"))
 }
 
 fn dynamodb(aws: &SdkConfig, config: &Config) -> aws_sdk_dynamodb::Client {

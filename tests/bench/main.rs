@@ -45,9 +45,9 @@ struct Arguments {
     /// The function, built as for a deployment
     #[arg(long, value_name = "FILE")]
     function: PathBuf,
-    /// Runs only this group
+    /// Runs only this group; can be repeated
     #[arg(long, value_name = "GROUP", value_parser = GROUPS.iter().map(|(name, _)| *name).collect::<Vec<_>>())]
-    only: Option<String>,
+    only: Vec<String>,
     /// Writes the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let arguments = Arguments::parse();
-    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only == name);
+    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
     println!("{HEAD}");
     let mut all: Vec<Figure> = Vec::new();
     for (_, figures) in GROUPS.iter().filter(|(name, _)| wanted(name)) {
