@@ -148,6 +148,20 @@ async fn a_mark_is_set_back_on_purpose_and_a_late_mark_of_before_loses() {
 }
 
 #[tokio::test]
+async fn a_mark_is_set_back_and_never_forward() {
+    let world = World::start().await;
+    let (mut ana, mut ben, _carl) = room_of_three(&world).await;
+    for content in ["one", "two", "three"] {
+        ana.says("tea", content).await;
+    }
+
+    let answer = ben.ask(json!({ "action": "markUnread", "roomId": "tea", "seq": 3 })).await;
+
+    assert_eq!((&answer["seq"], &answer["readVersion"]), (&json!(0), &json!(1)));
+    assert_eq!(unread_in(&mut ben, "tea").await["unread"], 3);
+}
+
+#[tokio::test]
 async fn what_a_user_wants_to_be_told_of_is_kept_and_heard_by_their_devices() {
     let world = World::start().await;
     let (mut ana, mut ben, _carl) = room_of_three(&world).await;

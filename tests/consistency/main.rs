@@ -2,9 +2,9 @@
 //!
 //! Clients chat at random, from a seed, while sockets break, function processes crash, events are repeated, indexes
 //! lag, and requests to DynamoDB and posts fail or are slow in every way. They also edit, delete, react and pin, remove
-//! and ban each other, invite, and block. Each client records what it sent and received. Then the faults end, all
-//! clients reconnect, and the records are compared with each other and with the tables. The model knows nothing of the
-//! function's code. What is compared:
+//! and ban each other, invite, block and mention, set their read marks, upload files, and change the mode of a room.
+//! Each client records what it sent and received. Then the faults end, all clients reconnect, and the records are
+//! compared with each other and with the tables. The model knows nothing of the function's code. What is compared:
 //!
 //! 1. every acknowledged message is in the log exactly once, at the position of its acknowledgement;
 //! 2. no position and no id of a client occurs twice;
@@ -18,7 +18,11 @@
 //! 10. after a deletion was answered no answer has the content, and in the end no frame, row or line of the log;
 //! 11. a session that has ended hears nothing and is granted nothing;
 //! 12. direct messages of the blocked are refused;
-//! 13. a room that is made again has nothing of the earlier one.
+//! 13. a room that is made again has nothing of the earlier one;
+//! 14. no message is in the log behind a mode of the room that forbids it, no mode is lost, and the muted do not write;
+//! 15. a message mentions those who are there and have not blocked its author;
+//! 16. `unreads` counts what the log has behind the read mark, without own and deleted messages, and the mark is kept;
+//! 17. a file is told of once, by nobody who has left before the upload, and is gone with its message.
 //!
 //! `cargo test --release --test consistency -- --seed 1 --seeds 200`
 
@@ -57,7 +61,7 @@ struct Arguments {
     /// Number of operations of each client
     #[arg(long, default_value_t = 50)]
     operations: usize,
-    /// Number of races of a removal with a request
+    /// Number of races of a removal with a request, and of a change of the mode with a message
     #[arg(long, default_value_t = 4)]
     races: u32,
     /// The function of the release before: it handles a part of the requests, is replaced, and replaces the new one for

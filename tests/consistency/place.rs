@@ -12,6 +12,8 @@ use crate::record::Clock;
 pub const SHORT_SESSION: u64 = 30;
 /// The rooms in which everybody may be.
 const PUBLIC_ROOMS: [&str; 3] = ["tea", "coffee", "cocoa"];
+/// The room whose mode is changed, and whose members are muted. In the others everybody writes.
+pub const MODED_ROOM: &str = "cocoa";
 
 pub struct Place {
     pub websocket: String,

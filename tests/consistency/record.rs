@@ -52,11 +52,12 @@ impl Span {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
     Done,
     /// By this code, and none of the attempts can have had an effect.
     Refused(String),
+    #[default]
     Unknown,
 }
 
@@ -94,6 +95,8 @@ pub enum What {
     Demote,
     Block,
     Unblock,
+    Mute,
+    Unmute,
 }
 
 /// What a user does to the membership, the role or the rights of a user: of another one, or their own.
@@ -108,7 +111,7 @@ pub struct Act {
     pub outcome: Outcome,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sent {
     /// Unknown for a direct message that was never acknowledged.
     pub room: Option<String>,
@@ -119,6 +122,98 @@ pub struct Sent {
     pub outcome: Outcome,
     /// The position in the acknowledgement.
     pub acked: Option<u64>,
+    /// The users whom it is to mention, and who could not be mentioned, if that was answered.
+    pub mentions: BTreeSet<String>,
+    pub not_mentioned: Option<BTreeSet<String>>,
+    /// Whether it is to mention the whole room.
+    pub mentions_room: bool,
+    /// Whether the acknowledgement is that of a repeat.
+    pub is_duplicate: bool,
+}
+
+/// A read mark that was set.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    pub room: String,
+    /// The last message that counts as read.
+    pub up_to: u64,
+    pub how: Marking,
+    pub span: Span,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marking {
+    Read,
+    /// By a device that has not learned that the mark was set back: it has no effect.
+    ReadBefore,
+    Unread,
+}
+
+/// What was answered as unread, on all pages.
+#[derive(Clone, Debug)]
+pub struct Unreads {
+    pub span: Span,
+    pub rooms: BTreeMap<String, UnreadRoom>,
+    /// Whether nothing changes any more.
+    pub is_settled: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct UnreadRoom {
+    pub last_seq: u64,
+    pub last_read: u64,
+    pub unread: u64,
+    pub has_more: bool,
+    pub mentions: u64,
+    pub is_room_mentioned: bool,
+}
+
+/// What is set of a room's mode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// Whether only admins write.
+    pub is_read_only: Option<bool>,
+    /// Whether only admins react.
+    pub is_without_reactions: Option<bool>,
+    pub slow_seconds: Option<u64>,
+    pub max_per_second: Option<u64>,
+}
+
+impl Mode {
+    /// After a change.
+    pub fn with(&self, change: &Self) -> Self {
+        Self {
+            is_read_only: change.is_read_only.or(self.is_read_only),
+            is_without_reactions: change.is_without_reactions.or(self.is_without_reactions),
+            slow_seconds: change.slow_seconds.or(self.slow_seconds),
+            max_per_second: change.max_per_second.or(self.max_per_second),
+        }
+    }
+}
+
+/// A change of a room's mode.
+#[derive(Clone, Debug)]
+pub struct ModeChange {
+    pub room: String,
+    pub change: Mode,
+    pub span: Span,
+    pub outcome: Outcome,
+    /// Where it is in the log, if that was answered and it is not a repeat.
+    pub seq: Option<u64>,
+}
+
+/// A file that was announced.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub room: String,
+    pub file: String,
+    /// When it was announced.
+    pub span: Span,
+    /// When the upload began, if it succeeded.
+    pub uploaded: Option<Moment>,
+    /// Whether it can be downloaded in the end.
+    pub is_there: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +294,10 @@ pub struct Record {
     pub acts: Vec<Act>,
     pub sent: Vec<Sent>,
     pub changes: Vec<Change>,
+    pub modes: Vec<ModeChange>,
+    pub marks: Vec<Mark>,
+    pub unreads: Vec<Unreads>,
+    pub uploads: Vec<Upload>,
     pub deliveries: Vec<Delivery>,
     /// By the answers.
     pub answers: Vec<Seen>,

@@ -12,7 +12,7 @@ use switchboard::local::{Options, Stack};
 
 use crate::checks::{self, Evidence, Tables};
 use crate::client::Client;
-use crate::place::{Place, SHORT_SESSION};
+use crate::place::{MODED_ROOM, Place, SHORT_SESSION};
 use crate::record::{Moment, Record};
 use crate::scenes;
 
@@ -92,23 +92,27 @@ pub async fn seed(seed: u64, size: &Size) -> Outcome {
     let place = Place::new(&stack.urls().websocket, stack.clock().clone(), size.clients, is_mixed).open().await;
 
     let (clients, sessions_ended, mut violations) = chat(&stack, &place, (seed, size)).await;
-    let clients = recover(&stack, clients).await;
+    let clients = recover(&stack, &place, clients, (seed, size)).await;
     let since = place.clock.now();
     let clients = all(clients, Client::retries_deleted).await;
     settles(&stack).await;
     let clients = all(clients, Client::listens).await;
+    let mut clients = all(clients, Client::counts).await;
+    let rooms = clients[0].asks_rooms().await;
 
     let tables = Tables::read(&stack).await;
     let log = lines.lock().unwrap().clone();
     let records: Vec<&Record> = clients.iter().map(|client| &client.record).collect();
-    let evidence = Evidence { records, tables: &tables, log: &log, sessions_ended, is_mixed };
+    let evidence = Evidence { records, tables: &tables, log: &log, sessions_ended, is_mixed, rooms: &rooms };
     violations.extend(checks::of(&evidence));
     violations.extend(checks::after_late_retries(&evidence, since));
+    let operations = clients.iter().map(|client| client.record.operations).sum();
+    let summary = summary(&evidence, stack.function_processes_started());
+    opens_rooms(&mut clients[0], &place).await;
     violations.extend(scenes::removals_race(&stack, &place, seed, size.races).await);
     let (_host, counts) = message_all_connections(&stack, &place, &clients).await;
     violations.extend(checks::of_rows(&stack, &counts).await);
-    let operations = clients.iter().map(|client| client.record.operations).sum();
-    Outcome { operations, summary: summary(&evidence, stack.function_processes_started()), violations }
+    Outcome { operations, summary, violations }
 }
 
 /// The clients chat while faults are injected. Also returns when the sessions of short connections ended.
@@ -133,9 +137,11 @@ async fn chat(stack: &Stack, place: &Arc<Place>, (seed, size): (u64, &Size)) -> 
             tokio::time::sleep(ROLLOUT_STEP).await;
         }
     };
-    let made_again =
-        async { if place.is_mixed { Vec::new() } else { scenes::rooms_are_made_again(stack, place, seed).await } };
     let operations = size.operations;
+    // Without operations there are only the races.
+    let is_made_again = !place.is_mixed && operations > 0;
+    let made_again =
+        async { if is_made_again { scenes::rooms_are_made_again(stack, place, seed).await } else { Vec::new() } };
     let chatting = async { tokio::join!(all(clients, |client| client.chats(operations)), made_again) };
     let (clients, violations) = tokio::select! {
         finished = chatting => finished,
@@ -148,12 +154,24 @@ async fn chat(stack: &Stack, place: &Arc<Place>, (seed, size): (u64, &Size)) -> 
 }
 
 /// All clients reconnect, join their rooms again, resume, and read the history.
-async fn recover(stack: &Stack, clients: Vec<Client>) -> Vec<Client> {
+/// Before they do, the mode of other rooms is changed by others.
+async fn recover(stack: &Stack, place: &Arc<Place>, clients: Vec<Client>, (seed, size): (u64, &Size)) -> Vec<Client> {
     stack.clock().advance(Duration::from_secs(60));
     settles(stack).await;
-    let clients = all(clients, Client::rejoins).await;
+    let mut clients = all(clients, Client::rejoins).await;
+    clients.extend(scenes::modes_race(stack, place, seed, size.races).await);
     settles(stack).await;
     all(clients, Client::recovers).await
+}
+
+/// Lets everybody write again, and posts to all connections of the private room, which nobody else can.
+async fn opens_rooms(owner: &mut Client, place: &Place) {
+    let opened = json!({ "action": "setRoomMode", "roomId": MODED_ROOM, "write": "members", "slowSeconds": 0 });
+    owner.asks_until_answered(opened).await;
+    let said = json!({ "action": "sendMessage", "roomId": place.private_room, "content": "to the private room" });
+    if !place.is_mixed {
+        owner.asks_until_answered(said).await;
+    }
 }
 
 /// Sends a message to every connection that could be live, so that posts to stale ones get 410. The sender stays

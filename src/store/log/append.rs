@@ -125,7 +125,7 @@ impl Store {
         if let Some(refusal) = permit.refusal {
             return Ok(Attempt::Refused(refusal.into()));
         }
-        let draft = self.draft(room, next, (MESSAGE, body), tail, now)?;
+        let draft = self.draft(room, next, (MESSAGE, body), tail)?;
         let key = body.idempotency_key();
         if key.is_none() && permit.slow.is_none() && body.mentions.is_empty() {
             return self.put_entry(draft).await;
@@ -171,7 +171,7 @@ impl Store {
             if let Some(refusal @ Refusal::ReadOnly) = self.permit(&next, 1, now, is_moderator).await?.refusal {
                 return Err(refusal.into());
             }
-            let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref(), now)?;
+            let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref())?;
             let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
             let ready = self.file_ready(file, tag, seq, draft.row.ttl)?;
             let refused = self.transact(vec![(Part::Entry, entry), (Part::File, ready)]).await?;
@@ -192,12 +192,10 @@ impl Store {
     pub(super) fn draft<'a>(
         &self,
         room: &RoomId,
-        Next { seq, carry }: Next,
+        Next { seq, created_at, carry }: Next,
         (kind, body): (&str, &'a Body),
         tail: Option<&Tail>,
-        now: Timestamp,
     ) -> Result<Draft<'a>, Error> {
-        let created_at = tail.map_or(now, |tail| tail.created_at.max(now));
         // Never before the end of the entry before it: then a visible entry has no deleted ones after it, even when the
         // lifetime of entries was shortened.
         let expires_at = tail.map_or(0, |tail| tail.expires_at);
@@ -211,7 +209,7 @@ impl Store {
             salt: body.client_message_id.is_some().then(random),
             ttl: (created_at.as_secs() + self.config.message_ttl_seconds()).max(expires_at),
         };
-        let carry = if kind == MESSAGE { carry.after_message(seq, body.mention_room, now) } else { carry };
+        let carry = if kind == MESSAGE { carry.after_message(seq, body.mention_room, created_at) } else { carry };
         let item = row.item(body, &carry)?;
         Ok(Draft { row, seq, created_at, carry, body, system: None, item })
     }

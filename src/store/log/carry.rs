@@ -70,20 +70,20 @@ impl Carry {
         Ok(())
     }
 
-    /// How many messages were written in the second of `now`. A tail from the future counts for none.
-    pub(super) fn written_in(&self, now: Timestamp) -> u64 {
+    /// How many messages were created in the second of `at`.
+    pub(super) fn written_in(&self, at: Timestamp) -> u64 {
         let Some(AttributeValue::L(window)) = self.0.get(WINDOW) else { return 0 };
         match (window.first().and_then(number), window.get(1).and_then(number)) {
-            (Some(second), Some(count)) if second == now.as_secs() => u64::try_from(count).unwrap_or_default(),
+            (Some(second), Some(count)) if second == at.as_secs() => u64::try_from(count).unwrap_or_default(),
             _ => 0,
         }
     }
 
     /// After one more message. Messages are counted where the mode limits how many there can be: elsewhere the counter
     /// would make each page of messages cost more.
-    pub(super) fn after_message(mut self, seq: Seq, mentions_room: bool, now: Timestamp) -> Self {
+    pub(super) fn after_message(mut self, seq: Seq, mentions_room: bool, at: Timestamp) -> Self {
         if self.mode().is_ok_and(|mode| mode.max_per_second.is_some()) {
-            let window = [now.as_secs().to_string(), (self.written_in(now) + 1).to_string()];
+            let window = [at.as_secs().to_string(), (self.written_in(at) + 1).to_string()];
             self.0.insert(WINDOW.to_owned(), AttributeValue::L(window.map(AttributeValue::N).to_vec()));
         }
         if mentions_room {

@@ -46,7 +46,7 @@ impl Store {
         let next = self.free_seq(&room.id, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
         let last = next.seq.previous();
         let body = Body::new(by.clone(), by.as_name(), Style::default(), reason.into());
-        let draft = self.draft(&room.id, next, (CLOSED, &body), tail.as_ref(), now)?;
+        let draft = self.draft(&room.id, next, (CLOSED, &body), tail.as_ref())?;
         let closing = self.closing(room, last, now, draft.row.ttl)?;
         let entry = self.put_part(&MESSAGES, draft.item, &is_free())?;
         let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, closing)]).await?;

@@ -91,6 +91,8 @@ impl Timing {
 #[derive(Clone, Debug)]
 pub struct Next {
     pub seq: Seq,
+    /// Not before that of the entry before it.
+    created_at: Timestamp,
     /// What the entry takes over.
     carry: Carry,
 }

@@ -101,10 +101,10 @@ impl Store {
         }
         let (mut next, mut parts, mut entries, mut slow_row) = (first, Vec::new(), Vec::new(), None);
         for (index, pending) in outbox.iter().enumerate().filter(|(_, pending)| pending.is_open()) {
-            let draft = self.draft(room, next, (MESSAGE, pending.body), tail, now)?;
+            let draft = self.draft(room, next, (MESSAGE, pending.body), tail)?;
             parts.extend(self.entry_parts(&draft, Some((index, &pending.key)), now)?);
             slow_row = slow.map(|slow| (&pending.body.user_id, (draft.created_at, slow)));
-            next = Next { seq: draft.seq.next(), carry: draft.carry.clone() };
+            next = Next { seq: draft.seq.next(), created_at: draft.created_at, carry: draft.carry.clone() };
             entries.push((index, draft.entry()));
         }
         if parts.is_empty() {

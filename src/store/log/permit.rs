@@ -71,10 +71,12 @@ impl Store {
         let mode = next.carry.mode()?;
         let mut permit = Permit { most: wanted, refusal: None, slow: None };
         if let Some(most) = mode.max_per_second {
-            let left = usize::try_from(most.saturating_sub(next.carry.written_in(now))).unwrap_or(usize::MAX);
+            let at = next.created_at;
+            let left = usize::try_from(most.saturating_sub(next.carry.written_in(at))).unwrap_or(usize::MAX);
             if left < wanted {
                 permit.most = left;
-                permit.refusal = Some(Refusal::Rate(1000 - now.as_millis().rem_euclid(1000).unsigned_abs()));
+                let end = at.as_millis().div_euclid(1000) * 1000 + 1000;
+                permit.refusal = Some(Refusal::Rate((end - now.as_millis()).unsigned_abs()));
             }
         }
         let slow = mode.slow_millis();

@@ -240,8 +240,9 @@ impl Store {
         if living.is_some_and(|tail| tail.is_closing) {
             return Ok(None);
         }
+        let created_at = tail.map_or(now, |tail| tail.created_at.max(now));
         if let Some(Tail { seq, carry: Some(carry), .. }) = living {
-            return Ok(Some(Next { seq: seq.next(), carry: carry.clone() }));
+            return Ok(Some(Next { seq: seq.next(), created_at, carry: carry.clone() }));
         }
         // The entry that closed the room may have expired. What an expired entry carries decides nothing.
         let row = self.room(room, now).await?.ok_or(Error::RoomNotFound)?;
@@ -249,7 +250,7 @@ impl Store {
             return Ok(None);
         }
         let seq = living.map_or_else(|| self.restart(&row, tail, now), |tail| tail.seq.next());
-        Ok(Some(Next { seq, carry: Carry::of_room(&row)? }))
+        Ok(Some(Next { seq, created_at, carry: Carry::of_room(&row)? }))
     }
 
     fn restart(&self, row: &Room, tail: Option<&Tail>, now: Timestamp) -> Seq {

@@ -54,7 +54,7 @@ impl Store {
                 next.carry.set_mode(mode)?;
             }
             let body = Body::new(user.clone(), name.clone(), Style::default(), system.sentence(name));
-            let draft = self.draft(&room.id, next, (SYSTEM, &body), tail.as_ref(), timing.now)?.with_system(system)?;
+            let draft = self.draft(&room.id, next, (SYSTEM, &body), tail.as_ref())?.with_system(system)?;
             let entry = self.put_part(&MESSAGES, draft.item.clone(), &is_free())?;
             let update = self.update_part(&ROOMS, ROOMS.key(room.id.as_str()), &of_open_room(update, room))?;
             let refused = self.transact(vec![(Part::Entry, entry), (Part::Room, update)]).await?;

@@ -278,10 +278,11 @@ impl Store {
         self.update(&MEMBERS, key(user, room), &statement).await
     }
 
-    /// Sets the read mark of a member back to before a message. `false` when there is no such member.
+    /// Sets the read mark of a member back to before a message: where it is before that already, it stays, since what
+    /// has not been read stays unread. `false` when there is no such member.
     pub async fn mark_unread(&self, member: &Member, seq: Seq) -> Result<bool, Error> {
         let statement = of_membership(Statement::update("SET lastReadSeq = :seq ADD readVersion :one"), member)
-            .bind(":seq", seq.previous().as_i64())
+            .bind(":seq", seq.previous().min(member.last_read).as_i64())
             .bind(":one", 1_i64);
         self.update(&MEMBERS, key(&member.user, &member.room), &statement).await
     }

@@ -2,11 +2,19 @@
 
 mod changes;
 mod content;
+mod files;
+mod mentions;
 mod messages;
+mod modes;
 mod people;
 mod rows;
+mod unread;
 
-use crate::record::{Act, Change, Moment, Record, Sent};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::record::{Act, Change, Kind, ModeChange, Moment, Outcome, Record, Sent};
 
 pub use content::after_late_retries;
 pub use rows::{Tables, of_rows};
@@ -20,6 +28,8 @@ pub struct Evidence<'a> {
     /// When the sessions of the short connections ended.
     pub sessions_ended: Moment,
     pub is_mixed: bool,
+    /// The frames of the rooms, asked for in the end.
+    pub rooms: &'a BTreeMap<String, Value>,
 }
 
 impl<'a> Evidence<'a> {
@@ -29,6 +39,49 @@ impl<'a> Evidence<'a> {
 
     fn sent(&self) -> impl Iterator<Item = &'a Sent> {
         self.records.clone().into_iter().flat_map(|record| &record.sent)
+    }
+
+    fn modes(&self) -> impl Iterator<Item = &'a ModeChange> {
+        self.records.clone().into_iter().flat_map(|record| &record.modes)
+    }
+
+    /// By room and position: what was sent, and by whom.
+    fn sent_by_place(&self) -> BTreeMap<(&'a str, u64), (&'a str, &'a Sent)> {
+        let mut by_id = BTreeMap::new();
+        let mut by_place = BTreeMap::new();
+        for record in &self.records {
+            for sent in &record.sent {
+                by_id.insert(sent.id.as_str(), (record.user.as_str(), sent));
+                if let (Some(room), Some(seq)) = (&sent.room, sent.acked) {
+                    by_place.insert((room.as_str(), seq), (record.user.as_str(), sent));
+                }
+            }
+        }
+        for (room, log) in &self.tables.logs {
+            for (seq, entry) in log {
+                if let Some(sent) = entry.client_id.as_deref().and_then(|id| by_id.get(id)) {
+                    by_place.entry((room, *seq)).or_insert(*sent);
+                }
+            }
+        }
+        by_place
+    }
+
+    /// By room and position: when a deletion was first asked for, and first answered.
+    fn deletions(&self) -> BTreeMap<(&'a str, u64), (Moment, Option<Moment>)> {
+        let mut deletions = BTreeMap::new();
+        for (_, change) in self.changes() {
+            if change.kind != Kind::Delete || matches!(change.outcome, Outcome::Refused(_)) {
+                continue;
+            }
+            let done = change.outcome.is_done().then_some(change.span.ended);
+            for seq in &change.seqs {
+                let known = deletions.entry((change.room.as_str(), *seq)).or_insert((change.span.began, done));
+                known.0 = known.0.min(change.span.began);
+                known.1 = known.1.into_iter().chain(done).min();
+            }
+        }
+        deletions
     }
 
     /// All changes, and by whom.
@@ -49,5 +102,9 @@ pub fn of(evidence: &Evidence<'_>) -> Vec<String> {
     violations.extend(changes::of(evidence));
     violations.extend(people::of(evidence));
     violations.extend(content::of(evidence));
+    violations.extend(modes::of(evidence));
+    violations.extend(mentions::of(evidence));
+    violations.extend(unread::of(evidence));
+    violations.extend(files::of(evidence));
     violations
 }

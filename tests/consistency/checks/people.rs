@@ -12,7 +12,7 @@ impl Interval {
         self.0 <= moment && self.1.is_none_or(|until| moment < until)
     }
 
-    fn covers(&self, span: Span) -> bool {
+    pub fn covers(&self, span: Span) -> bool {
         self.has(span.began) && self.has(span.ended)
     }
 }
@@ -72,7 +72,8 @@ pub fn absences(evidence: &Evidence<'_>, room: &str, user: &str) -> Vec<Interval
     Register::of(evidence, (room, user), &ENDS, &[What::Join], true).intervals()
 }
 
-fn presences(evidence: &Evidence<'_>, room: &str, user: &str) -> Vec<Interval> {
+/// When a user was certainly a member.
+pub fn presences(evidence: &Evidence<'_>, room: &str, user: &str) -> Vec<Interval> {
     Register::of(evidence, (room, user), &[What::Join], &ENDS, false).intervals()
 }
 
@@ -151,17 +152,54 @@ fn bans_hold(evidence: &Evidence<'_>, (room, user): (&str, &str), requests: &[&R
     violations
 }
 
+const LOSES_RANK: [What; 4] = [What::Demote, What::Leave, What::Remove, What::Ban];
+
+/// When a user was certainly neither an owner nor an admin.
+pub fn no_admin(evidence: &Evidence<'_>, room: &str, user: &str) -> Vec<Interval> {
+    Register::of(evidence, (room, user), &LOSES_RANK, &[What::Promote], true).intervals()
+}
+
+/// When a user certainly was an owner or an admin.
+pub fn admin(evidence: &Evidence<'_>, room: &str, user: &str) -> Vec<Interval> {
+    Register::of(evidence, (room, user), &[What::Promote], &LOSES_RANK, false).intervals()
+}
+
+/// When a user was certainly muted.
+pub fn muted(evidence: &Evidence<'_>, room: &str, user: &str) -> Vec<Interval> {
+    Register::of(evidence, (room, user), &[What::Mute], &[What::Unmute], false).intervals()
+}
+
+/// When a user was certainly not muted.
+pub fn not_muted(evidence: &Evidence<'_>, room: &str, user: &str) -> Vec<Interval> {
+    Register::of(evidence, (room, user), &[What::Unmute], &[What::Mute], true).intervals()
+}
+
+/// Whether a user had certainly blocked another one, or certainly not, for all of a time.
+pub fn has_blocked(evidence: &Evidence<'_>, (by, of): (&str, &str), is_blocked: bool, span: Span) -> bool {
+    let is_of = |what: What| move |act: &&Act| act.what == what && act.actor == by && act.subject == of;
+    let (acts, contrary) = if is_blocked { (What::Block, What::Unblock) } else { (What::Unblock, What::Block) };
+    let acts = evidence.acts().filter(is_of(acts)).collect();
+    let contrary = evidence.acts().filter(is_of(contrary)).collect();
+    let register = Register { acts, contrary, holds_at_first: !is_blocked };
+    register.intervals().iter().any(|interval| interval.covers(span))
+}
+
 /// What is for admins is granted to admins only, and to all of them.
 fn admins_only(evidence: &Evidence<'_>, (room, user): (&str, &str), requests: &[&Request]) -> Vec<String> {
-    const FOR_ADMINS: [&str; 7] =
-        ["removeMember", "banMember", "unbanMember", "setRole", "addMembers", "pinMessage", "unpinMessage"];
-    // The owner of all rooms.
-    if user == "user-0" {
-        return Vec::new();
-    }
-    let loses = [What::Demote, What::Leave, What::Remove, What::Ban];
-    let never = Register::of(evidence, (room, user), &loses, &[What::Promote], true).intervals();
-    let always = Register::of(evidence, (room, user), &[What::Promote], &loses, false).intervals();
+    const FOR_ADMINS: [&str; 11] = [
+        "removeMember",
+        "banMember",
+        "unbanMember",
+        "muteMember",
+        "unmuteMember",
+        "setRole",
+        "setRoomMode",
+        "renameRoom",
+        "addMembers",
+        "pinMessage",
+        "unpinMessage",
+    ];
+    let (never, always) = (no_admin(evidence, room, user), admin(evidence, room, user));
     let mut violations = Vec::new();
     for request in requests.iter().filter(|request| FOR_ADMINS.contains(&request.action.as_str())) {
         if request.outcome.is_done() && never.iter().any(|interval| interval.covers(request.span)) {
@@ -181,15 +219,9 @@ fn blocks_hold(evidence: &Evidence<'_>) -> Vec<String> {
     for record in &evidence.records {
         for sent in &record.sent {
             let Some(peer) = &sent.peer else { continue };
-            let blocks = |by: &str, of: &str, (acts, contrary): (What, What), at_first: bool| {
-                let is_of = |what: What| move |act: &&Act| act.what == what && act.actor == by && act.subject == of;
-                let acts = evidence.acts().filter(is_of(acts)).collect();
-                let contrary = evidence.acts().filter(is_of(contrary)).collect();
-                let register = Register { acts, contrary, holds_at_first: at_first };
-                register.intervals().iter().any(|interval| interval.covers(sent.span))
-            };
-            let (user, block) = (&record.user, (What::Block, What::Unblock));
-            let is_blocked = blocks(user, peer, block, false) || blocks(peer, user, block, false);
+            let user = &record.user;
+            let blocks = |by: &str, of: &str, is_so: bool| has_blocked(evidence, (by, of), is_so, sent.span);
+            let is_blocked = blocks(user, peer, true) || blocks(peer, user, true);
             if is_blocked && sent.outcome.is_done() {
                 violations.push(format!("12: {user} and {peer} are blocked, and this was granted: {sent:?}"));
             }
@@ -200,8 +232,7 @@ fn blocks_hold(evidence: &Evidence<'_>) -> Vec<String> {
             if is_blocked && is_kept() {
                 violations.push(format!("12: {user} and {peer} are blocked, and this was kept: {sent:?}"));
             }
-            let unblock = (What::Unblock, What::Block);
-            let is_free = blocks(user, peer, unblock, true) && blocks(peer, user, unblock, true);
+            let is_free = blocks(user, peer, false) && blocks(peer, user, false);
             if is_free && sent.outcome.is_refused("BLOCKED") {
                 violations.push(format!("12: {user} and {peer} are not blocked, and this was refused: {sent:?}"));
             }

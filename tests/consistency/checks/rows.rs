@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
 use switchboard::local::{Stack, clients};
 
+use crate::harness::time_of;
+use crate::record::Mode;
 use crate::view::Shown;
 
 type Row = HashMap<String, AttributeValue>;
@@ -14,6 +17,19 @@ type Row = HashMap<String, AttributeValue>;
 pub struct Entry {
     pub shown: Shown,
     pub client_id: Option<String>,
+    /// Whether a user has written it.
+    pub is_message: bool,
+    /// Epoch milliseconds.
+    pub created_at: i64,
+    pub mentions: BTreeSet<String>,
+    pub mentions_room: bool,
+    pub file: Option<String>,
+    /// The mode of the room from here on, if it is changed here.
+    pub mode: Option<Mode>,
+    /// The name of the room from here on, if it is changed here.
+    pub room_name: Option<String>,
+    /// Whether this release has written it, and not that of before. Known of what stands and has an id of a client.
+    pub is_salted: bool,
     /// The row, to be searched.
     pub text: String,
 }
@@ -36,6 +52,8 @@ pub struct Tables {
     /// The members of each room.
     pub members: BTreeSet<(String, String)>,
     pub bans: BTreeSet<(String, String)>,
+    /// The status of each file, and where it is in the log of its room.
+    pub files: BTreeMap<String, (String, u64)>,
     /// The other rows, by their tables.
     pub others: Vec<(&'static str, String)>,
 }
@@ -59,7 +77,41 @@ fn entry_of(row: &Row) -> Entry {
         reactions: counts.collect(),
         is_pinned: row.contains_key("pinned"),
     };
-    Entry { shown, client_id: text(row, "clientMessageId"), text: format!("{row:?}") }
+    let map = |row: &Row, name: &str| row.get(name).and_then(|value| value.as_m().ok()).cloned();
+    let system = map(row, "system").unwrap_or_default();
+    Entry {
+        shown,
+        client_id: text(row, "clientMessageId"),
+        is_message: text(row, "kind").as_deref() == Some("message"),
+        created_at: time_of(&json!(text(row, "createdAt"))).as_millis(),
+        mentions: texts(row, "mentions"),
+        mentions_room: row.get("mentionRoom").is_some_and(|is_so| is_so.as_bool() == Ok(&true)),
+        file: map(row, "file").and_then(|file| text(&file, "fileId")),
+        mode: map(&system, "mode").map(|mode| mode_of(&mode)),
+        room_name: text(&system, "roomName"),
+        is_salted: row.contains_key("salt"),
+        text: format!("{row:?}"),
+    }
+}
+
+fn mode_of(mode: &Row) -> Mode {
+    let is_for_admins = |name: &str| text(mode, name).map(|who| who == "admins");
+    let set = |name: &str| mode.contains_key(name).then(|| number(mode, name));
+    Mode {
+        is_read_only: is_for_admins("write"),
+        is_without_reactions: is_for_admins("react"),
+        slow_seconds: set("slowSeconds"),
+        max_per_second: set("maxPerSecond"),
+    }
+}
+
+/// The texts in a list or a set.
+fn texts(row: &Row, name: &str) -> BTreeSet<String> {
+    match row.get(name) {
+        Some(AttributeValue::L(values)) => values.iter().filter_map(|value| value.as_s().ok().cloned()).collect(),
+        Some(AttributeValue::Ss(values)) => values.iter().cloned().collect(),
+        _ => BTreeSet::new(),
+    }
 }
 
 impl Tables {
@@ -70,6 +122,10 @@ impl Tables {
         }
         for row in rows(stack, "Members").await {
             tables.add_member_row(&row);
+        }
+        for row in rows(stack, "Files").await {
+            let status = (text(&row, "status").unwrap(), number(&row, "seq"));
+            tables.files.insert(text(&row, "fileId").unwrap(), status);
         }
         for table in ["ChatRooms", "Members", "Connections", "Subscriptions", "Pending", "Audit", "Files"] {
             tables.others.extend(rows(stack, table).await.iter().map(|row| (table, format!("{row:?}"))));

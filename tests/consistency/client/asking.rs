@@ -13,6 +13,8 @@ use crate::view::Shown;
 
 /// A response that takes longer counts as lost.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// As `RESPONSE_TIMEOUT`, of who must be answered, and of a handshake: on a busy machine, retries make it busier.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Maximum number of retries while faults are injected.
 const MAX_RETRIES: usize = 4;
 /// Maximum number of attempts without faults, on a busy machine.
@@ -48,7 +50,8 @@ impl Client {
         let (mut answer, mut is_sure) = (None, true);
         for attempt in 0..attempts {
             let began = self.place.clock.now();
-            let got = self.ask(frame.clone()).await;
+            let is_patient = self.is_calm || attempts > MAX_RETRIES;
+            let got = self.ask(frame.clone(), if is_patient { PATIENCE } else { RESPONSE_TIMEOUT }).await;
             let is_final = got.as_ref().is_some_and(|answer| !self.is_transient(answer));
             if got.is_none() {
                 span.stray = Some(began);
@@ -153,9 +156,9 @@ impl Client {
     }
 
     /// The answer to a frame; `None` without one.
-    async fn ask(&mut self, frame: Value) -> Option<Value> {
+    async fn ask(&mut self, frame: Value, patience: Duration) -> Option<Value> {
         let id = self.sends_frame(frame).await?;
-        let until = Instant::now() + RESPONSE_TIMEOUT;
+        let until = Instant::now() + patience;
         loop {
             let (is_mixed, socket) = (self.place.is_mixed, self.socket.as_mut()?);
             let received = async {
@@ -186,7 +189,7 @@ impl Client {
             let is_short = !self.place.is_mixed && self.rng.u32(..4) == 0;
             let at = self.place.clock.now();
             let url = self.place.url_of(&self.record.user, is_short);
-            let (socket, _) = timeout(RESPONSE_TIMEOUT, Socket::try_open(&url, &[])).await.ok()?.ok()?;
+            let (socket, _) = timeout(PATIENCE, Socket::try_open(&url, &[])).await.ok()?.ok()?;
             self.socket = Some(socket);
             self.record.connections.push(Connected { at, is_short });
         }

@@ -105,6 +105,7 @@ impl Client {
 
     /// After the faults: joins its rooms again, and leaves the others.
     pub async fn rejoins(mut self) -> Self {
+        self.is_calm = true;
         let (place, user) = (std::sync::Arc::clone(&self.place), self.record.user.clone());
         for room in &place.rooms {
             let (what, action) = match self.joined.contains(room) {

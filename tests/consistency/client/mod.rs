@@ -3,22 +3,29 @@
 mod asking;
 mod catching_up;
 mod changes;
+mod modes;
 mod people;
+mod reading;
+mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::Socket;
-use crate::place::Place;
+use crate::place::{MODED_ROOM, Place};
 use crate::record::{Record, Sent, What};
 
 pub use asking::Asked;
 
 pub struct Client {
     pub record: Record,
+    /// Whether no faults are injected any more.
+    pub is_calm: bool,
     number: usize,
+    /// In the ids of what it sends.
+    device: &'static str,
     rng: fastrand::Rng,
     place: Arc<Place>,
     socket: Option<Socket>,
@@ -27,6 +34,8 @@ pub struct Client {
     requests: usize,
     /// The other user of each direct conversation that it knows of.
     direct: BTreeMap<String, String>,
+    /// By room: how often the read mark was set back, as far as it knows.
+    read_versions: BTreeMap<String, u64>,
 }
 
 impl Client {
@@ -35,7 +44,30 @@ impl Client {
         let record = Record { user: format!("user-{number}"), follows_changes, ..Record::default() };
         let rng = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
         let (place, joined) = (Arc::clone(place), BTreeSet::new());
-        Self { record, number, rng, place, socket: None, joined, requests: 0, direct: BTreeMap::new() }
+        let (direct, read_versions) = (BTreeMap::new(), BTreeMap::new());
+        Self {
+            record,
+            is_calm: false,
+            number,
+            device: "",
+            rng,
+            place,
+            socket: None,
+            joined,
+            requests: 0,
+            direct,
+            read_versions,
+        }
+    }
+
+    /// Another client of the same user, in the same rooms.
+    pub fn other_device(&self) -> Self {
+        Self {
+            device: "b",
+            is_calm: self.is_calm,
+            joined: self.joined.clone(),
+            ..Self::new(self.number, 0, &self.place)
+        }
     }
 
     pub async fn chats(mut self, operations: usize) -> Self {
@@ -43,7 +75,9 @@ impl Client {
             self.record.operations += 1;
             let place = Arc::clone(&self.place);
             let room = &place.rooms[self.rng.usize(..place.rooms.len())];
-            if self.number == 0 && self.rng.bool() {
+            if self.number == 0 && self.rng.u32(..4) == 0 {
+                self.moderates_mode(MODED_ROOM).await;
+            } else if self.number == 0 && self.rng.bool() {
                 self.moderates(room).await;
             } else if self.joined.contains(room) {
                 self.acts_in(room).await;
@@ -69,7 +103,7 @@ impl Client {
     }
 
     async fn acts_in(&mut self, room: &str) {
-        match self.rng.u32(..40) {
+        match self.rng.u32(..50) {
             0..11 => self.sends(room).await,
             11..15 => self.edits(room).await,
             15..17 => self.deletes(room).await,
@@ -83,6 +117,10 @@ impl Client {
             32..35 => drop(self.resumes().await),
             35..37 => self.writes_directly().await,
             37..39 if !self.place.is_mixed => self.blocks().await,
+            39..43 => self.marks(room).await,
+            43..46 => self.asks_unreads(false).await,
+            46..48 => self.uploads(room).await,
+            48 if room == MODED_ROOM => self.moderates_mode(room).await,
             _ => self.moderates(room).await,
         }
     }
@@ -91,7 +129,7 @@ impl Client {
         let _ = self.sends_frame(json!({ "action": "typingIndicator", "roomId": room })).await;
     }
 
-    async fn sends(&mut self, room: &str) {
+    pub async fn sends(&mut self, room: &str) {
         let target = json!({ "roomId": room });
         self.sends_to(target, Some(room.to_owned()), None).await;
     }
@@ -108,7 +146,7 @@ impl Client {
         format!("user-{}", (self.number + step) % users)
     }
 
-    async fn sends_to(&mut self, target: serde_json::Value, room: Option<String>, peer: Option<String>) {
+    async fn sends_to(&mut self, target: Value, room: Option<String>, peer: Option<String>) {
         let id = self.next_id();
         let content = format!("[{id}] {}", "x".repeat(self.rng.usize(..200)));
         let mut frame = target;
@@ -120,24 +158,57 @@ impl Client {
         {
             frame["replyTo"] = json!(seq);
         }
+        let (mentions, mentions_room) = self.some_mentions();
+        if !mentions.is_empty() {
+            frame["mentions"] = json!(mentions);
+        }
+        if mentions_room {
+            frame["mentionRoom"] = json!(true);
+        }
         let about = room.clone().unwrap_or_default();
         let asked = self.asks(&about, frame, "message").await;
-        let mut sent = Sent { room, peer, id, content, span: asked.span, outcome: asked.outcome.clone(), acked: None };
+        let (span, outcome) = (asked.span, asked.outcome.clone());
+        let mentions = mentions.into_iter().collect();
+        let mut sent = Sent { room, peer, id, content, span, outcome, mentions, mentions_room, ..Sent::default() };
         if let Some(answer) = asked.success() {
-            sent.acked = answer["seq"].as_u64();
-            let room = answer["roomId"].as_str().unwrap().to_owned();
-            if let Some(peer) = &sent.peer {
-                self.direct.insert(room.clone(), peer.clone());
-            }
-            sent.room = Some(room);
-            self.shows(answer);
+            self.is_acknowledged(&mut sent, answer);
         }
         self.record.sent.push(sent);
     }
 
+    fn is_acknowledged(&mut self, sent: &mut Sent, answer: &Value) {
+        sent.acked = answer["seq"].as_u64();
+        sent.is_duplicate = answer["duplicate"] == true;
+        let left_out = answer["notMentioned"].as_array().into_iter().flatten();
+        sent.not_mentioned = Some(left_out.map(|user| user.as_str().unwrap().to_owned()).collect());
+        let room = answer["roomId"].as_str().unwrap().to_owned();
+        if let Some(peer) = &sent.peer {
+            self.direct.insert(room.clone(), peer.clone());
+        }
+        sent.room = Some(room);
+        self.shows(answer);
+    }
+
+    /// Whom a message is to mention: those who may have blocked it, others who may be in the room, and a stranger; and
+    /// whether it is to mention the whole room.
+    fn some_mentions(&mut self) -> (Vec<String>, bool) {
+        if self.rng.bool() {
+            return (Vec::new(), false);
+        }
+        let mut users = vec![self.neighbour()];
+        for _ in 0..self.rng.usize(..3) {
+            users.push(format!("user-{}", self.rng.usize(..self.place.users)));
+        }
+        if self.rng.u32(..4) == 0 {
+            users.push("user-nobody".to_owned());
+        }
+        (users, self.rng.u32(..4) == 0)
+    }
+
     /// An id for a message or an edit. The mark in a content is made of it.
     fn next_id(&self) -> String {
-        format!("{}-{}", self.record.user, self.record.sent.len() + self.record.changes.len())
+        let number = self.record.sent.len() + self.record.changes.len() + self.record.modes.len();
+        format!("{}{}-{number}", self.record.user, self.device)
     }
 
     /// One of the messages that the client shows.
@@ -184,5 +255,6 @@ impl Client {
         self.joined.insert(room.to_owned());
         let user = self.record.user.clone();
         self.notes(What::Join, room, &user, &Asked::at_once());
+        self.notes(What::Promote, room, &user, &Asked::at_once());
     }
 }
