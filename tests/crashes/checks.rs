@@ -11,9 +11,12 @@ use crate::case::{Adversary, Case, Names, Who};
 type Row = HashMap<String, AttributeValue>;
 
 /// The rows of a room when nothing happens any more.
+#[derive(Default)]
 struct Rows {
     log: BTreeMap<u64, Row>,
     members: BTreeMap<String, Row>,
+    /// The users who were members before.
+    former: BTreeSet<String>,
     room: Row,
     /// Rows that never expire although they should.
     endless: Vec<String>,
@@ -22,7 +25,7 @@ struct Rows {
 impl Rows {
     async fn of(case: &Case<'_>) -> Self {
         let room = query(case, "ChatRooms", None, ("id", &case.room)).await.pop().unwrap_or_default();
-        let mut rows = Self { log: BTreeMap::new(), members: BTreeMap::new(), room, endless: Vec::new() };
+        let mut rows = Self { room, ..Self::default() };
         for row in query(case, "Messages", None, ("roomId", &case.room)).await {
             rows.must_end("Messages", &row);
             if let Ok(seq) = text(&row, "messageId").parse() {
@@ -38,6 +41,8 @@ impl Rows {
             }
             if status == "member" {
                 rows.members.insert(text(&row, "userId").to_owned(), row);
+            } else if status == "left" {
+                rows.former.insert(text(&row, "userId").to_owned());
             }
         }
         rows
@@ -212,10 +217,8 @@ fn members_are_told(case: &Case<'_>, rows: &Rows) -> Vec<String> {
             FAN_OUT => Some(("typing", None)),
             _ => None,
         };
-        expected.extend(left.into_iter().chain(changed));
-    }
-    if is_in(dora) {
-        expected.push(("joined", Some(dora.as_str())));
+        let joined = is_in(dora).then_some(("joined", Some(dora.as_str())));
+        expected.extend(left.into_iter().chain(changed).chain(joined));
     }
     let missed = expected.into_iter().filter(|(kind, user)| !case.carl.has_heard(kind, &case.room, *user));
     let mut missed: Vec<_> =
@@ -223,7 +226,7 @@ fn members_are_told(case: &Case<'_>, rows: &Rows) -> Vec<String> {
     let subject = if case.subject() == Who::Dora { &case.dora } else { &case.ben };
     let is_removal = case.seen.is_removed() || matches!(case.scenario.route, "removeMember" | "banMember");
     let knows = ["left", "room-closed"].iter().any(|kind| subject.has_heard(kind, &case.room, None));
-    if is_removal && !is_in(&subject.user) && subject.is_open() && !knows {
+    if is_removal && rows.former.contains(&subject.user) && subject.is_open() && !knows {
         missed.push(format!("{} never heard of the removal", subject.user));
     }
     missed
