@@ -14,6 +14,8 @@ pub struct Shown {
     pub version: u64,
     pub reactions: BTreeMap<String, u64>,
     pub is_pinned: bool,
+    /// No message of a user.
+    pub is_system: bool,
 }
 
 fn number(frame: &Value, name: &str) -> u64 {
@@ -40,6 +42,7 @@ impl Shown {
             version: number(message, "version"),
             reactions: counts(&message["reactions"]),
             is_pinned: message["pinned"] == true,
+            is_system: message["system"].is_object(),
         }
     }
 }

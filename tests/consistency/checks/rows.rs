@@ -76,6 +76,7 @@ fn entry_of(row: &Row) -> Entry {
         version: number(row, "version"),
         reactions: counts.collect(),
         is_pinned: row.contains_key("pinned"),
+        is_system: row.contains_key("system"),
     };
     let map = |row: &Row, name: &str| row.get(name).and_then(|value| value.as_m().ok()).cloned();
     let system = map(row, "system").unwrap_or_default();

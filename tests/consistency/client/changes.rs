@@ -59,7 +59,7 @@ impl Client {
     }
 
     pub async fn pins(&mut self, room: &str) {
-        let Some(seq) = self.some_message(room, |one| !one.is_deleted) else { return };
+        let Some(seq) = self.some_message(room, |one| !one.is_deleted && !one.is_system) else { return };
         let on = self.rng.u32(..3) > 0;
         let (action, wanted) = if on { ("pinMessage", "pinned") } else { ("unpinMessage", "unpinned") };
         let asked = self.asks(room, json!({ "action": action, "roomId": room, "seq": seq }), wanted).await;
