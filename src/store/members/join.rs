@@ -39,11 +39,7 @@ impl Store {
         member.joined_at = member.joined_at.max(since);
         let mut forgets = false;
         loop {
-            let mut parts = vec![
-                (Part::Membership, self.becomes_member(&member, forgets, since, now)?),
-                (Part::Ban, self.is_not_banned(&member, since, now)?),
-            ];
-            parts.extend(self.use_pass(&member.room, pass, now)?.into_iter().map(|part| (Part::Invite, part)));
+            let parts = self.parts_of_admission(&member, (forgets, since), pass, now)?;
             let refused = self.transact_counted(room, 1, parts, now).await?;
             if refused.is_empty() {
                 return Ok(Admission::Joined(member));
@@ -70,6 +66,19 @@ impl Store {
                 return Err(self.why_full(&member.room, now).await?);
             }
         }
+    }
+
+    fn parts_of_admission(
+        &self,
+        member: &Member,
+        (forgets, since): (bool, Timestamp),
+        pass: Pass<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<(Part, TransactWriteItem)>, Error> {
+        let membership = (Part::Membership, self.becomes_member(member, forgets, since, now)?);
+        let ban = (Part::Ban, self.is_not_banned(member, since, now)?);
+        let pass = self.use_pass(&member.room, pass, now)?.into_iter().map(|part| (Part::Invite, part));
+        Ok([membership, ban].into_iter().chain(pass).collect())
     }
 
     /// Why a room takes no further member.
