@@ -1,14 +1,20 @@
 //! Authentication: a user id from the query, or a signed token.
 
 mod claims;
+mod issuers;
 mod keys;
+mod members;
+mod token;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
-use crate::config::Auth;
+use crate::config::{Auth, ClaimNames, Jwt};
 use crate::domain::{Name, Timestamp, UserId};
 use crate::error::Error;
+
+pub use issuers::Issuers;
+use token::{SignedBy, Token};
 
 /// The subprotocols that accompany a token: browsers cannot set headers. The first one also asks for native frames.
 const SUBPROTOCOLS: [&str; 2] = [NATIVE_SUBPROTOCOL, "chat"];
@@ -51,20 +57,39 @@ pub fn shows_token(headers: &HeaderMap) -> bool {
 /// Authenticates a request.
 ///
 /// # Errors
-/// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's.
-pub fn identify(auth: &Auth, shown: Credentials<'_>, now: Timestamp) -> Result<Identity, Error> {
+/// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's; `UNAVAILABLE` if the keys
+/// of the token's issuer cannot be fetched.
+pub async fn identify(
+    auth: &Auth,
+    issuers: &Issuers,
+    shown: Credentials<'_>,
+    now: Timestamp,
+) -> Result<Identity, Error> {
     match auth {
         Auth::Open => {
             let user = shown.user.unwrap_or_else(UserId::anonymous);
             Ok(Identity { user, name: None, is_admin: false, session_ends_at: None })
         }
         Auth::Jwt(rules) => {
-            let token = token(&shown).ok_or(Error::Unauthorized(shown.advice))?;
-            let identity = claims::identity(rules, keys::verified(rules, token)?, now)?;
+            let token = bearer(&shown).ok_or(Error::Unauthorized(shown.advice))?;
+            let identity = verify(rules, issuers, token, now).await?;
             if shown.user.is_some_and(|user| user != identity.user) {
                 return Err(Error::Forbidden("`userId` is not the user that the token is for"));
             }
             Ok(identity)
+        }
+    }
+}
+
+/// The user of a valid token. Its `alg` decides between the secrets and the issuers, so a secret is never taken for a
+/// public key, nor the other way round.
+async fn verify(rules: &Jwt, issuers: &Issuers, token: &str, now: Timestamp) -> Result<Identity, Error> {
+    let token = Token::parse(token)?;
+    match token.signed_by {
+        SignedBy::Secret => claims::identity(rules, &ClaimNames::default(), &keys::verify(rules, &token)?, now),
+        SignedBy::Issuer(algorithm) => {
+            let (names, members) = issuers.verify(&token, algorithm, now).await?;
+            claims::identity(rules, names, &members, now)
         }
     }
 }
@@ -79,7 +104,7 @@ fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
 }
 
-fn token<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
+fn bearer<'a>(shown: &Credentials<'a>) -> Option<&'a str> {
     let header = shown.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         match value.trim().split_once(' ') {
             Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
@@ -107,7 +132,7 @@ mod tests {
                 headers.append(SEC_WEBSOCKET_PROTOCOL, line.parse().unwrap());
             }
             let shown = Credentials { headers: &headers, query_token: None, user: None, advice: AT_HANDSHAKE };
-            assert_eq!((offered_subprotocol(&headers), token(&shown)), (Some("switchboard.v1"), Some("a.b.c")));
+            assert_eq!((offered_subprotocol(&headers), bearer(&shown)), (Some("switchboard.v1"), Some("a.b.c")));
         }
     }
 
@@ -116,7 +141,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let shown = |headers: &HeaderMap| {
             let shown = Credentials { headers, query_token: Some("query"), user: None, advice: AT_HANDSHAKE };
-            token(&shown).map(str::to_owned)
+            bearer(&shown).map(str::to_owned)
         };
         assert_eq!(shown(&headers).as_deref(), Some("query"));
         headers.insert(SEC_WEBSOCKET_PROTOCOL, "chat, beside".parse().unwrap());
