@@ -190,3 +190,93 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const KEYS: &str =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY"}]}"#;
+
+    /// A server with keys, and how often they were fetched.
+    async fn served() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    socket.read_buf(&mut request).await.unwrap();
+                }
+                counted.fetch_add(1, Ordering::Relaxed);
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{KEYS}", KEYS.len());
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        (url, count)
+    }
+
+    fn issuer(url: &str) -> Issuer {
+        let list = format!(r#"[{{"issuer":"{url}","jwksUrl":"{url}","audience":"a","algorithms":"EdDSA"}}]"#);
+        let rules = config::issuers::parse(&list).unwrap().remove(0);
+        Issuer { rules, transport: Transport::new(&[]).unwrap(), cache: Mutex::default() }
+    }
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000 + seconds * 1_000)
+    }
+
+    #[tokio::test]
+    async fn concurrent_requests_share_one_fetch() {
+        let (url, count) = served().await;
+        let issuer = issuer(&url);
+        let keys = join_all((0..20).map(|_| issuer.key(Some("a"), Algorithm::EdDsa, at(0)))).await;
+        assert!(keys.iter().all(Result::is_ok));
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn keys_are_fetched_again_after_an_hour_and_for_an_unknown_key_once_a_minute() {
+        let (url, count) = served().await;
+        let issuer = issuer(&url);
+        for (seconds, id, status, fetches) in [
+            (0, "a", 200, 1),
+            (1, "b", 401, 2),
+            (2, "c", 401, 2),
+            (60, "b", 401, 2),
+            (61, "b", 401, 3),
+            (62, "a", 200, 3),
+            (3_660, "a", 200, 3),
+            (3_661, "a", 200, 4),
+            // A clock that goes back changes nothing.
+            (0, "a", 200, 4),
+            (0, "b", 401, 4),
+        ] {
+            let key = issuer.key(Some(id), Algorithm::EdDsa, at(seconds)).await;
+            assert_eq!(key.map_or_else(|error| error.status(), |_| 200), status, "{id} at {seconds} s");
+            assert_eq!(count.load(Ordering::Relaxed), fetches, "{id} at {seconds} s");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_issuer_without_keys_is_asked_again_after_five_seconds() {
+        let issuer = issuer("http://127.0.0.1:1");
+        let statuses = [0, 4, 5].map(|seconds| (seconds, issuer.key(Some("a"), Algorithm::EdDsa, at(seconds))));
+        for (seconds, key) in statuses {
+            let error = key.await.unwrap_err();
+            assert_eq!((error.status(), error.code()), (503, "UNAVAILABLE"));
+            let failed_at = issuer.cache.lock().await.failed.as_ref().map(|(at, _)| *at);
+            assert_eq!(failed_at, Some(at(if seconds < 5 { 0 } else { 5 })));
+        }
+    }
+}

@@ -203,4 +203,81 @@ mod tests {
         assert!(verified(&rules, &signed(&claims, other)).is_ok());
         assert!(verified(&rules, &signed(&claims, "a third secret of thirty-two byt")).is_err());
     }
+
+    /// The coordinates of the generator of P-256 (FIPS 186-4), and some 2048 bits.
+    const X: &str = "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY";
+    const Y: &str = "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU";
+
+    fn number(bytes: usize) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(vec![0xff; bytes])
+    }
+
+    fn usable(keys: Value) -> Vec<Algorithm> {
+        let set = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        set.0.iter().map(|key| key.algorithm).collect()
+    }
+
+    #[test]
+    fn keys_for_other_purposes_and_unsafe_keys_are_skipped() {
+        let (rsa, p256) = (
+            json!({ "kty": "RSA", "n": number(256), "e": "AQAB" }),
+            json!({ "kty": "EC", "crv": "P-256", "x": X, "y": Y }),
+        );
+        let ed25519 = json!({ "kty": "OKP", "crv": "Ed25519", "x": X });
+        let all = vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
+        assert_eq!(usable(json!([rsa, p256, ed25519])), all);
+
+        let with = |key: &Value, members: Value| {
+            let mut key = key.clone();
+            key.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            key
+        };
+        for (key, name) in [(&rsa, "RS256"), (&p256, "ES256"), (&ed25519, "EdDSA")] {
+            assert_eq!(
+                usable(json!([with(key, json!({ "alg": name, "use": "sig", "key_ops": ["verify"] }))])).len(),
+                1
+            );
+            for members in [
+                json!({ "use": "enc" }),
+                json!({ "key_ops": ["sign"] }),
+                json!({ "alg": "HS256" }),
+                json!({ "alg": "PS256" }),
+                json!({ "alg": "none" }),
+                json!({ "kty": "oct" }),
+                json!({ "crv": "P-384" }),
+                json!({ "d": "AQAB" }),
+                json!({ "k": "AQAB" }),
+                json!({ "kid": 7 }),
+            ] {
+                assert_eq!(usable(json!([with(key, members.clone()), p256])), [Algorithm::Es256], "{name}: {members}");
+            }
+        }
+        let odd = json!([
+            null,
+            "key",
+            { "kty": "oct", "k": "AAAA" },
+            with(&rsa, json!({ "n": number(255) })),
+            with(&rsa, json!({ "n": "AAAA" })),
+            with(&rsa, json!({ "n": format!("{}=", number(256)) })),
+            with(&p256, json!({ "x": number(31) })),
+            with(&p256, json!({ "y": number(33) })),
+            with(&ed25519, json!({ "x": number(33) })),
+            with(&p256, json!({ "crv": "Ed25519" })),
+            with(&p256, json!({ "crv": "secp256k1" })),
+        ]);
+        assert_eq!(usable(odd), []);
+        assert!(KeySet::parse(b"{}").is_err() && KeySet::parse(b"[]").is_err() && KeySet::parse(b"").is_err());
+    }
+
+    #[test]
+    fn a_key_is_found_by_id_and_algorithm_and_only_if_one_fits() {
+        let key = |id: Value, crv: &str| json!({ "kid": id, "kty": if crv == "P-256" { "EC" } else { "OKP" }, "crv": crv, "x": X, "y": Y });
+        let set = |keys: Value| KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        let two = set(json!([key(json!("a"), "P-256"), key(json!("b"), "P-256"), key(json!("a"), "Ed25519")]));
+        assert!(two.find(Some("a"), Algorithm::Es256).is_some() && two.find(Some("a"), Algorithm::EdDsa).is_some());
+        assert!(two.find(Some("c"), Algorithm::Es256).is_none() && two.find(Some("a"), Algorithm::Rs256).is_none());
+        assert!(two.find(None, Algorithm::Es256).is_none() && two.find(None, Algorithm::EdDsa).is_some());
+        let same = set(json!([key(json!("a"), "P-256"), key(json!("a"), "P-256")]));
+        assert!(same.find(Some("a"), Algorithm::Es256).is_none());
+    }
 }

@@ -86,7 +86,71 @@ impl<'a> Token<'a> {
     }
 }
 
+fn decoded(part: &str) -> Result<Vec<u8>, Error> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| MALFORMED)
+}
+
 fn members(part: &str) -> Result<Members, Error> {
-    let json = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| MALFORMED)?;
-    serde_json::from_slice(&json).map_err(|_| MALFORMED)
+    serde_json::from_slice(&decoded(part)?).map_err(|_| MALFORMED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::Value;
+
+    use super::super::keys::KeySet;
+    use super::*;
+    use crate::aws::jwt_crypto;
+
+    /// Vectors of one key, or of a few.
+    #[derive(Deserialize)]
+    struct Group {
+        name: String,
+        #[serde(default)]
+        secrets: Vec<String>,
+        #[serde(default)]
+        keys: Vec<Value>,
+        #[serde(default)]
+        accepted: BTreeMap<String, String>,
+        #[serde(default)]
+        refused: BTreeMap<String, String>,
+    }
+
+    impl Group {
+        /// Whether the signature of a token, whose content is no JSON here, is accepted.
+        fn accepts(&self, token: &str) -> bool {
+            let Ok(token) = Token::parse(token) else { return false };
+            let keys = KeySet::parse(serde_json::json!({ "keys": self.keys }).to_string().as_bytes()).unwrap();
+            let mut secrets = self.secrets.iter().map(|secret| BASE64_URL_SAFE_NO_PAD.decode(secret).unwrap());
+            let is_signed = match token.signed_by {
+                SignedBy::Secret => secrets.any(|secret| {
+                    token.is_signed_with(&DecodingKey::from_secret(&secret), jsonwebtoken::Algorithm::HS256)
+                }),
+                SignedBy::Issuer(algorithm) => {
+                    keys.find(token.key_id.as_deref(), algorithm).is_some_and(|key| key.has_signed(&token))
+                }
+            };
+            is_signed && decoded(token.claims).is_ok()
+        }
+    }
+
+    #[test]
+    fn the_vectors_of_wycheproof_are_accepted_or_refused_as_they_say() {
+        jwt_crypto::install();
+        let mut document: Value =
+            serde_json::from_str(include_str!("../../tests/vectors/json_web_signatures.json")).unwrap();
+        let groups: Vec<Group> = serde_json::from_value(document["groups"].take()).unwrap();
+        assert_eq!(groups.iter().map(|group| group.accepted.len() + group.refused.len()).sum::<usize>(), 327);
+
+        let mut wrong = Vec::new();
+        for group in &groups {
+            let accepted = group.accepted.iter().filter(|(_, token)| !group.accepts(token));
+            let refused = group.refused.iter().filter(|(_, token)| group.accepts(token));
+            wrong.extend(accepted.chain(refused).map(|(name, _)| format!("{}: {name}", group.name)));
+        }
+        assert_eq!(wrong, Vec::<String>::new());
+    }
 }
