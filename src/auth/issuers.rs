@@ -1,8 +1,8 @@
 //! The listed issuers and their keys, which are fetched at first need.
 //!
 //! Keys are kept for an hour. While the issuer is down, they are used for up to a day. A key that is not known may be a
-//! new one, so it is asked for, at most once a minute. Every process of the function has its own keys. Only addresses of
-//! the configuration and of the issuer's own discovery document are asked, never one that a token names.
+//! new one, so it is asked for, at most once a minute. Every process of the function has its own keys. Only addresses
+//! of the configuration and of the issuer's own discovery document are asked, never one that a token names.
 
 use std::time::Duration;
 

@@ -271,7 +271,10 @@ mod tests {
 
     #[test]
     fn a_key_is_found_by_id_and_algorithm_and_only_if_one_fits() {
-        let key = |id: Value, crv: &str| json!({ "kid": id, "kty": if crv == "P-256" { "EC" } else { "OKP" }, "crv": crv, "x": X, "y": Y });
+        let key = |id: Value, crv: &str| {
+            let kty = if crv == "P-256" { "EC" } else { "OKP" };
+            json!({ "kid": id, "kty": kty, "crv": crv, "x": X, "y": Y })
+        };
         let set = |keys: Value| KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
         let two = set(json!([key(json!("a"), "P-256"), key(json!("b"), "P-256"), key(json!("a"), "Ed25519")]));
         assert!(two.find(Some("a"), Algorithm::Es256).is_some() && two.find(Some("a"), Algorithm::EdDsa).is_some());

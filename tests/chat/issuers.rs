@@ -341,7 +341,8 @@ async fn a_token_for_somebody_else_is_refused() {
     let world = one_process(&[]).await;
     let url = world.urls().issuer.clone().unwrap();
     let list = json!([{
-        "issuer": url, "audience": ["chat", "mail"], "clientId": "web", "azp": ["https://a.example", "https://b.example"],
+        "issuer": url, "audience": ["chat", "mail"], "clientId": "web",
+        "azp": ["https://a.example", "https://b.example"],
         "algorithms": ["ES256"], "userClaim": "email", "nameClaim": "nickname", "rolesClaim": "/realm/roles",
     }]);
     let strict = World::with(&[("AUTH_MODE", "jwt"), ("JWT_ISSUERS", &list.to_string())]).await;

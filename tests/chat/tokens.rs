@@ -1,5 +1,7 @@
 //! Connecting where a signed token is asked for.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use futures_util::stream::{self, StreamExt};
@@ -113,18 +115,14 @@ struct Signer {
     header: String,
     /// Members of all claims, with a comma behind.
     claims: String,
-    sign: Box<dyn Fn(&str, &str) -> String>,
+    /// The issuer's key; without one, our secret signs.
+    key: Option<Arc<SigningKey>>,
 }
 
 impl Signer {
     /// Our secret.
     fn secret() -> Self {
-        Self {
-            algorithm: "HS256",
-            header: String::new(),
-            claims: String::new(),
-            sign: Box::new(|header, claims| signed(header, claims, SECRET.as_bytes())),
-        }
+        Self { algorithm: "HS256", header: String::new(), claims: String::new(), key: None }
     }
 
     /// The issuer's key for an algorithm.
@@ -135,7 +133,15 @@ impl Signer {
             algorithm,
             header: format!(r#","kid":{id}"#),
             claims: format!(r#""iss":"{url}","aud":"switchboard","#),
-            sign: Box::new(move |header, claims| key.sign(header, claims).unwrap()),
+            key: Some(key),
+        }
+    }
+
+    /// A token of these texts.
+    fn sign(&self, header: &str, claims: &str) -> String {
+        match &self.key {
+            Some(key) => key.sign(header, claims).unwrap(),
+            None => signed(header, claims, SECRET.as_bytes()),
         }
     }
 
@@ -150,7 +156,7 @@ impl Signer {
 
     /// A valid token.
     fn good(&self) -> String {
-        (self.sign)(&self.header(), &self.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600)))
+        self.sign(&self.header(), &self.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600)))
     }
 }
 
@@ -352,11 +358,11 @@ fn forged_and_odd_tokens(signer: &Signer) -> Vec<String> {
     let claims = signer.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600));
     let mut tokens = damaged(&signer.good());
     for header in odd_headers(signer) {
-        let token = (signer.sign)(&header, &claims);
+        let token = signer.sign(&header, &claims);
         let unsigned = token.rsplit_once('.').unwrap().0.to_owned();
         tokens.extend([token, format!("{unsigned}.")]);
     }
-    tokens.extend(odd_claims(signer).iter().map(|claims| (signer.sign)(&signer.header(), claims)));
+    tokens.extend(odd_claims(signer).iter().map(|claims| signer.sign(&signer.header(), claims)));
     tokens
 }
 
@@ -460,9 +466,9 @@ fn odd_signatures(signer: &Signer, others: &[Signer]) -> Vec<String> {
         let claims = other.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600));
         let common = &signer.header;
         // The id of one key, the algorithm or the signature of another.
-        tokens.push((other.sign)(&format!(r#"{{"alg":"{}"{common}}}"#, other.algorithm), &claims));
-        tokens.push((other.sign)(&format!(r#"{{"alg":"{}"{}}}"#, signer.algorithm, other.header), &claims));
-        tokens.push((other.sign)(&signer.header(), &claims));
+        tokens.push(other.sign(&format!(r#"{{"alg":"{}"{common}}}"#, other.algorithm), &claims));
+        tokens.push(other.sign(&format!(r#"{{"alg":"{}"{}}}"#, signer.algorithm, other.header), &claims));
+        tokens.push(other.sign(&signer.header(), &claims));
     }
     tokens
 }
@@ -473,7 +479,7 @@ fn with_other_keys(signer: &Signer) -> Vec<String> {
     let other = SigningKey::generate(signer.algorithm, "other".to_owned()).unwrap();
     let mut tokens = vec![other.sign(&signer.header(), &claims).unwrap()];
     for id in ["\"other\"", "\"\"", "7", "[]", "{}", "true", "\"../../etc/hosts\"", "\"' or 1=1 --\"", "\"\\u0000\""] {
-        tokens.push((signer.sign)(&format!(r#"{{"alg":"{}","kid":{id}}}"#, signer.algorithm), &claims));
+        tokens.push(signer.sign(&format!(r#"{{"alg":"{}","kid":{id}}}"#, signer.algorithm), &claims));
         tokens.push(other.sign(&format!(r#"{{"alg":"{}","kid":{id}}}"#, signer.algorithm), &claims).unwrap());
     }
     tokens
@@ -508,7 +514,7 @@ fn for_somebody_else(world: &World, signer: &Signer) -> Vec<String> {
         let comma = if claims.is_empty() { "" } else { "," };
         format!(r#"{{{claims}{comma}"sub":"ana","exp":{}}}"#, now() + 3_600)
     };
-    claims.into_iter().map(|claims| (signer.sign)(&signer.header(), &complete(claims))).collect()
+    claims.into_iter().map(|claims| signer.sign(&signer.header(), &complete(claims))).collect()
 }
 
 /// Those tokens that are not refused with a status of a client's mistake, at each of these doors.
