@@ -91,3 +91,27 @@ impl JwtVerifier for Public {
         self.algorithm
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_verifies_only_with_the_algorithm_of_its_family() {
+        let bytes = &[7; 65];
+        let keys = [
+            (DecodingKey::from_secret(bytes), Algorithm::HS256),
+            (DecodingKey::from_rsa_raw_components(bytes, bytes), Algorithm::RS256),
+            (DecodingKey::from_ec_der(bytes), Algorithm::ES256),
+            (DecodingKey::from_ed_der(bytes), Algorithm::EdDSA),
+        ];
+        for (key, own) in &keys {
+            for family in [AlgorithmFamily::Hmac, AlgorithmFamily::Rsa, AlgorithmFamily::Ec, AlgorithmFamily::Ed] {
+                for algorithm in family.algorithms() {
+                    let is_accepted = verifier(algorithm, key).is_ok();
+                    assert_eq!(is_accepted, algorithm == own, "{algorithm:?} with a key of {:?}", key.family());
+                }
+            }
+        }
+    }
+}
