@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::auth::Issuers;
 use crate::aws::Clients;
+use crate::aws::transport::Transport;
 use crate::config::Config;
 use crate::delivery::{Delivered, Delivery, Except, OutboundFrame, RequestContext};
 use crate::domain::{ConnectionId, Format, Limit, Limited, RoomId, Timestamp, UserId};
@@ -20,6 +22,7 @@ use crate::store::{Channel, Store, Timing};
 /// Shared by all invocations: the clients reuse their connections to AWS.
 pub struct Services {
     pub config: Arc<Config>,
+    pub issuers: Issuers,
     pub store: Store,
     pub files: Files,
     pub links: Arc<FileLinks>,
@@ -30,16 +33,18 @@ impl Services {
     /// Creates the clients. Nothing is sent before the first request.
     ///
     /// # Errors
-    /// As [`Clients::new`].
+    /// As [`Transport::new`] and [`Clients::new`].
     pub fn new(config: Config) -> Result<Self, BoxError> {
         let config = Arc::new(config);
-        let Clients { dynamodb, s3, connections, lambda } = Clients::new(&config)?;
+        let transport = Transport::new(&config.authorities)?;
+        let Clients { dynamodb, s3, connections, lambda } = Clients::new(&config, &transport)?;
+        let issuers = Issuers::new(&config.auth, &transport);
         let store = Store::new(dynamodb, Arc::clone(&config));
         let links = Arc::new(FileLinks::new(&config));
         let delivery =
             Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
         let files = Files::new(s3, &config.uploads);
-        Ok(Self { config, store, files, links, delivery })
+        Ok(Self { config, issuers, store, files, links, delivery })
     }
 }
 

@@ -7,6 +7,7 @@ locals {
       HTTP_ENDPOINT         = module.http_api.url
       UPLOADS_BUCKET        = module.uploads.bucket.name
       AUTH_MODE             = var.chat.auth_mode
+      JWT_ISSUERS           = local.jwt_issuers
       JWT_ISSUER            = var.chat.jwt_issuer
       JWT_AUDIENCE          = var.chat.jwt_audience
       JWT_MAX_AGE_SECONDS   = tostring(var.chat.jwt_max_age_seconds)
@@ -22,6 +23,21 @@ locals {
       METRICS_NAMESPACE     = local.metrics_namespace
     },
   ) : name => value if value != null && value != "" }
+
+  jwt_issuers = length(var.chat.jwt_issuers) == 0 ? null : jsonencode([for issuer in var.chat.jwt_issuers : {
+    for name, value in {
+      preset     = issuer.preset
+      issuer     = issuer.issuer
+      jwksUrl    = issuer.jwks_url
+      audience   = issuer.audience
+      clientId   = issuer.client_id
+      azp        = issuer.azp
+      algorithms = issuer.algorithms
+      userClaim  = issuer.user_claim
+      nameClaim  = issuer.name_claim
+      rolesClaim = issuer.roles_claim
+    } : name => value if value != null
+  }])
 
   secrets = { for name, value in {
     JWT_SECRET          = var.jwt_secret

@@ -120,9 +120,12 @@ variable "jwt_secret_previous" {
 
 variable "chat" {
   description = <<-EOT
-    Settings of the chat. auth_mode "jwt" requires a token signed with jwt_secret; if set, jwt_issuer must equal its iss
-    and jwt_audience must be in its aud; jwt_max_age_seconds limits the age of a token without exp. auth_mode "open"
-    accepts any user id without a token: use it for trials only. session_min_seconds: a connection ends when its token
+    Settings of the chat. auth_mode "jwt" requires a token signed with jwt_secret or by one of jwt_issuers. For tokens
+    signed with jwt_secret: if set, jwt_issuer must equal their iss and jwt_audience must be in their aud.
+    jwt_issuers: identity providers (OpenID Connect), each with a preset ("cognito:REGION/POOL", "auth0:DOMAIN",
+    "clerk:DOMAIN" or "firebase:PROJECT") or its issuer, and with whom its tokens are for: audience, client_id or azp.
+    jwt_max_age_seconds limits the age of a token without exp. auth_mode "open" accepts any user id without a token: use
+    it for trials only. session_min_seconds: a connection ends when its token
     expires, but lasts at least this long. message_ttl_days: retention of messages and files.
     limits: "off", or what differs from the default rate limits of a user, such as "message=50/s burst 200, live=50".
     room_idle_seconds: a room with a location closes after this time without a message. lobby: whether the lobby exists.
@@ -132,7 +135,19 @@ variable "chat" {
     and the bucket.
   EOT
   type = object({
-    auth_mode             = optional(string, "jwt")
+    auth_mode = optional(string, "jwt")
+    jwt_issuers = optional(list(object({
+      preset      = optional(string)
+      issuer      = optional(string)
+      jwks_url    = optional(string)
+      audience    = optional(list(string))
+      client_id   = optional(list(string))
+      azp         = optional(list(string))
+      algorithms  = optional(list(string))
+      user_claim  = optional(string)
+      name_claim  = optional(string)
+      roles_claim = optional(string)
+    })), [])
     jwt_issuer            = optional(string)
     jwt_audience          = optional(string)
     jwt_max_age_seconds   = optional(number, 86400)
@@ -167,11 +182,49 @@ variable "chat" {
   }
 
   validation {
-    condition = var.chat.auth_mode == "open" || (var.jwt_secret == null ? false : var.jwt_secret != "")
+    condition = (
+      var.chat.auth_mode == "open" || length(var.chat.jwt_issuers) > 0
+      || (var.jwt_secret == null ? false : var.jwt_secret != "")
+    )
     error_message = join(" ", [
-      "chat.auth_mode is jwt, but no secret is set: set TF_VAR_jwt_secret to at least 32 bytes,",
-      "or set chat = { auth_mode = \"open\" }, which requires no token.",
+      "chat.auth_mode is jwt, but no secret and no issuer is set: set TF_VAR_jwt_secret to at least 32 bytes,",
+      "or chat.jwt_issuers, or chat = { auth_mode = \"open\" }, which requires no token.",
     ])
+  }
+
+  validation {
+    condition = alltrue([for issuer in var.chat.jwt_issuers : (
+      issuer.preset == null ? issuer.issuer != null : issuer.issuer == null && issuer.jwks_url == null && can(regex(
+        "^(cognito:[\\w-]+/[\\w-]+|(auth0|clerk):[A-Za-z0-9.-]+|firebase:[a-z0-9-]+)$", issuer.preset
+      ))
+    )])
+    error_message = join(" ", [
+      "each of chat.jwt_issuers has either an issuer, or a preset: cognito:REGION/POOL, auth0:DOMAIN, clerk:DOMAIN or",
+      "firebase:PROJECT.",
+    ])
+  }
+
+  validation {
+    condition = alltrue([for url in flatten([for one in var.chat.jwt_issuers : [one.issuer, one.jwks_url]]) :
+      url == null ? true : can(regex("^https://[^\\s{}*@#]+$", url))
+    ])
+    error_message = "issuer and jwks_url of chat.jwt_issuers must be https URLs without placeholders."
+  }
+
+  validation {
+    condition = alltrue([for one in var.chat.jwt_issuers :
+      startswith(one.preset == null ? "" : one.preset, "firebase:")
+      || length(concat(coalesce(one.audience, []), coalesce(one.client_id, []), coalesce(one.azp, []))) > 0
+    ])
+    error_message = "each of chat.jwt_issuers needs audience, client_id or azp: whom its tokens are for."
+  }
+
+  validation {
+    condition = alltrue(flatten([for one in var.chat.jwt_issuers : [
+      for algorithm in one.algorithms == null ? ["RS256"] : one.algorithms :
+      contains(["RS256", "ES256", "EdDSA"], algorithm)
+    ]]))
+    error_message = "algorithms of chat.jwt_issuers are RS256, ES256 and EdDSA."
   }
 
   validation {

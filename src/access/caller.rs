@@ -40,7 +40,7 @@ impl HttpCredentials {
     async fn identified(&self, ctx: &Context) -> Result<Caller, Error> {
         let shown =
             Credentials { headers: &self.headers, query_token: None, user: self.user.clone(), advice: auth::OVER_HTTP };
-        let identity = auth::identify(&ctx.config.auth, shown, ctx.now)?;
+        let identity = auth::identify(&ctx.config.auth, &ctx.issuers, shown, ctx.now).await?;
         limits::admit(ctx, &identity.user).await?;
         Ok(Caller {
             user: identity.user,

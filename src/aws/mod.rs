@@ -27,6 +27,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use crate::config::Config;
 
 use signing::Signer;
+use transport::Transport;
 
 /// One client per service, created once: clients reuse connections.
 pub struct Clients {
@@ -40,9 +41,9 @@ impl Clients {
     /// Creates the clients. Nothing is sent before the first request.
     ///
     /// # Errors
-    /// As [`transport::client`].
-    pub fn new(config: &Config) -> Result<Self, BoxError> {
-        let aws = aws(config)?;
+    /// There are no credentials.
+    pub fn new(config: &Config, transport: &Transport) -> Result<Self, BoxError> {
+        let aws = aws(config, transport)?;
         Ok(Self {
             dynamodb: dynamodb(&aws, config),
             s3: s3(&aws, config),
@@ -54,14 +55,14 @@ impl Clients {
 
 /// The settings of all clients. The SDK's own lookup of settings is bypassed: Lambda has the credentials in the
 /// environment for as long as the process lives, and everything else is in our configuration.
-fn aws(config: &Config) -> Result<SdkConfig, BoxError> {
+fn aws(config: &Config, transport: &Transport) -> Result<SdkConfig, BoxError> {
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(config.region.clone()))
         .credentials_provider(SharedCredentialsProvider::new(credentials()?))
         // They are in memory already.
         .identity_cache(IdentityCache::no_cache())
-        .http_client(transport::client(&config.authorities)?)
+        .http_client(transport.for_sdk())
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50)))
         // Lambda's clock is right.
         .disable_clock_skew_correction(true)

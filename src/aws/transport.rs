@@ -1,4 +1,4 @@
-//! The HTTP client for AWS: HTTP/1.1 with keep-alive, and TLS for `https` addresses.
+//! The HTTP client for AWS and for issuers of tokens: HTTP/1.1 with keep-alive, and TLS for `https` addresses.
 //!
 //! The SDK's own client also supports HTTP/2 and proxies and reads the system's certificates at every cold start: half
 //! a megabyte, and most of the time to the first event.
@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -13,6 +14,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use http::StatusCode;
+use http::header::ACCEPT;
+use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{self, CaptureConnection, capture_connection};
@@ -23,38 +27,81 @@ use rustls::{ClientConfig, RootCertStore};
 /// Connect timeout.
 const CONNECTING: Duration = Duration::from_secs(1);
 
-/// Creates an HTTP client for the SDK. Clones share its connections. It trusts `authorities`, or Mozilla's root store
-/// if there are none.
-///
-/// # Errors
-/// The TLS library supports no protocol version.
-pub fn client(authorities: &[CertificateDer<'static>]) -> Result<SharedHttpClient, rustls::Error> {
+/// HTTP and TLS for all that the function asks. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Transport(Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
+
+/// A document could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error("invalid URL")]
+    Url(#[from] http::Error),
+    #[error("connection failed")]
+    Connection(#[source] BoxError),
+    #[error("answer with status {0}")]
+    Status(u16),
+    #[error("no complete answer of at most {most_bytes} bytes")]
+    Body { most_bytes: usize, source: BoxError },
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+}
+
+impl Transport {
+    /// Trusts `authorities`, or Mozilla's root store if there are none.
+    ///
+    /// # Errors
+    /// The TLS library supports no protocol version.
+    pub fn new(authorities: &[CertificateDer<'static>]) -> Result<Self, rustls::Error> {
+        let mut tcp = connect::HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECTING));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(authorities)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Self(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)))
+    }
+
+    /// The HTTP client of the SDKs.
+    pub fn for_sdk(&self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(self.clone());
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    /// Fetches a document of at most `most_bytes` within `timeout`. Redirects are not followed.
+    ///
+    /// # Errors
+    /// It is not there, is larger, or takes longer.
+    pub async fn get(&self, url: &str, most_bytes: usize, timeout: Duration) -> Result<Vec<u8>, FetchError> {
+        let request = http::Request::get(url).header(ACCEPT, "application/json").body(SdkBody::empty())?;
+        let answer = async {
+            let answer = self.0.request(request).await.map_err(|error| FetchError::Connection(error.into()))?;
+            if answer.status() != StatusCode::OK {
+                return Err(FetchError::Status(answer.status().as_u16()));
+            }
+            let body = Limited::new(answer.into_body(), most_bytes).collect().await;
+            Ok(body.map_err(|source| FetchError::Body { most_bytes, source })?.to_bytes().into())
+        };
+        tokio::time::timeout(timeout, answer).await.map_err(|_| FetchError::Timeout(timeout))?
+    }
+}
+
+fn tls(authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities.iter().cloned());
     if authorities.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
+    Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth();
-
-    let mut tcp = connect::HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECTING));
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-    let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-    let connections = SharedHttpConnector::new(Connections(client));
-    Ok(http_client_fn(move |_, _| connections.clone()))
+        .with_no_client_auth())
 }
 
-#[derive(Debug)]
-struct Connections(Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
-
-impl HttpConnector for Connections {
+impl HttpConnector for Transport {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut request = match request.try_into_http1x() {
             Ok(request) => request,
@@ -123,7 +170,7 @@ mod tests {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::for_tests())
-            .http_client(client(&[]).unwrap())
+            .http_client(Transport::new(&[]).unwrap().for_sdk())
             .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(300)).build())
             .endpoint_url(endpoint)

@@ -66,6 +66,9 @@ struct Arguments {
     /// Port of Lambda
     #[arg(long, value_name = "PORT")]
     lambda_port: Option<u16>,
+    /// Port of an issuer of tokens, whose tokens the function then requires (see src/local/README.md)
+    #[arg(long, value_name = "PORT")]
+    issuer_port: Option<u16>,
     /// Stage of the WebSocket API: the path of its URL
     #[arg(long, default_value = "dev")]
     stage: String,
@@ -112,8 +115,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Print a token for AUTH_MODE=jwt, signed with JWT_SECRET
+    /// Print a token for AUTH_MODE=jwt, signed with JWT_SECRET or by the issuer of a running stack
     Token {
+        /// Have the token signed by the issuer of a running stack (--issuer-port), with RS256
+        #[arg(long)]
+        rs256: bool,
+        /// The URL of that issuer
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7075", requires = "rs256")]
+        issuer: String,
         /// The user id
         #[arg(long)]
         sub: String,
@@ -135,9 +144,10 @@ fn main() -> ExitCode {
         return switchboard::serve();
     }
     let arguments = Arguments::parse();
-    if let Some(Task::Token { sub, name, roles, lifetime }) = arguments.task {
-        let secret = config::signing_secret(|name| std::env::var(name).ok()).map_err(|error| error.to_string());
-        return match secret.and_then(|secret| token::mint(&secret, &sub, name.as_deref(), &roles, lifetime)) {
+    if let Some(Task::Token { rs256, issuer, sub, name, roles, lifetime }) = arguments.task {
+        let request = token::Request { sub: &sub, name: name.as_deref(), roles: &roles, lifetime_seconds: lifetime };
+        let minted = if rs256 { token::ask(&issuer, &request) } else { signed_with_secret(&request) };
+        return match minted {
             Ok(token) => {
                 println!("{token}");
                 ExitCode::SUCCESS
@@ -170,6 +180,11 @@ fn main() -> ExitCode {
     // Abandons tasks that are still running.
     runtime.shutdown_timeout(Duration::from_millis(200));
     code
+}
+
+fn signed_with_secret(request: &token::Request<'_>) -> Result<String, String> {
+    let secret = config::signing_secret(|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
+    token::mint(&secret, request)
 }
 
 /// # Errors
@@ -262,6 +277,7 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
         dynamodb_port: port(arguments.dynamodb_port, 2),
         s3_port: port(arguments.s3_port, 3),
         lambda_port: port(arguments.lambda_port, 4),
+        issuer_port: arguments.issuer_port,
         stage: arguments.stage,
         has_default_route: true,
         data: arguments.data,

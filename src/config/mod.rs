@@ -1,5 +1,6 @@
 //! Every environment variable: named once, read once, checked before the first event.
 
+pub mod issuers;
 mod limits;
 mod reader;
 
@@ -11,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 use crate::domain::{AllowedTypes, FileId};
 use crate::tables::TableNames;
 
+pub use issuers::{Algorithm, ClaimNames, Issuer};
 pub use limits::Limits;
 pub use reader::log_level;
 use reader::{Reader, SECRET};
@@ -78,9 +80,11 @@ pub enum Auth {
 pub struct Jwt {
     /// `JWT_SECRET`, and `JWT_SECRET_PREVIOUS` while a secret is being rotated.
     pub secrets: Vec<String>,
-    /// `JWT_ISSUER`: what `iss` must be, when set.
+    /// `JWT_ISSUERS`: the identity providers whose tokens are accepted as well, or instead.
+    pub issuers: Vec<Issuer>,
+    /// `JWT_ISSUER`: what `iss` must be in tokens that are signed with a secret, when set.
     pub issuer: Option<String>,
-    /// `JWT_AUDIENCE`: what `aud` must contain, when set.
+    /// `JWT_AUDIENCE`: what `aud` must contain in tokens that are signed with a secret, when set.
     pub audience: Option<String>,
     /// `JWT_MAX_AGE_SECONDS`: how long a token without `exp` lives, counted from its `iat`.
     pub max_age_seconds: i64,
@@ -241,6 +245,8 @@ mod tests {
             ("JWT_SECRET", PUBLISHED_SECRET),
             ("JWT_SECRET", ""),
             ("JWT_SECRET_PREVIOUS", "short"),
+            ("JWT_ISSUERS", "auth0:id.example"),
+            ("JWT_ISSUERS", r#"["auth0:id.example"]"#),
             ("JWT_MAX_AGE_SECONDS", "-1"),
             ("SESSION_MIN_SECONDS", "7201"),
             ("CHAT_ROOMS_TABLE", "a b"),
@@ -268,6 +274,17 @@ mod tests {
 
         let both = read(&[("LOBBY", "yes"), ("AUTH_MODE", "none")]).unwrap_err();
         assert!(both.contains("LOBBY") && both.contains("AUTH_MODE"), "{both}");
+    }
+
+    #[test]
+    fn tokens_need_a_secret_or_an_issuer() {
+        let error = read(&[("JWT_SECRET", ""), ("JWT_ISSUERS", "[]")]).unwrap_err();
+        assert!(error.contains("JWT_SECRET") && error.contains("JWT_ISSUERS"), "{error}");
+        let config = read(&[("JWT_SECRET", ""), ("JWT_ISSUERS", r#"["firebase:my-project"]"#)]).unwrap();
+        assert!(
+            matches!(config.auth, Auth::Jwt(Jwt { secrets, issuers, .. }) if secrets.is_empty() && issuers.len() == 1)
+        );
+        assert!(read(&[("JWT_ISSUERS", r#"["firebase:my-project"]"#)]).is_ok());
     }
 
     #[test]

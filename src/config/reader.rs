@@ -7,12 +7,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
-use super::{Auth, ConfigError, Jwt, Limits, Uploads};
+use super::{Auth, ConfigError, Issuer, Jwt, Limits, Uploads, issuers};
 use crate::domain::AllowedTypes;
 use crate::tables::TableNames;
 
 /// The variable of the secret that signs tokens.
 pub const SECRET: &str = "JWT_SECRET";
+/// The variable of the identity providers.
+const ISSUERS: &str = "JWT_ISSUERS";
 /// Minimum length of a secret for HS256 (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
 /// A secret that is published in the documentation of another chat backend: refused.
@@ -234,20 +236,28 @@ impl<'a> Reader<'a> {
         Some(secret)
     }
 
+    /// `JWT_ISSUERS`; `None` for an invalid list, which is a problem.
+    fn issuers(&mut self) -> Option<Vec<Issuer>> {
+        let parsed = self.text(ISSUERS).map_or(Ok(Vec::new()), |list| issuers::parse(&list));
+        parsed.map_err(|problem| self.wrong(format!("{ISSUERS} {problem}"))).ok()
+    }
+
     /// How users are authenticated.
     pub fn auth(&mut self) -> Auth {
         let mode = self.choice("AUTH_MODE", &["jwt", "open"]);
         let current = self.secret(SECRET);
-        // A misspelled mode does not mean `jwt`: one problem is enough.
-        if current.is_none() && mode == Some("jwt") {
+        let issuers = self.issuers();
+        // A misspelled mode does not mean `jwt`, and a misspelled list is one: one problem is enough.
+        if current.is_none() && mode == Some("jwt") && issuers.as_ref().is_some_and(Vec::is_empty) {
             self.wrong(format!(
-                "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes \
+                "{SECRET} is missing; AUTH_MODE=jwt needs a secret of at least {MIN_SECRET_BYTES} bytes, or {ISSUERS} \
                  (AUTH_MODE=open requires no token: use it for trials only)"
             ));
         }
         let previous = self.secret("JWT_SECRET_PREVIOUS");
         let rules = Jwt {
             secrets: current.into_iter().chain(previous).collect(),
+            issuers: issuers.unwrap_or_default(),
             issuer: self.text("JWT_ISSUER"),
             audience: self.text("JWT_AUDIENCE"),
             max_age_seconds: self.number("JWT_MAX_AGE_SECONDS", 86_400, 1, 10 * 365 * 86_400),

@@ -36,7 +36,7 @@ pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>,
         user: handshake.user_id.clone(),
         advice: auth::AT_HANDSHAKE,
     };
-    let identity = auth::identify(&ctx.config.auth, credentials, ctx.now)?;
+    let identity = auth::identify(&ctx.config.auth, &ctx.issuers, credentials, ctx.now).await?;
     let subprotocol = auth::offered_subprotocol(&event.headers);
 
     limits::admit(ctx, &identity.user).await?;

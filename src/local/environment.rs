@@ -1,9 +1,11 @@
 //! The environment of the function.
 
+use serde_json::json;
+
 use super::keys::AccessKey;
 use super::lambda::FUNCTION_NAME;
 use super::network::Network;
-use super::{BUCKET, Options, REGION, Urls};
+use super::{BUCKET, Options, REGION, Urls, issuer};
 
 /// The function's environment variables, besides those that Lambda sets. They override inherited ones.
 pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &AccessKey) -> Vec<(String, String)> {
@@ -12,8 +14,16 @@ pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &Access
             || std::env::var_os(name).is_some_and(|value| !value.is_empty())
     };
     let mut environment = Vec::new();
-    for (name, value) in [("AUTH_MODE", "open"), ("UPLOADS_BUCKET", BUCKET)] {
-        if !is_set(name) {
+    let issuers = urls.issuer.as_ref().map(|url| {
+        json!([{ "issuer": url, "audience": issuer::AUDIENCE, "algorithms": issuer::ALGORITHMS }]).to_string()
+    });
+    let defaults = [
+        ("AUTH_MODE", Some(if issuers.is_some() { "jwt" } else { "open" })),
+        ("UPLOADS_BUCKET", Some(BUCKET)),
+        ("JWT_ISSUERS", issuers.as_deref()),
+    ];
+    for (name, value) in defaults {
+        if let Some(value) = value.filter(|_| !is_set(name)) {
             environment.push((name.to_owned(), value.to_owned()));
         }
     }

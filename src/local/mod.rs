@@ -13,6 +13,7 @@ mod environment;
 pub mod faults;
 mod gateway;
 mod guard;
+pub mod issuer;
 mod keys;
 mod lambda;
 mod network;

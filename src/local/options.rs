@@ -21,6 +21,8 @@ pub struct Options {
     pub dynamodb_port: u16,
     pub s3_port: u16,
     pub lambda_port: u16,
+    /// The port of an issuer of tokens on 127.0.0.1, which the function then requires. `None`: there is none.
+    pub issuer_port: Option<u16>,
     pub stage: String,
     /// Whether there is a `$default` route. Without it, frames without a route get the error `Forbidden`.
     pub has_default_route: bool,
@@ -70,6 +72,7 @@ impl Options {
             dynamodb_port: 0,
             s3_port: 0,
             lambda_port: 0,
+            issuer_port: None,
             stage: "dev".to_owned(),
             has_default_route: true,
             data: None,

@@ -13,6 +13,7 @@ use super::dynamodb::{self, DynamoDb};
 use super::faults::Faults;
 use super::gateway::{self, Gateway};
 use super::guard::{Guard, Pages};
+use super::issuer::Issuer;
 use super::keys::Keys;
 use super::lambda::{self, Function, Pool};
 use super::network::{Network, Port};
@@ -20,13 +21,14 @@ use super::{BUCKET, Clock, Options, StartError, Urls, s3, schedule};
 use crate::config::{self, Config};
 use crate::tables::TableNames;
 
-/// The sockets of the five ports.
+/// The sockets of the ports.
 pub struct Listeners {
     pub http: TcpListener,
     pub websocket: TcpListener,
     pub dynamodb: TcpListener,
     pub s3: TcpListener,
     pub lambda: TcpListener,
+    pub issuer: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -43,7 +45,14 @@ impl Listeners {
                 port("--lambda-port", options.lambda_port, false),
             ])
             .await?;
-        Ok(Self { http, websocket, dynamodb, s3, lambda })
+        let issuer = match options.issuer_port {
+            Some(number) => {
+                let [issuer] = network.bind([port("--issuer-port", number, false)]).await?;
+                Some(issuer)
+            }
+            None => None,
+        };
+        Ok(Self { http, websocket, dynamodb, s3, lambda, issuer })
     }
 
     /// # Errors
@@ -58,6 +67,10 @@ impl Listeners {
             // The public host, because the function presigns URLs for clients with it.
             s3: format!("http://{public}:{}", self.s3.local_addr()?.port()),
             lambda: format!("http://{}", self.lambda.local_addr()?),
+            issuer: match &self.issuer {
+                Some(issuer) => Some(format!("http://{}", issuer.local_addr()?)),
+                None => None,
+            },
         })
     }
 }
@@ -200,6 +213,17 @@ impl Shared {
     pub fn start_lambda(&self, listener: TcpListener, pool: &Arc<Pool>) -> io::Result<JoinHandle<()>> {
         let guard = self.guard(&listener, Pages::Refused)?;
         Ok(lambda::invoke::serve(listener, guard, Arc::clone(&self.keys), self.calls.clone(), Arc::clone(pool)))
+    }
+
+    /// Starts the issuer of tokens.
+    ///
+    /// # Errors
+    /// The listener has no address, or no keys can be made.
+    pub fn start_issuer(&self, listener: TcpListener, url: &str) -> Result<(Issuer, JoinHandle<()>), StartError> {
+        let guard = self.guard(&listener, Pages::Refused)?;
+        let issuer = Issuer::new(url, self.clock.clone()).map_err(|error| StartError::Issuer(error.to_string()))?;
+        let task = issuer.serve(listener, guard);
+        Ok((issuer, task))
     }
 
     /// Starts the schedule.

@@ -14,6 +14,7 @@ use super::data_folder::{DataFolder, DataFolderError};
 use super::dynamodb::{DynamoDb, StoreCall};
 use super::faults::Faults;
 use super::gateway::Gateway;
+use super::issuer::Issuer;
 use super::keys::{AccessKey, Keys};
 use super::lambda::{self, Pool};
 use super::network::Network;
@@ -35,6 +36,9 @@ pub struct Urls {
     pub dynamodb: String,
     pub s3: String,
     pub lambda: String,
+    /// The issuer of tokens, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// A stack did not start: the message is for the person who started it.
@@ -57,6 +61,8 @@ pub enum StartError {
     DynamoDb(String),
     #[error("the embedded S3 did not start: {0}")]
     S3(String),
+    #[error("the issuer of tokens did not start: {0}")]
+    Issuer(String),
     #[error("a listener did not start: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -72,6 +78,7 @@ pub struct Stack {
     gateway: Arc<Gateway>,
     dynamodb: DynamoDb,
     lifecycle: s3::Lifecycle,
+    issuer: Option<Issuer>,
     tasks: Vec<JoinHandle<()>>,
     _s3: s3::Folder,
     /// Dropped last: the folder is released when nothing writes to it any more.
@@ -129,6 +136,14 @@ impl Stack {
         let (gateway, apis) = shared.start_gateway(listeners.http, listeners.websocket, &options, &urls, &pool)?;
         tasks.extend(apis);
         tasks.push(shared.start_lambda(listeners.lambda, &pool)?);
+        let issuer = match listeners.issuer.zip(urls.issuer.as_ref()) {
+            Some((listener, url)) => {
+                let (issuer, task) = shared.start_issuer(listener, url)?;
+                tasks.push(task);
+                Some(issuer)
+            }
+            None => None,
+        };
         if let Some(interval) = options.schedule {
             tasks.push(shared.start_schedule(interval, &pool));
         }
@@ -143,6 +158,7 @@ impl Stack {
             gateway,
             dynamodb,
             lifecycle,
+            issuer,
             tasks,
             _s3: folder,
             _data: data,
@@ -175,6 +191,11 @@ impl Stack {
     /// The clock of the stack.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// The issuer of tokens, if there is one.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
     }
 
     /// The injected faults.

@@ -26,6 +26,74 @@ run "jwt_mode_rejects_an_empty_secret" {
   expect_failures = [var.chat]
 }
 
+run "jwt_mode_needs_no_secret_with_an_issuer" {
+  command = plan
+  variables {
+    jwt_secret = ""
+    chat       = { jwt_issuers = [{ preset = "firebase:my-project" }] }
+  }
+  assert {
+    condition     = length(local.secrets) == 0
+    error_message = "A secret reaches the function."
+  }
+}
+
+run "an_unknown_preset_of_an_issuer_is_rejected" {
+  command = plan
+  variables {
+    chat = { jwt_issuers = [{ preset = "okta:id.example.com", audience = ["chat"] }] }
+  }
+  expect_failures = [var.chat]
+}
+
+run "an_issuer_with_a_preset_and_a_url_is_rejected" {
+  command = plan
+  variables {
+    chat = { jwt_issuers = [{ preset = "firebase:my-project", issuer = "https://id.example.com" }] }
+  }
+  expect_failures = [var.chat]
+}
+
+run "an_issuer_without_a_url_is_rejected" {
+  command = plan
+  variables {
+    chat = { jwt_issuers = [{ audience = ["chat"] }] }
+  }
+  expect_failures = [var.chat]
+}
+
+run "an_issuer_over_http_is_rejected" {
+  command = plan
+  variables {
+    chat = { jwt_issuers = [{ issuer = "http://id.example.com", audience = ["chat"] }] }
+  }
+  expect_failures = [var.chat]
+}
+
+run "a_template_of_issuers_is_rejected" {
+  command = plan
+  variables {
+    chat = { jwt_issuers = [{ issuer = "https://id.example.com/{tenant}", audience = ["chat"] }] }
+  }
+  expect_failures = [var.chat]
+}
+
+run "an_issuer_whose_tokens_may_be_for_anybody_is_rejected" {
+  command = plan
+  variables {
+    chat = { jwt_issuers = [{ preset = "auth0:example.eu.auth0.com" }] }
+  }
+  expect_failures = [var.chat]
+}
+
+run "an_issuer_with_a_shared_secret_is_rejected" {
+  command = plan
+  variables {
+    chat = { jwt_issuers = [{ issuer = "https://id.example.com", audience = ["chat"], algorithms = ["HS256"] }] }
+  }
+  expect_failures = [var.chat]
+}
+
 run "open_mode_accepts_an_empty_secret" {
   command = plan
   variables {

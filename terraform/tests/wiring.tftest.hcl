@@ -38,7 +38,8 @@ run "defaults" {
   }
   assert {
     condition = (
-      !contains(keys(local.environment), "JWT_ISSUER") && !contains(keys(local.environment), "MAX_FILE_BYTES")
+      !contains(keys(local.environment), "JWT_ISSUER") && !contains(keys(local.environment), "JWT_ISSUERS") &&
+      !contains(keys(local.environment), "MAX_FILE_BYTES")
     )
     error_message = "An unset variable is passed to the function, instead of its default."
   }
@@ -120,6 +121,10 @@ run "settings_reach_the_function" {
   variables {
     jwt_secret_previous = "another secret of thirty-two byte"
     chat = {
+      jwt_issuers = [
+        { preset = "cognito:eu-west-1/eu-west-1_AbC", client_id = ["web", "phone"] },
+        { issuer = "https://id.example.com", audience = ["chat"], algorithms = ["EdDSA"], roles_claim = "/app/roles" },
+      ]
       jwt_issuer            = "https://id.example.com"
       jwt_audience          = "chat"
       jwt_max_age_seconds   = 60
@@ -134,6 +139,10 @@ run "settings_reach_the_function" {
   }
   assert {
     condition = alltrue([for name, value in {
+      JWT_ISSUERS = jsonencode([
+        { preset = "cognito:eu-west-1/eu-west-1_AbC", clientId = ["web", "phone"] },
+        { issuer = "https://id.example.com", audience = ["chat"], algorithms = ["EdDSA"], rolesClaim = "/app/roles" },
+      ])
       JWT_ISSUER            = "https://id.example.com"
       JWT_AUDIENCE          = "chat"
       JWT_MAX_AGE_SECONDS   = "60"

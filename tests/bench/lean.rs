@@ -9,7 +9,7 @@ use serde_json::Value;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
-        .http_client(switchboard::aws::transport::client(&[])?)
+        .http_client(switchboard::aws::transport::Transport::new(&[])?.for_sdk())
         .load()
         .await;
     let clients = (

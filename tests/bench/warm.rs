@@ -26,6 +26,7 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
         figures.push(Figure::new(GROUP, name, each.allocations, "allocations"));
     };
     add("$connect", each(function, Kind::Connect, 10).await, None);
+    add("$connect, a token with RS256", each(function, Kind::ConnectWithToken, 10).await, None);
     add("sendMessage in a room of 2", each(function, Kind::Send, 20).await, Some(Goal::AtMost(2e6)));
     add("typingIndicator in a room of 2", each(function, Kind::Type, 20).await, None);
     add("getMessages, 50 messages", each(function, Kind::Read, 20).await, None);
@@ -42,6 +43,8 @@ pub async fn figures(function: &Path) -> Vec<Figure> {
 #[derive(Clone, Copy)]
 enum Kind {
     Connect,
+    /// With a token of an issuer whose key is known.
+    ConnectWithToken,
     Send,
     Type,
     Read,
@@ -66,16 +69,21 @@ async fn counted(function: &Path, kind: Kind, count: usize) -> Counts {
     let lobby = if matches!(kind, Kind::Broadcast { .. }) { "on" } else { "off" };
     let environment =
         [("LOBBY", lobby), ("LIMITS", "off")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let options = Options { function: counted.command(), concurrency: 1, environment, ..options };
+    let issuer_port = matches!(kind, Kind::ConnectWithToken).then_some(0);
+    let options = Options { function: counted.command(), concurrency: 1, environment, issuer_port, ..options };
     let stack = Stack::start(options).await.unwrap();
     let user = |query: String| User::connect(format!("{}?{query}", stack.urls().websocket));
+    let identity = |user: &str| match stack.issuer() {
+        Some(issuer) => format!("token={}", issuer.key("RS256").unwrap().token(&issuer.claims(user, 3_600)).unwrap()),
+        None => format!("userId={user}"),
+    };
 
     let mut others = Vec::new();
-    let mut ana = user("userId=ana&roomId=tea&events=1".to_owned()).await;
+    let mut ana = user(format!("{}&roomId=tea&events=1", identity("ana"))).await;
     match kind {
-        Kind::Connect => {
+        Kind::Connect | Kind::ConnectWithToken => {
             for number in 0..count {
-                others.push(user(format!("userId=user-{number}")).await);
+                others.push(user(identity(&format!("user-{number}"))).await);
             }
         }
         Kind::Send | Kind::Type | Kind::Upload => {

@@ -23,6 +23,7 @@ mod http;
 mod http_and_websocket;
 mod idempotency;
 mod inbox;
+mod issuers;
 mod leniency;
 mod limits;
 mod lobby;

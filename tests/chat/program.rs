@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::primitives::ByteStream;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -161,6 +163,37 @@ async fn the_banner_has_the_urls_and_commands_to_chat() {
 }
 
 #[tokio::test]
+async fn a_token_of_the_local_issuer_is_printed_and_connects() {
+    let stack = running(&["--json", "--issuer-port", "0"]).await;
+    let [issuer, websocket] = ["issuer", "websocket"].map(|name| stack.urls[name].as_str().unwrap());
+
+    let arguments = ["token", "--rs256", "--issuer", issuer, "--sub", "ana", "--name", "Ana", "--roles", "admin"];
+    let output = timeout(PATIENCE, local(&arguments, &[]).output()).await.unwrap().unwrap();
+    let token = String::from_utf8(output.stdout).unwrap();
+    let header = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&header).unwrap()["alg"], "RS256");
+    let opened = Socket::open(&format!("{websocket}?format=native&token={}", token.trim()), &[]).await;
+    let hello = User::new(opened.unwrap().0).ask(json!({ "action": "hello" })).await;
+    assert_eq!((&hello["userId"], &hello["userName"]), (&json!("ana"), &json!("Ana")));
+    assert_eq!(Socket::open(&format!("{websocket}?userId=ana"), &[]).await.err(), Some(401));
+
+    let asks = async |method: &str, path: &str| request(method, &format!("{issuer}{path}"), &[], b"").await.status;
+    assert_eq!((asks("POST", "/rotate").await, asks("POST", "/down").await), (204, 200));
+    assert_eq!((asks("GET", "/jwks.json").await, asks("GET", "/token?sub=ana").await), (503, 200));
+    assert_eq!((asks("POST", "/up").await, asks("GET", "/jwks.json").await), (200, 200));
+    for path in ["/token", "/token?sub=ana&alg=HS256", "/token?sub=ana&lifetime=soon"] {
+        assert_eq!(asks("GET", path).await, 400, "{path}");
+    }
+    let page = [("origin", "https://page.example")];
+    assert_eq!(request("GET", &format!("{issuer}/token?sub=ana"), &page, b"").await.status, 403);
+
+    let output = local(&["token", "--rs256", "--issuer", "http://127.0.0.1:1", "--sub", "ana"], &[]).output();
+    let output = timeout(PATIENCE, output).await.unwrap().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("--issuer-port") && error.lines().count() == 1, "{error}");
+}
+
+#[tokio::test]
 async fn ports_in_use_are_named_with_their_flags() {
     let taken = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
     let [http, s3] = taken.each_ref().map(|listener| listener.local_addr().unwrap().port().to_string());
@@ -184,6 +217,7 @@ async fn an_invalid_configuration_stops_the_stack_with_one_line() {
         ("AUTH_MODE", &[("AUTH_MODE", "sometimes")]),
         ("JWT_SECRET", &[("AUTH_MODE", "jwt")]),
         ("JWT_SECRET", &[("AUTH_MODE", "jwt"), ("JWT_SECRET", "short")]),
+        ("JWT_ISSUERS", &[("AUTH_MODE", "jwt"), ("JWT_ISSUERS", r#"["auth0:id.example.com"]"#)]),
         ("LOBBY", &[("LOBBY", "maybe")]),
         ("MESSAGE_TTL_DAYS", &[("MESSAGE_TTL_DAYS", "never")]),
     ];

@@ -1,10 +1,13 @@
 //! Connecting where a signed token is asked for.
 
+use std::sync::Arc;
+
 use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use futures_util::stream::{self, StreamExt};
 use ring::hmac;
 use serde_json::{Value, json};
+use switchboard::local::issuer::{ALGORITHMS, SigningKey};
 
 use crate::harness::{SECRET, World, token};
 
@@ -97,17 +100,71 @@ async fn the_name_in_a_token_cannot_be_changed() {
 }
 
 /// A token of these texts, signed with HMAC-SHA256.
-fn signed(header: &str, claims: &str, secret: &str) -> String {
+fn signed(header: &str, claims: &str, secret: &[u8]) -> String {
     let message = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
-    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), message.as_bytes());
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
     format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-/// Headers that no valid token has, whatever signs it.
-fn odd_headers() -> Vec<String> {
+/// Who signs tokens, and what such tokens have in common.
+struct Signer {
+    algorithm: &'static str,
+    /// Members of each header, with a comma in front.
+    header: String,
+    /// Members of all claims, with a comma behind.
+    claims: String,
+    /// The issuer's key; without one, our secret signs.
+    key: Option<Arc<SigningKey>>,
+}
+
+impl Signer {
+    /// Our secret.
+    fn secret() -> Self {
+        Self { algorithm: "HS256", header: String::new(), claims: String::new(), key: None }
+    }
+
+    /// The issuer's key for an algorithm.
+    fn issuer(world: &World, algorithm: &'static str) -> Self {
+        let key = world.issuer().key(algorithm).unwrap();
+        let (id, url) = (key.published()["kid"].clone(), world.urls().issuer.clone().unwrap());
+        Self {
+            algorithm,
+            header: format!(r#","kid":{id}"#),
+            claims: format!(r#""iss":"{url}","aud":"switchboard","#),
+            key: Some(key),
+        }
+    }
+
+    /// A token of these texts.
+    fn sign(&self, header: &str, claims: &str) -> String {
+        match &self.key {
+            Some(key) => key.sign(header, claims).unwrap(),
+            None => signed(header, claims, SECRET.as_bytes()),
+        }
+    }
+
+    fn header(&self) -> String {
+        format!(r#"{{"alg":"{}","typ":"JWT"{}}}"#, self.algorithm, self.header)
+    }
+
+    /// Claims with these members.
+    fn with(&self, members: &str) -> String {
+        format!("{{{}{members}}}", self.claims)
+    }
+
+    /// A valid token.
+    fn good(&self) -> String {
+        self.sign(&self.header(), &self.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600)))
+    }
+}
+
+/// Headers that no valid token of this signer has.
+fn odd_headers(signer: &Signer) -> Vec<String> {
+    let Signer { algorithm: own, header: common, .. } = signer;
     let algorithms = [
+        "\"HS256\"",
         "\"none\"",
         "\"None\"",
         "\"NONE\"",
@@ -132,6 +189,10 @@ fn odd_headers() -> Vec<String> {
         "[]",
         "[\"HS256\"]",
         "{}",
+        "\"Ed25519\"",
+        "\"rs256\"",
+        "\"ES256K\"",
+        "\"eddsa\"",
     ];
     let unsupported = [
         r#""crit":["exp"]"#,
@@ -146,28 +207,27 @@ fn odd_headers() -> Vec<String> {
         r#""jwk":{"kty":"oct","k":"AAAA"}"#,
         r#""jwk":null"#,
     ];
-    let broken = [
-        "",
-        "{",
-        "null",
-        "[]",
-        "7",
-        "\"HS256\"",
-        "{}",
-        r#"{"typ":"JWT"}"#,
-        r#"{"alg":"HS256","alg":"none"}"#,
-        r#"{"alg":"none","alg":"HS256"}"#,
-        r#"{"alg":"HS256"} x"#,
-        r#"{"ALG":"HS256"}"#,
-        r#"{"alg":"HS256","typ":5}"#,
+    let broken = ["", "{", "null", "[]", "7", "\"HS256\"", "{}", r#"{"typ":"JWT"}"#];
+    let repeated = [
+        format!(r#"{{"alg":"{own}","alg":"none"{common}}}"#),
+        format!(r#"{{"alg":"none","alg":"{own}"{common}}}"#),
+        format!(r#"{{"alg":"{own}","alg":"{own}"{common}}}"#),
+        format!(r#"{{"alg":"{own}","x":1,"x":1{common}}}"#),
+        format!(r#"{{"alg":"{own}"{common}}} x"#),
+        format!(r#"{{"ALG":"{own}"{common}}}"#),
+        format!(r#"{{"alg":"{own}","typ":5{common}}}"#),
+        format!(r#"{{"alg":"{own}","typ":"logout+jwt"{common}}}"#),
+        format!(r#"{{"alg":"{own}","typ":"JOSE"{common}}}"#),
     ];
-    let algorithms = algorithms.map(|algorithm| format!(r#"{{"alg":{algorithm},"typ":"JWT"}}"#));
-    let unsupported = unsupported.map(|member| format!(r#"{{"alg":"HS256",{member}}}"#));
-    algorithms.into_iter().chain(unsupported).chain(broken.map(str::to_owned)).collect()
+    let is_other = |algorithm: &&str| *algorithm != format!("\"{own}\"");
+    let algorithms = algorithms.into_iter().filter(is_other);
+    let algorithms = algorithms.map(|algorithm| format!(r#"{{"alg":{algorithm},"typ":"JWT"{common}}}"#));
+    let unsupported = unsupported.map(|member| format!(r#"{{"alg":"{own}",{member}{common}}}"#));
+    algorithms.chain(unsupported).chain(repeated).chain(broken.map(str::to_owned)).collect()
 }
 
 /// Claims that do not make a valid token, although they are signed.
-fn odd_claims() -> Vec<String> {
+fn odd_claims(signer: &Signer) -> Vec<String> {
     let (past, soon) = (now() - 10, now() + 3_600);
     let times = [
         format!(r#""exp":{past}"#),
@@ -227,26 +287,29 @@ fn odd_claims() -> Vec<String> {
         "\"\"",
     ];
     let broken = ["", "{", "null", "[]", "7", "\"ana\"", "true", "{}", "\u{0}"];
-    let times = times.map(|times| format!(r#"{{"sub":"ana",{times}}}"#));
-    let subjects = subjects.map(|subject| format!(r#"{{"sub":{subject},"exp":{soon}}}"#));
-    let roles = roles.map(|roles| format!(r#"{{"sub":"ana","exp":{soon},"roles":{roles}}}"#));
-    let missing = format!(r#"{{"exp":{soon}}}"#);
-    let behind = format!(r#"{{"sub":"ana","exp":{soon}}} {{}}"#);
-    let all = times.into_iter().chain(subjects).chain(roles).chain([missing, behind]);
+    let times = times.map(|times| signer.with(&format!(r#""sub":"ana",{times}"#)));
+    let subjects = subjects.map(|subject| signer.with(&format!(r#""sub":{subject},"exp":{soon}"#)));
+    let roles = roles.map(|roles| signer.with(&format!(r#""sub":"ana","exp":{soon},"roles":{roles}"#)));
+    let missing = signer.with(&format!(r#""exp":{soon}"#));
+    let behind = format!("{} {{}}", signer.with(&format!(r#""sub":"ana","exp":{soon}"#)));
+    let repeated = signer.with(&format!(r#""sub":"ana","exp":{soon},"x":1,"x":1"#));
+    let all = times.into_iter().chain(subjects).chain(roles).chain([missing, behind, repeated]);
     all.chain(broken.map(str::to_owned)).collect()
 }
 
-/// A valid token, damaged: in each of its characters, in its parts, in its padding.
+/// A valid token, damaged: in some of its characters and the last ones, in its parts, in its padding.
 fn damaged(good: &str) -> Vec<String> {
     let mut tokens = Vec::new();
-    for at in (0..good.len()).filter(|at| good.as_bytes()[*at] != b'.') {
+    let some = 1 + good.len() / 200;
+    let is_some = |at: &usize| at.is_multiple_of(some) || at + 3 > good.len();
+    for at in (0..good.len()).filter(is_some).filter(|at| good.as_bytes()[*at] != b'.') {
         let other = if &good[at..=at] == "A" { "B" } else { "A" };
         tokens.push(format!("{}{other}{}", &good[..at], &good[at + 1..]));
     }
     let parts: Vec<_> = good.split('.').collect();
     let [header, claims, signature] = parts[..] else { panic!("{good}") };
     let other =
-        signed(HEADER, &format!(r#"{{"sub":"ben","exp":{}}}"#, now() + 60), "another secret of thirty-two bytes");
+        signed(HEADER, &format!(r#"{{"sub":"ben","exp":{}}}"#, now() + 60), b"another secret of thirty-two bytes");
     let others = other.rsplit('.').next().unwrap();
     tokens.extend([
         String::new(),
@@ -291,16 +354,21 @@ fn damaged(good: &str) -> Vec<String> {
     tokens
 }
 
-fn forged_and_odd_tokens() -> Vec<String> {
-    let claims = format!(r#"{{"sub":"ana","exp":{}}}"#, now() + 3_600);
-    let mut tokens = damaged(&signed(HEADER, &claims, SECRET));
-    for header in odd_headers() {
-        let token = signed(&header, &claims, SECRET);
+fn forged_and_odd_tokens(signer: &Signer) -> Vec<String> {
+    let claims = signer.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600));
+    let mut tokens = damaged(&signer.good());
+    for header in odd_headers(signer) {
+        let token = signer.sign(&header, &claims);
         let unsigned = token.rsplit_once('.').unwrap().0.to_owned();
         tokens.extend([token, format!("{unsigned}.")]);
     }
-    tokens.extend(odd_claims().iter().map(|claims| signed(HEADER, claims, SECRET)));
-    for secret in [
+    tokens.extend(odd_claims(signer).iter().map(|claims| signer.sign(&signer.header(), claims)));
+    tokens
+}
+
+fn signed_with_other_secrets() -> Vec<String> {
+    let claims = format!(r#"{{"sub":"ana","exp":{}}}"#, now() + 3_600);
+    let secrets = [
         "",
         " ",
         "secret",
@@ -313,36 +381,193 @@ fn forged_and_odd_tokens() -> Vec<String> {
         &format!("{SECRET} "),
         "test-websocket-chat-nodejs-secret-key-20251216201822",
         &BASE64_URL_SAFE_NO_PAD.encode(SECRET),
-    ] {
-        tokens.push(signed(HEADER, &claims, secret));
+    ];
+    secrets.map(|secret| signed(HEADER, &claims, secret.as_bytes())).into()
+}
+
+/// Tokens with a secret that everybody knows: an issuer's public key, in each of its forms.
+fn signed_with_a_public_key(signer: &Signer, key: &Value) -> Vec<String> {
+    let member = |name: &str| key[name].as_str().unwrap_or_default().as_bytes().to_vec();
+    let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(member(name)).unwrap();
+    let forms = [
+        key.to_string().into_bytes(),
+        serde_json::to_vec_pretty(key).unwrap(),
+        member("n"),
+        bytes("n"),
+        member("x"),
+        bytes("x"),
+        bytes("y"),
+        [bytes("x"), bytes("y")].concat(),
+        [vec![4], bytes("x"), bytes("y")].concat(),
+        // The start of a SubjectPublicKeyInfo of RSA, P-256 and Ed25519 (RFC 8017, RFC 5480, RFC 8410).
+        [
+            hex::decode("30820122300d06092a864886f70d01010105000382010f003082010a0282010100").unwrap(),
+            bytes("n"),
+            hex::decode("0203010001").unwrap(),
+        ]
+        .concat(),
+        [hex::decode("3059301306072a8648ce3d020106082a8648ce3d03010703420004").unwrap(), bytes("x"), bytes("y")]
+            .concat(),
+        [hex::decode("302a300506032b6570032100").unwrap(), bytes("x")].concat(),
+    ];
+    let pem = |der: &Vec<u8>| {
+        let lines = BASE64_STANDARD
+            .encode(der)
+            .into_bytes()
+            .chunks(64)
+            .map(|line| String::from_utf8(line.to_vec()).unwrap())
+            .collect::<Vec<_>>();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")).into_bytes()
+    };
+    let in_pem: Vec<_> = forms[9..].iter().map(pem).collect();
+    let claims = signer.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600));
+    let headers = [HEADER.to_owned(), format!(r#"{{"alg":"HS256"{}}}"#, signer.header), signer.header()];
+    let all = forms.iter().chain(&in_pem).filter(|form| !form.is_empty());
+    all.flat_map(|form| headers.iter().map(|header| signed(header, &claims, form))).collect()
+}
+
+/// Signatures of an issuer that mean another key, another encoding, or nothing.
+fn odd_signatures(signer: &Signer, others: &[Signer]) -> Vec<String> {
+    let good = signer.good();
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let raw = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let half = raw.len() / 2;
+    // A number of ASN.1, as in the DER form of ECDSA signatures.
+    let number = |bytes: &[u8]| {
+        let sign = if bytes[0] > 0x7f { vec![0] } else { Vec::new() };
+        [vec![2, (sign.len() + bytes.len()) as u8], sign, bytes.to_vec()].concat()
+    };
+    let numbers = [number(&raw[..half]), number(&raw[half..])].concat();
+    // The order of Ed25519's group, added to the second half (RFC 8032, section 5.1.7: refused).
+    let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+    let mut beyond = raw.clone();
+    let mut carry = 0;
+    for (byte, more) in beyond[half..].iter_mut().zip(order) {
+        let sum = u16::from(*byte) + u16::from(more) + carry;
+        (*byte, carry) = (sum as u8, sum >> 8);
+    }
+    let signatures = [
+        [vec![0x30, numbers.len() as u8], numbers].concat(),
+        beyond,
+        raw[..half].to_vec(),
+        raw[1..].to_vec(),
+        [vec![0], raw.clone()].concat(),
+        [raw.clone(), vec![0]].concat(),
+        [raw.clone(), raw.clone()].concat(),
+        [raw[half..].to_vec(), raw[..half].to_vec()].concat(),
+        raw.iter().rev().copied().collect(),
+        vec![0; raw.len()],
+        vec![0xff; raw.len()],
+        [vec![0; raw.len() - 1], vec![1]].concat(),
+    ];
+    let mut tokens: Vec<_> =
+        signatures.iter().map(|bytes| format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))).collect();
+    for other in others.iter().filter(|other| other.algorithm != signer.algorithm) {
+        let claims = other.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600));
+        let common = &signer.header;
+        // The id of one key, the algorithm or the signature of another.
+        tokens.push(other.sign(&format!(r#"{{"alg":"{}"{common}}}"#, other.algorithm), &claims));
+        tokens.push(other.sign(&format!(r#"{{"alg":"{}"{}}}"#, signer.algorithm, other.header), &claims));
+        tokens.push(other.sign(&signer.header(), &claims));
     }
     tokens
+}
+
+/// Tokens of another issuer that uses the same ids of keys, and ids that mean no key.
+fn with_other_keys(signer: &Signer) -> Vec<String> {
+    let claims = signer.with(&format!(r#""sub":"ana","exp":{}"#, now() + 3_600));
+    let other = SigningKey::generate(signer.algorithm, "other".to_owned()).unwrap();
+    let mut tokens = vec![other.sign(&signer.header(), &claims).unwrap()];
+    for id in ["\"other\"", "\"\"", "7", "[]", "{}", "true", "\"../../etc/hosts\"", "\"' or 1=1 --\"", "\"\\u0000\""] {
+        tokens.push(signer.sign(&format!(r#"{{"alg":"{}","kid":{id}}}"#, signer.algorithm), &claims));
+        tokens.push(other.sign(&format!(r#"{{"alg":"{}","kid":{id}}}"#, signer.algorithm), &claims).unwrap());
+    }
+    tokens
+}
+
+/// Issuers and audiences that are not those of the issuer, in claims that it has signed.
+fn for_somebody_else(world: &World, signer: &Signer) -> Vec<String> {
+    let url = world.urls().issuer.as_ref().unwrap();
+    let (aud, iss) = (r#""aud":"switchboard""#, format!(r#""iss":"{url}""#));
+    let claims = [
+        aud.to_owned(),
+        iss.clone(),
+        String::new(),
+        format!(r#""iss":"{url}/",{aud}"#),
+        format!(r#""iss":"{}",{aud}"#, url.to_uppercase()),
+        format!(r#""iss":["{url}"],{aud}"#),
+        format!(r#""iss":"https://other.example",{aud}"#),
+        format!(r#""iss":"",{aud}"#),
+        format!(r#""iss":null,{aud}"#),
+        format!(r#""iss":5,{aud}"#),
+        format!(r#"{iss},{iss},{aud}"#),
+        format!(r#"{iss},"aud":"other""#),
+        format!(r#"{iss},"aud":["other"]"#),
+        format!(r#"{iss},"aud":[]"#),
+        format!(r#"{iss},"aud":null"#),
+        format!(r#"{iss},"aud":"Switchboard""#),
+        format!(r#"{iss},"aud":"switchboard ""#),
+        format!(r#"{iss},"aud":{{"switchboard":true}}"#),
+        format!(r#"{iss},{aud},{aud}"#),
+    ];
+    let complete = |claims: String| {
+        let comma = if claims.is_empty() { "" } else { "," };
+        format!(r#"{{{claims}{comma}"sub":"ana","exp":{}}}"#, now() + 3_600)
+    };
+    claims.into_iter().map(|claims| signer.sign(&signer.header(), &complete(claims))).collect()
+}
+
+/// Those tokens that are not refused with a status of a client's mistake, at each of these doors.
+async fn let_in(world: &World, tokens: &[String], at_every_door: bool) -> Vec<String> {
+    let statuses = stream::iter(tokens).map(|token| async move {
+        let bearer = format!("Bearer {token}");
+        let mut all = vec![world.open_with("", &[("authorization", &bearer)]).await.err().unwrap_or(101)];
+        if at_every_door {
+            let protocols = format!("chat, {token}");
+            let query: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
+            let protocol = world.open_with("", &[("sec-websocket-protocol", &protocols)]).await;
+            all.push(protocol.err().unwrap_or(101));
+            all.push(world.open(&format!("?token={query}")).await.err().unwrap_or(101));
+            all.push(world.request("GET", "/me", &[("authorization", &bearer)], "").await.status);
+        }
+        let odd = all.into_iter().filter(|status| !(400..500).contains(status));
+        odd.map(|status| format!("{status}: {token}")).collect::<Vec<_>>()
+    });
+    statuses.buffer_unordered(8).concat().await
 }
 
 #[tokio::test]
 async fn forged_and_odd_tokens_are_refused_at_every_door() {
     let world = World::with_tokens().await;
-    let world = &world;
-    let tokens = forged_and_odd_tokens();
+    let signer = Signer::secret();
+    let tokens = [forged_and_odd_tokens(&signer), signed_with_other_secrets()].concat();
     assert!(tokens.len() >= 250, "{} tokens", tokens.len());
-    let good = signed(HEADER, &format!(r#"{{"sub":"ana","exp":{}}}"#, now() + 3_600), SECRET);
-    assert!(world.open(&format!("?token={good}")).await.is_ok());
+    assert!(world.open(&format!("?token={}", signer.good())).await.is_ok());
 
-    let statuses = stream::iter(&tokens).map(|token| async move {
-        let bearer = format!("Bearer {token}");
-        let protocols = format!("chat, {token}");
-        let query: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
-        let handshakes = [
-            world.open_with("", &[("authorization", &bearer)]).await.err(),
-            world.open_with("", &[("sec-websocket-protocol", &protocols)]).await.err(),
-            world.open(&format!("?token={query}")).await.err(),
-        ];
-        let answer = world.request("GET", "/me", &[("authorization", &bearer)], "").await;
-        let all = handshakes.map(|status| status.unwrap_or(101)).into_iter().chain([answer.status]);
-        all.filter(|status| !(400..500).contains(status)).map(|status| format!("{status}: {token}")).collect::<Vec<_>>()
-    });
-    let wrong: Vec<_> = statuses.buffer_unordered(8).concat().await;
+    let wrong = let_in(&world, &tokens, true).await;
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn forged_and_odd_tokens_of_an_issuer_are_refused_in_each_algorithm() {
+    let world = World::with_issuer(&[("JWT_SECRET", SECRET)]).await;
+    let signers = ALGORITHMS.map(|algorithm| Signer::issuer(&world, algorithm));
+    for signer in &signers {
+        assert!(world.open(&format!("?token={}", signer.good())).await.is_ok(), "{}", signer.algorithm);
+        let key = world.issuer().key(signer.algorithm).unwrap().published();
+        let tokens = [
+            forged_and_odd_tokens(signer),
+            signed_with_a_public_key(signer, &key),
+            odd_signatures(signer, &signers),
+            with_other_keys(signer),
+            for_somebody_else(&world, signer),
+        ]
+        .concat();
+        assert!(tokens.len() >= 400, "{}: {} tokens", signer.algorithm, tokens.len());
+
+        let wrong = let_in(&world, &tokens, false).await;
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", signer.algorithm);
+    }
 }
 
 #[tokio::test]

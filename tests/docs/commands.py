@@ -275,6 +275,10 @@ COMMANDS = {
         "scripts/bench": NotRun("it takes half an hour and needs an idle machine"),
     },
     "src/local/README.md": {
+        "cargo run -- --issuer-port 7075": NotRun("tests/chat/program.rs starts a stack with an issuer"),
+        'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token=$(scripts/token --rs256 --sub ana --name Ana)"': (
+            NotRun("tests/chat/program.rs connects with such a token")
+        ),
         "export AWS_ACCESS_KEY_ID=THE_ID AWS_SECRET_ACCESS_KEY=THE_SECRET AWS_DEFAULT_REGION=us-east-1": aws
     },
     "terraform/README.md": {

@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
 use switchboard::local::faults::Plan;
+use switchboard::local::issuer::Issuer;
 use switchboard::local::{AccessKey, AwsCall, Options, Stack, StoreCall, clients};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -55,6 +56,11 @@ impl World {
         Self::with(&[&[("AUTH_MODE", "jwt"), ("JWT_SECRET", SECRET)], environment].concat()).await
     }
 
+    /// A world that requires tokens of its issuer, with these environment variables.
+    pub async fn with_issuer(environment: &[(&str, &str)]) -> Self {
+        Self::changed(environment, |options| Options { issuer_port: Some(0), ..options }).await
+    }
+
     /// A world with these environment variables.
     pub async fn with(environment: &[(&str, &str)]) -> Self {
         Self::changed(environment, |options| options).await
@@ -80,6 +86,11 @@ impl World {
 
     pub fn access_key(&self) -> &AccessKey {
         self.stack.access_key()
+    }
+
+    /// The issuer of a world that has one.
+    pub fn issuer(&self) -> &Issuer {
+        self.stack.issuer().unwrap()
     }
 
     pub(super) fn stack(&self) -> &Stack {

@@ -48,6 +48,7 @@ SETTINGS = {
     "chat": {
         "allowed_origins": ["https://chat.example.com"],
         "jwt_issuer": "https://id.example.com",
+        "jwt_issuers": [{"preset": "firebase:my-project"}],
         "message_ttl_days": 7,
     },
     "gateway": {"requests_per_second": 50, "requests_at_once": 100, "access_log_retention_days": 7},

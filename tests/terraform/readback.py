@@ -187,6 +187,7 @@ class AppliedResources(unittest.TestCase):
                 "JWT_SECRET": settings["jwt_secret"],
                 "JWT_SECRET_PREVIOUS": settings["jwt_secret_previous"],
                 "JWT_ISSUER": "https://id.example.com",
+                "JWT_ISSUERS": '[{"preset":"firebase:my-project"}]',
                 "JWT_MAX_AGE_SECONDS": "86400",
                 "LOBBY": "on",
                 "MESSAGE_TTL_DAYS": "7",

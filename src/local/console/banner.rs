@@ -40,8 +40,8 @@ impl Banner<'_> {
     /// As [`TableNames::read`].
     pub fn for_people(&self) -> Result<String, ConfigError> {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let has_tokens = variable("AUTH_MODE").is_some_and(|mode| mode == "jwt");
-        let Urls { websocket, http, connections, dynamodb, s3, lambda } = self.urls;
+        let has_tokens = variable("AUTH_MODE").map_or(self.urls.issuer.is_some(), |mode| mode == "jwt");
+        let Urls { websocket, http, connections, dynamodb, s3, lambda, issuer } = self.urls;
         let mut banner =
             format!("Switchboard is running. Ctrl-C stops it.\n\nOpen the chat page in a browser:\n\n  {http}/\n\n");
         let urls = [
@@ -52,7 +52,7 @@ impl Banner<'_> {
             ("S3", s3),
             ("Lambda", lambda),
         ];
-        for (name, url) in urls {
+        for (name, url) in urls.into_iter().chain(issuer.iter().map(|url| ("Issuer", url))) {
             let _ = writeln!(banner, "  {name:<13}  {url}");
         }
         if self.is_open_to_network {
@@ -65,8 +65,11 @@ impl Banner<'_> {
         }
         banner.push_str("\nOpen a chat client in each of two terminals:\n\n");
         for user in ["ana", "ben"] {
-            let identity =
-                if has_tokens { format!("token=$(scripts/token --sub {user})") } else { format!("userId={user}") };
+            let identity = match issuer {
+                Some(url) if has_tokens => format!("token=$(scripts/token --rs256 --issuer {url} --sub {user})"),
+                None if has_tokens => format!("token=$(scripts/token --sub {user})"),
+                _ => format!("userId={user}"),
+            };
             let _ = writeln!(banner, "  npx -y wscat@6.1.0 -c \"{websocket}?{identity}&roomId=tea\"");
         }
         banner.push_str("\nSend a message in one; it appears in the other:\n\n");
