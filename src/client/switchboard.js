@@ -733,9 +733,12 @@ class Outbox {
   #show(entry) {
     const { id: clientMessageId, roomId, draft, createdAt, status, error, seq, messageId } = entry;
     const room = this.#chat._room(roomId);
+    const { userId: id = '', userIcon, userColor } = queryOf(this.#chat._url);
+    const { userId = id, userName = userId } = this.#chat.user ?? {};
+    const author = { userId, userName: room?._nameOf(userId) ?? userName, userIcon, userColor };
     const parent = room?._message(draft.replyTo) && parentOf(room._message(draft.replyTo));
-    const place = { roomId, seq, messageId, ...this.#chat._author(room) };
-    entry.message = compact({ ...place, ...draft, parent, createdAt, clientMessageId, status, error });
+    const place = { roomId, seq, messageId, createdAt, parent, ...author };
+    entry.message = compact({ ...place, ...draft, clientMessageId, status, error });
     return entry;
   }
 
@@ -876,7 +879,7 @@ class Outbox {
 
   /** Loads what an earlier page has left behind. `user` keeps the users of one browser apart. */
   load(user) {
-    this.#key.resolve(`switchboard.outbox ${this.#chat._origin} ${user}`);
+    this.#key.resolve(`switchboard.outbox ${this.#chat._url.split('?')[0]} ${user}`);
     return this.#stored;
   }
 
@@ -897,44 +900,6 @@ class Outbox {
       else await store.setItem(key, next(await store.getItem(key)));
     };
     this.#stored = this.#stored.then(write).catch((error) => this.#chat._emit('error', { error }));
-  }
-}
-
-/** One WebSocket. `end` is called once, whoever ends it. */
-class Link {
-  isOpen = false;
-  /** By request id: what waits for an answer. */
-  asked = new Map();
-  #socket;
-  #on;
-
-  constructor(Socket, url, protocols, on) {
-    this.#on = on;
-    this.#socket = new Socket(url, protocols);
-    this.#socket.onopen = () => {
-      this.isOpen = true;
-      this.#on?.open();
-    };
-    this.#socket.onmessage = ({ data }) => this.#on?.frame(data);
-    this.#socket.onerror = () => {};
-    this.#socket.onclose = ({ code, reason }) => this.end(code, reason);
-  }
-
-  send(frame) { this.#socket.send(JSON.stringify(frame)); }
-
-  answer(requestId, frame) {
-    this.asked.get(requestId)?.resolve(frame);
-    this.asked.delete(requestId);
-  }
-
-  /** Ends it without waiting for the network, which may be gone. What was asked has no answer. */
-  end(code = 1006, reason = '') {
-    const [on, wasOpen] = [this.#on, this.isOpen];
-    if (!on) return;
-    [this.#on, this.isOpen] = [undefined, false];
-    this.#socket.close(1000);
-    for (const { resolve } of this.asked.values()) resolve();
-    on.end(wasOpen, code, reason);
   }
 }
 
@@ -972,7 +937,7 @@ export class Switchboard extends Emitter {
     super();
     if (!WebSocket) throw new TypeError('no WebSocket here: pass one as the option `WebSocket`');
     this.#options = { ...options, WebSocket, random, httpUrl: options.httpUrl?.replace(/\/+$/, '') };
-    this._origin = options.url.split('?')[0];
+    this._url = options.url;
     this._clock = clock;
     this._store = options.store ?? (globalThis.indexedDB ? new IndexedDbStore() : memoryStore());
     this._outbox = new Outbox(this);
@@ -1060,7 +1025,7 @@ export class Switchboard extends Emitter {
       if (!isOver()) await this.#greet(link);
       if (isOver()) return link.end();
       this.#link = link;
-      await this._resume(this.#readable());
+      await this._resume(this.rooms.filter((room) => room._cursor && !['left', 'refused'].includes(room.status)));
       this.#live(old);
     } catch (error) {
       if (this.#link !== old) old?.end();
@@ -1072,17 +1037,24 @@ export class Switchboard extends Emitter {
     }
   }
 
+  /** Opens a socket. Its `asked` are the requests without an answer, by their ids. */
   async #dial(token) {
-    const { url, WebSocket } = this.#options;
+    const socket = new this.#options.WebSocket(this._url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL]);
     const opened = deferred();
-    const link = new Link(WebSocket, url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL], {
-      open: opened.resolve,
-      frame: (text) => this.#receive(link, text),
-      end: (wasOpen, code, reason) => {
-        if (wasOpen) this.#lost(link, code, reason);
-        else opened.reject(failure('HANDSHAKE_FAILED', 'the handshake failed'));
-      },
-    });
+    const link = { isOpen: false, asked: new Map(), send: (frame) => socket.send(JSON.stringify(frame)) };
+    // Does not wait for the network, which may be gone.
+    link.end = (code = 1006, reason = '') => {
+      link.isOpen = false;
+      socket.onopen = socket.onmessage = socket.onclose = () => {};
+      socket.close(1000);
+      opened.reject(failure('HANDSHAKE_FAILED', 'the handshake failed'));
+      for (const { resolve } of link.asked.values()) resolve();
+      if (link === this.#link) this.#lost(code, reason);
+    };
+    socket.onopen = () => opened.resolve((link.isOpen = true));
+    socket.onmessage = ({ data }) => this.#receive(link, data);
+    socket.onerror = () => {};
+    socket.onclose = ({ code, reason }) => link.end(code, reason);
     const timer = this._clock.setTimeout(() => link.isOpen || link.end(), HANDSHAKE_MS);
     try {
       await opened.promise;
@@ -1112,17 +1084,15 @@ export class Switchboard extends Emitter {
   }
 
   async #getToken() {
-    const { token, url } = this.#options;
+    const { token } = this.#options;
     const isEnding = claimsOf(this.#token).exp * 1000 < this._serverNow() + RENEW_MS / 2;
     if (typeof token !== 'function') this.#token = token;
     else if (this.#token === undefined || isEnding) this.#token = await token();
     // Whose outbox it is, as far as the URL or the token tells: it shows without a connection.
-    const user = queryOf(url).userId ?? claimsOf(this.#token).sub;
+    const user = queryOf(this._url).userId ?? claimsOf(this.#token).sub;
     if (user !== undefined) this._outbox.load(user);
     return this.#token;
   }
-
-  #readable() { return this.rooms.filter(({ _cursor, status }) => _cursor && !['left', 'refused'].includes(status)); }
 
   /** Says hello on a new connection. */
   async #greet(link) {
@@ -1176,8 +1146,7 @@ export class Switchboard extends Emitter {
   /** Ends a connection that does not answer: the network has changed, and nobody has said so. */
   #probe(link, timeoutMs) { this._request('ping', {}, { link, timeoutMs }).catch(() => link.end()); }
 
-  #lost(link, code, reason) {
-    if (link !== this.#link) return;
+  #lost(code, reason) {
     this.#link = undefined;
     this.#attempt += 1;
     for (const name of ['ping', 'rotate', 'renew']) this.#cancel(name);
@@ -1268,15 +1237,17 @@ export class Switchboard extends Emitter {
   #ask(link, frame) {
     const { action, requestId } = frame;
     const { promise, resolve } = deferred();
-    const transmit = () => {
+    const request = { frame, tries: 0, resolve: (answer) => (link.asked.delete(requestId), resolve(answer)) };
+    request.transmit = () => {
+      request.isWaiting = false;
       this._emit('frame', { direction: 'out', frame });
       link.send(frame);
       if (action === 'ping' || DONE_TWICE.has(action)) return;
-      this.#after(requestId, ANSWER_MS, () => (this.#probe(link, PROBE_MS), transmit()));
+      this.#after(requestId, ANSWER_MS, () => (this.#probe(link, PROBE_MS), request.transmit()));
     };
-    if (!link.isOpen) resolve();
-    link.asked.set(requestId, { frame, resolve });
-    if (link.isOpen) transmit();
+    link.asked.set(requestId, request);
+    if (link.isOpen) request.transmit();
+    else request.resolve();
     return promise;
   }
 
@@ -1294,19 +1265,23 @@ export class Switchboard extends Emitter {
     const request = link.asked.get(requestId);
     if (type !== 'error') this.#fold(frame, request?.frame);
     else if (!request && !ENDS_CONNECTION.has(code)) this.#reported(frame);
-    link.answer(requestId, frame);
+    request?.resolve(frame);
     if (type !== 'error' || !ENDS_CONNECTION.has(code)) return;
     if (code !== 'RECONNECT') this.#token = undefined;
     link.end();
   }
 
-  /** API Gateway says that the function has failed, and not for which frame. */
+  /** API Gateway says that the function has failed, and not for which frame: answers to the others may still come. */
   #gatewayFailed(link) {
-    const asked = [...link.asked.values()];
-    for (const { frame } of asked) {
-      // Perhaps it was another one.
-      if (DONE_TWICE.has(frame.action) && asked.length > 1) continue;
-      link.answer(frame.requestId, { type: 'error', code: 'UNAVAILABLE', message: 'it may have been carried out' });
+    const open = [...link.asked.values()].filter((request) => !request.isWaiting);
+    for (const request of open) {
+      const { action, requestId } = request.frame;
+      if (!DONE_TWICE.has(action)) {
+        Object.assign(request, { isWaiting: true, tries: request.tries + 1 });
+        this.#after(requestId, this.#backoff(request.tries), request.transmit);
+      } else if (open.length === 1) {
+        request.resolve({ type: 'error', code: 'UNAVAILABLE', message: 'it may have been carried out' });
+      }
     }
   }
 
@@ -1367,14 +1342,6 @@ export class Switchboard extends Emitter {
 
   _room(id) { return this.#rooms.get(id); }
 
-  /** How the client's own messages show their author. */
-  _author(room) {
-    const query = queryOf(this.#options.url);
-    const { userId = query.userId ?? '', userName = userId } = this.user ?? {};
-    const { userIcon, userColor } = query;
-    return { userId, userName: room?._nameOf(userId) ?? userName, userIcon, userColor };
-  }
-
   /** Asks for what the rooms have missed. Until then their live frames wait. */
   _resume(rooms) {
     for (const room of rooms) {
@@ -1434,18 +1401,20 @@ export class Switchboard extends Emitter {
     this.#hasUnreads = true;
     this.#unreads = new Map(marks.map((mark) => [mark.roomId, mark]));
     for (const { roomId } of marks) this._recountUnread(roomId);
-    this.#unreadsChanged();
+    this.#unreadsChanged(this.rooms);
     return this.unreads;
   }
 
   #setUnread(roomId, changes) {
-    this.#unreads.set(roomId, compact({ ...this.#unreads.get(roomId), ...changes }));
-    this.#unreadsChanged(roomId);
+    const mark = { ...this.#unreads.get(roomId), ...changes };
+    if (mark.unread > MOST_UNREAD) Object.assign(mark, { unread: MOST_UNREAD, unreadMore: true });
+    this.#unreads.set(roomId, compact(mark));
+    this.#unreadsChanged([this.#rooms.get(roomId)]);
   }
 
-  #unreadsChanged(roomId) {
+  #unreadsChanged(rooms) {
     this.#unreadsCache = undefined;
-    for (const room of roomId === undefined ? this.rooms : [this.#rooms.get(roomId)]) room?._touch();
+    for (const room of rooms) room?._touch();
     this._emit('unreads', { unreads: this.unreads });
   }
 
@@ -1455,9 +1424,8 @@ export class Switchboard extends Emitter {
     const mark = this.#unreads.get(roomId) ?? { roomId, lastSeq: seq - 1, lastReadSeq: 0, unread: 0, mentions: 0 };
     if (seq <= mark.lastSeq) return;
     const { isForMe, isMention } = forUser(message, this.user.userId);
-    const unread = Math.min(mark.unread + isForMe, MOST_UNREAD);
-    const unreadMore = mark.unreadMore || mark.unread + isForMe > MOST_UNREAD || undefined;
-    this.#setUnread(roomId, { ...mark, lastSeq: seq, unread, unreadMore, mentions: mark.mentions + isMention });
+    const [unread, mentions] = [mark.unread + isForMe, mark.mentions + isMention];
+    this.#setUnread(roomId, { ...mark, lastSeq: seq, unread, mentions });
     this._recountUnread(roomId);
   }
 
@@ -1465,9 +1433,7 @@ export class Switchboard extends Emitter {
   _recountUnread(roomId) {
     const mark = this.#unreads.get(roomId);
     const count = mark && this.#rooms.get(roomId)?._unreadAfter(mark.lastReadSeq, this.user.userId);
-    if (!count) return;
-    const unreadMore = count.unread > MOST_UNREAD || undefined;
-    this.#setUnread(roomId, { unread: Math.min(count.unread, MOST_UNREAD), unreadMore, mentions: count.mentions });
+    if (count) this.#setUnread(roomId, { unreadMore: undefined, ...count });
   }
 
   /** A mark goes back with a newer `readVersion` only. */
@@ -1579,8 +1545,8 @@ export class Switchboard extends Emitter {
   }
 
   async #call(path, { method = 'GET', query, body, signal, token }) {
-    const { httpUrl, url } = this.#options;
-    const userId = token ? undefined : queryOf(url).userId ?? this.user?.userId;
+    const { httpUrl } = this.#options;
+    const userId = token ? undefined : queryOf(this._url).userId ?? this.user?.userId;
     const isRead = method === 'GET';
     const parameters = encoded(compact({ userId: isRead ? userId : undefined, ...query }));
     const answer = await fetch(`${httpUrl}${path}${parameters && `?${parameters}`}`, {
