@@ -50,6 +50,8 @@ const ENDS_CONNECTION = new Set(['RECONNECT', 'SESSION_EXPIRED', 'UNAUTHORIZED']
 const DONE_TWICE = new Set(['createRoom']);
 /** A repeat of these is recognised by its `clientMessageId`. */
 const WITH_ID = new Set(['sendMessage', 'broadcastMessage', 'editMessage']);
+/** Actions after which somebody is no longer a member, and why. */
+const LEFT_BY = { leaveRoom: 'left', removeMember: 'removed', banMember: 'banned' };
 const CHANGES = new Set(['edited', 'deleted', 'reactions', 'pinned', 'unpinned']);
 
 export class SwitchboardError extends Error {
@@ -1301,10 +1303,9 @@ export class Switchboard extends Emitter {
     }
     if (type === 'read' && userId === this.user?.userId) this.#setRead(roomId, frame.seq, frame.readVersion);
     if (type === 'message' && frame.file) this.#uploads.get(frame.file.fileId)?.resolve(messageOf(frame));
-    // Who leaves is not told by a frame of its own.
-    if (type === 'ack' && frame.action === 'leaveRoom') {
-      return room?._receive({ type: 'left', userId: this.user.userId, reason: 'left' });
-    }
+    // To whom it is answered it is not told by a frame of its own.
+    const reason = type === 'ack' && request && LEFT_BY[frame.action];
+    if (reason) return room?._receive({ type: 'left', userId: request.userId ?? this.user.userId, reason });
     if (!room && type === 'message') {
       this._countUnread(roomId, frame);
       if (this.#options.autoFollow) room = this.#follow(new Room(this, roomId, { after: frame.seq - 1 }));
