@@ -52,7 +52,7 @@ export interface RequestOptions {
 
 /**
  * A failure: `code` as in the protocol, or one of the client's: `TIMEOUT`, `CONNECTION_LOST`, `HANDSHAKE_FAILED`,
- * `CLOSED`, `DISCARDED`, `UPLOAD_FAILED`.
+ * `CLOSED`, `DISCARDED`, `UPLOAD_FAILED`, `ABORTED`.
  */
 export class SwitchboardError extends Error {
   code: string;

@@ -62,6 +62,8 @@ export class SwitchboardError extends Error {
 }
 
 const failure = (code, message) => new SwitchboardError({ code, message });
+/** Why a request was given up. React Native's signals do not tell. */
+const reasonOf = (signal) => signal.reason ?? failure('ABORTED', 'the request was cancelled');
 const bytesOf = (text) => new TextEncoder().encode(text).length;
 const isDirect = (roomId) => roomId.startsWith('dm-');
 const compact = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
@@ -1192,9 +1194,9 @@ export class Switchboard extends Emitter {
     if (bytesOf(JSON.stringify(frame)) > frameBytes) {
       throw failure('TOO_LARGE', `a frame has at most ${frameBytes} bytes`);
     }
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw reasonOf(signal);
     const end = deferred();
-    const abort = () => end.reject(signal.reason);
+    const abort = () => end.reject(reasonOf(signal));
     const expire = () => end.reject(failure('TIMEOUT', `no answer to ${action} in ${timeoutMs} ms`));
     this.#ends.add(end);
     signal?.addEventListener('abort', abort);
@@ -1481,7 +1483,7 @@ export class Switchboard extends Emitter {
     const size = file.size ?? file.byteLength;
     const upload = await this.handleFileUpload({ ...room._target, fileName, contentType, size, sha256 }, { signal });
     const done = deferred();
-    const abort = () => done.reject(signal.reason);
+    const abort = () => done.reject(reasonOf(signal));
     this.#uploads.set(upload.fileId, done);
     signal?.addEventListener('abort', abort);
     try {
@@ -1499,7 +1501,7 @@ export class Switchboard extends Emitter {
   async #put(upload, file, size, onProgress, signal) {
     for (let tries = 0; ; tries += 1) {
       const status = await this.#putOnce(upload, file, size, onProgress, signal);
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw reasonOf(signal);
       // 412: an earlier attempt has succeeded, and its answer was lost.
       if (status === 412 || (status >= 200 && status < 300)) return onProgress?.({ loaded: size, total: size });
       if (status < 500 || tries === 3) {

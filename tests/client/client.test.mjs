@@ -263,6 +263,30 @@ test('a quiet connection is pinged, and one that does not answer is replaced', a
   await event(client, 'state', ({ state }) => state === 'live');
 });
 
+test('a page that is looked at again waits five seconds for an answer, and connects again', async () => {
+  globalThis.document = Object.assign(new EventTarget(), { visibilityState: 'hidden' });
+  try {
+    const wire = new Wire();
+    const clock = fastClock(10);
+    const client = await connected({ WebSocket: wire.Socket, clock });
+    wire.freeze();
+    document.dispatchEvent(new Event('visibilitychange'));
+    document.visibilityState = 'visible';
+    const began = clock.now();
+    const ping = event(client, 'frame', ({ frame }) => frame.action === 'ping');
+    document.dispatchEvent(new Event('visibilitychange'));
+    await ping;
+    await event(client, 'state', ({ state }) => state === 'waiting');
+    assert.ok(clock.now() - began >= 4_900, 'it waits for five seconds');
+    await event(client, 'state', ({ state }) => state === 'live');
+    client.close();
+    document.dispatchEvent(new Event('visibilitychange'));
+    assert.equal(wire.opened, 2);
+  } finally {
+    delete globalThis.document;
+  }
+});
+
 test('a device that is online again checks its connection at once', async () => {
   const browser = new EventTarget();
   globalThis.addEventListener = browser.addEventListener.bind(browser);

@@ -2,5 +2,7 @@
 
 import './chat.mjs';
 import './rooms.mjs';
+import './people.mjs';
+import './long.mjs';
 import './faults.mjs';
 import './access.mjs';
