@@ -82,7 +82,7 @@ scenario('moderation: a mute that is lifted, a ban that is lifted, a removal, a 
   await ben.waitsFor('you have left');
   await ben.press('Join');
   await ben.answer({ 'Room id': roomId }, 'Join');
-  await ben.waitsFor('BANNED');
+  await ben.root.locator('#failures', { hasText: 'BANNED' }).waitFor();
   await ana.press('Unban');
   await ana.answer({ 'User id': ben.name }, 'Lift');
   await ana.waitsFor('Lifted');
