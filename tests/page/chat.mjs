@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { fill, scenario, unique, until } from './users.mjs';
+import { scenario, unique, until } from './users.mjs';
 
 scenario('from opening the page to a first message: a name, and the message', async (open) => {
   const ana = await open(unique('ana'));
@@ -116,7 +116,19 @@ scenario('files: a picture is shown, another file can be saved', async (open) =>
 scenario('history is loaded by scrolling up, and the search shows old messages', async (open) => {
   const ana = await open(unique('ana'));
   const roomId = await ana.createRoom(unique('History'));
-  await fill(ana, roomId, 400);
+  await ana.page.evaluate(
+    async ([socket, userId, id]) => {
+      const { Switchboard } = await import('/client/switchboard.js');
+      const chat = new Switchboard({ url: `${socket}?userId=${userId}` });
+      await chat.connect();
+      for (let from = 0; from < 400; from += 20) {
+        const messages = Array.from({ length: 20 }, (_, at) => ({ content: `number ${from + at + 1}.` }));
+        await chat.sendMessages({ roomId: id, messages });
+      }
+      chat.close();
+    },
+    [(await (await fetch(new URL('/page/config.json', ana.page.url()))).json()).websocket, ana.name, roomId],
+  );
   await ana.sees('number 400.');
   await ana.page.reload();
   await ana.sees('number 400.');

@@ -166,24 +166,6 @@ export class Pane {
   }
 }
 
-/** Writes numbered messages, faster than anybody types. */
-export async function fill({ page, name }, roomId, count) {
-  const { websocket } = await (await fetch(new URL('/page/config.json', page.url()))).json();
-  await page.evaluate(
-    async ([socket, userId, id, most]) => {
-      const { Switchboard } = await import('/client/switchboard.js');
-      const chat = new Switchboard({ url: `${socket}?userId=${userId}` });
-      await chat.connect();
-      for (let from = 0; from < most; from += 20) {
-        const messages = Array.from({ length: 20 }, (_, at) => ({ content: `number ${from + at + 1}.` }));
-        await chat.sendMessages({ roomId: id, messages }, { timeoutMs: Infinity });
-      }
-      chat.close();
-    },
-    [websocket, name, roomId, count],
-  );
-}
-
 /** Replaces the plan of the faults. */
 export async function faults(plan) {
   const answer = await fetch(`${stacks.open.http}/_faults`, { method: 'POST', body: JSON.stringify(plan) });
