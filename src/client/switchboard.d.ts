@@ -52,7 +52,7 @@ export interface RequestOptions {
 
 /**
  * A failure: `code` as in the protocol, or one of the client's: `TIMEOUT`, `CONNECTION_LOST`, `HANDSHAKE_FAILED`,
- * `CLOSED`, `DISCARDED`, `UPLOAD_FAILED`.
+ * `CLOSED`, `DISCARDED`, `UPLOAD_FAILED`, `ABORTED`.
  */
 export class SwitchboardError extends Error {
   code: string;
@@ -273,6 +273,8 @@ declare class Client {
   readonly unreads: Unreads;
   /** The rooms that are followed. */
   readonly rooms: Room[];
+  /** `size`: how many messages wait for their answers, in all rooms. */
+  readonly outbox: { readonly size: number };
   /** Connects, and stays connected until `close()`. Resolves when it is live; fails when the token is refused. */
   connect(): Promise<void>;
   close(): void;

@@ -1,6 +1,6 @@
 /**
  * The client of Switchboard: one connection that repairs itself, an outbox that survives a reload, and a small model of
- * each room. See README.md in this folder; switchboard.d.ts has the types.
+ * each room. README.md in this folder introduces it; switchboard.d.ts describes all that is public.
  * @module
  */
 
@@ -50,9 +50,10 @@ const ENDS_CONNECTION = new Set(['RECONNECT', 'SESSION_EXPIRED', 'UNAUTHORIZED']
 const DONE_TWICE = new Set(['createRoom']);
 /** A repeat of these is recognised by its `clientMessageId`. */
 const WITH_ID = new Set(['sendMessage', 'broadcastMessage', 'editMessage']);
+/** Actions after which somebody is no longer a member, and why. */
+const LEFT_BY = { leaveRoom: 'left', removeMember: 'removed', banMember: 'banned' };
 const CHANGES = new Set(['edited', 'deleted', 'reactions', 'pinned', 'unpinned']);
 
-/** A request that failed: `code` and `status` as in the protocol, or a code of the client's own. */
 export class SwitchboardError extends Error {
   constructor({ code, message, ...details }) {
     super(message ?? code);
@@ -61,6 +62,8 @@ export class SwitchboardError extends Error {
 }
 
 const failure = (code, message) => new SwitchboardError({ code, message });
+/** Why a request was given up. React Native's signals do not tell. */
+const reasonOf = (signal) => signal.reason ?? failure('ABORTED', 'the request was cancelled');
 const bytesOf = (text) => new TextEncoder().encode(text).length;
 const isDirect = (roomId) => roomId.startsWith('dm-');
 const compact = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
@@ -72,13 +75,10 @@ function queryOf(url) {
   return Object.fromEntries(pairs.filter(([, value]) => value));
 }
 
+/** Pages without TLS and React Native have no `randomUUID`. */
 function newId() {
-  if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
-  const bytes = new Uint8Array(16);
-  // Pages without TLS have no randomUUID, and React Native may have neither.
-  if (globalThis.crypto?.getRandomValues) crypto.getRandomValues(bytes);
-  else bytes.forEach((_, at) => (bytes[at] = Math.random() * 256));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const digit = () => Math.floor(Math.random() * 16).toString(16);
+  return globalThis.crypto?.randomUUID?.() ?? Array.from({ length: 32 }, digit).join('');
 }
 
 /** The claims of a token, not verified; nothing for a token of another kind. */
@@ -99,10 +99,14 @@ function deferred() {
   return one;
 }
 
+/** Removes what a map has up to a key. */
+function dropUpTo(map, last) {
+  for (const key of map.keys()) if (key <= last) map.delete(key);
+}
+
 class Emitter {
   #listeners = new Map();
 
-  /** Calls `listener` for each event of a type (`*`: of every type). Returns a function that ends it. */
   on(type, listener) {
     if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
     this.#listeners.get(type).add(listener);
@@ -118,13 +122,12 @@ class Emitter {
 
   _emit(type, details) {
     const event = { type, ...details };
-    for (const listener of [...(this.#listeners.get(type) ?? []), ...(this.#listeners.get('*') ?? [])]) {
+    for (const listener of [type, '*'].flatMap((one) => [...(this.#listeners.get(one) ?? [])])) {
       try {
         listener(event);
       } catch (error) {
         // A listener that fails must not stop the connection.
-        if (globalThis.reportError) reportError(error);
-        else console.error(error);
+        (globalThis.reportError ?? console.error)(error);
       }
     }
   }
@@ -134,19 +137,19 @@ class Emitter {
 class IndexedDbStore {
   #database;
 
-  #run(mode, act) {
+  async #run(mode, act) {
     this.#database ??= new Promise((resolve, reject) => {
       const request = indexedDB.open('switchboard', 1);
       request.onupgradeneeded = () => request.result.createObjectStore('texts');
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);
     });
-    return this.#database.then((database) => new Promise((resolve, reject) => {
-      const transaction = database.transaction('texts', mode);
+    const transaction = (await this.#database).transaction('texts', mode);
+    return new Promise((resolve, reject) => {
       const request = act(transaction.objectStore('texts'));
       transaction.oncomplete = () => resolve(request.result);
       transaction.onerror = transaction.onabort = () => reject(transaction.error);
-    }));
+    });
   }
 
   getItem(key) { return this.#run('readonly', (texts) => texts.get(key)); }
@@ -161,10 +164,9 @@ class IndexedDbStore {
   }
 }
 
-class MemoryStore {
-  #texts = new Map();
-  getItem(key) { return this.#texts.get(key); }
-  setItem(key, text) { this.#texts.set(key, text); }
+function memoryStore() {
+  const texts = new Map();
+  return { getItem: (key) => texts.get(key), setItem: (key, text) => void texts.set(key, text) };
 }
 
 const systemClock = {
@@ -201,22 +203,23 @@ function changed(message, change) {
   return { ...bare, rev, deleted: compact({ at, by, reason }) };
 }
 
+/** Whether a message counts as unread for a user, and as a mention. */
+function forUser(message, userId) {
+  const isForMe = message !== undefined && message.userId !== userId && !message.deleted && !message.system;
+  return { isForMe, isMention: isForMe && (message.mentionRoom || message.mentions?.includes(userId)) === true };
+}
+
 /**
  * A room and what the client knows of it. `messages` are without gaps from the oldest that was loaded, in order; then
  * those of the outbox. Each change replaces the arrays and objects that it concerns.
  */
 export class Room extends Emitter {
-  /** `opening`, `open`, `closed` (it takes no more messages), `left`, or `refused` (then `error` says why). */
   status = 'opening';
   error;
-  /** The last `room` frame. */
   info;
   hasOlder = false;
-  /** Raised by every change of the room. */
   version = 0;
   #messages = new Map();
-  /** By the seq of a message: the seqs of the loaded replies to it. */
-  #replies = new Map();
   #oldest = Infinity;
   #members = new Map();
   #typing = new Map();
@@ -224,19 +227,16 @@ export class Room extends Emitter {
   #cache = new Map();
   #ready = deferred();
   #isTouched = false;
-  /** Raised when the loaded messages are dropped: a page that was asked for before is no more of use. */
-  #generation = 0;
-  #pagesAsked = 0;
-  /** Changes that came while a page was on its way, which may be older. */
-  #recent = [];
+  /** For each page that is on its way: the changes that came meanwhile, which it may not have. */
+  #pages = new Set();
   #older;
   #hole;
   #lastTyping = 0;
-  /** All up to `seq` and `rev` is applied; nothing before the first page. */
+  /** All up to `seq` and `rev` is applied; nothing before the first page. Another object after a reset. */
   _cursor;
   /** Frames that wait for earlier ones: messages by seq, changes by rev. */
-  _ahead = new Map();
-  _changes = new Map();
+  #ahead = new Map();
+  #changes = new Map();
   /** A rev that is known to be there. */
   #told = 0;
   _resuming = false;
@@ -248,7 +248,6 @@ export class Room extends Emitter {
     if (after !== undefined) this._cursor = { seq: after, rev: 0 };
   }
 
-  /** Resolves when the first page is loaded; fails when the room cannot be read. */
   get ready() { return this.#ready.promise; }
 
   get messages() {
@@ -261,7 +260,6 @@ export class Room extends Emitter {
     });
   }
 
-  /** The first hundred, and whom `moreMembers()` has loaded. */
   get members() { return this.#cached('members', () => [...this.#members.values()]); }
 
   get typing() {
@@ -269,7 +267,6 @@ export class Room extends Emitter {
     return this.#cached('typing', () => Array.from(this.#typing.values(), shown));
   }
 
-  /** Up to where others have read: seqs by user id. */
   get reads() {
     return this.#cached('reads', () => Object.fromEntries(Array.from(this.#reads, ([user, { seq }]) => [user, seq])));
   }
@@ -298,7 +295,11 @@ export class Room extends Emitter {
     this.chat._emit(type, { room: this, ...details });
   }
 
-  /** The events of the room from now on, until the client is closed or the loop ends. */
+  #show(name, type, details) {
+    this._touch(name);
+    this._emit(type, details);
+  }
+
   async *[Symbol.asyncIterator]() {
     let [events, wake] = [[], () => {}];
     const push = (event) => (event.type !== 'change' && event.type !== 'state' && events.push(event), wake());
@@ -315,10 +316,6 @@ export class Room extends Emitter {
 
   // What a user does in the room.
 
-  /**
-   * Puts a message into the outbox: it shows at once, with `status` `pending`. Resolves with the message when it is
-   * sent, and fails when the server refuses it.
-   */
   send(content, { replyTo, data, mentions, mentionRoom } = {}) {
     return this.chat._outbox.add(this, compact({ content, replyTo, data, mentions, mentionRoom })).done.promise;
   }
@@ -330,42 +327,38 @@ export class Room extends Emitter {
     return this.send(entry.draft.content, entry.draft);
   }
 
-  /** Takes a message out of the outbox: one that was refused, or that waits for the connection. */
   discard(clientMessageId) { return this.chat._outbox.remove(clientMessageId) !== undefined; }
 
   edit(seq, content, options) { return this.chat.editMessage({ roomId: this.id, seq, content }, options); }
 
   delete(seq, { reason, ...options } = {}) {
-    return this.chat.deleteMessage(compact({ roomId: this.id, seq, reason }), options);
+    return this.chat.deleteMessage({ roomId: this.id, seq, reason }, options);
   }
 
   react(seq, emoji, on = true, options = undefined) {
     return this.chat.react({ roomId: this.id, seq, emoji, on }, options);
   }
 
-  /** Marks the room as read up to a message: the last one, unless `seq` says which. */
   async markRead(seq = this._cursor?.seq ?? 0) {
     if (seq < 1 || this.chat.unreads.rooms[this.id]?.lastReadSeq >= seq) return undefined;
     return this.chat.markRead({ roomId: this.id, seq });
   }
 
-  /** Tells the others that the user types, or has stopped. Call it at each key: it sends every three seconds. */
   setTyping(isTyping = true) {
     const now = this.chat._clock.now();
     if (isTyping ? now - this.#lastTyping < TYPING_EVERY_MS : this.#lastTyping === 0) return;
     this.#lastTyping = isTyping ? now : 0;
-    this.chat.typingIndicator({ ...this._target(), isTyping });
+    this.chat.typingIndicator({ ...this._target, isTyping });
   }
 
   async join(request) {
     const frame = await this.chat.joinRoom({ ...request, roomId: this.id });
-    this._reopen();
+    this.#reopen();
     return frame;
   }
 
   leave() { return this.chat.leaveRoom({ roomId: this.id }); }
 
-  /** Loads older messages, and resolves with them. */
   async before(limit = 50) {
     if (!this._cursor || this.#oldest === Infinity) return [];
     this.#older ??= this.#page({ before: this.#oldest, limit }).finally(() => (this.#older = undefined));
@@ -375,23 +368,20 @@ export class Room extends Emitter {
     return page?.messages ?? [];
   }
 
-  /** Loads the next hundred members of a large room. */
   async moreMembers() {
     const cursor = this.info?.nextCursor;
     if (cursor) await this.chat.roomInfo({ roomId: this.id, cursor });
     return this.members;
   }
 
-  /** Uploads a file (a Blob, an ArrayBuffer or bytes) and resolves with its message. */
   upload(file, options) { return this.chat._upload(this, file, options); }
 
-  /** Forgets the room: nothing of it is kept up to date any more. */
   close() {
     this.chat._forget(this);
     this.#endHole();
   }
 
-  _target() { return this.peer ? { recipientId: this.peer } : { roomId: this.id }; }
+  get _target() { return this.peer ? { recipientId: this.peer } : { roomId: this.id }; }
   _message(seq) { return this.#messages.get(seq); }
   _nameOf(userId) { return this.#members.get(userId)?.userName; }
 
@@ -399,7 +389,7 @@ export class Room extends Emitter {
 
   async _open() {
     try {
-      if (!this._cursor) this._begin(await this.chat.getMessages({ ...this._target(), limit: 50 }));
+      if (!this._cursor) this._begin(await this.chat.getMessages({ ...this._target, limit: 50 }));
       await this.chat._resume([this]);
     } catch (error) {
       this._failed(error);
@@ -408,7 +398,7 @@ export class Room extends Emitter {
 
   _begin(page) {
     this.#reset({ seq: page.items.at(-1)?.seq ?? 0, rev: page.rev, epoch: page.epoch });
-    this.#merge(page);
+    this.#merge(page.items);
     this.hasOlder = page.hasMore;
     this._touch('messages');
   }
@@ -422,7 +412,7 @@ export class Room extends Emitter {
       this._loadMembers();
     }
     this.#ready.resolve(this);
-    this._drain();
+    this.#drain();
     if (this.#mustReload) this.#reload().catch(() => {});
   }
 
@@ -438,7 +428,7 @@ export class Room extends Emitter {
     this.#ready.reject(error);
   }
 
-  _reopen() {
+  #reopen() {
     if (this.status === 'open' || this.status === 'opening') return;
     if (this.status === 'refused') this.#ready = deferred();
     this.status = 'opening';
@@ -453,31 +443,28 @@ export class Room extends Emitter {
 
   #setInfo({ type, requestId, participants, ...info }, isMore) {
     this.info = compact({ ...this.info, ...(participants && { nextCursor: undefined }), ...info });
-    if (Array.isArray(participants) && !isMore) this.#members.clear();
+    if (participants && !isMore) this.#members.clear();
     for (const member of participants ?? []) this.#members.set(member.userId, member);
-    this._touch('members');
-    this._emit('room', { info: this.info });
+    this.#show('members', 'room', { info: this.info });
   }
 
-  /** Reads a page and merges it; nothing if the messages were dropped in the meantime. */
+  /** Reads a page and merges it; nothing if the room was reset in the meantime. */
   async #page(request) {
-    const generation = this.#generation;
-    this.#pagesAsked += 1;
+    const [cursor, missed] = [this._cursor, []];
+    this.#pages.add(missed);
     try {
       const page = await this.chat.getMessages({ roomId: this.id, ...request });
-      if (generation !== this.#generation) return undefined;
-      return { messages: this.#merge(page), hasMore: page.hasMore, next: page.nextBefore };
+      if (cursor !== this._cursor) return undefined;
+      return { messages: this.#merge(page.items, missed), hasMore: page.hasMore, next: page.nextBefore };
     } finally {
-      this.#pagesAsked -= 1;
-      if (this.#pagesAsked === 0) this.#recent = [];
+      this.#pages.delete(missed);
     }
   }
 
-  #merge({ items }) {
+  #merge(items, missed = []) {
     return items.map((item) => {
       let message = messageOf(item);
-      // The page may have been read before changes that were applied already.
-      for (const change of this.#recent) {
+      for (const change of missed) {
         if (seqsOf(change).includes(message.seq) && change.rev > revOf(message)) message = changed(message, change);
       }
       const known = this.#messages.get(message.seq);
@@ -487,28 +474,15 @@ export class Room extends Emitter {
     });
   }
 
-  /** Keeps a message, and shows it in the replies to it. */
   #store(message) {
-    const { seq: to } = message.parent ?? {};
-    if (this.#messages.has(to)) message = { ...message, parent: parentOf(this.#messages.get(to)) };
-    if (to !== undefined) this.#replies.set(to, (this.#replies.get(to) ?? new Set()).add(message.seq));
-    this.#messages.set(message.seq, message);
-    this.#showInReplies(message);
-    return message;
-  }
-
-  #showInReplies(parent) {
-    for (const seq of this.#replies.get(parent.seq) ?? []) {
-      const reply = this.#messages.get(seq);
-      this.#messages.set(seq, { ...reply, parent: parentOf({ ...reply.parent, ...parent }) });
-    }
+    const parent = this.#messages.get(message.parent?.seq);
+    const stored = parent ? { ...message, parent: parentOf(parent) } : message;
+    this.#messages.set(stored.seq, stored);
+    return stored;
   }
 
   #reset(cursor) {
-    this.#generation += 1;
     this.#messages.clear();
-    this.#replies.clear();
-    this.#recent = [];
     this.#told = 0;
     this.#oldest = Infinity;
     this._cursor = cursor;
@@ -525,20 +499,18 @@ export class Room extends Emitter {
       [next, pages] = [page.next ?? 0, pages + 1];
     }
     if (next > oldest) {
-      for (let seq = oldest; seq < next; seq += 1) this.#messages.delete(seq);
+      dropUpTo(this.#messages, next - 1);
       [this.#oldest, this.hasOlder] = [next, true];
     }
     this.#mustReload = false;
-    this._touch('messages');
-    this._emit('discontinuity', { reason: 'changes' });
+    this.#show('messages', 'discontinuity', { reason: 'changes' });
   }
 
   /** What is unread after a position, if all of it is loaded. */
   _unreadAfter(seq, userId) {
-    const last = this._cursor?.seq ?? 0;
     if (this.status !== 'open' || (this.#oldest > seq + 1 && this.hasOlder)) return undefined;
     const count = { unread: 0, mentions: 0 };
-    for (let at = Math.max(seq + 1, Math.min(this.#oldest, last + 1)); at <= last; at += 1) {
+    for (let at = this._cursor.seq; at > seq && at >= this.#oldest; at -= 1) {
       const { isForMe, isMention } = forUser(this.#messages.get(at), userId);
       count.unread += isForMe;
       count.mentions += isMention;
@@ -550,17 +522,14 @@ export class Room extends Emitter {
 
   /** Applies a frame of the room, or keeps it until its turn. `request` is what it answers. */
   _receive(frame, request) {
-    const cursor = this._cursor;
-    const { type } = frame;
-    if (CHANGES.has(type)) {
+    const { type, userId, reason } = frame;
+    if (type === 'message' || CHANGES.has(type)) {
       // `unchanged` comes with the message's last rev, which is of another change: that one may be missing.
       if (frame.unchanged) this.#told = Math.max(this.#told, revOf(frame));
-      else if (frame.rev > (cursor?.rev ?? 0)) this._changes.set(frame.rev, frame);
-      this._drain();
-    } else if (type === 'message') {
-      if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);
+      else if (type !== 'message') this.#changes.set(frame.rev, frame);
+      else if (frame.seq > (this._cursor?.seq ?? 0)) this.#ahead.set(frame.seq, frame);
       else this.chat._outbox.found(frame);
-      this._drain();
+      this.#drain();
     } else if (type === 'typing') this.#receiveTyping(frame);
     else if (type === 'presence') this.#receivePresence(frame);
     else if (type === 'read') this.#receiveRead(frame);
@@ -568,23 +537,24 @@ export class Room extends Emitter {
     else if (type === 'room') this.#setInfo(frame, request?.cursor !== undefined);
     else if (type === 'room-closed') {
       this.status = 'closed';
-      this._touch();
-      this._emit('room-closed', { reason: frame.reason, userId: frame.userId });
+      this.#show('status', type, { reason, userId });
     }
   }
 
   /** Applies the frames whose turn it is. A hole is given a second, then the log is asked. */
-  _drain() {
+  #drain() {
     const cursor = this._cursor;
     if (!cursor || this._resuming || this.status === 'opening') return;
     for (let isMoving = true; isMoving; ) {
-      const message = this._ahead.get(cursor.seq + 1);
+      const message = this.#ahead.get(cursor.seq + 1);
       if (message) this.#append(message);
       const change = this.#nextChange();
       if (change) this.#apply(change, change.rev);
       isMoving = message !== undefined || change !== undefined;
     }
-    if (this._ahead.size + this._changes.size === 0 && this.#told <= cursor.rev) return this.#endHole();
+    dropUpTo(this.#ahead, cursor.seq);
+    dropUpTo(this.#changes, cursor.rev);
+    if (this.#ahead.size + this.#changes.size === 0 && this.#told <= cursor.rev) return this.#endHole();
     // Once, however many frames come meanwhile.
     this.#hole ??= this.chat._clock.setTimeout(() => (this.#endHole(), this.chat._resumeSoon(this)), HOLE_MS);
   }
@@ -597,7 +567,8 @@ export class Room extends Emitter {
   /** The next change, if its messages are there: a change of a message that is still missing waits for it. */
   #nextChange() {
     const { seq, rev } = this._cursor;
-    const next = this._changes.get(rev + 1) ?? [...this._changes.values()].find((one) => one.fromRev <= rev + 1);
+    const isNext = (one) => one.rev > rev && (one.fromRev ?? one.rev) <= rev + 1;
+    const next = [...this.#changes.values()].find(isNext);
     return next && seqsOf(next).every((one) => one <= seq) ? next : undefined;
   }
 
@@ -605,20 +576,18 @@ export class Room extends Emitter {
     const message = this.#store(messageOf(frame));
     this.#oldest = Math.min(this.#oldest, message.seq);
     this._cursor.seq = message.seq;
-    this._ahead.delete(message.seq);
     this.chat._outbox.found(message);
     this.chat._outbox.shown(this, message.seq);
     this.#endTyping(message.userId);
     this.chat._countUnread(this.id, message);
     const { mode = this.info?.mode, roomName = this.info?.roomName } = message.system ?? {};
-    if (message.system && this.info) this.#setInfo({ mode, roomName }, true);
-    this._touch('messages');
-    this._emit('message', { message });
+    if (message.system && this.info) this.#setInfo({ mode, roomName });
+    this.#show('messages', 'message', { message });
   }
 
   /** Applies a change; with `rev` it is the next one. */
   #apply(change, rev = this._cursor.rev) {
-    if (this.#pagesAsked > 0) this.#recent.push(change);
+    for (const missed of this.#pages) missed.push(change);
     const cause = change.type === 'message' ? 'resumed' : change.type;
     for (const seq of seqsOf(change)) {
       const before = this.#messages.get(seq);
@@ -626,14 +595,20 @@ export class Room extends Emitter {
         const message = this.#store(changed(before, change));
         this._emit('changed', { message, before, cause });
       }
-      // The message is not loaded, and a reply to it may be.
-      if (!before && cause === 'edited') this.#showInReplies({ seq, content: change.content });
-      if (!before && cause === 'deleted') this.#showInReplies({ seq, deleted: {} });
+      if (['edited', 'deleted', 'resumed'].includes(cause)) this.#showInReplies(seq, change);
     }
-    this._changes.delete(rev);
     this._cursor.rev = rev;
     this._touch('messages');
     if (cause === 'deleted' || change.deleted) this.chat._recountUnread(this.id);
+  }
+
+  /** Shows a message after a change in the replies to it, also where it is not loaded itself. */
+  #showInReplies(seq, change) {
+    const { content, deleted = change.type === 'deleted' } = this.#messages.get(seq) ?? change;
+    for (const reply of this.#messages.values()) {
+      if (reply.parent?.seq !== seq) continue;
+      this.#messages.set(reply.seq, { ...reply, parent: parentOf({ ...reply.parent, content, deleted }) });
+    }
   }
 
   /** Applies what `resume` answers for the room. Returns whether there is more. */
@@ -641,8 +616,8 @@ export class Room extends Emitter {
     const reason = [undefined, answer.epoch].includes(this._cursor.epoch) ? 'expired' : 'epoch';
     if (answer.reset) {
       this.#reset({ seq: answer.oldestSeq - 1, rev: 0 });
-      this._ahead.clear();
-      this._changes.clear();
+      this.#ahead.clear();
+      this.#changes.clear();
       this.hasOlder = false;
     }
     for (const item of answer.changes ?? []) this.#apply(item);
@@ -652,10 +627,7 @@ export class Room extends Emitter {
     }
     const cursor = this._cursor;
     if (answer.complete) cursor.seq = Math.max(cursor.seq, answer.lastSeq);
-    cursor.rev = Math.max(cursor.rev, answer.rev);
-    cursor.epoch = answer.epoch;
-    for (const seq of this._ahead.keys()) if (seq <= cursor.seq) this._ahead.delete(seq);
-    for (const rev of this._changes.keys()) if (rev <= cursor.rev) this._changes.delete(rev);
+    Object.assign(cursor, { rev: Math.max(cursor.rev, answer.rev), epoch: answer.epoch });
     this.chat._outbox.shown(this, cursor.seq);
     this._touch('messages');
     if (answer.closed) this.status = 'closed';
@@ -670,19 +642,17 @@ export class Room extends Emitter {
     if (!isTyping) return this.#endTyping(userId);
     this.chat._clock.clearTimeout(known?.timer);
     // By the server's own times: the clocks may differ.
-    const ms = Date.parse(until) - Date.parse(at) || 2 * TYPING_EVERY_MS;
+    const ms = Date.parse(until) - Date.parse(at);
     const timer = this.chat._clock.setTimeout(() => this.#endTyping(userId), ms);
     this.#typing.set(userId, { userId, userName, at, timer });
-    this._touch('typing');
-    this._emit('typing', { userId, userName, isTyping: true });
+    this.#show('typing', 'typing', { userId, userName, isTyping });
   }
 
   #endTyping(userId) {
     const known = this.#typing.get(userId);
     if (!this.#typing.delete(userId)) return;
     this.chat._clock.clearTimeout(known.timer);
-    this._touch('typing');
-    this._emit('typing', { userId, userName: known.userName, isTyping: false });
+    this.#show('typing', 'typing', { userId, userName: known.userName, isTyping: false });
   }
 
   #receivePresence({ userId, status, at }) {
@@ -691,43 +661,30 @@ export class Room extends Emitter {
     const online = status === 'online';
     this.#members.set(userId, { ...member, online, at });
     if (!online) this.#endTyping(userId);
-    this._touch('members');
-    this._emit('presence', { userId, online, at });
+    this.#show('members', 'presence', { userId, online, at });
   }
 
   #receiveRead({ userId, seq, at }) {
     if (userId === this.chat.user?.userId || this.#reads.get(userId)?.at > at) return;
     this.#reads.set(userId, { seq, at });
-    this._touch('reads');
-    this._emit('read', { userId, seq, at });
+    this.#show('reads', 'read', { userId, seq, at });
   }
 
   #receiveMember({ type, userId, userName, reason }) {
     const isMe = userId === this.chat.user?.userId;
     if (type === 'joined') {
-      if (isMe) this._reopen();
+      if (isMe) this.#reopen();
       this.#members.set(userId, { role: 'member', online: true, ...this.#members.get(userId), userId, userName });
     } else {
       if (isMe) this.status = 'left';
       this.#members.delete(userId);
       this.#endTyping(userId);
     }
-    this._touch('members');
-    this._emit(type, compact({ userId, userName, reason }));
+    const { nextCursor, participantCount: count } = this.info ?? {};
+    const participantCount = nextCursor ? count + (type === 'joined' ? 1 : -1) : this.#members.size;
+    if (this.info) this.info = { ...this.info, participantCount };
+    this.#show('members', type, compact({ userId, userName, reason }));
   }
-}
-
-/** Whether a message counts as unread for a user, and as a mention. */
-function forUser(message, userId) {
-  const isForMe = message !== undefined && message.userId !== userId && !message.deleted && !message.system;
-  return { isForMe, isMention: isForMe && (message.mentionRoom || message.mentions?.includes(userId)) === true };
-}
-
-/** Leaves out the users whom the server did not mention: they are not in the room. */
-function withoutOthers(draft, notMentioned) {
-  const mentions = draft.mentions?.filter((userId) => !notMentioned.includes(userId)) ?? [];
-  if (mentions.length > 0) draft.mentions = mentions;
-  else delete draft.mentions;
 }
 
 /** The messages that wait for their answers, in order. They are kept in the store until the server has answered. */
@@ -736,14 +693,12 @@ class Outbox {
   #entries = [];
   /** Rooms with a frame on its way, or that wait until they may send again. */
   #busy = new Set();
-  #key;
-  #stored = Promise.resolve();
-  /** Changes that were made before it was known whose outbox it is. */
-  #unstored = [];
+  /** Where they are stored: known as soon as it is known whose they are. */
+  #key = deferred();
+  #stored = this.#key.promise.then((key) => this.#read(key)).catch((error) => this.#chat._emit('error', { error }));
 
   constructor(chat) { this.#chat = chat; }
 
-  /** How many messages are not answered. */
   get size() { return this.#entries.filter((entry) => entry.status === 'pending').length; }
 
   of(room) {
@@ -753,11 +708,10 @@ class Outbox {
 
   add(room, draft) {
     const createdAt = new Date(this.#chat._serverNow()).toISOString();
-    const entry = this.#entry({ id: newId(), roomId: room.id, target: room._target(), draft, createdAt });
+    const entry = this.#entry({ id: newId(), roomId: room.id, target: room._target, draft, createdAt });
     this.#entries.push(entry);
     this.#store((stored) => [...stored, this.#saved(entry)]);
-    room._touch('messages');
-    room._emit('pending', { message: entry.message });
+    this.#tell('pending', entry);
     const refusal = this.#refusal(draft);
     if (refusal) this.#refuse(entry, refusal);
     this.flush();
@@ -770,7 +724,7 @@ class Outbox {
     this.#drop(entry);
     this.#forget(entry);
     entry.done.reject(failure('DISCARDED', 'the message was taken out of the outbox'));
-    this.#chat._touchRoom(entry.roomId);
+    this.#chat._room(entry.roomId)?._touch('messages');
     return entry;
   }
 
@@ -782,10 +736,20 @@ class Outbox {
   /** The message that is shown until the server's own is there. */
   #show(entry) {
     const { id: clientMessageId, roomId, draft, createdAt, status, error, seq, messageId } = entry;
-    const parent = this.#chat._parentOf(roomId, draft.replyTo);
-    const place = { roomId, seq, messageId, ...this.#chat._author(roomId) };
-    entry.message = compact({ ...place, ...draft, parent, createdAt, clientMessageId, status, error });
+    const room = this.#chat._room(roomId);
+    const { userId: id = '', userIcon, userColor } = queryOf(this.#chat._url);
+    const { userId = id, userName = userId } = this.#chat.user ?? {};
+    const author = { userId, userName: room?._nameOf(userId) ?? userName, userIcon, userColor };
+    const parent = room?._message(draft.replyTo) && parentOf(room._message(draft.replyTo));
+    const place = { roomId, seq, messageId, createdAt, parent, ...author };
+    entry.message = compact({ ...place, ...draft, clientMessageId, status, error });
     return entry;
+  }
+
+  #tell(type, { roomId, message, error }) {
+    const room = this.#chat._room(roomId);
+    room?._touch('messages');
+    (room ?? this.#chat)._emit(type, compact({ roomId, message, error }));
   }
 
   /** What the server would refuse anyway, or what would make API Gateway close the connection. */
@@ -815,18 +779,19 @@ class Outbox {
     try {
       const messages = batch.map(({ id, draft }) => ({ ...draft, clientMessageId: id }));
       const request = { ...batch[0].target, messages };
-      const answer = await this.#chat._request('sendMessages', request, { timeoutMs: Infinity });
-      for (const { draft } of batch) withoutOthers(draft, answer.notMentioned ?? []);
-      answer.results.forEach((result, at) => {
-        if (!result.code) this.#sent(batch[at], result);
+      const { results, notMentioned } = await this.#chat._request('sendMessages', request, { timeoutMs: Infinity });
+      for (const [at, entry] of batch.entries()) {
+        this.#mentionOnly(entry.draft, notMentioned);
+        const result = results[at];
+        if (!result.code) this.#sent(entry, result);
         else if (RETRYABLE.has(result.code)) wait = Math.max(wait, result.retryAfterMs ?? BACKOFF_MS[0]);
-        else this.#refuse(batch[at], new SwitchboardError(result));
-      });
+        else this.#refuse(entry, new SwitchboardError(result));
+      }
     } catch (error) {
       this.#failed(batch, error);
     }
     for (const entry of batch) entry.isOnItsWay = false;
-    if (wait > 0) await new Promise((resolve) => this.#chat._clock.setTimeout(resolve, wait));
+    if (wait > 0) await this.#chat._sleep(wait);
     this.#busy.delete(roomId);
     this.flush();
   }
@@ -847,6 +812,12 @@ class Outbox {
     return batch;
   }
 
+  /** Leaves out the users whom the server did not mention: they are not in the room. */
+  #mentionOnly(draft, notMentioned = []) {
+    draft.mentions = draft.mentions?.filter((userId) => !notMentioned.includes(userId));
+    if (!draft.mentions?.length) delete draft.mentions;
+  }
+
   #failed(batch, error) {
     // The client is closed: the messages stay in the store.
     if (error.code === 'CLOSED') return batch.forEach((entry) => entry.done.reject(error));
@@ -860,8 +831,7 @@ class Outbox {
     if (entry.status !== 'pending') return;
     this.#show(Object.assign(entry, { status: 'refused', error }));
     this.#store((stored) => stored.map((one) => (one.id === entry.id ? this.#saved(entry) : one)));
-    this.#chat._touchRoom(entry.roomId);
-    this.#chat._emitIn(entry.roomId, 'refused', { message: entry.message, error });
+    this.#tell('refused', entry);
     entry.done.reject(error);
   }
 
@@ -885,15 +855,14 @@ class Outbox {
     if (entry.status === 'sent') return false;
     this.#show(Object.assign(entry, { status: 'sent', error: undefined }, place));
     this.#forget(entry);
-    this.#chat._touchRoom(entry.roomId);
-    this.#chat._emitIn(entry.roomId, 'sent', { message: entry.message });
+    this.#tell('sent', entry);
     entry.done.resolve(entry.message);
     return true;
   }
 
   /** The user is known now, whose messages these are. */
   showAgain() {
-    for (const entry of this.#entries) this.#chat._touchRoom(this.#show(entry).roomId);
+    for (const entry of this.#entries) this.#chat._room(this.#show(entry).roomId)?._touch('messages');
   }
 
   /** The room shows its messages up to `seq` itself. */
@@ -914,26 +883,23 @@ class Outbox {
 
   /** Loads what an earlier page has left behind. `user` keeps the users of one browser apart. */
   load(user) {
-    if (this.#key !== undefined) return this.#stored;
-    this.#key = `switchboard.outbox ${this.#chat._origin} ${user}`;
-    const read = async () => {
-      const stored = JSON.parse((await this.#chat._store.getItem(this.#key)) ?? '[]');
-      const known = new Set(this.#entries.map(({ id }) => id));
-      const left = stored.filter(({ id }) => !known.has(id)).map((saved) => this.#entry(saved));
-      this.#entries.unshift(...left);
-      for (const { roomId } of left) this.#chat._touchRoom(roomId);
-    };
-    this.#stored = read().catch((error) => this.#chat._emit('error', { error }));
-    this.#unstored.splice(0).forEach((change) => this.#store(change));
+    this.#key.resolve(`switchboard.outbox ${this.#chat._url.split('?')[0]} ${user}`);
     return this.#stored;
   }
 
+  async #read(key) {
+    const stored = JSON.parse((await this.#chat._store.getItem(key)) ?? '[]');
+    const known = new Set(this.#entries.map(({ id }) => id));
+    const left = stored.filter(({ id }) => !known.has(id)).map((saved) => this.#entry(saved));
+    this.#entries.unshift(...left);
+    for (const { roomId } of left) this.#chat._room(roomId)?._touch('messages');
+  }
+
   #store(change) {
-    const key = this.#key;
-    if (key === undefined) return void this.#unstored.push(change);
     const store = this.#chat._store;
     const next = (text) => JSON.stringify(change(JSON.parse(text ?? '[]')));
     const write = async () => {
+      const key = await this.#key.promise;
       if (store.update) await store.update(key, next);
       else await store.setItem(key, next(await store.getItem(key)));
     };
@@ -941,43 +907,9 @@ class Outbox {
   }
 }
 
-/** One WebSocket. `end` is called once, whoever ends it. */
-class Link {
-  isOpen = false;
-  #socket;
-  #on;
-
-  constructor(Socket, url, protocols, on) {
-    this.#on = on;
-    this.#socket = new Socket(url, protocols);
-    this.#socket.onopen = () => {
-      this.isOpen = true;
-      this.#on?.open();
-    };
-    this.#socket.onmessage = ({ data }) => this.#on?.frame(data);
-    this.#socket.onerror = () => {};
-    this.#socket.onclose = ({ code, reason }) => this.end(code, reason);
-  }
-
-  send(text) { this.#socket.send(text); }
-
-  /** Ends it without waiting for the network, which may be gone. */
-  end(code = 1006, reason = '') {
-    const [on, wasOpen] = [this.#on, this.isOpen];
-    if (!on) return;
-    [this.#on, this.isOpen] = [undefined, false];
-    this.#socket.close(1000);
-    on.end(wasOpen, code, reason);
-  }
-}
-
-/** The client. `connect()` starts it; `room(id)` follows a room. */
 export class Switchboard extends Emitter {
-  /** `idle`, `connecting`, `resuming`, `live`, `waiting` or `closed`. */
   state = 'idle';
-  /** Why it is closed, or waits. */
   error;
-  /** Who the client is: `userId`, `userName` and `roles`, once connected. */
   user;
   limits = DEFAULT_LIMITS;
   #options;
@@ -991,7 +923,8 @@ export class Switchboard extends Emitter {
   #connected = deferred();
   #wasLive = false;
   #timers = new Map();
-  #requests = new Map();
+  /** What ends each open request: a time, a signal, or `close()`. */
+  #ends = new Set();
   #lastRequest = 0;
   #rooms = new Map();
   #toResume = new Set();
@@ -1008,15 +941,16 @@ export class Switchboard extends Emitter {
     super();
     if (!WebSocket) throw new TypeError('no WebSocket here: pass one as the option `WebSocket`');
     this.#options = { ...options, WebSocket, random, httpUrl: options.httpUrl?.replace(/\/+$/, '') };
-    this._origin = options.url.split('?')[0];
+    this._url = options.url;
     this._clock = clock;
-    this._store = options.store ?? (globalThis.indexedDB ? new IndexedDbStore() : new MemoryStore());
+    this._store = options.store ?? (globalThis.indexedDB ? new IndexedDbStore() : memoryStore());
     this._outbox = new Outbox(this);
   }
 
+  get outbox() { return this._outbox; }
+
   // Connecting.
 
-  /** Connects, and stays connected until `close()`. Resolves when the client is live for the first time. */
   connect() {
     if (this.state === 'idle') {
       this.#watchBrowser();
@@ -1025,7 +959,6 @@ export class Switchboard extends Emitter {
     return this.#connected.promise;
   }
 
-  /** Closes the connection for good. What is in the outbox stays in the store. */
   close() { this.#close(); }
 
   #close(error) {
@@ -1037,10 +970,9 @@ export class Switchboard extends Emitter {
     this.#stops.forEach((stop) => stop());
     this.error = error;
     this.#setState('closed', { error });
-    link?.end(1000);
     const closed = failure('CLOSED', error?.message ?? 'the client is closed');
-    for (const request of [...this.#requests.values()]) this.#finish(request, closed);
-    for (const upload of this.#uploads.values()) upload.reject(closed);
+    for (const one of [...this.#ends, ...this.#uploads.values()]) one.reject(closed);
+    link?.end(1000);
     this.#connected.reject(error ?? closed);
   }
 
@@ -1061,7 +993,10 @@ export class Switchboard extends Emitter {
     this.#timers.delete(name);
   }
 
+  _sleep(ms) { return new Promise((resolve) => this._clock.setTimeout(resolve, ms)); }
+  _serverNow() { return this._clock.now() + this.#clockOffset; }
   #between([least, most]) { return least + this.#options.random() * (most - least); }
+  #backoff(tries) { return this.#between([0.5, 1]) * Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** tries); }
 
   #watchBrowser() {
     const listen = (target, type, run) => {
@@ -1076,40 +1011,54 @@ export class Switchboard extends Emitter {
     listen(globalThis.document, 'visibilitychange', () => document.visibilityState === 'visible' && check());
   }
 
-  async #open() {
+  /** Opens a connection and catches up. `old` is the one that it replaces, which serves until then. */
+  async #open(old) {
     this.#cancel('wait');
-    const attempt = (this.#attempt += 1);
-    this.#setState('connecting');
+    const attempt = old ? this.#attempt : (this.#attempt += 1);
+    const isOver = () => attempt !== this.#attempt;
+    if (!old) this.#setState('connecting');
+    let link;
     try {
-      const link = await this.#dial(attempt);
-      if (!link) return;
+      const token = await this.#getToken();
+      if (isOver()) return;
+      link = await this.#dial(token);
+      if (!isOver() && !old) {
+        this.#link = link;
+        this.#setState('resuming');
+      }
+      if (!isOver()) await this.#greet(link);
+      if (isOver()) return link.end();
       this.#link = link;
-      this.#setState('resuming');
-      await this.#begin(link);
-      this.#live();
+      await this._resume(this.rooms.filter((room) => room._cursor && !['left', 'refused'].includes(room.status)));
+      this.#live(old);
     } catch (error) {
-      if (attempt !== this.#attempt) return;
-      if (error.isFinal) this.#close(error);
+      if (this.#link !== old) old?.end();
+      if (!isOver() && error.isFinal) this.#close(error);
       // What fails on an open connection may succeed on the next one.
-      else if (this.#link) this.#link.end();
-      else this.#wait(error);
+      else if (link) link.end();
+      else if (!isOver() && !old) this.#wait(error);
+      if (old?.isOpen) this.#after('rotate', BACKOFF_MS[1], () => this.#open(old));
     }
   }
 
-  /** Opens a socket. Nothing if the attempt is over meanwhile. */
-  async #dial(attempt) {
-    const token = await this.#getToken();
-    if (attempt !== this.#attempt) return undefined;
-    const { url, WebSocket } = this.#options;
+  /** Opens a socket. Its `asked` are the requests without an answer, by their ids. */
+  async #dial(token) {
+    const socket = new this.#options.WebSocket(this._url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL]);
     const opened = deferred();
-    const link = new Link(WebSocket, url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL], {
-      open: opened.resolve,
-      frame: (text) => this.#receive(link, text),
-      end: (wasOpen, code, reason) => {
-        if (wasOpen) this.#lost(link, code, reason);
-        else opened.reject(failure('HANDSHAKE_FAILED', 'the handshake failed'));
-      },
-    });
+    const link = { isOpen: false, asked: new Map(), send: (frame) => socket.send(JSON.stringify(frame)) };
+    // Does not wait for the network, which may be gone.
+    link.end = (code = 1006, reason = '') => {
+      link.isOpen = false;
+      socket.onopen = socket.onmessage = socket.onclose = () => {};
+      socket.close(1000);
+      opened.reject(failure('HANDSHAKE_FAILED', 'the handshake failed'));
+      for (const { resolve } of link.asked.values()) resolve();
+      if (link === this.#link) this.#lost(code, reason);
+    };
+    socket.onopen = () => opened.resolve((link.isOpen = true));
+    socket.onmessage = ({ data }) => this.#receive(link, data);
+    socket.onerror = () => {};
+    socket.onclose = ({ code, reason }) => link.end(code, reason);
     const timer = this._clock.setTimeout(() => link.isOpen || link.end(), HANDSHAKE_MS);
     try {
       await opened.promise;
@@ -1119,9 +1068,7 @@ export class Switchboard extends Emitter {
     } finally {
       this._clock.clearTimeout(timer);
     }
-    if (attempt === this.#attempt) return link;
-    link.end();
-    return undefined;
+    return link;
   }
 
   /** A browser hides why a handshake fails. `GET /me` fails for the same reasons. Where CORS blocks it nobody knows. */
@@ -1142,49 +1089,49 @@ export class Switchboard extends Emitter {
 
   async #getToken() {
     const { token } = this.#options;
-    if (typeof token !== 'function') return token;
     const isEnding = claimsOf(this.#token).exp * 1000 < this._serverNow() + RENEW_MS / 2;
-    if (this.#token === undefined || isEnding) this.#token = await token();
+    if (typeof token !== 'function') this.#token = token;
+    else if (this.#token === undefined || isEnding) this.#token = await token();
+    // Whose outbox it is, as far as the URL or the token tells: it shows without a connection.
+    const user = queryOf(this._url).userId ?? claimsOf(this.#token).sub;
+    if (user !== undefined) this._outbox.load(user);
     return this.#token;
   }
 
-  /** Says hello on a new connection and catches up with what was missed. */
-  async #begin(link) {
-    // Whose outbox it is, as far as the URL or the token tells.
-    const { url, token } = this.#options;
-    const user = queryOf(url).userId ?? claimsOf(typeof token === 'string' ? token : this.#token).sub;
-    if (user !== undefined) await this._outbox.load(user);
-    this.#welcome(link, await this.#ask(link, 'hello'));
-    await this._outbox.load(this.user.userId);
-    await this._resume(this.#readable());
-  }
-
-  #readable() { return this.rooms.filter(({ _cursor, status }) => _cursor && !['left', 'refused'].includes(status)); }
-
-  #welcome(link, { userId, userName, roles, limits, serverTime, authUntil }) {
+  /** Says hello on a new connection. */
+  async #greet(link) {
+    const answer = await this._request('hello', {}, { link });
+    const { userId, userName, roles, limits, serverTime, authUntil } = answer;
     this.user = { userId, userName, roles };
     this.limits = { ...DEFAULT_LIMITS, ...limits };
     this.#clockOffset = Date.parse(serverTime) - this._clock.now();
     this._outbox.showAgain();
     this._emit('hello', { user: this.user, limits: this.limits });
+    await this._outbox.load(userId);
     if (authUntil === undefined || typeof this.#options.token !== 'function') return;
     const left = Date.parse(authUntil) - Date.parse(serverTime);
     this.#after('renew', Math.max(left - RENEW_MS, left / 2), () => this.#renew(link));
   }
 
-  #live() {
-    const wasLive = this.#wasLive;
+  #live(old) {
     this.#failures = this.#refusals = 0;
-    this.#wasLive = true;
     this.error = undefined;
+    this.#keepAlive();
+    this.#after('rotate', this.#between(ROTATE_AFTER_MS), () => this.#open(this.#link));
+    if (old) return this.#retire(old);
+    const wasLive = this.#wasLive;
+    this.#wasLive = true;
     this.#setState('live');
     this.#connected.resolve();
-    this.#keepAlive();
-    this.#after('rotate', this.#between(ROTATE_AFTER_MS), () => this.#rotate());
-    for (const request of this.#requests.values()) if (!request.link && !request.isWaiting) this.#transmit(request);
     this._outbox.flush();
     for (const room of this.rooms) if (room.status === 'opening' && !room._cursor) room._open();
-    if (wasLive) this.#refresh();
+    return wasLive ? this.#refresh() : undefined;
+  }
+
+  /** Ends a connection that was replaced. Its last answers may be on their way. */
+  async #retire(old) {
+    for (let left = 20; left > 0 && old.asked.size > 0; left -= 1) await this._sleep(PONG_MS / 20);
+    old.end(1000);
   }
 
   /** Reads again what no log keeps: who is in the rooms, and what other devices have read. */
@@ -1201,16 +1148,11 @@ export class Switchboard extends Emitter {
   }
 
   /** Ends a connection that does not answer: the network has changed, and nobody has said so. */
-  #probe(link, ms) { if (link?.isOpen) this.#ask(link, 'ping', {}, ms).catch(() => link.end()); }
+  #probe(link, timeoutMs) { this._request('ping', {}, { link, timeoutMs }).catch(() => link.end()); }
 
-  #lost(link, code, reason) {
-    const isCurrent = link === this.#link;
-    if (isCurrent) {
-      this.#link = undefined;
-      this.#attempt += 1;
-    }
-    for (const request of [...this.#requests.values()]) if (request.link === link) this.#unanswered(request);
-    if (!isCurrent || this.state === 'closed') return;
+  #lost(code, reason) {
+    this.#link = undefined;
+    this.#attempt += 1;
     for (const name of ['ping', 'rotate', 'renew']) this.#cancel(name);
     this.#wait(failure('CONNECTION_LOST', reason || `the connection was closed with code ${code}`), code !== 1006);
   }
@@ -1226,144 +1168,91 @@ export class Switchboard extends Emitter {
     this.#after('wait', retryInMs, () => this.#open());
   }
 
-  /** Replaces the connection before API Gateway ends it. The old one serves until the new one has resumed. */
-  async #rotate() {
-    const [old, attempt] = [this.#link, this.#attempt];
-    let link;
-    try {
-      link = await this.#dial(attempt);
-      if (!link) return;
-      this.#welcome(link, await this.#ask(link, 'hello'));
-    } catch (error) {
-      link?.end();
-      if (attempt === this.#attempt && error.isFinal) this.#close(error);
-      else if (attempt === this.#attempt) this.#after('rotate', BACKOFF_MS[1], () => this.#rotate());
-      return;
-    }
-    if (this.#link !== old || this.state !== 'live') return link.end();
-    this.#link = link;
-    this.#after('rotate', this.#between(ROTATE_AFTER_MS), () => this.#rotate());
-    await this._resume(this.#readable()).catch(() => link.end());
-    // Its last answers may be on their way.
-    const isBusy = () => [...this.#requests.values()].some((request) => request.link === old);
-    for (let left = 20; left > 0 && old.isOpen && isBusy(); left -= 1) {
-      await new Promise((resolve) => this._clock.setTimeout(resolve, PONG_MS / 20));
-    }
-    old.end(1000);
-  }
-
   /** Extends the session with a new token; a server without `refreshToken` gets a new connection. */
   async #renew(link) {
-    if (link !== this.#link) return;
     try {
       this.#token = undefined;
       const token = await this.#getToken();
-      if (!this.#hasRefresh) return await this.#rotate();
-      await this.#ask(link, 'refreshToken', { token });
-      this.#welcome(link, await this.#ask(link, 'hello'));
+      if (!this.#hasRefresh) return this.#open(link);
+      await this._request('refreshToken', { token }, { link });
+      return await this.#greet(link);
     } catch (error) {
-      if (link !== this.#link) return;
+      if (link !== this.#link) return undefined;
       this.#hasRefresh &&= error.code !== 'UNKNOWN_ACTION';
-      if (!this.#hasRefresh) this.#rotate();
-      else this.#after('renew', RENEW_MS / 6, () => this.#renew(link));
+      return this.#hasRefresh ? this.#after('renew', RENEW_MS / 6, () => this.#renew(link)) : this.#open(link);
     }
   }
 
   // Requests and their answers.
 
-  _request(action, fields, options) { return this.#enqueue(action, fields, options); }
-
-  /** Asks on one connection, before the others' requests. */
-  #ask(link, action, fields, timeoutMs) { return this.#enqueue(action, fields, { timeoutMs, bound: link }); }
-
-  #enqueue(action, fields, { timeoutMs = REQUEST_MS, signal, bound } = {}) {
+  /** Asks until there is an answer: again after errors that pass, and on the next connection when this one is lost. */
+  async _request(action, fields, { timeoutMs = REQUEST_MS, signal, link: only } = {}) {
     const requestId = String((this.#lastRequest += 1));
     const frame = { action, ...fields, requestId };
-    const request = { frame, json: JSON.stringify(frame), bound, signal, tries: 0, ...deferred() };
-    request.deadline = this._clock.now() + timeoutMs;
-    request.onAbort = () => this.#finish(request, signal.reason);
-    this.#requests.set(requestId, request);
     const { frameBytes } = this.limits;
-    if (this.state === 'closed') this.#finish(request, failure('CLOSED', 'the client is closed'));
-    else if (signal?.aborted) request.onAbort();
-    else if (bytesOf(request.json) > frameBytes) {
-      this.#finish(request, failure('TOO_LARGE', `a frame has at most ${frameBytes} bytes`));
-    } else {
-      const expire = () => this.#finish(request, failure('TIMEOUT', `no answer to ${action} in ${timeoutMs} ms`));
-      if (timeoutMs !== Infinity) request.timeout = this._clock.setTimeout(expire, timeoutMs);
-      signal?.addEventListener('abort', request.onAbort);
-      this.#transmit(request);
+    if (this.state === 'closed') throw failure('CLOSED', 'the client is closed');
+    if (bytesOf(JSON.stringify(frame)) > frameBytes) {
+      throw failure('TOO_LARGE', `a frame has at most ${frameBytes} bytes`);
     }
-    return request.promise;
-  }
-
-  #transmit(request) {
-    const { action, requestId } = request.frame;
-    const link = request.bound ?? (this.state === 'live' ? this.#link : undefined);
-    request.isWaiting = false;
-    if (!this.#requests.has(requestId) || !link?.isOpen) return;
-    request.link = link;
-    this._emit('frame', { direction: 'out', frame: request.frame });
-    link.send(request.json);
-    this._clock.clearTimeout(request.timer);
-    if (action === 'ping' || DONE_TWICE.has(action)) return;
-    const again = () => (this.#probe(link, PROBE_MS), this.#transmit(request));
-    request.timer = this._clock.setTimeout(again, ANSWER_MS);
-  }
-
-  #finish(request, error, answer) {
-    if (!this.#requests.delete(request.frame.requestId)) return;
-    this._clock.clearTimeout(request.timer);
-    this._clock.clearTimeout(request.timeout);
-    request.signal?.removeEventListener('abort', request.onAbort);
-    if (error) request.reject(error);
-    else request.resolve(answer);
-  }
-
-  /** The connection of a request has gone: it is sent again on the next one, unless that would do it twice. */
-  #unanswered(request) {
-    if (!request.isWaiting) this._clock.clearTimeout(request.timer);
-    request.link = undefined;
-    const isLost = request.bound || DONE_TWICE.has(request.frame.action);
-    if (isLost) this.#finish(request, failure('CONNECTION_LOST', 'the connection was lost before the answer'));
-    else if (this.state === 'live' && this.#link && !request.isWaiting) this.#transmit(request);
-  }
-
-  #backoff(tries) { return this.#between([0.5, 1]) * Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** tries); }
-
-  #again(request, ms) {
-    request.isWaiting = true;
-    request.tries += 1;
-    this._clock.clearTimeout(request.timer);
-    request.timer = this._clock.setTimeout(() => this.#transmit(request), ms);
-  }
-
-  #failed(request, frame, link) {
-    const { code, retryAfterMs = this.#backoff(request.tries) } = frame;
-    if (ENDS_CONNECTION.has(code)) {
-      if (code !== 'RECONNECT') this.#token = undefined;
-      // It was not carried out, so it can be sent on the next connection whatever it is.
-      if (!request.bound) request.link = undefined;
-      this._clock.clearTimeout(request.timer);
-      link.end();
-      // It was the old connection, and the new one is there already.
-      if (!request.bound) this.#transmit(request);
-      return;
+    if (signal?.aborted) throw reasonOf(signal);
+    const end = deferred();
+    const abort = () => end.reject(reasonOf(signal));
+    const expire = () => end.reject(failure('TIMEOUT', `no answer to ${action} in ${timeoutMs} ms`));
+    this.#ends.add(end);
+    signal?.addEventListener('abort', abort);
+    if (timeoutMs !== Infinity) this.#after(`limit ${requestId}`, timeoutMs, expire);
+    try {
+      return await this.#answerTo(frame, end.promise, only, this._clock.now() + timeoutMs);
+    } finally {
+      this.#ends.delete(end);
+      signal?.removeEventListener('abort', abort);
+      this.#cancel(`limit ${requestId}`);
+      this.#cancel(requestId);
+      for (const link of [only, this.#link]) link?.asked.delete(requestId);
     }
-    const isOnce = code === 'INTERNAL' && request.tries > 0 && request.deadline !== Infinity;
-    const isRefused = !RETRYABLE.has(code) || DONE_TWICE.has(request.frame.action) || isOnce;
-    const isLate = this._clock.now() + retryAfterMs > request.deadline;
-    if (isRefused || isLate) this.#finish(request, new SwitchboardError(frame));
-    else this.#again(request, retryAfterMs);
   }
 
-  /** API Gateway says that the function has failed, and not for which frame. */
-  #gatewayFailed(link) {
-    const open = [...this.#requests.values()].filter((request) => request.link === link && !request.isWaiting);
-    for (const request of open) {
-      if (!DONE_TWICE.has(request.frame.action)) this.#again(request, this.#backoff(request.tries + 1));
-      else if (open.length === 1) this.#finish(request, failure('UNAVAILABLE', 'it may have been carried out'));
+  async #answerTo(frame, end, only, deadline) {
+    const isOnce = DONE_TWICE.has(frame.action);
+    for (let tries = 0; ; tries += 1) {
+      const link = only ?? (this.state === 'live' ? this.#link : await Promise.race([this.#untilLive(), end]));
+      const answer = await Promise.race([this.#ask(link, frame), end]);
+      this.#cancel(frame.requestId);
+      if (answer && answer.type !== 'error') return answer;
+      const { code, retryAfterMs = this.#backoff(tries) } = answer ?? {};
+      // With these codes it was not carried out, so it can be sent again whatever it is.
+      if (!answer || ENDS_CONNECTION.has(code)) {
+        if (!only && !(isOnce && !answer)) continue;
+        throw failure('CONNECTION_LOST', 'the connection was lost before the answer');
+      }
+      const isHopeless = code === 'INTERNAL' && tries > 0 && deadline !== Infinity;
+      const isLate = this._clock.now() + retryAfterMs > deadline;
+      if (!RETRYABLE.has(code) || isOnce || isHopeless || isLate) throw new SwitchboardError(answer);
+      await Promise.race([new Promise((resolve) => this.#after(frame.requestId, retryAfterMs, resolve)), end]);
     }
+  }
+
+  async #untilLive() {
+    while (this.state !== 'live') await new Promise((resolve) => this.once('state', resolve));
+    return this.#link;
+  }
+
+  /** The answer on one connection; nothing when it ends before. */
+  #ask(link, frame) {
+    const { action, requestId } = frame;
+    const { promise, resolve } = deferred();
+    const request = { frame, tries: 0, resolve: (answer) => (link.asked.delete(requestId), resolve(answer)) };
+    request.transmit = () => {
+      request.isWaiting = false;
+      this._emit('frame', { direction: 'out', frame });
+      link.send(frame);
+      if (action === 'ping' || DONE_TWICE.has(action)) return;
+      this.#after(requestId, ANSWER_MS, () => (this.#probe(link, PROBE_MS), request.transmit()));
+    };
+    link.asked.set(requestId, request);
+    if (link.isOpen) request.transmit();
+    else request.resolve();
+    return promise;
   }
 
   #receive(link, text) {
@@ -1375,18 +1264,36 @@ export class Switchboard extends Emitter {
     }
     if (typeof frame !== 'object' || frame === null) return;
     this._emit('frame', { direction: 'in', frame });
-    const request = this.#requests.get(frame.requestId);
-    if (frame.type === undefined) this.#gatewayFailed(link);
-    else if (frame.type !== 'error') {
-      this.#fold(frame, request?.frame);
-      if (request) this.#finish(request, undefined, frame);
-    } else if (request) this.#failed(request, frame, link);
-    else if (ENDS_CONNECTION.has(frame.code)) link.end();
-    else {
-      const error = new SwitchboardError(frame);
-      this.#uploads.get(frame.fileId)?.reject(error);
-      this._emit('error', { error });
+    const { type, code, requestId } = frame;
+    if (type === undefined) return this.#gatewayFailed(link);
+    const request = link.asked.get(requestId);
+    if (type !== 'error') this.#fold(frame, request?.frame);
+    else if (!request && !ENDS_CONNECTION.has(code)) this.#reported(frame);
+    request?.resolve(frame);
+    if (type !== 'error' || !ENDS_CONNECTION.has(code)) return;
+    if (code !== 'RECONNECT') this.#token = undefined;
+    link.end();
+  }
+
+  /** API Gateway says that the function has failed, and not for which frame: answers to the others may still come. */
+  #gatewayFailed(link) {
+    const open = [...link.asked.values()].filter((request) => !request.isWaiting);
+    for (const request of open) {
+      const { action, requestId } = request.frame;
+      if (!DONE_TWICE.has(action)) {
+        Object.assign(request, { isWaiting: true, tries: request.tries + 1 });
+        this.#after(requestId, this.#backoff(request.tries), request.transmit);
+      } else if (open.length === 1) {
+        request.resolve({ type: 'error', code: 'UNAVAILABLE', message: 'it may have been carried out' });
+      }
     }
+  }
+
+  /** A failure that belongs to no request. */
+  #reported(frame) {
+    const error = new SwitchboardError(frame);
+    this.#uploads.get(frame.fileId)?.reject(error);
+    this._emit('error', { error });
   }
 
   #fold(frame, request) {
@@ -1398,10 +1305,9 @@ export class Switchboard extends Emitter {
     }
     if (type === 'read' && userId === this.user?.userId) this.#setRead(roomId, frame.seq, frame.readVersion);
     if (type === 'message' && frame.file) this.#uploads.get(frame.file.fileId)?.resolve(messageOf(frame));
-    // Who leaves is not told by a frame of its own.
-    if (type === 'ack' && frame.action === 'leaveRoom') {
-      return room?._receive({ type: 'left', userId: this.user.userId, reason: 'left' });
-    }
+    // To whom it is answered it is not told by a frame of its own.
+    const reason = type === 'ack' && request && LEFT_BY[frame.action];
+    if (reason) return room?._receive({ type: 'left', userId: request.userId ?? this.user.userId, reason });
     if (!room && type === 'message') {
       this._countUnread(roomId, frame);
       if (this.#options.autoFollow) room = this.#follow(new Room(this, roomId, { after: frame.seq - 1 }));
@@ -1411,10 +1317,8 @@ export class Switchboard extends Emitter {
 
   // Rooms.
 
-  /** Follows a room: loads its newest messages, and keeps it up to date. */
   room(id) { return this.#rooms.get(id) ?? this.#follow(new Room(this, id)); }
 
-  /** The direct conversation with a user. */
   async direct(userId) {
     const known = this.rooms.find(({ peer }) => peer === userId);
     if (known) return known;
@@ -1426,7 +1330,6 @@ export class Switchboard extends Emitter {
     return this.#follow(room);
   }
 
-  /** The rooms that are followed. */
   get rooms() { return [...this.#rooms.values()]; }
 
   #follow(room) {
@@ -1441,23 +1344,6 @@ export class Switchboard extends Emitter {
   }
 
   _room(id) { return this.#rooms.get(id); }
-  _touchRoom(id) { this.#rooms.get(id)?._touch('messages'); }
-  _emitIn(roomId, type, details) { (this.#rooms.get(roomId) ?? this)._emit(type, { roomId, ...details }); }
-
-  /** How the client's own messages show their author. */
-  _author(roomId) {
-    const query = queryOf(this.#options.url);
-    const { userId = query.userId ?? '', userName = userId } = this.user ?? {};
-    const { userIcon, userColor } = query;
-    return { userId, userName: this.#rooms.get(roomId)?._nameOf(userId) ?? userName, userIcon, userColor };
-  }
-
-  _parentOf(roomId, seq) {
-    const parent = seq && this.#rooms.get(roomId)?._message(seq);
-    return parent ? parentOf(parent) : undefined;
-  }
-
-  _serverNow() { return this._clock.now() + this.#clockOffset; }
 
   /** Asks for what the rooms have missed. Until then their live frames wait. */
   _resume(rooms) {
@@ -1479,7 +1365,7 @@ export class Switchboard extends Emitter {
       for (const room of batch) this.#toResume.delete(room);
       const rooms = Object.fromEntries(batch.map((room) => [room.id, { ...room._cursor }]));
       try {
-        const answer = await this.#ask(link, 'resume', { rooms });
+        const answer = await this._request('resume', { rooms }, { link });
         for (const room of batch) if (this.#rooms.get(room.id) === room) this.#resumed(room, answer);
       } catch (error) {
         for (const room of batch) this.#toResume.add(room);
@@ -1501,7 +1387,6 @@ export class Switchboard extends Emitter {
 
   // Unread counts.
 
-  /** The unread counts of all rooms, after `loadUnreads()`. */
   get unreads() {
     const sum = (name) => [...this.#unreads.values()].reduce((total, mark) => total + (mark[name] ?? 0), 0);
     const rooms = () => Object.fromEntries(this.#unreads);
@@ -1509,37 +1394,30 @@ export class Switchboard extends Emitter {
     return this.#unreadsCache;
   }
 
-  /** Reads the unread counts, and keeps them up to date from then on. */
   async loadUnreads() {
-    const read = async (action, cursor) => {
-      const { rooms, items = rooms, nextCursor } = await this._request(action, compact({ cursor }));
-      return nextCursor === undefined ? items : [...items, ...(await read(action, nextCursor))];
-    };
-    const items = await read('unreads').catch((error) => {
-      // A server of an earlier version.
-      if (error.code === 'UNKNOWN_ACTION') return read('listRooms');
-      throw error;
-    });
-    this.#hasUnreads = true;
-    this.#unreads.clear();
-    for (const { roomId, lastSeq = 0, lastReadSeq, unread, unreadMore, mentions = 0, ...more } of items) {
-      const { roomMention, notify, mutedUntil, readVersion } = more;
-      const mark = { roomId, lastSeq, lastReadSeq, readVersion, unread, unreadMore, mentions };
-      this.#unreads.set(roomId, compact({ ...mark, roomMention, notify, mutedUntil }));
-      this._recountUnread(roomId);
+    const marks = [];
+    for (let [cursor, isMore] = [undefined, true]; isMore; isMore = cursor !== undefined) {
+      const page = await this._request('unreads', { cursor });
+      marks.push(...page.rooms);
+      cursor = page.nextCursor;
     }
-    this.#unreadsChanged();
+    this.#hasUnreads = true;
+    this.#unreads = new Map(marks.map((mark) => [mark.roomId, mark]));
+    for (const { roomId } of marks) this._recountUnread(roomId);
+    this.#unreadsChanged(this.rooms);
     return this.unreads;
   }
 
   #setUnread(roomId, changes) {
-    this.#unreads.set(roomId, compact({ ...this.#unreads.get(roomId), ...changes }));
-    this.#unreadsChanged(roomId);
+    const mark = { ...this.#unreads.get(roomId), ...changes };
+    if (mark.unread > MOST_UNREAD) Object.assign(mark, { unread: MOST_UNREAD, unreadMore: true });
+    this.#unreads.set(roomId, compact(mark));
+    this.#unreadsChanged([this.#rooms.get(roomId)]);
   }
 
-  #unreadsChanged(roomId) {
+  #unreadsChanged(rooms) {
     this.#unreadsCache = undefined;
-    for (const room of roomId === undefined ? this.rooms : [this.#rooms.get(roomId)]) room?._touch();
+    for (const room of rooms) room?._touch();
     this._emit('unreads', { unreads: this.unreads });
   }
 
@@ -1549,9 +1427,8 @@ export class Switchboard extends Emitter {
     const mark = this.#unreads.get(roomId) ?? { roomId, lastSeq: seq - 1, lastReadSeq: 0, unread: 0, mentions: 0 };
     if (seq <= mark.lastSeq) return;
     const { isForMe, isMention } = forUser(message, this.user.userId);
-    const unread = Math.min(mark.unread + isForMe, MOST_UNREAD);
-    const unreadMore = mark.unreadMore || mark.unread + isForMe > MOST_UNREAD || undefined;
-    this.#setUnread(roomId, { ...mark, lastSeq: seq, unread, unreadMore, mentions: mark.mentions + isMention });
+    const [unread, mentions] = [mark.unread + isForMe, mark.mentions + isMention];
+    this.#setUnread(roomId, { ...mark, lastSeq: seq, unread, mentions });
     this._recountUnread(roomId);
   }
 
@@ -1559,9 +1436,7 @@ export class Switchboard extends Emitter {
   _recountUnread(roomId) {
     const mark = this.#unreads.get(roomId);
     const count = mark && this.#rooms.get(roomId)?._unreadAfter(mark.lastReadSeq, this.user.userId);
-    if (!count) return;
-    const unreadMore = count.unread > MOST_UNREAD || undefined;
-    this.#setUnread(roomId, { unread: Math.min(count.unread, MOST_UNREAD), unreadMore, mentions: count.mentions });
+    if (count) this.#setUnread(roomId, { unreadMore: undefined, ...count });
   }
 
   /** A mark goes back with a newer `readVersion` only. */
@@ -1578,10 +1453,12 @@ export class Switchboard extends Emitter {
     this._recountUnread(roomId);
   }
 
+  // Actions that are more than a request.
+
   async markRead(request, options) {
     // So that it cannot undo a `markUnread` on another device.
     const { readVersion } = this.#unreads.get(request.roomId) ?? {};
-    const answer = await this._request('markRead', compact({ readVersion, ...request }), options);
+    const answer = await this._request('markRead', { readVersion, ...request }, options);
     this.#setRead(request.roomId, request.seq);
     return answer;
   }
@@ -1593,22 +1470,20 @@ export class Switchboard extends Emitter {
 
   /** A hint that is not answered: it is dropped without a connection. */
   async typingIndicator(request) {
-    if (this.state !== 'live' || !this.#link?.isOpen) return;
+    if (this.state !== 'live') return;
     const frame = { action: 'typingIndicator', ...request };
     this._emit('frame', { direction: 'out', frame });
-    this.#link.send(JSON.stringify(frame));
+    this.#link.send(frame);
   }
 
   // Files, and the HTTP API.
 
   async _upload(room, file, options = {}) {
-    const { fileName = file.name ?? 'file', contentType = file.type ?? '', sha256 } = options;
-    const { onProgress, signal } = options;
+    const { fileName = file.name ?? 'file', contentType = file.type ?? '', sha256, onProgress, signal } = options;
     const size = file.size ?? file.byteLength;
-    const announced = compact({ ...room._target(), fileName, contentType, size, sha256 });
-    const upload = await this.handleFileUpload(announced, { signal });
+    const upload = await this.handleFileUpload({ ...room._target, fileName, contentType, size, sha256 }, { signal });
     const done = deferred();
-    const abort = () => done.reject(signal.reason);
+    const abort = () => done.reject(reasonOf(signal));
     this.#uploads.set(upload.fileId, done);
     signal?.addEventListener('abort', abort);
     try {
@@ -1626,14 +1501,14 @@ export class Switchboard extends Emitter {
   async #put(upload, file, size, onProgress, signal) {
     for (let tries = 0; ; tries += 1) {
       const status = await this.#putOnce(upload, file, size, onProgress, signal);
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw reasonOf(signal);
       // 412: an earlier attempt has succeeded, and its answer was lost.
       if (status === 412 || (status >= 200 && status < 300)) return onProgress?.({ loaded: size, total: size });
       if (status < 500 || tries === 3) {
         const message = `the upload failed: ${status ?? 'no answer'}`;
         throw new SwitchboardError({ code: 'UPLOAD_FAILED', status, message });
       }
-      await new Promise((resolve) => this._clock.setTimeout(resolve, this.#backoff(tries)));
+      await this._sleep(this.#backoff(tries));
     }
   }
 
@@ -1658,31 +1533,29 @@ export class Switchboard extends Emitter {
     });
   }
 
-  /** An address to download or show a file: a new one before the last one ends. */
   async fileUrl(fileId, { inline = false } = {}) {
     const key = `${fileId} ${inline}`;
     const known = this.#files.get(key);
     if (known?.until > this._serverNow()) return known.url;
-    const { fileUrl: url, expiresAt } = await this.getFile(compact({ fileId, inline: inline ? '1' : undefined }));
+    const { fileUrl: url, expiresAt } = await this.getFile({ fileId, inline: inline ? '1' : undefined });
     this.#files.set(key, { url, until: Date.parse(expiresAt) - AFTER_CLOSE_MS });
     return url;
   }
 
-  /** Calls the HTTP API as the client's user: `fetch('/rooms', { query: { latitude, longitude } })`. */
   async fetch(path, options = {}) {
     if (!this.#options.httpUrl) throw new TypeError('the option `httpUrl` is missing');
     return this.#call(path, { ...options, token: await this.#getToken() });
   }
 
   async #call(path, { method = 'GET', query, body, signal, token }) {
-    const { httpUrl, url } = this.#options;
-    const userId = token ? undefined : queryOf(url).userId ?? this.user?.userId;
+    const { httpUrl } = this.#options;
+    const userId = token ? undefined : queryOf(this._url).userId ?? this.user?.userId;
     const isRead = method === 'GET';
     const parameters = encoded(compact({ userId: isRead ? userId : undefined, ...query }));
     const answer = await fetch(`${httpUrl}${path}${parameters && `?${parameters}`}`, {
       method,
       headers: token ? { authorization: `Bearer ${token}` } : {},
-      body: isRead ? undefined : JSON.stringify(compact({ userId, ...body })),
+      body: isRead ? undefined : JSON.stringify({ userId, ...body }),
       signal,
     });
     const result = await answer.json().catch(() => ({}));

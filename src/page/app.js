@@ -77,6 +77,8 @@ class Session {
       document.title = `${unread > 0 ? `(${unread}) ` : ''}${chat.user.userName} · Switchboard`;
     });
     chat.on('message', ({ room, message }) => {
+      // Such as of a stranger who has been answered.
+      if (!this.rooms.has(room.id)) refresh();
       this.rooms.seen(room, message);
       this.conversation.announce(room, message);
     });

@@ -137,14 +137,16 @@ export class Conversation {
     if (!room.hasOlder && room.status === 'open') items.push(this.#note('begin', 'This is the beginning.', shown));
     if (room.status === 'opening') items.push(this.#note('opening', 'Loading …', shown));
     if (room.status === 'refused') items.push(this.#note('refused', reasonOf(room.error), shown));
+    const viewer = { me: this.session.me, canModerate: this.canModerate };
     let previous;
     for (const message of room.messages) {
-      const day = new Date(message.createdAt).toDateString();
+      const known = this.#shown.get(message.clientMessageId ?? message.seq);
+      const day = known?.message === message ? known.day : new Date(message.createdAt).toDateString();
       if (previous && previous.day !== day) items.push(this.#note(`day ${day}`, dayOf(message.createdAt), shown));
       const isFirstNew = message.seq === this.#newFrom + 1;
       if (isFirstNew) items.push(this.#note('new', 'New messages', shown, 'new'));
       const isContinued = !isFirstNew && this.#continues(previous, message, day);
-      items.push(this.#item(message, isContinued, shown));
+      items.push(this.#item(message, day, isContinued, shown, viewer));
       previous = { message, day };
     }
     this.#shown = shown;
@@ -176,22 +178,22 @@ export class Conversation {
     return item;
   }
 
-  #item(message, isContinued, shown) {
+  #item(message, day, isContinued, shown, { me, canModerate }) {
     const key = message.clientMessageId ?? message.seq;
     const known = this.#shown.get(key);
     if (
       known &&
       known.message === message &&
       known.isContinued === isContinued &&
-      known.canModerate === this.canModerate
+      known.canModerate === canModerate
     ) {
       shown.set(key, known);
       return known.item;
     }
-    const isMine = message.userId === this.session.me;
+    const isMine = message.userId === me;
     const item = messageItem(this, message, { isContinued, isMine });
     if (known?.item.contains(document.activeElement)) queueMicrotask(() => item.focus());
-    shown.set(key, { message, isContinued, item, canModerate: this.canModerate });
+    shown.set(key, { message, day, isContinued, item, canModerate });
     return item;
   }
 

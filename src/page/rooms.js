@@ -10,6 +10,7 @@ export class Rooms {
   #invitations = [];
   #requests = [];
   #isRefreshing = false;
+  #isStale = false;
 
   constructor(session) {
     this.#session = session;
@@ -21,8 +22,17 @@ export class Rooms {
 
   /** Reads the list again. */
   async refresh() {
+    this.#isStale = true;
     if (this.#isRefreshing) return;
     this.#isRefreshing = true;
+    // What changes while it is read may not be in it yet.
+    while (this.#isStale) await this.#read();
+    this.#isRefreshing = false;
+    this.render();
+  }
+
+  async #read() {
+    this.#isStale = false;
     try {
       const items = new Map(this.#session.hasLobby ? [['lobby', LOBBY]] : []);
       for (let [cursor, first] = [undefined, true]; first || cursor; first = false) {
@@ -35,10 +45,7 @@ export class Rooms {
       this.#items = items;
     } catch {
       // The connection is gone: the list is read again with the next one.
-    } finally {
-      this.#isRefreshing = false;
     }
-    this.render();
   }
 
   /** The other user of a direct conversation. */
@@ -139,9 +146,12 @@ export class Rooms {
     );
   }
 
-  #request({ by, userName = by }) {
+  #request({ roomId, by, userName = by }) {
+    const { chat } = this.#session;
     const block = async () => {
-      await attempt(() => this.#session.chat.blockUser({ userId: by }), `${userName} is blocked`);
+      await attempt(() => chat.blockUser({ userId: by }), `${userName} is blocked`);
+      // Who is blocked writes no more, but the request is dismissed by leaving only.
+      await attempt(() => chat.leaveRoom({ roomId }));
       await this.refresh();
     };
     return h(

@@ -84,6 +84,19 @@ test('messages that are written without a connection are sent in their order', a
   assert.deepEqual(contents(room), texts);
 });
 
+test('the outbox counts the messages that wait for their answers', async () => {
+  const wire = new Wire();
+  const [, bens, , ben] = await two({ WebSocket: wire.Socket });
+  wire.refuse();
+  await event(ben, 'state', ({ state }) => state === 'waiting');
+  const sending = ['one', 'two'].map((text) => bens.send(text));
+  bens.send('').catch(() => {});
+  assert.equal(ben.outbox.size, 2);
+  wire.accept();
+  await Promise.all(sending);
+  assert.equal(ben.outbox.size, 0);
+});
+
 test('an outbox survives a reload', async () => {
   const [, bens, ana] = await two();
   const store = memory();
@@ -248,6 +261,30 @@ test('a quiet connection is pinged, and one that does not answer is replaced', a
   wire.freeze();
   await event(client, 'state', ({ state }) => state === 'waiting');
   await event(client, 'state', ({ state }) => state === 'live');
+});
+
+test('a page that is looked at again waits five seconds for an answer, and connects again', async () => {
+  globalThis.document = Object.assign(new EventTarget(), { visibilityState: 'hidden' });
+  try {
+    const wire = new Wire();
+    const clock = fastClock(10);
+    const client = await connected({ WebSocket: wire.Socket, clock });
+    wire.freeze();
+    document.dispatchEvent(new Event('visibilitychange'));
+    document.visibilityState = 'visible';
+    const began = clock.now();
+    const ping = event(client, 'frame', ({ frame }) => frame.action === 'ping');
+    document.dispatchEvent(new Event('visibilitychange'));
+    await ping;
+    await event(client, 'state', ({ state }) => state === 'waiting');
+    assert.ok(clock.now() - began >= 4_900, 'it waits for five seconds');
+    await event(client, 'state', ({ state }) => state === 'live');
+    client.close();
+    document.dispatchEvent(new Event('visibilitychange'));
+    assert.equal(wire.opened, 2);
+  } finally {
+    delete globalThis.document;
+  }
 });
 
 test('a device that is online again checks its connection at once', async () => {
@@ -467,6 +504,18 @@ test('members, presence and reads are kept', async () => {
   await bens.markRead();
   await until(tea, () => tea.reads[ben.user.userId] === 1, 'ben has read');
   assert.equal(bens.info.roomName, 'Tea');
+});
+
+test('the number of members follows joins and leaves', async () => {
+  const [tea, bens, ana, ben] = await two();
+  assert.equal(tea.info.participantCount, 2);
+  const cho = await connected();
+  await cho.joinRoom({ roomId: tea.id });
+  await until(bens, () => bens.info.participantCount === 3, 'cho joins');
+  await cho.leaveRoom({ roomId: tea.id });
+  await until(bens, () => bens.info.participantCount === 2, 'cho leaves');
+  await ana.removeMember({ roomId: tea.id, userId: ben.user.userId });
+  await until(tea, () => tea.info.participantCount === 1, 'ben is removed');
 });
 
 test('unread counts follow messages, deletions and what other devices read', async () => {

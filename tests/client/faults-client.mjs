@@ -54,13 +54,23 @@ function inspect(room) {
   }
 }
 
+/** Joins a room, however slow the machine is. */
+async function enter(room, tries = 10) {
+  try {
+    await room.join();
+  } catch (error) {
+    if (error.code !== 'TIMEOUT' || tries === 0) throw error;
+    await enter(room, tries - 1);
+  }
+}
+
 async function begin() {
   await chat.connect();
   for (const id of options.rooms) {
     const room = chat.room(id);
     records[id] = { shown: [], repeated: [], first: 0 };
     await room.ready.catch(() => {});
-    await room.join();
+    await enter(room);
     await room.ready;
     records[id].first = room.messages.at(-1)?.seq ?? 0;
     room.on('message', ({ message }) => records[id].shown.push(message.seq));
@@ -119,7 +129,7 @@ async function chatAtRandom(count) {
   return {};
 }
 
-const settled = async (holds, what, seconds = 60) => {
+const settled = async (holds, what, seconds = 240) => {
   for (let left = seconds * 20; left > 0; left -= 1) {
     if (await holds()) return;
     await sleep(50);
@@ -133,7 +143,7 @@ async function calm() {
   isBreaking = false;
   await settled(() => sent.every(({ seq, refused }) => seq !== undefined || refused), 'all messages are answered');
   await settled(() => chat.ping({}, { timeoutMs: 20_000 }).then(() => chat.state === 'live', () => false), 'a pong');
-  for (const room of chat.rooms) if (room.status !== 'open') await room.join();
+  for (const room of chat.rooms) if (room.status !== 'open') await enter(room);
   await Promise.all(chat.rooms.map((room) => settled(() => room.status === 'open', `${room.id} is open`)));
   return {};
 }

@@ -43,16 +43,20 @@ const PLAN = {
 const BREAKS = {
   'no dedupe': ['else this.chat._outbox.found(frame);', 'else this.#append(frame);'],
   'cursor before the frame': [
-    'if (frame.seq > (cursor?.seq ?? 0)) this._ahead.set(frame.seq, frame);',
-    'if (frame.seq > (cursor?.seq ?? 0)) { this._ahead.set(frame.seq, frame); if (cursor) cursor.seq = frame.seq; }',
+    'else if (frame.seq > (this._cursor?.seq ?? 0)) this.#ahead.set(frame.seq, frame);',
+    `else if (frame.seq > (this._cursor?.seq ?? 0)) {
+       this.#ahead.set(frame.seq, frame);
+       if (this._cursor) this._cursor.seq = frame.seq;
+     }`,
   ],
   'hole ignored': [
     'this.#hole ??= this.chat._clock.setTimeout(() => (this.#endHole(), this.chat._resumeSoon(this)), HOLE_MS);',
-    'this._cursor.seq = Math.min(...this._ahead.keys(), Infinity) - 1; this._drain();',
+    'this._cursor.seq = Math.min(...this.#ahead.keys(), Infinity) - 1; this.#drain();',
   ],
   'outbox out of order': ['batch.push(entry);', 'batch.unshift(entry);'],
 };
-const LIMIT_MS = 120_000;
+/** A client that has not finished by then hangs, also on a slow machine. */
+const LIMIT_MS = 600_000;
 
 const { values } = parseArgs({
   options: {

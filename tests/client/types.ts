@@ -84,7 +84,7 @@ async function inRoom(chat: Switchboard): Promise<void> {
   const mark: Unread | undefined = chat.unreads.rooms['tea'];
   console.log(isGone, older.length, message.file?.size, mark?.unread, room.status === 'left', room.info?.creator);
   console.log(room.messages[0]?.status, room.members[0]?.online, room.typing[0]?.userName, room.reads['ben']);
-  console.log(room.peer, room.unread, room.hasOlder);
+  console.log(room.peer, room.unread, room.hasOlder, chat.outbox.size.toFixed());
   console.log((await chat.direct('ben')).error?.code, (await chat.loadUnreads()).total, chat.rooms.length);
   console.log(await chat.fileUrl('id', { inline: true }));
   await chat.fetch('/rooms', { query: { latitude: 1, longitude: 2 } });

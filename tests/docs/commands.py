@@ -271,6 +271,9 @@ COMMANDS = {
         "node tests/client/faults.mjs --clients 20 --operations 100 --seeds 50": NotRun(
             "it takes hours; the check `client` runs one seed with fewer clients"
         ),
+        "npx -y node@22 --test --test-concurrency=1 tests/client/*.test.mjs": NotRun(
+            "it downloads another Node.js; the check `client` runs the same with the one that is installed"
+        ),
         "cargo test --release --test load": NotRun("it takes too long; the check `load` runs it with fewer sockets"),
         "scripts/bench": NotRun("it takes half an hour and needs an idle machine"),
     },

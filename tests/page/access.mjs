@@ -52,6 +52,47 @@ scenario('axe finds no serious problem: light, dark, narrow, with panels, dialog
   await ana.room('Tea').first().waitFor();
 });
 
+/** What opens over the page: how a user opens it, and whether its button is beside the rooms. */
+const OVERLAYS = {
+  'the menu of a message': [(ana) => ana.act('I am, at eight', /^More for/)],
+  'the reactions': [(ana) => ana.act('I am, at eight', /^React/)],
+  'the menu of a member': [
+    async (ana) => {
+      await ana.press('Members and settings');
+      await ana.root.locator('#panel').getByRole('button', { name: /^More for/ }).first().click();
+    },
+    (ana) => ana.press('Close'),
+  ],
+  'a dialog of a message': [(ana) => ana.choose('I am, at eight', 'Delete')],
+  'the search': [(ana) => ana.press('Search in this room')],
+  'whom to mention': [
+    (ana) => ana.root.getByLabel('Message', { exact: true }).pressSequentially('@'),
+    (ana) => ana.root.getByLabel('Message', { exact: true }).fill(''),
+  ],
+  'a dialog about rooms': [(ana) => ana.press('New room')],
+  'rooms nearby': [(ana) => ana.press('Nearby')],
+};
+const BESIDE_THE_ROOMS = ['a dialog about rooms', 'rooms nearby'];
+
+scenario('axe finds no serious problem in what is open over the page: light and wide, dark and narrow', async (open) => {
+  const ana = await open(unique('ana'));
+  const ben = await open(unique('ben'));
+  await conversation(ana, ben);
+  for (const [colorScheme, width] of [['light', 1280], ['dark', 380]]) {
+    await ana.page.setViewportSize({ width, height: 720 });
+    await ana.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const [what, [show, hide]] of Object.entries(OVERLAYS)) {
+      const isElsewhere = width < 600 && BESIDE_THE_ROOMS.includes(what);
+      if (isElsewhere) await ana.press('Back to the rooms');
+      await show(ana);
+      assert.deepEqual(await problems(ana.page), [], `${what}, ${colorScheme}, ${width} px`);
+      await ana.page.keyboard.press('Escape');
+      await hide?.(ana);
+      if (isElsewhere) await ana.room('Tea').first().click();
+    }
+  }
+});
+
 scenario('a name that the server refuses: the page says why, and asks again', async (open, visit) => {
   const { page } = await visit(`${stacks.open.http}/`, 'lou');
   await page.getByLabel('Your name').fill('a\u0001b');

@@ -70,9 +70,7 @@ scenario('unread messages and mentions are counted, until the room is opened', a
 scenario('a direct conversation', async (open) => {
   const ana = await open(unique('ana'));
   const ben = await open(unique('ben'));
-  await ana.press('Write to');
-  await ana.answer({ 'User id': ben.name }, 'Open');
-  await ana.root.getByRole('heading', { name: ben.name }).waitFor();
+  await ana.writeTo(ben.name);
   await ana.write('between us');
   await ben.root
     .getByRole('button', { name: 'Read', exact: true })

@@ -2,6 +2,8 @@
 
 import './chat.mjs';
 import './rooms.mjs';
+import './people.mjs';
+import './long.mjs';
 import './faults.mjs';
 import './access.mjs';
 import './ports.mjs';

@@ -2,15 +2,6 @@
 
 import { scenario, unique } from './users.mjs';
 
-/** Chooses in the menu of a member. */
-async function chooseMember(pane, name, item) {
-  await pane.root
-    .locator('#panel')
-    .getByRole('button', { name: `More for ${name}` })
-    .click();
-  await pane.root.getByRole('menuitem', { name: item, exact: true }).click();
-}
-
 scenario('a private room: an invite, a role, a pin, a mode, a new name, a mute and a ban', async (open) => {
   const ana = await open(unique('ana'));
   const ben = await open(unique('ben'));
@@ -38,22 +29,22 @@ scenario('a private room: an invite, a role, a pin, a mode, a new name, a mute a
   await ana.press('Who can write');
   await ana.answer({ Messages: 'admins' }, 'Save');
   await ben.root.getByPlaceholder('Only admins write here').waitFor();
-  await chooseMember(ana, ben.name, 'Make admin');
+  await ana.chooseMember(ben.name, 'Make admin');
   await ben.press('Members and settings');
   await ben.root.getByPlaceholder('Message', { exact: true }).waitFor();
   await ben.press('Close');
   await ana.root.locator('#panel li', { hasText: ben.name }).getByText('admin').waitFor();
-  await chooseMember(ana, ben.name, 'Make member');
+  await ana.chooseMember(ben.name, 'Make member');
   await ana.press('Who can write');
   await ana.answer({ Messages: 'members' }, 'Save');
   await ben.root.getByPlaceholder('Message', { exact: true }).waitFor();
 
-  await chooseMember(ana, ben.name, 'Mute');
+  await ana.chooseMember(ben.name, 'Mute');
   await ana.answer({}, 'Mute');
   await ana.waitsFor('is muted');
   await ben.write('may I speak');
   await ben.waitsFor('MUTED');
-  await chooseMember(ana, ben.name, 'Ban');
+  await ana.chooseMember(ben.name, 'Ban');
   await ana.answer({}, 'Ban');
   await ben.waitsFor('you have left');
 });

@@ -34,13 +34,16 @@ export class Pane {
   }
 
   async signIn() {
-    await this.root.getByLabel('Your name').fill(this.name);
+    await this.root.getByLabel('Your name').fill(this.name, { timeout: 0 });
     await this.root.getByRole('button', { name: 'Start' }).click();
     await this.isOnline();
   }
 
+  /** Waits until the user is signed in, however slow the machine is: the limit is the scenario's. */
   async isOnline() {
-    await this.root.locator('#state[data-state=live]').waitFor({ state: 'attached' });
+    const outcome = this.root.locator('#state[data-state=live], #start-failure:not(:empty)').first();
+    await outcome.waitFor({ state: 'attached', timeout: 0 });
+    assert.equal(await this.root.locator('#start-failure').textContent(), '', `${this.name} cannot sign in`);
   }
 
   /** The second pane, signed in as `name`. */
@@ -96,6 +99,13 @@ export class Pane {
     await this.root.getByRole('menuitem', { name: item, exact: true }).click();
   }
 
+  /** Chooses in the menu of a member. */
+  async chooseMember(name, item) {
+    const more = this.root.locator('#panel').getByRole('button', { name: `More for ${name}` });
+    await more.click();
+    await this.root.getByRole('menuitem', { name: item, exact: true }).click();
+  }
+
   async react(text, emoji) {
     await this.act(text, /^React/);
     await this.root.getByRole('menuitem', { name: emoji }).click();
@@ -124,6 +134,18 @@ export class Pane {
     await this.press('Join');
     await this.answer({ 'Room id': roomId, ...fields }, 'Join');
     await this.root.locator(`.room[aria-current][data-room="${roomId}"]`).waitFor();
+  }
+
+  /** Opens the direct conversation with a user. */
+  async writeTo(userId) {
+    await this.press('Write to');
+    await this.answer({ 'User id': userId }, 'Open');
+    await this.root.getByRole('heading', { name: userId }).waitFor();
+  }
+
+  /** Who wants to reach the user. */
+  invitation(text) {
+    return this.root.locator('.invitation', { hasText: text });
   }
 
   room(name) {

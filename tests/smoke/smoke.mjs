@@ -1,4 +1,4 @@
-// A chat of two users, each in a separate wscat process. Called by scripts/smoke.
+// A chat of two users, each in a separate wscat process, and one through the JavaScript client. Called by scripts/smoke.
 // Usage: node smoke.mjs INSTALLED WEBSOCKET_URL [HTTP_URL]   INSTALLED: the folder with the packages of package.json
 
 import { spawn } from 'node:child_process';
@@ -7,13 +7,17 @@ import { EventEmitter, once } from 'node:events';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
+import { Switchboard } from '../../src/client/switchboard.js';
+
 const LIMIT_MS = 30_000;
 const PING_EVERY_MS = 200;
 const FRAMES_SHOWN = 5;
 
 const [installed, websocketUrl, httpUrl] = process.argv.slice(2);
 const wscat = `${installed}/node_modules/wscat/bin/wscat`;
-const jwt = createRequire(`${installed}/package.json`)('jsonwebtoken');
+const require = createRequire(`${installed}/package.json`);
+const jwt = require('jsonwebtoken');
+const WebSocket = require('ws');
 const users = [];
 let currentStep = 'parse the URLs';
 
@@ -182,6 +186,75 @@ async function chat() {
   });
 }
 
+// The same deployment through the client of src/client.
+async function chatThroughClient() {
+  const run = randomUUID().slice(0, 8);
+  const ana = client(`ana-${run}`);
+  const ben = client(`ben-${run}`);
+  await step('the client connects', () => Promise.all([ana.chat.connect(), ben.chat.connect()]));
+  const { roomId } = await ana.chat.createRoom({ roomName: `smoke ${run}` });
+  await ben.chat.joinRoom({ roomId });
+  const [anas, bens] = [ana.chat.room(roomId), ben.chat.room(roomId)];
+  await step('the client opens a room', () => Promise.all([anas.ready, bens.ready]));
+  const shows = (room, expected) => {
+    const isShown = () => JSON.stringify(room.messages.map(({ content }) => content)) === JSON.stringify(expected);
+    return until(room, isShown, `${room.chat.user.userId} shows ${JSON.stringify(expected)}`);
+  };
+  await step('the client sends and edits a message', async () => {
+    const { seq } = await anas.send('Grüße');
+    await anas.edit(seq, 'Grüße aus dem Client');
+    await shows(bens, ['Grüße aus dem Client']);
+  });
+  await step('the client resumes after a lost connection, and shows what it has missed', async () => {
+    const isLost = until(ben.chat, () => ben.chat.state !== 'live', 'the connection is lost');
+    ben.socket().terminate();
+    await isLost;
+    await anas.send('while ben was away');
+    await shows(bens, ['Grüße aus dem Client', 'while ben was away']);
+  });
+  await step('the client uploads a file, and downloads the same bytes', async () => {
+    const bytes = Buffer.from(`shared by the client ${run}\n`.repeat(1000));
+    const { file } = await anas.upload(bytes, { fileName: `${run}.txt`, contentType: 'text/plain' });
+    const isThere = () => bens.messages.some((message) => message.file?.fileId === file.fileId);
+    await until(bens, isThere, 'ben is notified of the file');
+    const downloaded = await fetchBody(await ben.chat.fileUrl(file.fileId));
+    if (!bytes.equals(downloaded)) throw new Error(`ben downloaded ${downloaded.length} different bytes`);
+  });
+  await ana.chat.closeRoom({ roomId });
+  for (const { chat } of [ana, ben]) chat.close();
+}
+
+// A client, and its last socket.
+function client(id) {
+  let last;
+  class Socket extends WebSocket {
+    constructor(...options) {
+      super(...options);
+      last = this;
+    }
+  }
+  const url = new URL(websocketUrl);
+  url.pathname = url.pathname.replace(/\/+$/, '');
+  const secret = process.env.JWT_SECRET;
+  if (!secret) url.searchParams.set('userId', id);
+  const options = { url: url.href, httpUrl, token: secret && (async () => token(id)), WebSocket: Socket };
+  return { chat: new Switchboard(options), socket: () => last };
+}
+
+// Waits for an event of a client or a room after which the condition holds.
+async function until(emitter, condition, what) {
+  if (condition()) return;
+  await new Promise((resolve, reject) => {
+    const limit = setTimeout(() => reject(new Error(`not within ${LIMIT_MS / 1000} seconds: ${what}`)), LIMIT_MS);
+    const stop = emitter.on('*', () => {
+      if (!condition()) return;
+      clearTimeout(limit);
+      stop();
+      resolve();
+    });
+  });
+}
+
 // Removes signatures and tokens, which grant access.
 const redacted = (text) => text.replace(/[?&](X-Amz-|token=)[^"\s]*/g, '?...');
 
@@ -200,4 +273,6 @@ function failed(error) {
   process.exit(1);
 }
 
-await chat().then(() => process.exit(0), failed);
+await chat()
+  .then(chatThroughClient)
+  .then(() => process.exit(0), failed);
