@@ -231,7 +231,9 @@ function askWho(needsToken, failure = '') {
     find('#sign-in').addEventListener('submit', (event) => {
       event.preventDefault();
       const value = input.value.trim();
-      if (value) resolve(needsToken ? { token: value } : { name: value });
+      if (!value) return;
+      find('#start-failure').textContent = '';
+      resolve(needsToken ? { token: value } : { name: value });
     });
   });
 }
