@@ -15,6 +15,8 @@ macro_rules! actions {
             Ping = "ping" [], connection::ping(Connection, Nothing) -> Pong, Frames;
             /// Get the caller's identity and the limits.
             Hello = "hello" [], connection::hello(Caller, Nothing) -> Hello, Frames;
+            /// Extend the session with a new token of the same user.
+            RefreshToken = "refreshToken" [], connection::refresh(Connection, RefreshToken) -> Hello, Frames;
             /// Create a room with its first members.
             CreateRoom = "createRoom" [], room::create(Caller, CreateRoom) -> Room, Rooms;
             /// Join a room and receive its messages.

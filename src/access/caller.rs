@@ -1,6 +1,6 @@
 //! The caller: from a connection, or from the credentials of an HTTP request.
 
-use super::{Access, Origin, limits, require_session};
+use super::{Access, Origin, limits};
 use crate::auth::{self, Credentials};
 use crate::context::{Context, Services};
 use crate::domain::{ConnectionId, Name, Style, UserId};
@@ -53,11 +53,14 @@ impl HttpCredentials {
     }
 }
 
-/// The row of a connection.
+/// The row of a connection, whose session has not ended.
 async fn known(ctx: &Context, id: &ConnectionId) -> Result<Connection, Error> {
     let connection = ctx.store.connection(id, ctx.now).await?.ok_or(Error::Reconnect)?;
     ctx.note_format(connection.format);
-    require_session(ctx, &connection.user_id, connection.has_session_ended(ctx.now))?;
+    if connection.has_session_ended(ctx.now) {
+        ctx.note_user(&connection.user_id);
+        return Err(Error::SessionExpired);
+    }
     limits::admit(ctx, &connection.user_id).await?;
     Ok(connection)
 }

@@ -9,7 +9,6 @@ mod room;
 mod sender;
 
 use crate::context::{Context, Services};
-use crate::domain::UserId;
 use crate::error::Error;
 
 pub use crate::store::Connection;
@@ -37,16 +36,6 @@ pub trait Origin {
 
     /// Whether the request identifies its caller. If not, the ticket of a file link does.
     fn names_caller(&self, services: &Services) -> bool;
-}
-
-/// # Errors
-/// `SESSION_EXPIRED` on a connection whose session has ended.
-fn require_session(ctx: &Context, user: &UserId, has_ended: bool) -> Result<(), Error> {
-    if has_ended {
-        ctx.note_user(user);
-        return Err(Error::SessionExpired);
-    }
-    Ok(())
 }
 
 /// No authentication.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use tokio::join;
 
-use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby, require_session};
+use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby};
 use crate::context::Context;
 use crate::domain::{Body, Content, Limited, Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
@@ -63,6 +63,8 @@ impl Sender {
         let channel = Channel::of_room(room);
         if let Some(connection) = &ctx.connection
             && let Some(live) = ctx.store.subscription(&channel, connection, ctx.now).await?
+            // A session may have been extended since: then the connection's own row says so.
+            && !live.has_session_ended(ctx.now)
         {
             return Self::live(ctx, &live, room).await;
         }
@@ -89,10 +91,9 @@ impl Sender {
         }
     }
 
-    /// By a connection's own subscription to a room.
+    /// By a connection's own subscription to a room, whose session has not ended.
     async fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Result<Self, Error> {
         ctx.note_format(live.format);
-        require_session(ctx, &live.user_id, live.has_session_ended(ctx.now))?;
         limits::admit(ctx, &live.user_id).await?;
         Ok(Self {
             room: room.clone(),
@@ -243,7 +244,10 @@ impl<O: Origin> Access<O, TypingIndicator> for Listener {
         let channel = Channel::of_room(&room);
         let mut pages: Pages = Box::pin(ctx.store.subscribers(&(&channel).into(), ctx.now));
         let first = pages.next().await.transpose()?.unwrap_or_default();
-        let sender = match first.iter().find(|live| Some(&live.connection_id) == ctx.connection.as_ref()) {
+        let is_own = |live: &&Subscription| {
+            Some(&live.connection_id) == ctx.connection.as_ref() && !live.has_session_ended(ctx.now)
+        };
+        let sender = match first.iter().find(is_own) {
             Some(live) => Sender::live(ctx, live, &room).await?,
             None => Sender::resolve(ctx, origin, request).await?,
         };

@@ -81,6 +81,17 @@ pub async fn identify(
     }
 }
 
+/// Authenticates by a new token, on a connection that goes on.
+///
+/// # Errors
+/// `UNAUTHORIZED` for an invalid token; `INVALID_FIELD` in open mode, which has none.
+pub async fn identify_by(auth: &Auth, issuers: &Issuers, token: &str, now: Timestamp) -> Result<Identity, Error> {
+    match auth {
+        Auth::Open => Err(Error::invalid("token", "is of no use here: there are no tokens, and sessions do not end")),
+        Auth::Jwt(rules) => verify(rules, issuers, token, now).await,
+    }
+}
+
 /// The user of a valid token. Its `alg` decides between the secrets and the issuers, so a secret is never taken for a
 /// public key, nor the other way round.
 async fn verify(rules: &Jwt, issuers: &Issuers, token: &str, now: Timestamp) -> Result<Identity, Error> {

@@ -1546,6 +1546,15 @@ export interface HelloRequest {
   requestId?: string;
 }
 
+/** Extend the session with a new token of the same user. */
+export interface RefreshTokenRequest {
+  action: "refreshToken";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** A token of the same user. */
+  token: string;
+}
+
 /** Create a room with its first members. */
 export interface CreateRoomRequest {
   action: "createRoom";
@@ -2061,6 +2070,7 @@ export interface ListBlockedRequest {
 export type Request =
   | PingRequest
   | HelloRequest
+  | RefreshTokenRequest
   | CreateRoomRequest
   | JoinRoomRequest
   | LeaveRoomRequest
@@ -2108,6 +2118,7 @@ export type Request =
 export interface Actions {
   ping: { request: PingRequest; answer: PongFrame };
   hello: { request: HelloRequest; answer: HelloFrame };
+  refreshToken: { request: RefreshTokenRequest; answer: HelloFrame };
   createRoom: { request: CreateRoomRequest; answer: RoomFrame };
   joinRoom: { request: JoinRoomRequest; answer: RoomFrame };
   leaveRoom: { request: LeaveRoomRequest; answer: AckFrame };

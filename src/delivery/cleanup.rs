@@ -32,11 +32,15 @@ pub struct Cleanup {
 pub struct Gone {
     connection_id: ConnectionId,
     channel: Channel,
+    /// Whether its subscription says that its session has ended.
+    #[serde(default)]
+    has_ended: bool,
 }
 
-impl From<&Subscription> for Gone {
-    fn from(live: &Subscription) -> Self {
-        Self { connection_id: live.connection_id.clone(), channel: live.channel.clone() }
+impl Gone {
+    fn of(live: &Subscription, now: Timestamp) -> Self {
+        let (connection_id, channel) = (live.connection_id.clone(), live.channel.clone());
+        Self { connection_id, channel, has_ended: live.has_session_ended(now) }
     }
 }
 
@@ -57,7 +61,7 @@ impl Delivery {
             .filter(|live| future::ready(now.millis_since(live.connected_at) > OPENING_MS))
             .map(|live| async move {
                 let known = self.client.get_connection().connection_id(live.connection_id.as_str()).send().await;
-                known.is_err_and(|error| is_gone(&error)).then(|| Gone::from(live))
+                known.is_err_and(|error| is_gone(&error)).then(|| Gone::of(live, now))
             })
             .buffer_unordered(CONCURRENCY)
             .filter_map(future::ready)
@@ -75,7 +79,7 @@ impl Delivery {
                 source: Cleanup::SOURCE.to_owned(),
                 request_id: request.request_id.to_owned(),
                 at: request.now,
-                connections: some.iter().map(Gone::from).collect(),
+                connections: some.iter().map(|live| Gone::of(live, request.now)).collect(),
             };
             if let Err(error) = self.invoke(&event).await {
                 tracing::warn!(error = error.cause(), "failed to request the cleanup of stale connections");
@@ -86,7 +90,7 @@ impl Delivery {
     /// Removes connections, and tells their rooms who went offline with them: all at once.
     pub async fn clean_up(&self, gone: &[Gone], request: RequestContext<'_>) -> Delivered {
         let removed: Vec<_> = stream::iter(gone)
-            .map(|gone| self.remove(gone))
+            .map(|gone| self.remove(gone, request.now))
             .buffer_unordered(CONCURRENCY)
             .filter_map(future::ready)
             .collect()
@@ -95,13 +99,31 @@ impl Delivery {
     }
 
     /// The connection is also closed: were it alive after all, its client reconnects.
-    async fn remove(&self, gone: &Gone) -> Option<Connection> {
-        let removed = self.store.remove_connection(&gone.connection_id, Some(&gone.channel)).await;
+    async fn remove(&self, gone: &Gone, now: Timestamp) -> Option<Connection> {
+        let removed = match self.is_extended(gone, now).await {
+            Ok(true) => return None,
+            Ok(false) => self.store.remove_connection(&gone.connection_id, Some(&gone.channel)).await,
+            Err(error) => Err(error),
+        };
         self.close(&gone.connection_id).await;
         removed.unwrap_or_else(|error| {
             let error = error.cause();
             tracing::warn!(connection_id = %gone.connection_id, error, "failed to remove a stale connection");
             None
         })
+    }
+
+    /// Whether a session goes on although a subscription says that it has ended: that was not told of its new end. It
+    /// is now.
+    async fn is_extended(&self, gone: &Gone, now: Timestamp) -> Result<bool, Error> {
+        if !gone.has_ended {
+            return Ok(false);
+        }
+        match self.store.connection(&gone.connection_id, now).await? {
+            Some(connection) if !connection.has_session_ended(now) => {
+                self.store.copy_session(&connection).await.map(|()| true)
+            }
+            _ => Ok(false),
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::metrics::Metric;
 use crate::store::{Channel, Connection};
 use crate::wire::LARGEST_FRAME_BYTES;
 use crate::wire::frames::{Health, Hello, Limits, Pong, RateLimits};
-use crate::wire::requests::{Handshake, Nothing};
+use crate::wire::requests::{Handshake, Nothing, RefreshToken};
 
 /// Rooms in which a user is renamed at once.
 const ROOMS_AT_ONCE: usize = 16;
@@ -215,6 +215,19 @@ pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, E
             rates: ctx.config.limits.as_ref().map(rates),
         },
     })
+}
+
+/// Extends a connection's session with a new token: no frame is lost to a reconnect. A token that is refused changes
+/// nothing.
+pub async fn refresh(ctx: &Context, connection: Connection, request: RefreshToken) -> Result<Hello, Error> {
+    let identity = auth::identify_by(&ctx.config.auth, &ctx.issuers, &request.token.0, ctx.now).await?;
+    if identity.user != connection.user_id {
+        return Err(Error::Forbidden("the token is for another user; connect again with it"));
+    }
+    let role = identity.is_admin.then_some(Connection::ADMIN);
+    let end = identity.session_ends_at.unwrap_or_default();
+    let extended = ctx.store.extend_session(&connection.connection_id, end, role).await?;
+    hello(ctx, extended.ok_or(Error::Reconnect)?.into(), Nothing {}).await
 }
 
 fn rates(limits: &config::Limits) -> RateLimits {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::case::{Case, Who};
-use crate::harness::published;
+use crate::harness::{self, published};
 
 /// Optional fields that are sent: they take a request into the room of the case, and make its repeat recognizable.
 const SENT_OPTIONAL: [&str; 7] = ["roomId", "content", "clientMessageId", "isTyping", "members", "seq", "slowSeconds"];
@@ -67,6 +67,7 @@ async fn known(case: &mut Case<'_>, required: &[&str]) -> BTreeMap<&'static str,
         ("contentType", json!("image/png")),
         ("size", json!(1)),
         ("slowSeconds", json!(30)),
+        ("token", json!(harness::token(&json!({ "sub": case.names.ben, "exp": case.now() / 1000 + 7_000 })))),
     ]);
     if required.contains(&"fileId") {
         known.insert("fileId", json!(case.uploads_file().await));

@@ -99,6 +99,7 @@ def examples_are_sent(document):
         ana.send(examples.request("hello"))
         examples.is_sent(ana.hear("hello"))
         examples.is_sent(ana.ask({"action": "getMessages", "roomId": "tea", "limit": 0}))
+        examples.is_sent(ana.ask(examples.request("refreshToken")))
 
         examples.is_sent(ana.ask(examples.request("sendMessage")))
         examples.is_sent(compat.hear("message"), "compat")

@@ -49,13 +49,20 @@ macro_rules! plain {
 plain! {
     AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile,
     GetReactions, HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListInvites, ListPins, ListRooms, ListUnreads,
-    MarkRead, MarkUnread, MuteMember, Nothing, React, RenameRoom, ReportMessage, Resume, RevokeInvite, RoomInfo,
-    SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
+    MarkRead, MarkUnread, MuteMember, Nothing, React, RefreshToken, RenameRoom, ReportMessage, Resume, RevokeInvite,
+    RoomInfo, SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
 }
 
 /// No field.
 #[apply(received)]
 pub struct Nothing {}
+
+/// A new token for a connection.
+#[apply(received)]
+pub struct RefreshToken {
+    /// A token of the same user.
+    pub token: Token,
+}
 
 /// The `userId` that an HTTP request claims.
 #[apply(received)]
