@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use tokio::join;
 
-use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby};
+use super::{Access, Backend, Caller, Origin, direct_peer, limits, membership, require_lobby};
 use crate::context::Context;
 use crate::domain::{Body, Content, Limited, Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
@@ -29,6 +29,8 @@ pub struct Sender {
     pub peer: Option<UserId>,
     /// In a direct conversation: how the two stand to each other, once that is asked.
     pub consent: Consent,
+    /// Whether a backend speaks as this user, who need not be a member, nor be known to whom they write.
+    pub is_backend: bool,
 }
 
 impl<O: Origin, R: Addressed> Access<O, R> for Sender {
@@ -88,6 +90,7 @@ impl Sender {
             is_muted: false,
             peer: None,
             consent: Consent::GIVEN,
+            is_backend: false,
         }
     }
 
@@ -106,6 +109,7 @@ impl Sender {
             is_muted: live.muted_until.is_some_and(|end| !ctx.now.has_passed(end)),
             peer: None,
             consent: Consent::GIVEN,
+            is_backend: false,
         })
     }
 
@@ -179,6 +183,48 @@ pub struct Writer {
     pub tail: Option<Tail>,
     /// Why not all of its messages may be written, unless they were written before.
     pub held: Option<Held>,
+}
+
+impl Writer {
+    /// Who speaks for a backend: a user, a bot or the chat itself. No mode of the room holds them up.
+    ///
+    /// # Errors
+    /// `ROOM_NOT_FOUND`; `BLOCKED` by the user who is written to.
+    pub async fn for_backend(
+        ctx: &Context,
+        _: &Backend,
+        (user, name): (&UserId, &Name),
+        recipient: &Recipient,
+    ) -> Result<Self, Error> {
+        let (room, channels, peer) = match recipient {
+            Recipient::User(peer) => (RoomId::direct(user, peer), Channel::of_both(user, peer), Some(peer.clone())),
+            Recipient::Room(room) if room.is_lobby() => {
+                require_lobby(ctx)?;
+                (room.clone(), vec![Channel::of_room(room)], None)
+            }
+            Recipient::Room(room) if !room.is_direct() => {
+                ctx.store.room(room, ctx.now).await?.ok_or(Error::RoomNotFound)?;
+                (room.clone(), vec![Channel::of_room(room)], None)
+            }
+            _ => return Err(Error::RoomNotFound),
+        };
+        let sender = Sender {
+            room,
+            channels,
+            user: user.clone(),
+            name: name.clone(),
+            name_verified: true,
+            style: Style::default(),
+            is_admin: true,
+            is_muted: false,
+            peer,
+            consent: Consent::GIVEN,
+            is_backend: true,
+        };
+        let sender = sender.unblocked(ctx).await?;
+        let tail = ctx.store.tail(&sender.room).await?;
+        Ok(Self { sender, tail, held: None })
+    }
 }
 
 /// Why messages of a request may not be written. A repeat of one that was written before is answered all the same.

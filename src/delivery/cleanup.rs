@@ -1,9 +1,12 @@
 //! Removing stale connections: those that API Gateway no longer knows. The sender of a message does not wait for it:
 //! another invocation does it.
 
+use std::time::Duration;
+
 use futures_util::future;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use super::post::is_gone;
 use super::{CONCURRENCY, Delivered, Delivery, OPENING_MS, RequestContext};
@@ -13,6 +16,9 @@ use crate::store::{Channel, Connection, Subscription};
 
 /// Most connections in one event: an asynchronous invocation takes 256 KB.
 const CLEANED_AT_ONCE: usize = 500;
+/// How often a connection is closed that may not be open yet, and how long it is waited in between.
+const OPENING_TRIES: u32 = 8;
+const OPENING_PAUSE: Duration = Duration::from_millis(250);
 
 /// Connections that answered 410: the event that asks another invocation to remove them.
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,6 +102,35 @@ impl Delivery {
             .collect()
             .await;
         self.announce_gone(&removed, request).await
+    }
+
+    /// Closes connections, removes them and tells their rooms. Returns how many they were.
+    ///
+    /// # Errors
+    /// One of them may be open still: a repeat finds its rows.
+    pub async fn disconnect(&self, live: &[Subscription], request: RequestContext<'_>) -> Result<usize, Error> {
+        let removed: Vec<_> = stream::iter(live)
+            .map(|live| self.disconnect_one(live, request.now))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        let removed: Vec<_> = removed.into_iter().flatten().collect();
+        self.announce_gone(&removed, request).await;
+        Ok(live.len())
+    }
+
+    /// First the connection, then its rows, by which a repeat would find it.
+    async fn disconnect_one(&self, live: &Subscription, now: Timestamp) -> Result<Option<Connection>, Error> {
+        let mut is_closed = self.close_or_fail(&live.connection_id).await?;
+        let removed = self.store.remove_connection(&live.connection_id, Some(&live.channel)).await?;
+        // One that is about to open answers 410 as well. Without its rows it hears nothing and can do nothing.
+        let mut tries = if now.millis_since(live.connected_at) < OPENING_MS { OPENING_TRIES } else { 0 };
+        while !is_closed && tries > 0 {
+            sleep(OPENING_PAUSE).await;
+            is_closed = self.close_or_fail(&live.connection_id).await?;
+            tries -= 1;
+        }
+        Ok(removed)
     }
 
     /// The connection is also closed: were it alive after all, its client reconnects.

@@ -199,8 +199,8 @@ impl Store {
     /// never shortens a session: two requests may come at once. Returns the connection as it is then; `None` when it is
     /// gone.
     ///
-    /// The connection's own row comes first, and decides where a copy says that the session has ended. What a crash, or
-    /// a room that is joined at the same time, leaves behind on a subscription is found there and mended by the cleanup.
+    /// The connection's own row comes first, and decides where a copy says that the session has ended. A subscription
+    /// that a crash, or a room that is joined at the same time, leaves as it was is found so, and the cleanup mends it.
     pub async fn extend_session(
         &self,
         id: &ConnectionId,

@@ -30,7 +30,7 @@ pub async fn http(case: &mut Case<'_>, key: &'static str, caller: Who) -> (&'sta
     let names: Vec<_> = in_path.filter_map(|parameter| parameter["name"].as_str()).collect();
     let known = known(case, &names).await;
     let (mut path, mut query) = (template.to_owned(), form_urlencoded::Serializer::new(String::new()));
-    for parameter in &parameters {
+    for parameter in parameters.iter().filter(|parameter| parameter["in"] != "header") {
         let name = parameter["name"].as_str().unwrap_or_default();
         let value =
             if name == "userId" { json!(case.id_of(caller)) } else { value(name, &parameter["schema"], &known) };
@@ -42,7 +42,11 @@ pub async fn http(case: &mut Case<'_>, key: &'static str, caller: Who) -> (&'sta
         }
     }
     let body = &operation["requestBody"]["content"]["application/json"]["schema"];
-    (method, format!("{path}?{}", query.finish()), object(body, &known))
+    let mut body = object(body, &known);
+    if key == "POST /admin/messages" {
+        body["rooms"] = json!([case.room]);
+    }
+    (method, format!("{path}?{}", query.finish()), body)
 }
 
 fn names_in(schema: &Value) -> Vec<&str> {

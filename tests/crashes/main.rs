@@ -102,7 +102,8 @@ async fn check(arguments: &Arguments) -> Report {
     while let Some((scenario, caller)) = callers.next().await {
         match caller {
             Ok(caller) if arguments.selects(scenario) => {
-                jobs.extend(arguments.modes().iter().map(|mode| (scenario, caller, *mode)));
+                let modes = arguments.modes().into_iter().filter(|mode| mode.concerns(scenario.route));
+                jobs.extend(modes.map(|mode| (scenario, caller, mode)));
             }
             Ok(_) => {}
             Err(refusals) => total.add(Report::of_violation(&format!("{scenario}: no request succeeds: {refusals}"))),

@@ -216,6 +216,13 @@ impl World {
         pages.collect::<Result<Vec<_>, _>>().await.unwrap()
     }
 
+    /// Forgets the answer to a request of a backend, like a function that crashes before it keeps that.
+    pub async fn loses_answer(&self, key: &str) {
+        let update = self.dynamodb().update_item().table_name("Requests");
+        let update = update.key("id", AttributeValue::S(key.to_owned())).update_expression("REMOVE answer");
+        update.send().await.unwrap();
+    }
+
     /// Deletes a membership and nothing else, like a function that crashes during a removal.
     pub async fn loses_membership(&self, user: &str, room: &str) {
         let delete = self.dynamodb().delete_item().table_name("Members");
