@@ -50,9 +50,9 @@ macro_rules! plain {
 
 plain! {
     AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, DisconnectUser,
-    GetFile, GetReactions, HandleFileUpload, Handshake, JoinRoom, ListActs, ListBlocked, ListInvites, ListPins, ListReports, ListRooms, ListUnreads,
-    MarkRead, MarkUnread, MuteMember, Nothing, React, RefreshToken, RenameRoom, ReportMessage, Resume, RevokeInvite,
-    RoomInfo, SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
+    GetFile, GetReactions, HandleFileUpload, Handshake, JoinRoom, ListActs, ListBlocked, ListInvites, ListPins,
+    ListReports, ListRooms, ListUnreads, MarkRead, MarkUnread, MuteMember, Nothing, React, RefreshToken, RenameRoom,
+    ReportMessage, Resume, RevokeInvite, RoomInfo, SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
 }
 
 /// No field.
