@@ -15,6 +15,8 @@ macro_rules! actions {
             Ping = "ping" [], connection::ping(Connection, Nothing) -> Pong, Frames;
             /// Get the caller's identity and the limits.
             Hello = "hello" [], connection::hello(Caller, Nothing) -> Hello, Frames;
+            /// Extend the session with a new token of the same user.
+            RefreshToken = "refreshToken" [], connection::refresh(Connection, RefreshToken) -> Hello, Frames;
             /// Create a room with its first members.
             CreateRoom = "createRoom" [], room::create(Caller, CreateRoom) -> Room, Rooms;
             /// Join a room and receive its messages.
@@ -115,6 +117,8 @@ macro_rules! http_routes {
             GetHealth = "GET /health", connection::health(Anyone, Nothing) -> Health, 200, Frames;
             /// Get the caller's identity and the limits. Fails where a handshake with the same token fails.
             GetMe = "GET /me", connection::me(Identified, Nothing) -> Hello, 200, Frames;
+            /// Get a ticket, which lets one handshake in without the token.
+            PostTicket = "POST /tickets", connection::ticket(Bearer, Nothing) -> Ticket, 201, Frames;
             /// Create a room at a location.
             PostRoom = "POST /rooms", nearby::create(Caller, CreateRoomAt) -> Room, 201, Rooms;
             /// Search for rooms near a location.
@@ -149,7 +153,25 @@ macro_rules! http_routes {
             DeleteInvite = "DELETE /rooms/{roomId}/invites/{invite}",
                 invites::revoke(Moderator, RevokeInvite) -> Ack, 200, Frames;
             /// Redirect to a presigned URL that downloads a file.
-            GetFileUrl = "GET /files/{fileId}", upload::download(FileReader, GetFile) -> Download, 302, Frames;
+            GetFileUrl = "GET /files/{fileId}", upload::download(FileReader, GetFile) -> Download, 307, Frames;
+            /// Revoke a user's tokens, close their connections, and block them for a time if wanted.
+            PostDisconnect = "POST /admin/users/{userId}/disconnect",
+                admin::disconnect(Backend, DisconnectUser) -> Disconnected, 200, Frames;
+            /// Send a message to rooms and users, as the chat itself, a bot or a user.
+            PostAdminMessages = "POST /admin/messages", admin::post(Backend, PostMessage) -> Posted, 200, Frames;
+            /// Add a user to a room, without asking.
+            PutMember = "PUT /admin/rooms/{roomId}/members/{userId}",
+                admin::add_member(Backend, AboutMember) -> Ack, 200, Frames;
+            /// Remove a user from a room.
+            DeleteMember = "DELETE /admin/rooms/{roomId}/members/{userId}",
+                admin::remove_member(Backend, AboutMember) -> Ack, 200, Frames;
+            /// List the live connections of a user.
+            GetConnections = "GET /admin/users/{userId}/connections",
+                admin::connections(Backend, AboutUser) -> UserConnections, 200, Frames;
+            /// List the reports of a room's messages.
+            GetReports = "GET /admin/reports", admin::reports(Backend, ListReports) -> Reports, 200, Frames;
+            /// List what moderators and backends did on a day.
+            GetAudit = "GET /admin/audit", admin::audit(Backend, ListActs) -> Acts, 200, Frames;
         }
     };
 }
@@ -274,6 +296,11 @@ impl Action {
 }
 
 impl HttpRoute {
+    /// Whether only a backend calls it, with a request that it has signed for API Gateway.
+    pub fn is_for_backends(self) -> bool {
+        self.access() == "Backend"
+    }
+
     /// The route of this key.
     pub fn of_key(key: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|route| route.key() == key)

@@ -104,6 +104,8 @@ errors! {
     TooManyInvitations => (409, "TOO_MANY_INVITATIONS"),
     #[error("this `clientMessageId` was used with different content; use a new one for each message")]
     IdempotencyMismatch => (409, "IDEMPOTENCY_MISMATCH"),
+    #[error("this `Idempotency-Key` was used for another request; use a new one for each request")]
+    KeyReused => (409, "IDEMPOTENCY_MISMATCH"),
     #[error("the message has changed since version {wanted}; `current` is its state")]
     VersionMismatch { wanted: u64, current: Box<Entry> } => (409, "VERSION_MISMATCH"),
     #[error("this message has 20 kinds of reactions already; use one of them")]

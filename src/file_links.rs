@@ -1,20 +1,22 @@
-//! Links to files that a page can use without a token.
+//! Links to files that a page can use without a token: `<a href>` and `<img src>` cannot send one.
 //!
-//! A page that was written for another backend puts `fileUrl` into `<a href>` or `<img src>` and cannot send a token
-//! with it. So in the frames of such connections a ticket follows the file's id and says who asks:
-//! `/files/{fileId}~{ticket}`. It is part of the path, so clients can still add a query. Membership is checked on every
-//! download: the link ends with the membership, or after a day.
+//! A ticket in the address says who asks: `/files/{fileId}?t={ticket}`. It needs a secret of its own, `TICKET_SECRET`.
+//! Without one only pages that were written for other backends get links, signed with a key that is derived from the
+//! secret of tokens: `/files/{fileId}~{ticket}`, so that such a page can still add a query. Membership and revocation
+//! are checked on every download: the link ends with them, or after a day.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac::{self, HMAC_SHA256};
 
 use crate::config::{Auth, Config};
-use crate::domain::{FileId, Timestamp, UserId};
+use crate::domain::{FileId, Format, Timestamp, UserId};
 use crate::error::Error;
 
 /// Separates a file's id and a ticket.
-const SEPARATOR: char = FileId::TICKET_SEPARATOR;
+const SEPARATOR: &str = FileId::TICKET_SEPARATOR;
+/// The same, of a ticket that is a parameter.
+const PARAMETER: &str = "?t=";
 const HOUR_SECS: i64 = 3_600;
 /// Minimum lifetime of a ticket. It expires on a full hour, so links repeat and browsers can cache them.
 const LIFETIME_HOURS: i64 = 24;
@@ -28,12 +30,15 @@ pub struct FileLinks {
     prefix: String,
     /// The first key signs. The others belong to secrets that are being rotated.
     keys: Vec<hmac::Key>,
+    /// Whether tickets have a secret of their own: then they are parameters of the address, in every format.
+    has_own_secret: bool,
 }
 
 impl FileLinks {
-    /// Derives the keys from the secrets that sign tokens.
+    /// Derives the keys from the secret of tickets, and from those that sign tokens.
     pub fn new(config: &Config) -> Self {
-        let secrets = match &config.auth {
+        let own = config.ticket_secret.as_ref().map(|secret| secret.0.as_bytes());
+        let of_tokens = match &config.auth {
             Auth::Jwt(rules) => rules.secrets.iter().map(String::as_bytes).collect(),
             // Open mode: links need no protection.
             Auth::Open => vec![&b"open"[..]],
@@ -44,8 +49,14 @@ impl FileLinks {
         };
         Self {
             prefix: format!("\"fileUrl\":\"{}", config.files_url()),
-            keys: secrets.into_iter().map(derived).collect(),
+            keys: own.into_iter().chain(of_tokens).map(derived).collect(),
+            has_own_secret: own.is_some(),
         }
+    }
+
+    /// Whether the frames of a format have links.
+    pub fn are_in(&self, format: Format) -> bool {
+        self.has_own_secret || format.wants_links()
     }
 
     /// Adds a ticket for `reader` to each file address in a JSON frame. Content cannot be mistaken for an address: its
@@ -59,7 +70,7 @@ impl FileLinks {
             personal.push_str(before);
             personal.push_str(id);
             if let Some(ticket) = self.ticket(id, reader, now) {
-                personal.push(SEPARATOR);
+                personal.push_str(if self.has_own_secret { PARAMETER } else { SEPARATOR });
                 personal.push_str(&ticket);
             }
             rest = &behind[id.len()..];
@@ -68,11 +79,11 @@ impl FileLinks {
         personal
     }
 
-    /// The user of a link.
+    /// The user of a link, and when it was made: the beginning of that hour, which is all that it tells.
     ///
     /// # Errors
     /// `UNAUTHORIZED` for a ticket that is forged, of another file, or expired.
-    pub fn reader(&self, file: &FileId, ticket: &str, now: Timestamp) -> Result<UserId, Error> {
+    pub fn reader(&self, file: &FileId, ticket: &str, now: Timestamp) -> Result<(UserId, Timestamp), Error> {
         self.verified(file.as_str(), ticket, now).ok_or(Error::Unauthorized(INVALID))
     }
 
@@ -83,7 +94,7 @@ impl FileLinks {
         Some(format!("{end}.{user}.{mac}"))
     }
 
-    fn verified(&self, file: &str, ticket: &str, now: Timestamp) -> Option<UserId> {
+    fn verified(&self, file: &str, ticket: &str, now: Timestamp) -> Option<(UserId, Timestamp)> {
         let mut parts = ticket.splitn(3, '.');
         let written_end = parts.next()?;
         let end: i64 = written_end.parse().ok().filter(|end: &i64| end.to_string() == written_end)?;
@@ -92,7 +103,8 @@ impl FileLinks {
         let text = signed_text(file, end, &user);
         let is_ours = self.keys.iter().any(|key| hmac::verify(key, text.as_bytes(), &mac).is_ok());
         let is_over = now.has_passed(end.checked_mul(HOUR_SECS)?);
-        UserId::try_from(user).ok().filter(|_| is_ours && !is_over)
+        let made_at = Timestamp::from_secs((end - LIFETIME_HOURS - 1).checked_mul(HOUR_SECS)?);
+        UserId::try_from(user).ok().filter(|_| is_ours && !is_over).map(|user| (user, made_at))
     }
 }
 
@@ -138,7 +150,7 @@ mod tests {
     fn a_link_identifies_its_user_until_it_expires() {
         let (links, file) = (signed(), id("f1"));
         let ticket = ticket_of(&links, "ana/?~ü");
-        assert_eq!(links.reader(&file, &ticket, NOW).unwrap(), id("ana/?~ü"));
+        assert_eq!(links.reader(&file, &ticket, NOW).unwrap().0, id("ana/?~ü"));
         assert!(links.reader(&file, &ticket, NOW.plus_secs(24 * HOUR_SECS)).is_ok());
         assert!(links.reader(&file, &ticket, NOW.plus_secs(25 * HOUR_SECS + 1)).is_err());
         assert_eq!(ticket, ticket_of(&links, "ana/?~ü"));
@@ -179,6 +191,19 @@ mod tests {
             ("JWT_SECRET_PREVIOUS", "a secret of thirty-two bytes, ok"),
         ]);
         assert!(rotated.reader(&id("f1"), &ticket, NOW).is_ok());
+    }
+
+    #[test]
+    fn tickets_with_a_secret_of_their_own_are_parameters_in_every_format() {
+        let own = ("TICKET_SECRET", "a secret for tickets, which no token has");
+        let with_own = links(&[("JWT_SECRET", "a secret of thirty-two bytes, ok"), own]);
+        let personal = with_own.personalise(r#"{"fileUrl":"https://files.example/files/f1"}"#, &id("ana"), NOW);
+        let ticket = personal.split_once("/files/f1?t=").unwrap().1.trim_end_matches("\"}").to_owned();
+        assert_eq!(with_own.reader(&id("f1"), &ticket, NOW).unwrap().0, id("ana"));
+        assert!(signed().reader(&id("f1"), &ticket, NOW).is_err());
+        assert!(with_own.are_in(Format::Native) && !signed().are_in(Format::Native));
+        // What was given out before there was one still counts.
+        assert!(with_own.reader(&id("f1"), &ticket_of(&signed(), "ana"), NOW).is_ok());
     }
 
     #[test]

@@ -145,6 +145,18 @@ pub const AUDIT: Table =
 pub const LIMITS: Table =
     Table { default_name: "Limits", variable: "LIMITS_TABLE", partition_key: "id", sort_key: None, indexes: &[] };
 
+/// Whose tokens were revoked. Rows do not expire.
+pub const REVOKED: Table =
+    Table { default_name: "Revoked", variable: "REVOKED_TABLE", partition_key: "userId", sort_key: None, indexes: &[] };
+
+/// Tickets for handshakes, each for one. TTL: half a minute.
+pub const TICKETS: Table =
+    Table { default_name: "Tickets", variable: "TICKETS_TABLE", partition_key: "ticket", sort_key: None, indexes: &[] };
+
+/// Requests of backends, by idempotency key. TTL: a day.
+pub const REQUESTS: Table =
+    Table { default_name: "Requests", variable: "REQUESTS_TABLE", partition_key: "id", sort_key: None, indexes: &[] };
+
 /// Every table.
 pub const ALL: &[&Table] = &[
     &ROOMS,
@@ -160,6 +172,9 @@ pub const ALL: &[&Table] = &[
     &REPORTS,
     &AUDIT,
     &LIMITS,
+    &REVOKED,
+    &TICKETS,
+    &REQUESTS,
 ];
 
 /// The names of the tables in this deployment.

@@ -39,12 +39,26 @@ locals {
     } : name => value if value != null
   }])
 
-  secrets = { for name, value in {
-    JWT_SECRET          = var.jwt_secret
-    JWT_SECRET_PREVIOUS = var.jwt_secret_previous
-  } : name => value if value != null && value != "" }
+  secrets = merge(
+    { for name, value in {
+      JWT_SECRET          = var.jwt_secret
+      JWT_SECRET_PREVIOUS = var.jwt_secret_previous
+    } : name => value if value != null && value != "" },
+    {
+      TICKET_SECRET = terraform_data.ticket_secret.output
+    },
+  )
 
   metrics_namespace = "Switchboard/${var.name}"
+}
+
+# The secret that signs links to files: generated once, and kept in the state.
+resource "terraform_data" "ticket_secret" {
+  input = sensitive("${uuid()}${uuid()}")
+
+  lifecycle {
+    ignore_changes = [input]
+  }
 }
 
 module "tables" {

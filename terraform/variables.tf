@@ -2,7 +2,7 @@ variable "contract" {
   description = "Routes, tables and metrics, generated from the code into contract.auto.tfvars.json. Do not edit."
   type = object({
     websocket_routes = map(object({ answers = bool }))
-    http_routes      = set(string)
+    http_routes      = map(object({ authorization = string }))
     tables = map(object({
       name          = string
       partition_key = string

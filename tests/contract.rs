@@ -284,7 +284,11 @@ fn a_changed_key_is_reported_as_data_loss() {
 fn declared() -> Value {
     let websocket: Map<_, _> =
         websocket_routes().map(|(key, answers)| (key.to_owned(), json!({ "answers": answers }))).collect();
-    let http: Vec<_> = HttpRoute::ALL.iter().map(|route| route.key()).collect();
+    let authorization = |route: &HttpRoute| if route.is_for_backends() { "AWS_IAM" } else { "NONE" };
+    let http: Map<_, _> = HttpRoute::ALL
+        .iter()
+        .map(|route| (route.key().to_owned(), json!({ "authorization": authorization(route) })))
+        .collect();
     let tables: Map<_, _> = tables::ALL.iter().map(|table| (table.variable.to_owned(), table_of(table))).collect();
     let metrics: Map<_, _> = Metric::ALL
         .iter()

@@ -1,7 +1,7 @@
 //! The caller: from a connection, or from the credentials of an HTTP request.
 
-use super::{Access, Origin, limits, require_session};
-use crate::auth::{self, Credentials};
+use super::{Access, Origin, limits, require_unrevoked};
+use crate::auth::{self, Credentials, Identity};
 use crate::context::{Context, Services};
 use crate::domain::{ConnectionId, Name, Style, UserId};
 use crate::error::Error;
@@ -21,8 +21,7 @@ impl Origin for ConnectionId {
 
 impl Origin for HttpCredentials {
     async fn caller(&self, ctx: &Context) -> Result<Caller, Error> {
-        let caller = if self.is_silent(ctx) { None } else { Some(self.identified(ctx).await?) };
-        caller.ok_or_else(|| Error::invalid("userId", "is missing"))
+        self.identity(ctx).await.map(Caller::from)
     }
 
     fn names_caller(&self, services: &Services) -> bool {
@@ -36,28 +35,33 @@ impl HttpCredentials {
         ctx.config.auth.is_open() && self.user.is_none()
     }
 
-    /// The caller, authenticated as at a handshake: in open mode without a `userId`, an anonymous user.
-    async fn identified(&self, ctx: &Context) -> Result<Caller, Error> {
+    /// Whose request it is.
+    ///
+    /// # Errors
+    /// `INVALID_FIELD` without a `userId` in open mode; else as [`HttpCredentials::authenticated`].
+    pub(super) async fn identity(&self, ctx: &Context) -> Result<Identity, Error> {
+        if self.is_silent(ctx) { Err(Error::invalid("userId", "is missing")) } else { self.authenticated(ctx).await }
+    }
+
+    /// Whose request it is, authenticated as at a handshake: in open mode without a `userId`, an anonymous user.
+    async fn authenticated(&self, ctx: &Context) -> Result<Identity, Error> {
         let shown =
             Credentials { headers: &self.headers, query_token: None, user: self.user.clone(), advice: auth::OVER_HTTP };
         let identity = auth::identify(&ctx.config.auth, &ctx.issuers, shown, ctx.now).await?;
         limits::admit(ctx, &identity.user).await?;
-        Ok(Caller {
-            user: identity.user,
-            name_verified: identity.name.is_some(),
-            name: identity.name,
-            style: Style::default(),
-            is_admin: identity.is_admin,
-            connection: None,
-        })
+        require_unrevoked(ctx, &identity).await?;
+        Ok(identity)
     }
 }
 
-/// The row of a connection.
+/// The row of a connection, whose session has not ended.
 async fn known(ctx: &Context, id: &ConnectionId) -> Result<Connection, Error> {
     let connection = ctx.store.connection(id, ctx.now).await?.ok_or(Error::Reconnect)?;
     ctx.note_format(connection.format);
-    require_session(ctx, &connection.user_id, connection.has_session_ended(ctx.now))?;
+    if connection.has_session_ended(ctx.now) {
+        ctx.note_user(&connection.user_id);
+        return Err(Error::SessionExpired);
+    }
     limits::admit(ctx, &connection.user_id).await?;
     Ok(connection)
 }
@@ -85,6 +89,19 @@ pub struct Caller {
 impl<O: Origin, R> Access<O, R> for Caller {
     async fn resolve(ctx: &Context, origin: &O, _: &R) -> Result<Self, Error> {
         origin.caller(ctx).await
+    }
+}
+
+impl From<Identity> for Caller {
+    fn from(identity: Identity) -> Self {
+        Self {
+            user: identity.user,
+            name_verified: identity.name.is_some(),
+            name: identity.name,
+            style: Style::default(),
+            is_admin: identity.is_admin,
+            connection: None,
+        }
     }
 }
 
@@ -131,7 +148,7 @@ pub struct Identified(pub Caller);
 
 impl Access<HttpCredentials, Nothing> for Identified {
     async fn resolve(ctx: &Context, origin: &HttpCredentials, _: &Nothing) -> Result<Self, Error> {
-        origin.identified(ctx).await.map(Self)
+        origin.authenticated(ctx).await.map(|identity| Self(identity.into()))
     }
 }
 
@@ -144,6 +161,6 @@ impl<R> Access<HttpCredentials, R> for Guest {
             limits::admit_guest(ctx).await?;
             return Ok(Self(None));
         }
-        origin.identified(ctx).await.map(|caller| Self(Some(caller)))
+        origin.authenticated(ctx).await.map(|identity| Self(Some(identity.into())))
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::try_join;
 
-use super::{Access, Origin, limits, require_member};
+use super::{Access, Origin, limits, require_member, was_revoked_since};
 use crate::context::Context;
 use crate::domain::{FileId, UserId};
 use crate::error::Error;
@@ -16,8 +16,9 @@ pub struct FileReader {
 
 impl<O: Origin> Access<O, GetFile> for FileReader {
     async fn resolve(ctx: &Context, origin: &O, request: &GetFile) -> Result<Self, Error> {
-        let (id, ticket) = &request.file_id.0;
-        let (user, file) = try_join!(reader(ctx, origin, id, ticket.as_deref()), ctx.store.file(id, ctx.now))?;
+        let (id, in_path) = &request.file_id.0;
+        let ticket = request.t.as_ref().map(|ticket| &ticket.0).or(in_path.as_ref()).map(String::as_str);
+        let (user, file) = try_join!(reader(ctx, origin, id, ticket), ctx.store.file(id, ctx.now))?;
         let file = file.filter(|file| file.status == FileStatus::Ready).ok_or(Error::FileNotFound)?;
         ctx.note_room(&file.room_id);
         require_member(ctx, &user, &file.room_id).await?;
@@ -29,8 +30,11 @@ impl<O: Origin> Access<O, GetFile> for FileReader {
 async fn reader<O: Origin>(ctx: &Context, origin: &O, file: &FileId, ticket: Option<&str>) -> Result<UserId, Error> {
     match ticket.filter(|_| !origin.names_caller(ctx)) {
         Some(ticket) => {
-            let reader = ctx.links.reader(file, ticket, ctx.now)?;
+            let (reader, made_at) = ctx.links.reader(file, ticket, ctx.now)?;
             limits::admit(ctx, &reader).await?;
+            if was_revoked_since(ctx, &reader, made_at).await? {
+                return Err(Error::Unauthorized("this file link was revoked; sign in again"));
+            }
             Ok(reader)
         }
         None => origin.caller(ctx).await.map(|caller| caller.user),

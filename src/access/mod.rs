@@ -2,24 +2,29 @@
 //! [`Access::resolve`] makes one, so a handler that has it need not check again.
 
 pub mod audit;
+pub mod backend;
 mod caller;
 mod file;
 pub mod limits;
+mod revoked;
 mod room;
 mod sender;
+mod ticket;
 
 use crate::context::{Context, Services};
-use crate::domain::UserId;
 use crate::error::Error;
 
 pub use crate::store::Connection;
+pub use backend::Backend;
 pub use caller::{Caller, Guest, Identified};
 pub use file::FileReader;
+pub use revoked::{require_unrevoked, was_revoked_since};
 pub use room::{
     Moderator, Owner, Visitor, asking_rank, confirm_member, direct_peer, lost_rooms, membership, moderates,
     require_lobby, require_member, require_voice,
 };
 pub use sender::{Held, Listener, Sender, Writer, channels_of_both};
+pub use ticket::{Bearer, redeem};
 
 /// The caller as a handler needs it, resolved from where the request came (`O`: a connection, or the
 /// credentials of an HTTP request) and what it asks for (`R`).
@@ -37,16 +42,6 @@ pub trait Origin {
 
     /// Whether the request identifies its caller. If not, the ticket of a file link does.
     fn names_caller(&self, services: &Services) -> bool;
-}
-
-/// # Errors
-/// `SESSION_EXPIRED` on a connection whose session has ended.
-fn require_session(ctx: &Context, user: &UserId, has_ended: bool) -> Result<(), Error> {
-    if has_ended {
-        ctx.note_user(user);
-        return Err(Error::SessionExpired);
-    }
-    Ok(())
 }
 
 /// No authentication.

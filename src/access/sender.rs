@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use tokio::join;
 
-use super::{Access, Caller, Origin, direct_peer, limits, membership, require_lobby, require_session};
+use super::{Access, Backend, Caller, Origin, direct_peer, limits, membership, require_lobby};
 use crate::context::Context;
 use crate::domain::{Body, Content, Limited, Member, Name, RoomId, Style, UserId};
 use crate::error::Error;
@@ -29,6 +29,8 @@ pub struct Sender {
     pub peer: Option<UserId>,
     /// In a direct conversation: how the two stand to each other, once that is asked.
     pub consent: Consent,
+    /// Whether a backend speaks as this user, who need not be a member, nor be known to whom they write.
+    pub is_backend: bool,
 }
 
 impl<O: Origin, R: Addressed> Access<O, R> for Sender {
@@ -63,6 +65,8 @@ impl Sender {
         let channel = Channel::of_room(room);
         if let Some(connection) = &ctx.connection
             && let Some(live) = ctx.store.subscription(&channel, connection, ctx.now).await?
+            // A session may have been extended since: then the connection's own row says so.
+            && !live.has_session_ended(ctx.now)
         {
             return Self::live(ctx, &live, room).await;
         }
@@ -86,13 +90,13 @@ impl Sender {
             is_muted: false,
             peer: None,
             consent: Consent::GIVEN,
+            is_backend: false,
         }
     }
 
-    /// By a connection's own subscription to a room.
+    /// By a connection's own subscription to a room, whose session has not ended.
     async fn live(ctx: &Context, live: &Subscription, room: &RoomId) -> Result<Self, Error> {
         ctx.note_format(live.format);
-        require_session(ctx, &live.user_id, live.has_session_ended(ctx.now))?;
         limits::admit(ctx, &live.user_id).await?;
         Ok(Self {
             room: room.clone(),
@@ -105,6 +109,7 @@ impl Sender {
             is_muted: live.muted_until.is_some_and(|end| !ctx.now.has_passed(end)),
             peer: None,
             consent: Consent::GIVEN,
+            is_backend: false,
         })
     }
 
@@ -180,6 +185,48 @@ pub struct Writer {
     pub held: Option<Held>,
 }
 
+impl Writer {
+    /// Who speaks for a backend: a user, a bot or the chat itself. No mode of the room holds them up.
+    ///
+    /// # Errors
+    /// `ROOM_NOT_FOUND`; `BLOCKED` by the user who is written to.
+    pub async fn for_backend(
+        ctx: &Context,
+        _: &Backend,
+        (user, name): (&UserId, &Name),
+        recipient: &Recipient,
+    ) -> Result<Self, Error> {
+        let (room, channels, peer) = match recipient {
+            Recipient::User(peer) => (RoomId::direct(user, peer), Channel::of_both(user, peer), Some(peer.clone())),
+            Recipient::Room(room) if room.is_lobby() => {
+                require_lobby(ctx)?;
+                (room.clone(), vec![Channel::of_room(room)], None)
+            }
+            Recipient::Room(room) if !room.is_direct() => {
+                ctx.store.room(room, ctx.now).await?.ok_or(Error::RoomNotFound)?;
+                (room.clone(), vec![Channel::of_room(room)], None)
+            }
+            _ => return Err(Error::RoomNotFound),
+        };
+        let sender = Sender {
+            room,
+            channels,
+            user: user.clone(),
+            name: name.clone(),
+            name_verified: true,
+            style: Style::default(),
+            is_admin: true,
+            is_muted: false,
+            peer,
+            consent: Consent::GIVEN,
+            is_backend: true,
+        };
+        let sender = sender.unblocked(ctx).await?;
+        let tail = ctx.store.tail(&sender.room).await?;
+        Ok(Self { sender, tail, held: None })
+    }
+}
+
 /// Why messages of a request may not be written. A repeat of one that was written before is answered all the same.
 pub struct Held {
     /// How many may be written nevertheless.
@@ -243,7 +290,10 @@ impl<O: Origin> Access<O, TypingIndicator> for Listener {
         let channel = Channel::of_room(&room);
         let mut pages: Pages = Box::pin(ctx.store.subscribers(&(&channel).into(), ctx.now));
         let first = pages.next().await.transpose()?.unwrap_or_default();
-        let sender = match first.iter().find(|live| Some(&live.connection_id) == ctx.connection.as_ref()) {
+        let is_own = |live: &&Subscription| {
+            Some(&live.connection_id) == ctx.connection.as_ref() && !live.has_session_ended(ctx.now)
+        };
+        let sender = match first.iter().find(is_own) {
             Some(live) => Sender::live(ctx, live, &room).await?,
             None => Sender::resolve(ctx, origin, request).await?,
         };

@@ -31,7 +31,14 @@ pub fn identity(rules: &Jwt, names: &ClaimNames, claims: &Members, now: Timestam
     let name = claims.get(&names.name);
     let name = name.map(|name| name.as_str().and_then(Name::shortened).unwrap_or_else(|| user.as_name()));
     let session_ends_at = ends.max(now + rules.session_min_seconds as f64).min(now + MAX_SESSION_SECS);
-    Ok(Identity { user, name, is_admin: is_admin(names, claims)?, session_ends_at: Some(session_ends_at as i64) })
+    let issued_at = Timestamp::from_millis((claims.number("iat")?.unwrap_or(0.0) * 1000.0) as i64);
+    Ok(Identity {
+        user,
+        name,
+        is_admin: is_admin(names, claims)?,
+        issued_at: Some(issued_at),
+        session_ends_at: Some(session_ends_at as i64),
+    })
 }
 
 /// When the token ends, if it has begun and has not ended.

@@ -28,6 +28,8 @@ pub struct Identity {
     /// The display name in the token.
     pub name: Option<Name>,
     pub is_admin: bool,
+    /// When the token was issued: at the beginning of time, if it does not say. Absent in open mode.
+    pub issued_at: Option<Timestamp>,
     /// When a connection with this token ends (epoch seconds).
     pub session_ends_at: Option<i64>,
 }
@@ -44,8 +46,8 @@ pub struct Credentials<'a> {
 }
 
 /// How a handshake carries a token.
-pub const AT_HANDSHAKE: &str =
-    "a token is needed: as `Authorization: Bearer <token>`, as `Sec-WebSocket-Protocol: chat, <token>` or as `?token=`";
+pub const AT_HANDSHAKE: &str = "a token is needed: as `Authorization: Bearer <token>`, as `Sec-WebSocket-Protocol: \
+    chat, <token>`, as `?token=`, or a ticket for it as `?ticket=`";
 /// How an HTTP request carries a token.
 pub const OVER_HTTP: &str = "a token is needed: as `Authorization: Bearer <token>`";
 
@@ -68,7 +70,7 @@ pub async fn identify(
     match auth {
         Auth::Open => {
             let user = shown.user.unwrap_or_else(UserId::anonymous);
-            Ok(Identity { user, name: None, is_admin: false, session_ends_at: None })
+            Ok(Identity { user, name: None, is_admin: false, issued_at: None, session_ends_at: None })
         }
         Auth::Jwt(rules) => {
             let token = bearer(&shown).ok_or(Error::Unauthorized(shown.advice))?;
@@ -78,6 +80,17 @@ pub async fn identify(
             }
             Ok(identity)
         }
+    }
+}
+
+/// Authenticates by a new token, on a connection that goes on.
+///
+/// # Errors
+/// `UNAUTHORIZED` for an invalid token; `INVALID_FIELD` in open mode, which has none.
+pub async fn identify_by(auth: &Auth, issuers: &Issuers, token: &str, now: Timestamp) -> Result<Identity, Error> {
+    match auth {
+        Auth::Open => Err(Error::invalid("token", "is of no use here: there are no tokens, and sessions do not end")),
+        Auth::Jwt(rules) => verify(rules, issuers, token, now).await,
     }
 }
 

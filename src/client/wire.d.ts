@@ -30,6 +30,27 @@ export interface AddedFrame {
   type: "added";
 }
 
+/** A page of the record of a day. Over HTTP only. */
+export interface AuditFrame {
+  day: string;
+  items: Array<{
+    /** The action or route. */
+    action: string;
+    /** The time, and the id of the request. */
+    at: string;
+    /** The user, or the ARN of a backend. */
+    by: string;
+    detail?: string;
+    roomId?: string;
+    sourceIp?: string;
+    userId?: string;
+  }>;
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  type: "audit";
+}
+
 /** A page of the users whom the caller has blocked. */
 export interface BlockedFrame {
   items: Array<string>;
@@ -37,6 +58,21 @@ export interface BlockedFrame {
   /** Repeated on the answer to this frame. */
   requestId?: string;
   type: "blocked";
+}
+
+/** The live connections of a user. Over HTTP only. */
+export interface ConnectionsFrame {
+  items: Array<{
+    /** When its session ends. */
+    authUntil?: string;
+    connectedAt: string;
+    connectionId: string;
+    format: string;
+  }>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  type: "connections";
+  userId: string;
 }
 
 /** Messages were deleted. */
@@ -53,6 +89,20 @@ export interface DeletedFrame {
   type: "deleted";
   /** They had been deleted before: others may have been deleted by the same change. */
   unchanged?: boolean;
+}
+
+/** A user whose tokens were revoked. Over HTTP only. */
+export interface DisconnectedFrame {
+  /** Until then the user is refused. */
+  blockUntil?: string;
+  /** How many connections were closed. */
+  connections: number;
+  /** Tokens that were issued before are refused. */
+  notBefore: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  type: "disconnected";
+  userId: string;
 }
 
 /** A message was edited. */
@@ -818,6 +868,28 @@ export interface PongFrame {
   type: "pong";
 }
 
+/** What became of a backend's message. Over HTTP only. */
+export interface PostedFrame {
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** The rooms first, then the users, each in the order of the request. */
+  results: Array<{
+    code?: string;
+    createdAt?: string;
+    duplicate?: boolean;
+    message?: string;
+    messageId?: string;
+    /** When the same request can succeed, in milliseconds from now. */
+    retryAfterMs?: number;
+    roomId?: string;
+    seq?: number;
+    status?: number;
+    /** The user of a direct conversation. */
+    userId?: string;
+  }>;
+  type: "posted";
+}
+
 /** A user came online or went offline. */
 export interface PresenceFrame {
   /** The newest one of a user counts. */
@@ -884,6 +956,26 @@ export interface ReadFrame {
   seq: number;
   type: "read";
   userId: string;
+}
+
+/** A page of the reports of a room's messages. Over HTTP only. */
+export interface ReportsFrame {
+  items: Array<{
+    at: string;
+    /** Who reported it. */
+    by: string;
+    content: string;
+    createdAt: string;
+    reason: string;
+    seq: number;
+    /** Who sent it. */
+    userId: string;
+  }>;
+  nextCursor?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  roomId: string;
+  type: "reports";
 }
 
 /** A stranger began a direct conversation. */
@@ -1405,6 +1497,15 @@ export interface SentFrame {
   type: "sent";
 }
 
+/** A ticket, which lets one handshake in. Over HTTP only. */
+export interface TicketFrame {
+  expiresAt: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  ticket: string;
+  type: "ticket";
+}
+
 /** A user started or stopped typing. */
 export interface TypingFrame {
   /** The action of the sender. */
@@ -1497,8 +1598,11 @@ export interface UploadFrame {
 export type Frame =
   | AckFrame
   | AddedFrame
+  | AuditFrame
   | BlockedFrame
+  | ConnectionsFrame
   | DeletedFrame
+  | DisconnectedFrame
   | EditedFrame
   | ErrorFrame
   | FileFrame
@@ -1517,16 +1621,19 @@ export type Frame =
   | PinnedFrame
   | PinsFrame
   | PongFrame
+  | PostedFrame
   | PresenceFrame
   | ReactedFrame
   | ReactionsFrame
   | ReadFrame
+  | ReportsFrame
   | RequestFrame
   | ResumedFrame
   | RoomFrame
   | RoomClosedFrame
   | RoomsFrame
   | SentFrame
+  | TicketFrame
   | TypingFrame
   | UnpinnedFrame
   | UnreadsFrame
@@ -1544,6 +1651,15 @@ export interface HelloRequest {
   action: "hello";
   /** Repeated on the answer to this frame. */
   requestId?: string;
+}
+
+/** Extend the session with a new token of the same user. */
+export interface RefreshTokenRequest {
+  action: "refreshToken";
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  /** A token of the same user. */
+  token: string;
 }
 
 /** Create a room with its first members. */
@@ -1931,6 +2047,8 @@ export interface GetFileRequest {
   inline?: "1" | "0";
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** The ticket of a link, as a parameter of its own. */
+  t?: string | null;
 }
 
 /** Get a page of a conversation's history. */
@@ -2061,6 +2179,7 @@ export interface ListBlockedRequest {
 export type Request =
   | PingRequest
   | HelloRequest
+  | RefreshTokenRequest
   | CreateRoomRequest
   | JoinRoomRequest
   | LeaveRoomRequest
@@ -2108,6 +2227,7 @@ export type Request =
 export interface Actions {
   ping: { request: PingRequest; answer: PongFrame };
   hello: { request: HelloRequest; answer: HelloFrame };
+  refreshToken: { request: RefreshTokenRequest; answer: HelloFrame };
   createRoom: { request: CreateRoomRequest; answer: RoomFrame };
   joinRoom: { request: JoinRoomRequest; answer: RoomFrame };
   leaveRoom: { request: LeaveRoomRequest; answer: AckFrame };

@@ -36,6 +36,8 @@ pub struct Config {
     /// `AWS_CA_BUNDLE`, a PEM file: the certificate authorities of the endpoints. Default: Mozilla's root store.
     pub authorities: Vec<CertificateDer<'static>>,
     pub auth: Auth,
+    /// `TICKET_SECRET`: signs links to files. Without it only clients of other backends get links.
+    pub ticket_secret: Option<Secret>,
     /// `ADD_MEMBERS`: whether users are added to rooms, and receive direct messages of strangers, without being asked.
     pub adds_directly: bool,
     /// `LOBBY`: whether the room exists that everybody is in.
@@ -74,6 +76,15 @@ pub enum Auth {
     Open,
     /// By a signed token.
     Jwt(Jwt),
+}
+
+/// A secret, which is never shown.
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// How tokens are verified.
@@ -176,6 +187,7 @@ impl Config {
             lambda_endpoint: reader.text("AWS_ENDPOINT_URL_LAMBDA"),
             authorities: reader.authorities(),
             auth,
+            ticket_secret: reader.secret("TICKET_SECRET").map(Secret),
             lobby: reader.choice("LOBBY", &["on", "off"]) == Some("on"),
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
             http_endpoint: reader.http_endpoint(),
@@ -247,6 +259,7 @@ mod tests {
             ("JWT_SECRET_PREVIOUS", "short"),
             ("JWT_ISSUERS", "auth0:id.example"),
             ("JWT_ISSUERS", r#"["auth0:id.example"]"#),
+            ("TICKET_SECRET", "short"),
             ("JWT_MAX_AGE_SECONDS", "-1"),
             ("SESSION_MIN_SECONDS", "7201"),
             ("CHAT_ROOMS_TABLE", "a b"),
@@ -308,6 +321,8 @@ mod tests {
 
     #[test]
     fn debug_output_contains_no_secret() {
-        assert!(!format!("{:?}", read(&[]).unwrap()).contains(SECRET));
+        let config = read(&[("TICKET_SECRET", "a secret for tickets, which no token has")]).unwrap();
+        let shown = format!("{config:?}");
+        assert!(!shown.contains(SECRET) && !shown.contains("a secret for tickets"), "{shown}");
     }
 }

@@ -90,7 +90,7 @@ impl OutboundFrame {
         }
         let own = self.for_own.as_ref().filter(|(user, _)| live.user_id == *user);
         let text = own.map_or(&self.frame, |(_, own)| own).text_in(live.format)?;
-        Some(if self.has_file && live.format.wants_links() {
+        Some(if self.has_file && links.are_in(live.format) {
             links.personalise(text, &live.user_id, now).into()
         } else {
             text.into()

@@ -7,7 +7,7 @@ use futures_util::stream::{Stream, StreamExt};
 
 use super::{CONCURRENCY, Delivered, Delivery, OPENING_MS, OutboundFrame};
 use crate::domain::{ConnectionId, Timestamp};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::store::Subscription;
 
 enum Posted {
@@ -28,10 +28,20 @@ impl Delivery {
 
     /// Closes a connection, if it exists.
     pub async fn close(&self, connection: &ConnectionId) {
-        if let Err(error) = self.client.delete_connection().connection_id(connection.as_str()).send().await
-            && !is_gone(&error)
-        {
-            tracing::warn!(connection_id = %connection, error = chain(&error), "failed to close a connection");
+        if let Err(error) = self.close_or_fail(connection).await {
+            tracing::warn!(connection_id = %connection, error = error.cause(), "failed to close a connection");
+        }
+    }
+
+    /// Closes a connection. Returns whether it was open.
+    ///
+    /// # Errors
+    /// It may be open still.
+    pub(super) async fn close_or_fail(&self, connection: &ConnectionId) -> Result<bool, Error> {
+        match self.client.delete_connection().connection_id(connection.as_str()).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(Error::Unavailable(error.into())),
         }
     }
 

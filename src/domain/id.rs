@@ -175,7 +175,7 @@ impl RoomId {
 
 impl FileId {
     /// Separates a file's id and the ticket of a link.
-    pub const TICKET_SEPARATOR: char = '~';
+    pub const TICKET_SEPARATOR: &str = "~";
 
     /// A new id.
     pub fn fresh() -> Self {

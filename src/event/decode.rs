@@ -5,10 +5,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
 use percent_encoding::percent_decode_str;
+use ring::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Connect, Event, Frame, HttpCredentials, HttpRequest, Invocation, NewObject, UnknownEvent, WaitingClient};
+use super::{
+    Connect, Event, Frame, HttpCredentials, HttpRequest, Invocation, NewObject, Signed, UnknownEvent, WaitingClient,
+};
 use crate::actions::{self, HttpRoute};
 use crate::delivery::{Cleanup, Continuation};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp};
@@ -93,12 +96,41 @@ struct ResponseElements {
 
 /// Prefix of the names of S3's events for new objects.
 const CREATED: &str = "ObjectCreated:";
+/// The header by which a backend names a request.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// `eventSource` of S3's records.
 const S3: &str = "aws:s3";
 /// `Event` of what S3 sends when notifications are configured.
 const S3_TEST: &str = "s3:TestEvent";
 /// `source` of EventBridge's rules and of its scheduler.
 const SCHEDULES: [&str; 2] = ["aws.events", "aws.scheduler"];
+
+/// The request of a backend, if API Gateway has authorized it.
+fn signed(event: &ApiGatewayV2httpRequest, route: HttpRoute, body: &[u8]) -> Option<Signed> {
+    let context = &event.request_context;
+    let arn = context.authorizer.as_ref()?.iam.as_ref()?.user_arn.clone()?;
+    let [path, query] = [&event.raw_path, &event.raw_query_string].map(|text| text.as_deref().unwrap_or_default());
+    let named = |name: &str| event.path_parameters.get(name).cloned();
+    Some(Signed {
+        arn,
+        key: event.headers.get(IDEMPOTENCY_KEY).map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
+        needs_key: context.http.method == Method::POST,
+        digest: digest(&[route.key().as_bytes(), path.as_bytes(), query.as_bytes(), body]),
+        room: named("roomId"),
+        user: named("userId"),
+        made_at: None,
+    })
+}
+
+/// A digest of several texts.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&part.len().to_be_bytes());
+        context.update(part);
+    }
+    BASE64_STANDARD.encode(context.finish())
+}
 
 /// # Errors
 /// Where and how it is wrong. Without the values, as the library reports it: errors are logged, and an event may hold a
@@ -209,29 +241,34 @@ impl Invocation {
     }
 
     fn of_http(event: ApiGatewayV2httpRequest) -> Result<Self, BoxError> {
-        let context = event.request_context;
+        let context = &event.request_context;
         let route = context.route_key.as_deref().and_then(HttpRoute::of_key);
-        let body = event.body.unwrap_or_default();
-        let body = if event.is_base64_encoded { BASE64_STANDARD.decode(&body)? } else { body.into_bytes() };
+        let body = event.body.as_deref().unwrap_or_default();
+        let body = if event.is_base64_encoded { BASE64_STANDARD.decode(body)? } else { body.as_bytes().to_vec() };
         let method = &context.http.method;
         let has_fields_in_body =
-            [Method::PATCH, Method::POST].contains(method) || (*method != Method::GET && !body.is_empty());
+            [Method::PATCH, Method::POST, Method::PUT].contains(method) || (*method != Method::GET && !body.is_empty());
         let query = form_urlencoded::parse(event.raw_query_string.as_deref().unwrap_or_default().as_bytes());
+        let query: Vec<_> = query.into_owned().collect();
+        let route = route.ok_or("a route of the HTTP API that the catalogue does not have")?;
+        let is_for_backends = route.is_for_backends();
+        let signed = if is_for_backends { signed(&event, route, &body) } else { None };
         let body = has_fields_in_body.then_some(body.as_slice());
-        let fields = Fields::of_http(body, query.into_owned(), event.path_parameters);
-        let (user, fields) = match fields.and_then(|mut fields| Ok((fields.take_user()?, fields))) {
-            Ok((user, fields)) => (user, Ok(fields)),
-            Err(error) => (None, Err(error)),
+        let fields = Fields::of_http(body, query, event.path_parameters);
+        // A backend says whom it is about, everybody else who they are.
+        let (user, fields) = match fields {
+            Ok(mut fields) if !is_for_backends => match fields.take_user() {
+                Ok(user) => (user, Ok(fields)),
+                Err(error) => (None, Err(error)),
+            },
+            fields => (None, fields),
         };
         let source_ip = context.http.source_ip.as_ref().and_then(|address| address.parse().ok());
-        let request = HttpRequest {
-            route: route.ok_or("a route of the HTTP API that the catalogue does not have")?,
-            credentials: HttpCredentials { headers: event.headers, user },
-            fields,
-        };
+        let credentials = HttpCredentials { headers: event.headers, user, signed };
+        let request = HttpRequest { route, credentials, fields };
         Ok(Self {
-            request_id: context.request_id.unwrap_or_default(),
-            at: Timestamp::from_millis(context.time_epoch),
+            request_id: event.request_context.request_id.unwrap_or_default(),
+            at: Timestamp::from_millis(event.request_context.time_epoch),
             source_ip,
             event: Event::Http(request),
         })

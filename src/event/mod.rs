@@ -71,6 +71,25 @@ pub struct HttpCredentials {
     pub headers: HeaderMap,
     /// The `userId` of the query or the body.
     pub user: Option<UserId>,
+    /// Of a backend's request: API Gateway has verified its signature.
+    pub signed: Option<Signed>,
+}
+
+/// A request that an IAM identity has signed.
+pub struct Signed {
+    /// The ARN of the identity.
+    pub arn: String,
+    /// The header `Idempotency-Key`.
+    pub key: Option<String>,
+    /// Whether it needs one: a `POST` does.
+    pub needs_key: bool,
+    /// Of the route, the path, the query and the body.
+    pub digest: String,
+    /// The room and the user of the path.
+    pub room: Option<String>,
+    pub user: Option<String>,
+    /// When it was made first, once that is known.
+    pub made_at: Option<Timestamp>,
 }
 
 /// An object that was created in a bucket.

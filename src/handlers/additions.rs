@@ -68,6 +68,31 @@ pub async fn add(ctx: &Context, moderator: Moderator, request: AddMembers) -> Re
     Ok(answer)
 }
 
+/// Adds a user to a room without asking, as a backend does: but only to so many rooms.
+///
+/// # Errors
+/// `ROOM_CLOSED`, `BANNED`, `ROOM_FULL`; `TOO_MANY_INVITATIONS` where the user would have to be asked.
+pub async fn add_directly(ctx: &Context, room: &Room, user: &UserId) -> Result<(), Error> {
+    if room.status == RoomStatus::Closed {
+        return Err(Error::RoomClosed);
+    }
+    match ctx.store.standing(user, &room.id, ctx.now).await?.within(room) {
+        Membership::Banned { .. } => return Err(Error::Banned),
+        Membership::Member(member) if member.is_unannounced => return membership::welcome(ctx, &member).await,
+        Membership::Member(_) => return Ok(()),
+        Membership::Stranger | Membership::Former => {}
+    }
+    if ctx.store.count_added_rooms(user, ctx.now).await? >= MAX_ADDED_ROOMS {
+        return Err(Error::TooManyInvitations);
+    }
+    let member = Member::new(user.clone(), user.as_name(), room.id.clone(), Role::Member, ctx.now);
+    let member = Member { is_added: true, ..member };
+    match ctx.store.admit(member, room, Pass::Open, ctx.now).await? {
+        Admission::Joined(member) => membership::welcome(ctx, &member).await,
+        Admission::AlreadyIn(_) => Ok(()),
+    }
+}
+
 async fn add_one(ctx: &Context, inviter: &Inviter, room: &Room, user: &UserId) -> Result<Outcome, Error> {
     match ctx.store.standing(user, &room.id, ctx.now).await?.within(room) {
         Membership::Banned { .. } => return Ok(Outcome::Refused(Error::Banned.code())),

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use tokio::try_join;
 
 use super::membership;
-use crate::access::{self, Anyone, Caller, Identified, limits};
+use crate::access::{self, Anyone, Bearer, Caller, Identified, limits};
 use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
 use crate::config;
 use crate::context::Context;
@@ -17,8 +18,8 @@ use crate::event::Connect;
 use crate::metrics::Metric;
 use crate::store::{Channel, Connection};
 use crate::wire::LARGEST_FRAME_BYTES;
-use crate::wire::frames::{Health, Hello, Limits, Pong, RateLimits};
-use crate::wire::requests::{Handshake, Nothing};
+use crate::wire::frames::{Health, Hello, Limits, Pong, RateLimits, Ticket};
+use crate::wire::requests::{Handshake, Nothing, RefreshToken};
 
 /// Rooms in which a user is renamed at once.
 const ROOMS_AT_ONCE: usize = 16;
@@ -30,23 +31,17 @@ const MANY_CONNECTIONS: usize = 200;
 pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>, Error> {
     let handshake = Handshake::of_query(event.query.clone())?;
     let format = format_of(&handshake, &event);
-    let credentials = Credentials {
-        headers: &event.headers,
-        query_token: handshake.token.as_ref().map(|token| token.0.as_str()),
-        user: handshake.user_id.clone(),
-        advice: auth::AT_HANDSHAKE,
-    };
-    let identity = auth::identify(&ctx.config.auth, &ctx.issuers, credentials, ctx.now).await?;
+    let identity = identity(ctx, &handshake, &event).await?;
     let subprotocol = auth::offered_subprotocol(&event.headers);
 
     limits::admit(ctx, &identity.user).await?;
     if let Some(room) = &handshake.room_id {
         ctx.note_room(room);
     }
-    let me = connection(ctx, event.connection, identity, handshake, format);
+    let me = connection(ctx, event.connection, &identity, handshake, format);
     let result = match &me.room_id {
-        Some(room) => open_for_one(ctx, &me, room).await,
-        None => open_for_all(ctx, &me).await,
+        Some(room) => open_for_one(ctx, &identity, &me, room).await,
+        None => open_for_all(ctx, &identity, &me).await,
     };
     if result.is_ok() {
         ctx.count(Metric::ConnectionsOpened, 1);
@@ -56,6 +51,20 @@ pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>,
         let _ = ctx.store.remove_connection(&me.connection_id, None).await;
     }
     result.map(|()| subprotocol)
+}
+
+/// Who opens a connection, by a ticket or by a token.
+async fn identity(ctx: &Context, handshake: &Handshake, event: &Connect) -> Result<Identity, Error> {
+    if let Some(ticket) = &handshake.ticket {
+        return access::redeem(ctx, &ticket.0, handshake.user_id.as_ref()).await;
+    }
+    let credentials = Credentials {
+        headers: &event.headers,
+        query_token: handshake.token.as_ref().map(|token| token.0.as_str()),
+        user: handshake.user_id.clone(),
+        advice: auth::AT_HANDSHAKE,
+    };
+    auth::identify(&ctx.config.auth, &ctx.issuers, credentials, ctx.now).await
 }
 
 /// Closes the user's oldest connections, if there are too many. Another invocation does it: the new one need not wait.
@@ -79,7 +88,7 @@ fn format_of(handshake: &Handshake, event: &Connect) -> Format {
     // An empty parameter is as good as absent.
     let mut parameters = event.query.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name).peekable();
     let has_no_query = parameters.peek().is_none();
-    let token_only_in_query = parameters.all(|name| name == "token");
+    let token_only_in_query = parameters.all(|name| name == "token" || name == "ticket");
     let shows_token = headers.contains_key(AUTHORIZATION) || !has_no_query;
     // A terminal program is called so; a page has an origin.
     let shows_token_alone = shows_token && token_only_in_query && !headers.contains_key(ORIGIN);
@@ -97,14 +106,20 @@ fn format_of(handshake: &Handshake, event: &Connect) -> Format {
     }
 }
 
-fn connection(ctx: &Context, id: ConnectionId, identity: Identity, handshake: Handshake, format: Format) -> Connection {
+fn connection(
+    ctx: &Context,
+    id: ConnectionId,
+    identity: &Identity,
+    handshake: Handshake,
+    format: Format,
+) -> Connection {
     let style = handshake.introduction.style();
     Connection {
         connection_id: id,
-        user_id: identity.user,
+        user_id: identity.user.clone(),
         name_verified: identity.name.is_some(),
         may_rename: !ctx.config.auth.is_open() && identity.name.is_none(),
-        name: identity.name.or(handshake.introduction.user_name),
+        name: identity.name.clone().or(handshake.introduction.user_name),
         role: identity.is_admin.then(|| Connection::ADMIN.to_owned()),
         user_icon: style.icon,
         user_color: style.color,
@@ -119,29 +134,36 @@ fn connection(ctx: &Context, id: ConnectionId, identity: Identity, handshake: Ha
 }
 
 /// Joins the room, and creates it when it is unknown: clients that connect so have no other way to create one.
-async fn open_for_one(ctx: &Context, me: &Connection, id: &RoomId) -> Result<(), Error> {
+async fn open_for_one(ctx: &Context, identity: &Identity, me: &Connection, id: &RoomId) -> Result<(), Error> {
     if id.is_lobby() {
         access::require_lobby(ctx)?;
-        return ctx.store.add_connection(me, &[me.in_room(id, None, me.display_name())]).await;
+        ctx.store.add_connection(me, &[me.in_room(id, None, me.display_name())]).await?;
+        return access::require_unrevoked(ctx, identity).await;
     }
     if id.is_direct() {
         access::direct_peer(ctx, &me.user_id, id).await?;
-        return ctx.store.add_connection(me, &[]).await;
+        ctx.store.add_connection(me, &[]).await?;
+        return access::require_unrevoked(ctx, identity).await;
     }
+    // Also before: who is refused joins nothing.
+    access::require_unrevoked(ctx, identity).await?;
     let caller = Caller::from(me.clone());
     let entered = match membership::admit(ctx, &caller, id, None).await {
         Err(Error::RoomNotFound) => membership::create(ctx, &caller, id).await?,
         entered => entered?,
     };
     ctx.store.add_connection(me, &[me.in_room(id, Some(&entered.member), me.display_name())]).await?;
+    access::require_unrevoked(ctx, identity).await?;
     membership::settle(ctx, &caller, &entered).await
 }
 
-async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
+async fn open_for_all(ctx: &Context, identity: &Identity, me: &Connection) -> Result<(), Error> {
     let lobby = ctx.config.lobby.then(|| me.in_room(&RoomId::lobby(), None, me.display_name()));
     ctx.store.add_connection(me, lobby.as_slice()).await?;
 
-    let members = rooms_of(ctx, me).await?;
+    let unrevoked = access::require_unrevoked(ctx, identity);
+    let ((), memberships) = try_join!(unrevoked, ctx.store.memberships(&me.user_id, ctx.now))?;
+    let members = open_rooms(ctx, me, memberships).await?;
     if members.is_empty() {
         return Ok(());
     }
@@ -152,15 +174,16 @@ async fn open_for_all(ctx: &Context, me: &Connection) -> Result<(), Error> {
     let rows: Vec<_> = members.iter().map(row).collect();
     let subscribe = async { ctx.store.subscribe(&me.connection_id, &rows).await.map(drop) };
     let lost = membership::subscribe_checked(ctx, &me.user_id, &members, subscribe).await?;
+    // Once more: these rows were written since, and who has been disconnected in between does not take them along.
+    access::require_unrevoked(ctx, identity).await?;
     let heard = members.iter().map(|member| &member.room).filter(|room| !lost.contains(room));
     ctx.delivered(ctx.delivery.announce_online(heard, me, ctx.request()).await);
     Ok(())
 }
 
-/// The memberships in all open rooms of a connection's user. Direct conversations are heard as the user. A name that is
+/// Those of a user's memberships that are in open rooms. Direct conversations are heard as the user. A name that is
 /// given now is the one that the rooms show from now on.
-async fn rooms_of(ctx: &Context, me: &Connection) -> Result<Vec<Member>, Error> {
-    let mut memberships = ctx.store.memberships(&me.user_id, ctx.now).await?;
+async fn open_rooms(ctx: &Context, me: &Connection, mut memberships: Vec<Member>) -> Result<Vec<Member>, Error> {
     memberships.retain(|member| !member.is_over);
     if let Some(name) = &me.name {
         let renamed = memberships.iter().filter(|member| member.name != *name);
@@ -215,6 +238,27 @@ pub async fn hello(ctx: &Context, caller: Caller, _: Nothing) -> Result<Hello, E
             rates: ctx.config.limits.as_ref().map(rates),
         },
     })
+}
+
+/// Gives a ticket for the token of a request.
+pub async fn ticket(ctx: &Context, Bearer(identity): Bearer, _: Nothing) -> Result<Ticket, Error> {
+    let (ticket, expires_at) = ctx.store.add_ticket(&identity.into(), ctx.now).await?;
+    Ok(Ticket { ticket, expires_at: expires_at.into() })
+}
+
+/// Extends a connection's session with a new token: no frame is lost to a reconnect. A token that is refused changes
+/// nothing.
+pub async fn refresh(ctx: &Context, connection: Connection, request: RefreshToken) -> Result<Hello, Error> {
+    let identity = auth::identify_by(&ctx.config.auth, &ctx.issuers, &request.token.0, ctx.now).await?;
+    if identity.user != connection.user_id {
+        return Err(Error::Forbidden("the token is for another user; connect again with it"));
+    }
+    // Whoever revokes it from here on closes the connection.
+    access::require_unrevoked(ctx, &identity).await?;
+    let role = identity.is_admin.then_some(Connection::ADMIN);
+    let end = identity.session_ends_at.unwrap_or_default();
+    let extended = ctx.store.extend_session(&connection.connection_id, end, role).await?;
+    hello(ctx, extended.ok_or(Error::Reconnect)?.into(), Nothing {}).await
 }
 
 fn rates(limits: &config::Limits) -> RateLimits {

@@ -16,7 +16,7 @@ use crate::wire::frames::DirectRequest;
 pub async fn begin(ctx: &Context, sender: &mut Sender, peer: &UserId, is_first: bool) -> Result<(), Error> {
     let (me, name) = (sender.user.clone(), sender.name.clone());
     if is_first {
-        let is_request = is_stranger(ctx, &me, peer).await?;
+        let is_request = !sender.is_backend && is_stranger(ctx, &me, peer).await?;
         let is_new = ctx.store.open_direct(&me, peer, name.clone(), is_request, ctx.now).await?;
         if is_new && is_request {
             return Ok(());

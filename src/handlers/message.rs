@@ -7,7 +7,7 @@ use crate::delivery::{Continuation, OutboundFrame};
 use crate::domain::{Body, Entry, Event, Format, Seq, UserId};
 use crate::error::Error;
 use crate::metrics::Metric;
-use crate::store::{Appended, Tail};
+use crate::store::{Appended, Tail, Timing};
 use crate::wire::frames::{Ack, Message, Refusal, Sent, SentMessages, SentResult};
 use crate::wire::requests::{BroadcastMessage, Introduction, OutboxMessage, SendMessage, SendMessages};
 use crate::wire::{ENVELOPE_BYTES, fitting};
@@ -34,7 +34,7 @@ pub async fn broadcast(ctx: &Context, writer: Writer, request: BroadcastMessage)
 }
 
 /// First the message is written, then it is published.
-async fn post(
+pub async fn post(
     ctx: &Context,
     Writer { mut sender, tail, held }: Writer,
     introduction: &Introduction,
@@ -50,7 +50,7 @@ async fn post(
         None => {
             begin(ctx, &mut sender, tail.is_none()).await?;
             let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
-            ctx.store.append(&sender.room, &body, tail, &*is_moderator, ctx.timing()).await?
+            ctx.store.append(&sender.room, &body, tail, &*is_moderator, timing(ctx, &sender)).await?
         }
     };
 
@@ -66,6 +66,12 @@ async fn post(
     }
     let ack = Ack { position: Some(own.position), duplicate, ..Ack::of(ctx.route, sender.room) };
     Ok(if is_answer_wanted { Sent::Ack(ack) } else { Sent::AckIfAsked(ack) })
+}
+
+/// A backend's sender need not be a member, however long ago that would have been read.
+fn timing(ctx: &Context, sender: &Sender) -> Timing {
+    let timing = ctx.timing();
+    if sender.is_backend { Timing { begun: timing.deadline, ..timing } } else { timing }
 }
 
 /// Sends several messages of a client's outbox, in their order. Those that were sent before keep their positions; the

@@ -1,6 +1,7 @@
 //! What each action and route does: one file for each group. The catalogue (`actions.rs`) says who may call it.
 
 pub mod additions;
+pub mod admin;
 pub mod blocks;
 pub mod change;
 pub mod closing;

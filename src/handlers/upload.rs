@@ -121,6 +121,9 @@ fn time_of(ctx: &Context, file: &StoredFile) -> Timestamp {
 }
 
 async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
+    if access::was_revoked_since(ctx, &file.user_id, file.announced_at).await? {
+        return refuse(ctx, file, FileStatus::Unwanted).await;
+    }
     let Some(object) = ctx.files.inspect(&file.object_key).await? else {
         tracing::warn!(object_key = file.object_key.as_str(), "an object was deleted before it was inspected");
         return Ok(());

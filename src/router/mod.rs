@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::access::{self, Access, limits};
+use crate::access::{self, Access, backend, limits};
 use crate::actions::{Action, HttpRoute, Limit, actions, http_routes};
 use crate::context::{Context, Services, Trace};
 use crate::delivery::Delivered;
@@ -16,8 +16,8 @@ use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
 use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
 use crate::handlers::{
-    additions, blocks, change, closing, connection, history, inbox, invites, message, moderation, nearby, room, search,
-    settings, sweep, typing, unread, upload,
+    additions, admin, blocks, change, closing, connection, history, inbox, invites, message, moderation, nearby, room,
+    search, settings, sweep, typing, unread, upload,
 };
 use crate::log;
 use crate::metrics::{Embedded, Metric};
@@ -190,21 +190,29 @@ async fn limited(
 }
 
 async fn answer_http(ctx: &Context, request: HttpRequest) -> (Response, Result<u16, Error>) {
-    let HttpRequest { route, credentials, fields } = request;
-    let outcome = match fields {
-        Ok(fields) => serve(ctx, &credentials, route, fields, true).await,
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(frame) => {
-            let body = frame.as_ref().map_or_else(|| "{}".to_owned(), |frame| with_links(ctx, frame.to_body()));
-            (Response::http(route.status(), body).with_location(frame.as_ref()), Ok(route.status()))
-        }
+    let route = request.route;
+    match serve_once(ctx, request).await {
+        Ok((body, frame)) => (Response::http(route.status(), body).with_location(frame.as_ref()), Ok(route.status())),
         Err(error) => {
             let body = failure(&error, None, &ctx.request_id).to_body();
             (Response::http(error.status(), body).with_retry_after(error.retry_after_ms()), Err(error))
         }
     }
+}
+
+/// The body of the answer, and the frame that it is. The repeat of a backend's request gets the body of the first one.
+async fn serve_once(ctx: &Context, request: HttpRequest) -> Result<(String, Option<Frame>), Error> {
+    let HttpRequest { route, mut credentials, fields } = request;
+    let fields = fields?;
+    if route.is_for_backends()
+        && let Some(body) = backend::begin(ctx, &mut credentials).await?
+    {
+        return Ok((body, None));
+    }
+    let frame = serve(ctx, &credentials, route, fields, true).await?;
+    let body = frame.as_ref().map_or_else(|| "{}".to_owned(), |frame| with_links(ctx, frame.to_body()));
+    backend::finish(ctx, &credentials, &body).await;
+    Ok((body, frame))
 }
 
 fn failure(error: &Error, action: Option<Action>, request_id: &str) -> Frame {
@@ -220,7 +228,7 @@ fn refusal(ctx: &Context, error: &Error) -> Response {
 fn with_links(ctx: &Context, answer: String) -> String {
     let trace = ctx.trace();
     match &trace.user {
-        Some(user) if trace.format.wants_links() => ctx.links.personalise(&answer, user, ctx.now),
+        Some(user) if ctx.links.are_in(trace.format) => ctx.links.personalise(&answer, user, ctx.now),
         _ => answer,
     }
 }

@@ -1,7 +1,8 @@
 //! The role that each type of access requires, as the documents name it.
 
 use crate::access::{
-    Anyone, Caller, Connection, FileReader, Guest, Identified, Listener, Moderator, Owner, Sender, Visitor, Writer,
+    Anyone, Backend, Bearer, Caller, Connection, FileReader, Guest, Identified, Listener, Moderator, Owner, Sender,
+    Visitor, Writer,
 };
 
 /// A type of access, for the documents.
@@ -20,6 +21,8 @@ macro_rules! who {
 
 who! {
     Anyone = "anyone",
+    Backend = "backend",
+    Bearer = "caller",
     Identified = "caller",
     Guest = "guest",
     Connection = "caller",

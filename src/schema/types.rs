@@ -10,9 +10,9 @@ use crate::domain::{
 };
 use crate::wire::frames::Iso;
 use crate::wire::types::{
-    AnnouncedType, Bytes, Capacity, Color, Cursor, EditWindow, FileReference, Flag, Icon, Latitude, Lifetime, Limit,
-    Longitude, Mentioned, MessageRate, Moment, Positions, RequestedFormat, RoomRadius, SearchRadius, SearchText, Seqs,
-    Slowness, Token, Users, Uses, Version, Visibility,
+    AnnouncedType, Bytes, Capacity, Color, Cursor, Day, EditWindow, FileReference, Flag, Icon, Latitude, Lifetime,
+    Limit, Longitude, Mentioned, MessageRate, Moment, Positions, RequestedFormat, RoomRadius, Rooms, SearchRadius,
+    SearchText, Seqs, Slowness, Token, Users, Uses, Version, Visibility,
 };
 
 macro_rules! schemas {
@@ -56,6 +56,7 @@ schemas! {
     Capacity = { "type": "integer", "minimum": 1, "maximum": 1_000_000 };
     Color = { "type": "string", "maxLength": 64 };
     Cursor = { "type": "string", "maxLength": 512 };
+    Day = { "type": "string", "format": "date" };
     EditWindow = { "type": "integer", "minimum": 0, "maximum": 31_536_000 };
     FileReference = { "type": "string", "minLength": 1 };
     Flag = { "type": "string", "enum": ["1", "0"] };
@@ -88,6 +89,7 @@ schemas! {
     RequestedFormat = { "type": "string", "enum": ["native", "compat", "raw"] };
     RoomRadius = { "type": "number", "minimum": 1, "maximum": 10_000 };
     SearchText = { "type": "string", "minLength": 1, "maxLength": 200 };
+    Rooms = { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 128 } };
     SearchRadius = { "type": "number", "minimum": 0, "maximum": 50_000 };
     Seqs = { "type": "array", "minItems": 1, "maxItems": 20, "items": { "type": "integer", "minimum": 0 } };
     Slowness = { "type": "integer", "minimum": 0, "maximum": 21_600 };

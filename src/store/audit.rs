@@ -1,9 +1,9 @@
 //! What moderators did, and what users reported.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use super::{Item, Statement, Store, item_of};
+use super::{Item, Statement, Store, failed, item_of, row_of};
 use crate::domain::{Reason, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{AUDIT, REPORTS, TTL};
@@ -12,21 +12,24 @@ use crate::tables::{AUDIT, REPORTS, TTL};
 const AUDIT_SECS: i64 = 365 * 86_400;
 /// How long a report is kept, in seconds.
 const REPORT_SECS: i64 = 90 * 86_400;
+/// Rows in one answer.
+const PAGE: i32 = 50;
 
-/// An act of a moderator.
+/// An act of a moderator, or a call of a backend.
 #[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Act<'a> {
     /// The action or route.
     pub action: &'a str,
-    pub by: &'a UserId,
-    pub room_id: &'a RoomId,
+    /// The user; of a backend its ARN.
+    pub by: &'a str,
+    pub room_id: Option<&'a str>,
     /// The user whom it is about.
-    pub user_id: Option<&'a UserId>,
+    pub user_id: Option<&'a str>,
     /// What the action needs to be understood: a role, a time, an invite.
     pub detail: Option<&'a str>,
-    /// The address of the moderator.
+    /// The address of who did it.
     pub source_ip: Option<String>,
 }
 
@@ -54,7 +57,73 @@ struct ReportRow<'a> {
     ttl: i64,
 }
 
+/// An act as it was recorded.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedAct {
+    pub at: String,
+    pub action: String,
+    pub by: String,
+    pub room_id: Option<String>,
+    pub user_id: Option<String>,
+    pub detail: Option<String>,
+    pub source_ip: Option<String>,
+}
+
+/// A report, and the message as it was then.
+#[derive(Deserialize)]
+pub struct StoredReport {
+    pub by: String,
+    pub reason: String,
+    pub at: String,
+    pub message: ReportedMessage,
+}
+
+/// A reported message.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedMessage {
+    pub message_id: String,
+    #[serde(default)]
+    pub user_id: String,
+    #[serde(default, alias = "text")]
+    pub content: String,
+    #[serde(default)]
+    pub created_at: String,
+}
+
 impl Store {
+    /// A page of the acts of a day, newest first, and where the next one begins.
+    pub async fn acts(&self, day: &str, before: Option<&str>) -> Result<(Vec<RecordedAct>, Option<String>), Error> {
+        let statement = Statement::query("day = :day").bind(":day", day);
+        let start = before.map(|at| AUDIT.key_of(day, at));
+        let query = self.query(&AUDIT, &statement).set_exclusive_start_key(start).scan_index_forward(false).limit(PAGE);
+        let page = query.send().await.map_err(failed)?;
+        let has_more = page.last_evaluated_key.is_some();
+        let acts = page.items.unwrap_or_default().into_iter().map(row_of).collect::<Result<Vec<RecordedAct>, _>>()?;
+        let next = acts.last().filter(|_| has_more).map(|act| act.at.clone());
+        Ok((acts, next))
+    }
+
+    /// A page of the reports of a room's messages, in the order of the messages, and where the next one begins.
+    pub async fn reports(
+        &self,
+        room: &RoomId,
+        after: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(Vec<StoredReport>, Option<String>), Error> {
+        let statement = Statement::query("roomId = :room")
+            .filter("ttl > :now")
+            .bind(":room", room.as_str())
+            .bind(":now", now.as_secs());
+        let start = after.map(|report| REPORTS.key_of(room.as_str(), report));
+        let page = self.query(&REPORTS, &statement).set_exclusive_start_key(start).limit(PAGE).send().await;
+        let page = page.map_err(failed)?;
+        let next = page.last_evaluated_key.and_then(|key| key.get("report")?.as_s().ok().cloned());
+        let rows = page.items.unwrap_or_default().into_iter().map(row_of);
+        Ok((rows.collect::<Result<_, _>>()?, next))
+    }
+
     /// Records an act of a moderator, by the id of its request.
     pub async fn add_act(&self, act: &Act<'_>, request_id: &str, now: Timestamp) -> Result<(), Error> {
         let time = now.to_iso();

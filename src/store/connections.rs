@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures_util::future;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Channel, Statement, Store, Subscription, failed, put_request, row_of};
@@ -12,6 +14,8 @@ use crate::tables::{CONNECTIONS, SUBSCRIPTIONS};
 
 /// API Gateway ends a connection after two hours; its rows outlive it by a little.
 const LIFETIME_SECS: i64 = 2 * 60 * 60 + 10 * 60;
+/// Subscriptions that are written at once.
+const COPIES_AT_ONCE: usize = 16;
 
 /// A connection: who it is, and what must be cleaned when it goes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,6 +126,15 @@ impl Connection {
     }
 }
 
+/// Sets the end of a session in `attribute`, and the role.
+fn session_update(attribute: &str, end: i64, role: Option<&str>) -> Statement {
+    match role {
+        Some(role) => Statement::update(&format!("SET {attribute} = :end, role = :role")).bind(":role", role),
+        None => Statement::update(&format!("SET {attribute} = :end REMOVE role")),
+    }
+    .bind(":end", end)
+}
+
 impl Store {
     /// A connection, unless it has expired.
     pub async fn connection(&self, id: &ConnectionId, now: Timestamp) -> Result<Option<Connection>, Error> {
@@ -180,6 +193,43 @@ impl Store {
         }
         self.put_subscriptions(rows).await?;
         Ok(true)
+    }
+
+    /// Extends the session of a connection until `end` (epoch seconds), with the role of the token that extends it. It
+    /// never shortens a session: two requests may come at once. Returns the connection as it is then; `None` when it is
+    /// gone.
+    ///
+    /// The connection's own row comes first, and decides where a copy says that the session has ended. A subscription
+    /// that a crash, or a room that is joined at the same time, leaves as it was is found so, and the cleanup mends it.
+    pub async fn extend_session(
+        &self,
+        id: &ConnectionId,
+        end: i64,
+        role: Option<&str>,
+    ) -> Result<Option<Connection>, Error> {
+        let statement = session_update("authUntil", end, role)
+            .when("attribute_exists(connectionId)")
+            .when("attribute_not_exists(authUntil) OR authUntil <= :end");
+        self.update(&CONNECTIONS, CONNECTIONS.key(id.as_str()), &statement).await?;
+        let Some(row) = self.row::<Connection>(&CONNECTIONS, CONNECTIONS.key(id.as_str())).await? else {
+            return Ok(None);
+        };
+        self.copy_session(&row).await?;
+        Ok(Some(row))
+    }
+
+    /// Writes the end of a connection's session, and its role, on each of its subscriptions.
+    pub async fn copy_session(&self, connection: &Connection) -> Result<(), Error> {
+        let Some(end) = connection.auth_until else { return Ok(()) };
+        let statement = session_update("u", end, connection.role.as_deref()).when("attribute_exists(connectionId)");
+        stream::iter(&connection.channels)
+            .map(|channel| {
+                let key = SUBSCRIPTIONS.key_of(channel, connection.connection_id.as_str());
+                self.update(&SUBSCRIPTIONS, key, &statement)
+            })
+            .buffer_unordered(COPIES_AT_ONCE)
+            .try_for_each(|_| future::ready(Ok(())))
+            .await
     }
 
     /// Takes a connection off a channel.

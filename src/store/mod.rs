@@ -16,9 +16,12 @@ mod members;
 mod mentions;
 mod nearby;
 mod pending;
+mod requests;
+mod revoked;
 mod rooms;
 mod statement;
 mod subscriptions;
+mod tickets;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -38,7 +41,7 @@ use crate::config::Config;
 use crate::error::Error;
 
 use crate::tables::Table;
-pub use audit::Act;
+pub use audit::{Act, RecordedAct, ReportedMessage, StoredReport};
 use backoff::Backoff;
 pub use changes::{Edit, Removal};
 pub use connections::Connection;
@@ -51,9 +54,11 @@ pub use log::{Appended, EntryPage, IsModerator, Part, ReadBudget, RoomEnds, Sett
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE, Pass, Standing};
 pub use nearby::NearbyRow;
 pub use pending::Pending;
+pub use revoked::Revocation;
 pub use rooms::MAX_FOUNDERS;
 use statement::Statement;
 pub use subscriptions::{Channel, KeyRange, Subscription};
+pub use tickets::Ticket;
 
 /// The key of a row.
 pub(crate) type Key = HashMap<String, AttributeValue>;

@@ -110,7 +110,7 @@ impl Fields {
         path: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
         let mut query = Self::of_query(query);
-        let has_room_in_query = query.fields.contains_key("roomId");
+        let in_query = ["roomId", "userId"].map(|name| (name, query.fields.contains_key(name)));
         let mut fields = match body {
             None => query,
             Some(body) => {
@@ -125,7 +125,7 @@ impl Fields {
         };
         for (name, value) in path {
             // An id that a path cannot contain, such as `a/b`, is given in the query.
-            if name != "roomId" || !has_room_in_query {
+            if !in_query.contains(&(&*name, true)) {
                 fields.also(&name, Given::Text(value));
             }
         }

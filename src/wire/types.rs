@@ -50,6 +50,12 @@ lenient! {
         "must be a file id: a string of 1 to 128 characters without control characters", file_reference;
     /// The address of an avatar: shown by clients, never fetched by us.
     Icon(String), "must be a string of at most 512 characters without control characters", |value| line(value, 512);
+    /// A day, in UTC.
+    Day(String), "must be a day, such as 2026-11-26",
+        |value| {
+            let day = value.as_str()?;
+            Timestamp::from_iso(&format!("{day}T00:00:00Z")).map(|_| day.to_owned())
+        };
     /// Degrees north: -90 to 90.
     Latitude(f64), "must be a number of degrees from -90 to 90", |value| number_within(&value, -90.0, 90.0);
     /// For how many seconds something is valid: up to a year.
@@ -79,6 +85,13 @@ lenient! {
         |value| number_within(&value, 1.0, 10_000.0).map(Metres::new);
     /// A text that is searched for: 1 to 200 characters.
     SearchText(String), "must be a string of 1 to 200 characters", search_text;
+    /// Several rooms.
+    #[derive(Default)]
+    Rooms(Vec<RoomId>), "must be a list of room ids: strings of 1 to 128 characters without control characters",
+        |value| {
+            let Value::Array(ids) = value else { return None };
+            ids.iter().map(|id| RoomId::try_from(id_text(id)?).ok()).collect()
+        };
     /// Several messages.
     Seqs(Vec<Seq>), "must be a list of 1 to 20 seqs", seqs;
     /// The search radius in metres.

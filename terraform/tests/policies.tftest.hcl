@@ -42,7 +42,10 @@ run "the_function_has_least_privilege" {
         "MESSAGES_TABLE",
         "PENDING_TABLE",
         "REPORTS_TABLE",
+        "REQUESTS_TABLE",
+        "REVOKED_TABLE",
         "SUBSCRIPTIONS_TABLE",
+        "TICKETS_TABLE",
       ] : table => "arn:aws:dynamodb:eu-west-1:123456789012:table/${table}" }
       bucket      = "arn:aws:s3:::chat-uploads-1"
       connections = "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod"

@@ -102,7 +102,7 @@ run "open_mode_accepts_an_empty_secret" {
     chat                = { auth_mode = "open" }
   }
   assert {
-    condition     = length(local.secrets) == 0
+    condition     = keys(local.secrets) == ["TICKET_SECRET"]
     error_message = "An empty secret reaches the function."
   }
 }

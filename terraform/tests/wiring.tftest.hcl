@@ -112,7 +112,7 @@ run "open_mode_is_opt_in_and_needs_no_secret" {
     chat                = { auth_mode = "open" }
   }
   assert {
-    condition     = local.environment.AUTH_MODE == "open" && length(local.secrets) == 0
+    condition     = local.environment.AUTH_MODE == "open" && keys(local.secrets) == ["TICKET_SECRET"]
     error_message = "AUTH_MODE is not open."
   }
 }

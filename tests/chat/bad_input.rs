@@ -13,6 +13,7 @@ async fn an_unknown_action_is_answered_with_the_known_ones() {
     let actions = json!([
         "ping",
         "hello",
+        "refreshToken",
         "createRoom",
         "joinRoom",
         "leaveRoom",

@@ -111,13 +111,14 @@ async fn leaving_costs_6_write_units_and_1_in_the_index_a_removal_1_for_the_audi
 }
 
 #[tokio::test]
-async fn connecting_and_disconnecting_cost_at_most_3_write_units_and_2_read_units_each() {
+async fn connecting_and_disconnecting_cost_at_most_3_write_units_and_3_read_units_each() {
     let world = World::start().await;
     world.take_store_calls();
 
     let ana = world.connect("ana").await;
     let connect = cost(&world.take_store_calls());
-    assert!(connect.writes <= 3.0 && connect.reads <= 2.0 && connect.requests <= 4, "{connect:?}");
+    // One of the reads tells whether the user's tokens were revoked.
+    assert!(connect.writes <= 3.0 && connect.reads <= 3.0 && connect.requests <= 5, "{connect:?}");
     assert!(connect.writes > 0.0);
 
     ana.closes().await;

@@ -149,18 +149,18 @@ async fn a_file_is_uploaded_and_downloaded_without_headers() {
 
         let redirect = world.fetch("GET", &link, &[], Bytes::new()).await;
         let got = world.fetch("GET", redirect.header("location"), &[], Bytes::new()).await;
-        assert_eq!((redirect.status, got.status, &got.bytes[..]), (302, 200, b"\x89PNG".as_slice()));
+        assert_eq!((redirect.status, got.status, &got.bytes[..]), (307, 200, b"\x89PNG".as_slice()));
         assert_eq!(got.header("content-type"), "image/png");
         let shown = world.fetch("GET", &format!("{link}?inline=1"), &[], Bytes::new()).await;
-        assert_eq!(shown.status, 302);
+        assert_eq!(shown.status, 307);
         let forged = world.fetch("GET", &format!("{}x", &link[..link.len() - 1]), &[], Bytes::new()).await;
         assert_eq!(forged.status, 401);
         if jwt {
             // Who says who they are in a way that does not count here is judged by the link.
-            assert_eq!(world.fetch("GET", &format!("{link}?userId=ben"), &[], Bytes::new()).await.status, 302);
+            assert_eq!(world.fetch("GET", &format!("{link}?userId=ben"), &[], Bytes::new()).await.status, 307);
         } else {
             let header = [("authorization", "Bearer whatever")];
-            assert_eq!(world.fetch("GET", &link, &header, Bytes::new()).await.status, 302);
+            assert_eq!(world.fetch("GET", &link, &header, Bytes::new()).await.status, 307);
             // Who says that they are somebody is judged by that.
             let stranger = world.fetch("GET", &format!("{link}?userId=eve"), &[], Bytes::new()).await;
             assert_eq!(stranger.status, 403);
@@ -186,7 +186,7 @@ async fn an_accepted_file_that_is_replaced_is_deleted() {
     // The same bytes again are the same file.
     assert_eq!(puts(b"\x89PNG").await.status, 200);
     world.has_called("ObjectCreated", 2).await;
-    assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 302);
+    assert_eq!(world.fetch("GET", &link, &[], Bytes::new()).await.status, 307);
     assert_eq!(puts(b"nope").await.status, 200);
     world.has_called("ObjectCreated", 3).await;
 

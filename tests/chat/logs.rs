@@ -202,7 +202,7 @@ async fn debug_logs_contain_no_message_content() {
     while bens.hears("message").await["file"].is_null() {}
     let bearer = format!("Bearer {ben}");
     let path = format!("/files/{}", upload.id);
-    assert_eq!(world.request("GET", &path, &[("authorization", &bearer)], Bytes::new()).await.status, 302);
+    assert_eq!(world.request("GET", &path, &[("authorization", &bearer)], Bytes::new()).await.status, 307);
     for (route, times) in [("$connect", 2), ("sendMessage", 1), ("ObjectCreated", 1), ("GET /files/{fileId}", 1)] {
         // A line when it begins, and one when it ends.
         world.has_called(route, 2 * times).await;

@@ -6,6 +6,7 @@
 mod harness;
 
 mod access;
+mod admin;
 mod bad_input;
 mod changes;
 mod compatibility;
@@ -40,10 +41,12 @@ mod private_rooms;
 mod program;
 mod restarts;
 mod resume;
+mod revocation;
 mod search;
 mod sessions;
 mod stale_connections;
 mod sweep;
+mod tickets;
 mod tokens;
 mod typing;
 mod uploads;

@@ -119,7 +119,7 @@ async fn a_file_is_announced_after_its_upload_and_downloads_unchanged() {
     assert_eq!(history["items"], json!([message]));
 
     let found = world.get(&format!("{}?userId=ben", path_of(&message, &world))).await;
-    assert_eq!((found.status, found.header("cache-control")), (302, "no-store"));
+    assert_eq!((found.status, found.header("cache-control")), (307, "no-store"));
     let got = world.fetch("GET", found.header("location"), &[], Bytes::new()).await;
     assert_eq!((got.status, got.header("content-type")), (200, "image/png"));
     assert_eq!(
@@ -269,7 +269,7 @@ async fn files_can_be_sent_to_users_and_the_lobby() {
     let message = ben.hears("message").await;
     assert!(message["roomId"].as_str().unwrap().starts_with("dm-"));
     assert_eq!(ana.hears("message").await, message);
-    assert_eq!(world.get(&format!("{}?userId=ben", path_of(&message, &world))).await.status, 302);
+    assert_eq!(world.get(&format!("{}?userId=ben", path_of(&message, &world))).await.status, 307);
     assert_eq!(world.get(&format!("{}?userId=eve", path_of(&message, &world))).await.status, 403);
     assert_eq!(ben.ask(json!({ "action": "listRooms" })).await["items"][0]["unread"], 1);
 
@@ -508,7 +508,7 @@ async fn files_expire_with_messages_and_pending_ones_after_a_day() {
     world.time_passes(29 * 86_400);
     world.applies_lifecycle().await;
     assert_eq!(world.objects(BUCKET).await.len(), 1);
-    assert_eq!(world.get(&format!("{path}?userId=ben")).await.status, 302);
+    assert_eq!(world.get(&format!("{path}?userId=ben")).await.status, 307);
     world.time_passes(86_400 + 60);
     world.applies_lifecycle().await;
     assert!(world.objects(BUCKET).await.is_empty());

@@ -43,10 +43,12 @@ pub enum Adversary {
     Write,
     /// The same request once more.
     Copy,
+    /// A backend disconnects the user, and blocks them.
+    Revoke,
 }
 
 impl Mode {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Killed(Moment::Before),
         Self::Killed(Moment::After),
         Self::Killed(Moment::AnswerLost),
@@ -55,9 +57,15 @@ impl Mode {
         Self::Held(Adversary::Close),
         Self::Held(Adversary::Write),
         Self::Held(Adversary::Copy),
+        Self::Held(Adversary::Revoke),
         // A removal within the delay is answered before the request has its effect: nothing can prevent that.
         Self::Delayed(Adversary::Write),
     ];
+
+    /// Whether it is of interest for a route: who is blocked cannot repeat what they asked.
+    pub fn concerns(self, route: &str) -> bool {
+        self != Self::Held(Adversary::Revoke) || route == switchboard::actions::CONNECT
+    }
 
     pub fn plan(self, route: &str, request: u32) -> Plan {
         let route = route.to_owned();

@@ -8,6 +8,9 @@ use switchboard::actions::{DISCONNECT, FAN_OUT};
 
 use crate::case::{Adversary, Case, Names, Who};
 
+/// Ends Ben's connections.
+const DISCONNECT_USER: &str = "POST /admin/users/{userId}/disconnect";
+
 type Row = HashMap<String, AttributeValue>;
 
 /// The rows of a room when nothing happens any more.
@@ -113,6 +116,7 @@ pub async fn of(case: &mut Case<'_>) -> Vec<String> {
     violations.extend(rows.endless.iter().map(|row| format!("a row has no end: {row}")));
     violations.extend(members_are_told(case, &rows));
     violations.extend(resumed_are_complete(case, &rows));
+    violations.extend(disconnected_are_out(case).await);
     violations.extend(members_catch_up(case, &rows, last).await);
     violations
 }
@@ -144,6 +148,26 @@ fn removed_hear_nothing(case: &mut Case<'_>, rows: &Rows) -> Vec<String> {
         client.frame_with(&text).or_else(in_answer)
     });
     heard.map(|frame| format!("{} is out of the room and heard {frame}", client.user)).collect()
+}
+
+/// Whose tokens were revoked hears nothing from then on, and is not heard; who was disconnected has no connection.
+async fn disconnected_are_out(case: &mut Case<'_>) -> Vec<String> {
+    let is_revoked = case.seen.answered == Some(Adversary::Revoke);
+    if !is_revoked && case.scenario.route != DISCONNECT_USER {
+        return Vec::new();
+    }
+    let number = case.number;
+    let client = case.client(case.subject());
+    let texts = ["after", "in the end"].map(|text| format!("{text}-{number}"));
+    let heard = texts.iter().filter(|_| is_revoked).filter_map(|text| client.frame_with(text));
+    let mut violations: Vec<_> = heard.map(|frame| format!("{} was revoked and heard {frame}", client.user)).collect();
+    if client.is_open() {
+        let answer = client.ask(&json!({ "action": "ping" })).await;
+        if let Some(answer) = answer.filter(|answer| answer["code"] != "RECONNECT") {
+            violations.push(format!("{} was disconnected and is answered {answer}", client.user));
+        }
+    }
+    violations
 }
 
 /// Nobody sends or uploads after their removal was answered, unless they have joined again.
@@ -259,7 +283,8 @@ async fn members_catch_up(case: &mut Case<'_>, rows: &Rows, last: Option<u64>) -
         violations.push("Carl cannot send although the room is open".to_owned());
     }
     let (room, subject) = (case.room.clone(), case.subject());
-    let listens = case.scenario.route != DISCONNECT;
+    let listens =
+        ![DISCONNECT, DISCONNECT_USER].contains(&case.scenario.route) && case.seen.answered != Some(Adversary::Revoke);
     let is_in = rows.members.contains_key(&case.client(subject).user) && listens;
     let mut members = vec![&mut case.carl, &mut case.host_device];
     if is_in {

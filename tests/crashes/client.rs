@@ -22,7 +22,7 @@ pub struct Client {
 impl Client {
     /// A connection with `format=native`; `None` if the handshake fails.
     pub async fn open(world: &World, user: &str, query: &str) -> Option<Self> {
-        let url = format!("{}?userId={user}&format=native{query}", world.urls().websocket);
+        let url = format!("{}{}&format=native{query}", world.urls().websocket, world.query_of(user));
         let (socket, _) = Socket::open(&url, &[]).await.ok()?;
         Some(Self { user: user.to_owned(), socket: Some(socket), heard: Vec::new(), asked: 0 })
     }

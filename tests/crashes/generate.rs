@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::case::{Case, Who};
-use crate::harness::published;
+use crate::harness::{self, published};
 
 /// Optional fields that are sent: they take a request into the room of the case, and make its repeat recognizable.
 const SENT_OPTIONAL: [&str; 7] = ["roomId", "content", "clientMessageId", "isTyping", "members", "seq", "slowSeconds"];
@@ -30,7 +30,7 @@ pub async fn http(case: &mut Case<'_>, key: &'static str, caller: Who) -> (&'sta
     let names: Vec<_> = in_path.filter_map(|parameter| parameter["name"].as_str()).collect();
     let known = known(case, &names).await;
     let (mut path, mut query) = (template.to_owned(), form_urlencoded::Serializer::new(String::new()));
-    for parameter in &parameters {
+    for parameter in parameters.iter().filter(|parameter| parameter["in"] != "header") {
         let name = parameter["name"].as_str().unwrap_or_default();
         let value =
             if name == "userId" { json!(case.id_of(caller)) } else { value(name, &parameter["schema"], &known) };
@@ -42,7 +42,11 @@ pub async fn http(case: &mut Case<'_>, key: &'static str, caller: Who) -> (&'sta
         }
     }
     let body = &operation["requestBody"]["content"]["application/json"]["schema"];
-    (method, format!("{path}?{}", query.finish()), object(body, &known))
+    let mut body = object(body, &known);
+    if key == "POST /admin/messages" {
+        body["rooms"] = json!([case.room]);
+    }
+    (method, format!("{path}?{}", query.finish()), body)
 }
 
 fn names_in(schema: &Value) -> Vec<&str> {
@@ -67,6 +71,7 @@ async fn known(case: &mut Case<'_>, required: &[&str]) -> BTreeMap<&'static str,
         ("contentType", json!("image/png")),
         ("size", json!(1)),
         ("slowSeconds", json!(30)),
+        ("token", json!(harness::token(&json!({ "sub": case.names.ben, "exp": case.now() / 1000 + 7_000 })))),
     ]);
     if required.contains(&"fileId") {
         known.insert("fileId", json!(case.uploads_file().await));

@@ -102,7 +102,8 @@ async fn check(arguments: &Arguments) -> Report {
     while let Some((scenario, caller)) = callers.next().await {
         match caller {
             Ok(caller) if arguments.selects(scenario) => {
-                jobs.extend(arguments.modes().iter().map(|mode| (scenario, caller, *mode)));
+                let modes = arguments.modes().into_iter().filter(|mode| mode.concerns(scenario.route));
+                jobs.extend(modes.map(|mode| (scenario, caller, mode)));
             }
             Ok(_) => {}
             Err(refusals) => total.add(Report::of_violation(&format!("{scenario}: no request succeeds: {refusals}"))),
@@ -147,9 +148,13 @@ impl Report {
     }
 }
 
-async fn stage() -> Stage {
+async fn stage(scenario: Scenario) -> Stage {
     let faults = Faults::default();
-    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let environment: &[_] = match scenario.requires_tokens() {
+        true => &[("AUTH_MODE", "jwt"), ("JWT_SECRET", harness::SECRET), ("ADD_MEMBERS", "direct")],
+        false => &[],
+    };
+    let world = World::changed(environment, |options| Options { faults: faults.clone(), ..options }).await;
     let tables = world.dynamodb();
     Stage { world, faults, tables }
 }
@@ -160,7 +165,7 @@ async fn caller_of(scenario: Scenario) -> (Scenario, Result<Who, String>) {
     if scenario.is_event() {
         return (scenario, Ok(usual));
     }
-    let stage = stage().await;
+    let stage = stage(scenario).await;
     let mut refusals = String::new();
     for (number, caller) in (0..).zip([usual, Who::Host]) {
         match Case::new(&stage, (scenario, caller), number).await.is_refused().await {
@@ -173,7 +178,7 @@ async fn caller_of(scenario: Scenario) -> (Scenario, Result<Who, String>) {
 
 /// All cases of a scenario in one mode, on a stack of their own.
 async fn check_mode(scenario: Scenario, caller: Who, mode: Mode) -> Report {
-    let (stage, started) = (stage().await, Instant::now());
+    let (stage, started) = (stage(scenario).await, Instant::now());
     let mut report = Report::default();
     for request in 1..=MOST_REQUESTS {
         let mut case = Case::new(&stage, (scenario, caller), request).await;

@@ -1,5 +1,6 @@
 //! Runs the request of a case with its fault, and what follows: the adversary, the repeats, the sweep.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -160,6 +161,7 @@ impl Case<'_> {
                 return;
             }
             Adversary::Copy => return self.copies(asked).await,
+            Adversary::Revoke => return self.revokes(&user).await,
         };
         match self.host_device.insist(&frame).await {
             Some(answer) if answer["type"] == "ack" => {
@@ -170,6 +172,18 @@ impl Case<'_> {
             Some(_) => {}
             None => self.seen.violations.push(format!("{adversary:?} had no answer")),
         }
+    }
+
+    /// A backend revokes the user's tokens, and Carl says something after that was answered.
+    async fn revokes(&mut self, user: &str) {
+        let path = format!("/admin/users/{user}/disconnect");
+        let answer = self.world.admin("POST", &path, json!({ "blockUntil": "2999-01-01T00:00:00Z" })).await;
+        if answer.status != 200 {
+            return self.seen.violations.push(format!("the revocation was answered {}", answer.text()));
+        }
+        self.seen.answered = Some(Adversary::Revoke);
+        let seq = self.carl_says("after").await;
+        self.seen.later.extend(seq);
     }
 
     /// A second copy of the same event.
@@ -245,6 +259,14 @@ impl Case<'_> {
 /// Runs a request that needs no socket, and waits for its end.
 async fn in_background(world: &World, asked: &Request) -> Option<Value> {
     match asked {
+        Request::Http(method, path, body) if path.starts_with("/admin/") => {
+            let body =
+                if body.as_object().is_some_and(|fields| !fields.is_empty()) { body.clone() } else { Value::Null };
+            // The same key for each repeat.
+            let mut key = DefaultHasher::new();
+            (path, body.to_string()).hash(&mut key);
+            Some(answer_of(&world.admin_with_key(&key.finish().to_string(), method, path, body).await))
+        }
         Request::Http("POST", path, body) => Some(answer_of(&world.post(path, body.clone()).await)),
         Request::Http("PATCH", path, body) => {
             let headers = [("content-type", "application/json")];

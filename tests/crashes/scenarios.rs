@@ -63,6 +63,11 @@ impl Scenario {
         actions::BACKGROUND.contains(&self.route) && self.route != actions::DEFAULT
     }
 
+    /// Whether it is about tokens, so that users show them.
+    pub fn requires_tokens(self) -> bool {
+        self.route == "refreshToken"
+    }
+
     /// Who sends the request, where a member may: else an owner does.
     pub fn usual_caller(self) -> Who {
         match self.route {

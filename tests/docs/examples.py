@@ -1,6 +1,7 @@
 """Compares the examples of the documents with a running stack: every request is sent, every frame is received."""
 
 import json
+import os
 import queue
 import re
 import shutil
@@ -9,7 +10,7 @@ import threading
 import time
 
 from commands import FOLDER
-from stack import LIMIT_SECONDS, PROGRAM, Client, request, running
+from stack import LIMIT_SECONDS, PROGRAM, ROOT, Client, request, running
 
 # Values that differ in each run. The documents shorten signed URLs.
 VARYING = (
@@ -84,6 +85,16 @@ def is_ok(answer):
     return answer
 
 
+def admin(urls, *arguments):
+    """The answer to a call of `scripts/admin`."""
+    key = {"AWS_ACCESS_KEY_ID": urls["accessKeyId"], "AWS_SECRET_ACCESS_KEY": urls["secretAccessKey"]}
+    environment = os.environ | key | {"HTTP_URL": urls["http"], "AWS_REGION": urls["region"]}
+    command = [ROOT / "scripts" / "admin", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def examples_are_sent(document):
     """Runs a conversation that uses every example of the document."""
     examples = Examples(document)
@@ -99,6 +110,7 @@ def examples_are_sent(document):
         ana.send(examples.request("hello"))
         examples.is_sent(ana.hear("hello"))
         examples.is_sent(ana.ask({"action": "getMessages", "roomId": "tea", "limit": 0}))
+        examples.is_sent(ana.ask(examples.request("refreshToken")))
 
         examples.is_sent(ana.ask(examples.request("sendMessage")))
         examples.is_sent(compat.hear("message"), "compat")
@@ -199,6 +211,17 @@ def examples_are_sent(document):
         examples.is_sent(json.loads(body), "near")
         status, body = request("GET", f"{http}/health")
         examples.is_sent(json.loads(body), "health")
+        status, body = request("POST", f"{http}/tickets", {"userId": "eli"})
+        assert status == 201, body
+        examples.is_sent(json.loads(body), "ticket")
+        message = {"as": "weather", "rooms": ["nowhere"], "users": ["eli"], "content": "Rain at noon"}
+        examples.is_sent(admin(urls, "POST", "/admin/messages", json.dumps(message)), "posted")
+        examples.is_sent(admin(urls, "GET", "/admin/users/eli/connections"), "connections")
+        examples.is_sent(admin(urls, "GET", "/admin/reports?roomId=tea"), "reports")
+        acts = admin(urls, "GET", "/admin/audit")
+        acts = {"day": "2026-11-26", "items": acts["items"][:1]}
+        examples.is_sent(acts, "audit")
+        examples.is_sent(admin(urls, "disconnect", "eli", "--block-until", "2999-01-01T00:00:00Z"), "disconnected")
         # The second example of an `ack` is the answer to the message in the lobby.
         assert not examples.left, f"examples that were neither sent nor received: {examples.left}"
 

@@ -37,7 +37,7 @@ def running(command=None, *arguments, lines_before=0, limits=None, settings=None
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("ADD_MEMBERS", "AUTH_MODE", "JWT_SECRET", "LIMITS", "LOBBY")
+        if name not in ("ADD_MEMBERS", "AUTH_MODE", "JWT_SECRET", "LIMITS", "LOBBY", "TICKET_SECRET")
     } | (settings or {})
     if limits:
         environment["LIMITS"] = limits

@@ -1,14 +1,17 @@
 //! The HTTP client: what a test sends and hears is validated against the published schemas.
 
+use std::time::SystemTime;
+
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::outgoing::Outgoing;
-use super::{World, contract, soon};
+use super::{Signing, World, contract, soon};
 
 pub struct Answer {
     pub status: u16,
@@ -58,6 +61,27 @@ impl World {
 
     pub async fn post(&self, path: &str, body: impl Into<Outgoing>) -> Answer {
         self.request("POST", path, &[("content-type", "application/json")], body).await
+    }
+
+    /// A request of a backend, signed with the operator's key. A `null` body is none.
+    pub async fn admin(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.admin_with_key(&Uuid::new_v4().to_string(), method, path, body).await
+    }
+
+    /// As `admin`, with this idempotency key.
+    pub async fn admin_with_key(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let signing = Signing {
+            key: self.access_key().clone(),
+            service: "execute-api",
+            region: "us-east-1",
+            at: SystemTime::now(),
+        };
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        let url = format!("{}{path}", self.urls().http);
+        let headers = signing.headers(method, &url, &headers, &body);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.request(method, path, &headers, body).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {

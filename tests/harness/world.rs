@@ -36,6 +36,8 @@ thread_local! {
 pub struct World {
     stack: Stack,
     logs: Arc<Logs>,
+    /// Whether users show tokens.
+    has_tokens: bool,
     /// The number of this world in its test.
     number: u32,
 }
@@ -73,7 +75,8 @@ impl World {
         // Tests send as fast as they can; those of the limits name the ones that they need.
         let limits = [("LIMITS", "off")].into_iter().filter(|(name, _)| environment.iter().all(|(set, _)| set != name));
         let environment = limits.chain(environment.iter().copied());
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let environment: Vec<_> = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let has_tokens = environment.iter().any(|(name, value)| name == "AUTH_MODE" && value == "jwt");
         let options = Options { environment, ..options };
         let options = change(options);
         if let Ok(lag) = std::env::var("INDEX_LAG_MS") {
@@ -81,7 +84,7 @@ impl World {
         }
         let stack = Stack::start(options).await.unwrap();
         let number = WORLDS.replace(WORLDS.get() + 1);
-        Self { stack, logs, number }
+        Self { stack, logs, has_tokens, number }
     }
 
     pub fn access_key(&self) -> &AccessKey {
@@ -109,6 +112,15 @@ impl World {
     /// Connects a user for one room, which is created if it does not exist.
     pub async fn connect_to(&self, user: &str, room: &str) -> User {
         self.open(&format!("?userId={user}&roomId={room}&format=native")).await.unwrap()
+    }
+
+    /// How a handshake says who connects: by a token, where the world requires one.
+    pub fn query_of(&self, user: &str) -> String {
+        if !self.has_tokens {
+            return format!("?userId={user}");
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        format!("?token={}", token(&serde_json::json!({ "sub": user, "iat": now })))
     }
 
     /// Connects `count` users to one room, named from `user-0`. At most 8 handshakes are concurrent, because one that
@@ -202,6 +214,13 @@ impl World {
     pub async fn rows(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
         let pages = self.dynamodb().scan().table_name(table).consistent_read(true).into_paginator().items().send();
         pages.collect::<Result<Vec<_>, _>>().await.unwrap()
+    }
+
+    /// Forgets the answer to a request of a backend, like a function that crashes before it keeps that.
+    pub async fn loses_answer(&self, key: &str) {
+        let update = self.dynamodb().update_item().table_name("Requests");
+        let update = update.key("id", AttributeValue::S(key.to_owned())).update_expression("REMOVE answer");
+        update.send().await.unwrap();
     }
 
     /// Deletes a membership and nothing else, like a function that crashes during a removal.

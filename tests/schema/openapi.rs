@@ -7,6 +7,8 @@ use switchboard::schema::{Operation, http_routes};
 
 use super::schemas;
 
+const IDEMPOTENCY_KEY: &str = "Names the request, for a day: a repeat is answered as the first one was.";
+
 /// The OpenAPI document.
 pub fn document() -> Value {
     let mut paths = Map::new();
@@ -33,7 +35,16 @@ pub fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": bodies,
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+                "sigv4": {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "description": "AWS Signature Version 4 of an IAM identity, for the service execute-api.",
+                    "x-amazon-apigateway-authtype": "awsSigv4",
+                },
+            },
         },
     })
 }
@@ -45,23 +56,33 @@ fn operation(route: &Operation, method: &str, path: &str) -> Value {
     let properties = fields["properties"].as_object().unwrap();
     let mut parameters: Vec<_> = in_path.iter().map(|name| parameter(name, "path", true, &properties[*name])).collect();
     let is_named = |name: &str| in_path.contains(&name);
-    let in_body = ["PATCH", "POST"].contains(&method);
+    let in_body = ["PATCH", "POST", "PUT"].contains(&method);
+    let is_for_backends = route.access == "backend";
     let is_public = ["anyone", "guest"].contains(&route.access);
     if !in_body {
         let in_query = properties.iter().filter(|(name, _)| !is_named(name) && !is_of_frames(name));
         parameters
             .extend(in_query.map(|(name, schema)| parameter(name, "query", required.contains(&json!(name)), schema)));
     }
-    if route.access != "anyone" {
+    if is_for_backends && method == "POST" {
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": 128, "description": IDEMPOTENCY_KEY });
+        parameters.push(parameter("Idempotency-Key", "header", true, &schema));
+    }
+    if route.access != "anyone" && !is_for_backends {
         let schema = json!({ "type": "string", "description": "Who asks, where no token is needed." });
         parameters.push(parameter("userId", "query", false, &schema));
     }
+    let security = match route.access {
+        "backend" => json!([{ "sigv4": [] }]),
+        _ if is_public => json!([{}, { "token": [] }]),
+        _ => json!([{ "token": [] }, {}]),
+    };
     let status = route.status.unwrap();
     let mut operation = json!({
         "operationId": operation_id(method, path),
         "summary": route.about,
         "description": format!("For: {}. Rate limit: {:?}.", route.access, route.limit),
-        "security": if is_public { json!([{}, { "token": [] }]) } else { json!([{ "token": [] }, {}]) },
+        "security": security,
         "responses": {
             status.to_string(): success(route, status),
             "4XX": content("The request is refused.", "error"),
@@ -90,13 +111,13 @@ fn parameter(name: &str, place: &str, required: bool, schema: &Value) -> Value {
 }
 
 fn success(route: &Operation, status: u16) -> Value {
-    let description = if status == 302 { "Redirects to the file." } else { "Success." };
+    let description = if status == 307 { "Redirects to the file." } else { "Success." };
     let mut response = content(description, route.answers[0]);
     if route.answers.len() > 1 {
         let schemas: Vec<_> = route.answers.iter().map(|answer| reference(answer)).collect();
         response["content"]["application/json"]["schema"] = json!({ "anyOf": schemas });
     }
-    if status == 302 {
+    if status == 307 {
         response["headers"] = json!({ "Location": { "schema": { "type": "string", "format": "uri" } } });
     }
     response

@@ -70,6 +70,9 @@ class AppliedResources(unittest.TestCase):
         self.assertEqual(
             routes, {key: f"integrations/{integration['IntegrationId']}" for key in contract["http_routes"]}
         )
+        authorized = by_name(gateway.get_routes(ApiId=api["ApiId"])["Items"], "RouteKey", "AuthorizationType")
+        expected = {key: route["authorization"] for key, route in contract["http_routes"].items()}
+        self.assertEqual(authorized, expected)
         cors = api["CorsConfiguration"]
         self.assertEqual(cors["AllowOrigins"], settings["chat"]["allowed_origins"])
         self.assertEqual(sorted(cors["AllowHeaders"]), ["authorization", "content-type"])

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::connections::Connection;
 use super::{Gateway, domain_name, new_id};
 use crate::domain::Timestamp;
+use crate::local::keys::AccessKey;
 
 /// `19/Feb/2024:07:11:42 +0000`
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
@@ -22,6 +23,8 @@ const API_ID: &str = "local";
 /// The headers of a handshake that events do not contain.
 const UPGRADE_HEADERS: [HeaderName; 2] = [header::CONNECTION, header::UPGRADE];
 const ACCOUNT_ID: &str = "000000000000";
+/// The id of the IAM user that has the operator's key.
+const USER_ID: &str = "AIDALOCALOPERATOR000";
 
 /// The status code and reason with which a connection closes.
 #[derive(Clone, Debug)]
@@ -160,6 +163,8 @@ pub struct HttpRequest<'a> {
     pub headers: &'a HeaderMap,
     pub body: &'a [u8],
     pub source_ip: String,
+    /// The key that signed the request, on a route with IAM authorization.
+    pub caller: Option<&'a AccessKey>,
 }
 
 /// The event of an HTTP request, in payload format 2.0.
@@ -202,6 +207,17 @@ pub fn http(gateway: &Gateway, request: HttpRequest<'_>) -> Value {
         },
         "isBase64Encoded": false,
     });
+    if let Some(AccessKey { id, .. }) = request.caller {
+        event["requestContext"]["authorizer"]["iam"] = json!({
+            "accessKey": id,
+            "accountId": ACCOUNT_ID,
+            "callerId": USER_ID,
+            "cognitoIdentity": null,
+            "principalOrgId": null,
+            "userArn": format!("arn:aws:iam::{ACCOUNT_ID}:user/operator"),
+            "userId": USER_ID,
+        });
+    }
     let is_text = headers.get("content-type").is_some_and(|kind| is_text(kind));
     event["headers"] = json!(headers);
     if !cookies.is_empty() {

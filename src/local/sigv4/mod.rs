@@ -56,21 +56,23 @@ impl Verifier {
         Self { service, unsigned_message, keys }
     }
 
+    /// The key that signed a request.
+    ///
     /// # Errors
     /// The request is not signed with one of the keys for this service within five minutes of the machine's clock. The
     /// stack's clock can be ahead, which an SDK does not know.
-    pub fn verify(&self, request: &SignedRequest<'_>) -> Result<(), SignatureError> {
+    pub fn verify(&self, request: &SignedRequest<'_>) -> Result<AccessKey, SignatureError> {
         self.verify_at(request, SystemTime::now())
     }
 
-    fn verify_at(&self, request: &SignedRequest<'_>, now: SystemTime) -> Result<(), SignatureError> {
+    fn verify_at(&self, request: &SignedRequest<'_>, now: SystemTime) -> Result<AccessKey, SignatureError> {
         self.require_signature(request.headers)?;
         let authorization = Authorization::of(request.headers)?;
         let signed_at = signing_time(authorization.date, now)?;
         let key = self.key(&authorization)?;
         let signature = self.signature(request, &authorization, &key, signed_at);
         let matches = signature.is_some_and(|signature| signature == authorization.signature);
-        if matches { Ok(()) } else { Err(SignatureError::mismatch()) }
+        if matches { Ok(key) } else { Err(SignatureError::mismatch()) }
     }
 
     /// # Errors
@@ -205,7 +207,7 @@ mod tests {
         ] {
             let uri = uri.parse().unwrap();
             let request = SignedRequest { method: &Method::POST, uri: &uri, headers: &headers, body: b"" };
-            assert_eq!(verifier.verify(&request), Err(SignatureError::mismatch()), "{uri}");
+            assert_eq!(verifier.verify(&request).err(), Some(SignatureError::mismatch()), "{uri}");
         }
     }
 
@@ -216,6 +218,9 @@ mod tests {
         let keys = Keys { function: AccessKey::random(), operator: AccessKey::random() };
         let verifier = Verifier::new("lambda", "", Arc::new(keys));
         let request = SignedRequest { method: &Method::GET, uri: &Uri::from_static("/"), headers: &headers, body: b"" };
-        assert_eq!(verifier.verify(&request).map_err(|error| error.kind), Err("IncompleteSignatureException"));
+        assert_eq!(
+            verifier.verify(&request).map(drop).map_err(|error| error.kind),
+            Err("IncompleteSignatureException")
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! What clients receive: one struct for each frame. Those of messages and rooms are in files of their own.
 
+mod admin;
 mod change;
 mod consent;
 mod message;
@@ -17,6 +18,9 @@ use crate::domain::{ConnectionId, File, FileId, Name, RoomId, UserId};
 use crate::error::Error;
 
 pub use crate::domain::Iso;
+pub use admin::{
+    Acts, Disconnected, LiveConnection, Posted, PostedResult, RecordedAct, Report, Reports, UserConnections,
+};
 pub use change::{
     DeletedMessages, DeletionAnswer, Edited, Pinned, Pins, ReactedUser, ReactedUsers, Reaction, Reactions, Unpinned,
 };
@@ -131,6 +135,18 @@ frames! {
     Invite = "invite",
     /// A page of the invites into a room that can be used.
     Invites = "invites",
+    /// A ticket, which lets one handshake in. Over HTTP only.
+    Ticket = "ticket",
+    /// A user whose tokens were revoked. Over HTTP only.
+    Disconnected = "disconnected",
+    /// What became of a backend's message. Over HTTP only.
+    Posted = "posted",
+    /// The live connections of a user. Over HTTP only.
+    UserConnections = "connections",
+    /// A page of the record of a day. Over HTTP only.
+    Acts = "audit",
+    /// A page of the reports of a room's messages. Over HTTP only.
+    Reports = "reports",
     /// The function is healthy. Over HTTP only.
     Health = "health",
 }
@@ -297,6 +313,13 @@ pub struct Upload {
 pub struct Download {
     #[serde(flatten)]
     pub file: File,
+    pub expires_at: Iso,
+}
+
+/// A ticket, which lets one handshake in.
+#[apply(sent)]
+pub struct Ticket {
+    pub ticket: String,
     pub expires_at: Iso,
 }
 

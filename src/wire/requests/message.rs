@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::wire::types::{
-    AnnouncedType, Bytes, FileReference, Flag, Limit, MAX_MENTIONS, Mentioned, Positions, SearchText, Version,
+    AnnouncedType, Bytes, FileReference, Flag, Limit, MAX_MENTIONS, Mentioned, Positions, SearchText, Token, Version,
 };
 
 /// A message to a room, a user or the lobby.
@@ -248,6 +248,8 @@ impl HandleFileUpload {
 pub struct GetFile {
     /// May be followed by the ticket of a link.
     pub file_id: FileReference,
+    /// The ticket of a link, as a parameter of its own.
+    pub t: Option<Token>,
     /// Whether browsers show an image instead of saving it. By default they save it.
     #[serde(default)]
     pub inline: Flag,

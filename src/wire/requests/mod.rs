@@ -3,6 +3,7 @@
 //!
 //! A field whose name begins with `$` is a group of fields of the same request.
 
+mod admin;
 mod change;
 mod message;
 mod room;
@@ -16,6 +17,7 @@ use super::types::{Color, Flag, Icon, RequestedFormat, Token};
 use crate::domain::{Format, Name, RoomId, Style, UserId};
 use crate::error::Error;
 
+pub use admin::{DisconnectUser, ListActs, ListReports, PostMessage};
 pub use change::{AboutMessage, DeleteMessage, EditMessage, GetReactions, ListPins, React};
 pub use message::{
     BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, ReportMessage, Resume,
@@ -47,15 +49,22 @@ macro_rules! plain {
 }
 
 plain! {
-    AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, GetFile,
-    GetReactions, HandleFileUpload, Handshake, JoinRoom, ListBlocked, ListInvites, ListPins, ListRooms, ListUnreads,
-    MarkRead, MarkUnread, MuteMember, Nothing, React, RenameRoom, ReportMessage, Resume, RevokeInvite, RoomInfo,
-    SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
+    AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, DisconnectUser,
+    GetFile, GetReactions, HandleFileUpload, Handshake, JoinRoom, ListActs, ListBlocked, ListInvites, ListPins,
+    ListReports, ListRooms, ListUnreads, MarkRead, MarkUnread, MuteMember, Nothing, React, RefreshToken, RenameRoom,
+    ReportMessage, Resume, RevokeInvite, RoomInfo, SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
 }
 
 /// No field.
 #[apply(received)]
 pub struct Nothing {}
+
+/// A new token for a connection.
+#[apply(received)]
+pub struct RefreshToken {
+    /// A token of the same user.
+    pub token: Token,
+}
 
 /// The `userId` that an HTTP request claims.
 #[apply(received)]
@@ -175,6 +184,8 @@ pub struct Handshake {
     pub events: Flag,
     /// The token, where neither header nor subprotocol carries it.
     pub token: Option<Token>,
+    /// A ticket in the place of a token. It is used up.
+    pub ticket: Option<Token>,
     #[serde(skip)]
     is_page_of_one_room: bool,
 }

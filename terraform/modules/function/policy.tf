@@ -9,6 +9,8 @@ locals {
       "MEMBERS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
+      "REQUESTS_TABLE",
+      "REVOKED_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
     "dynamodb:BatchGetItem" = [
@@ -19,12 +21,14 @@ locals {
       "SUBSCRIPTIONS_TABLE",
     ]
     "dynamodb:Query" = [
+      "AUDIT_TABLE",
       "BLOCKS_TABLE",
       "INVITES_TABLE",
       "MEMBERS_TABLE",
       "MENTIONS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
+      "REPORTS_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
     "dynamodb:ConditionCheckItem" = ["MEMBERS_TABLE"]
@@ -39,6 +43,8 @@ locals {
       "MESSAGES_TABLE",
       "PENDING_TABLE",
       "REPORTS_TABLE",
+      "REQUESTS_TABLE",
+      "TICKETS_TABLE",
     ]
     "dynamodb:UpdateItem" = [
       "CHAT_ROOMS_TABLE",
@@ -48,6 +54,8 @@ locals {
       "LIMITS_TABLE",
       "MEMBERS_TABLE",
       "MESSAGES_TABLE",
+      "REQUESTS_TABLE",
+      "REVOKED_TABLE",
       "SUBSCRIPTIONS_TABLE",
     ]
     "dynamodb:DeleteItem" = [
@@ -58,6 +66,7 @@ locals {
       "MENTIONS_TABLE",
       "MESSAGES_TABLE",
       "PENDING_TABLE",
+      "TICKETS_TABLE",
     ]
     "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
   }

@@ -26,9 +26,10 @@ resource "aws_apigatewayv2_integration" "function" {
 resource "aws_apigatewayv2_route" "all" {
   for_each = var.routes
 
-  api_id    = aws_apigatewayv2_api.http.id
-  route_key = each.key
-  target    = "integrations/${aws_apigatewayv2_integration.function.id}"
+  api_id             = aws_apigatewayv2_api.http.id
+  route_key          = each.key
+  authorization_type = each.value.authorization
+  target             = "integrations/${aws_apigatewayv2_integration.function.id}"
 }
 
 resource "aws_apigatewayv2_stage" "clients" {

@@ -4,8 +4,8 @@ variable "name" {
 }
 
 variable "routes" {
-  description = "Routes by route key: a method and a path."
-  type        = set(string)
+  description = "Routes by route key, a method and a path; authorization is NONE or AWS_IAM."
+  type        = map(object({ authorization = string }))
 }
 
 variable "function" {

@@ -4,12 +4,11 @@ mod client;
 mod http;
 mod probe;
 mod raw;
-mod signing;
 mod world;
 
+pub use crate::harness::Signing;
 pub use crate::harness::{Answer, request, soon};
 pub use client::Client;
 pub use probe::Invocation;
 pub use raw::Raw;
-pub use signing::Signing;
 pub use world::{BUCKET, Invocations, PROBE, PROBE_ADDRESS, World, accepted, nothing, open, with_body};

@@ -1,7 +1,7 @@
 //! A stack for one test, and the invocations of its function.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::presigning::PresigningConfig;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 use super::{Client, Invocation, probe};
-use crate::harness::{Socket, soon};
+use crate::harness::{Signing, Socket, soon};
 
 /// The program of the function, and the environment variable with the address at which it reaches the test.
 pub const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/probe.py");
@@ -163,5 +163,12 @@ impl World {
     pub async fn uploads(&self, key: &str) {
         let put = self.s3().put_object().bucket(BUCKET).key(key);
         put.body(b"leaves".to_vec().into()).send().await.unwrap();
+    }
+}
+
+impl World {
+    /// Signs with the access key of the stack, for one of its services.
+    pub fn signs(&self, service: &'static str) -> Signing {
+        Signing { key: self.stack().access_key().clone(), service, region: "us-east-1", at: SystemTime::now() }
     }
 }

@@ -10,8 +10,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use switchboard::local::AccessKey;
 
-use super::world::World;
-use crate::harness::{Answer, request};
+use super::{Answer, request};
 
 /// How a request is signed.
 #[derive(Clone)]
@@ -52,12 +51,5 @@ impl Signing {
         let headers = self.headers(method, url, headers, body);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         request(method, url, &headers, body).await
-    }
-}
-
-impl World {
-    /// Signs with the access key of the stack, for one of its services.
-    pub fn signs(&self, service: &'static str) -> Signing {
-        Signing { key: self.stack().access_key().clone(), service, region: "us-east-1", at: SystemTime::now() }
     }
 }

@@ -1,0 +1,126 @@
+//! What a backend does: messages, members, and what it looks up.
+
+use serde_json::{Value, json};
+
+use crate::harness::{User, World};
+
+#[tokio::test]
+async fn a_message_of_a_backend_reaches_rooms_and_users_once() {
+    let world = World::with(&[("ADD_MEMBERS", "invite")]).await;
+    let (mut ana, mut ben) = (world.connect("ana").await, world.connect("ben").await);
+    let tea = ana.creates_room(&[]).await;
+    ana.ask(json!({ "action": "setRoomMode", "roomId": tea, "write": "admins" })).await;
+    ben.ask(json!({ "action": "blockUser", "userId": "spammer" })).await;
+    ana.clears_received();
+    let message = json!({
+        "as": "weather", "userName": "Weather", "rooms": [tea, "nowhere"], "users": ["ben"], "content": "Rain",
+        "data": { "mm": 3 }
+    });
+
+    let first = world.admin_with_key("k1", "POST", "/admin/messages", message.clone()).await;
+    let again = world.admin_with_key("k1", "POST", "/admin/messages", message.clone()).await;
+
+    assert_eq!((first.status, &first.body), (200, &again.body), "{}", first.body);
+    let results = &first.body["results"];
+    assert_eq!((&results[0]["roomId"], &results[0]["seq"]), (&json!(tea), &json!(2)));
+    assert_eq!((&results[1]["code"], &results[2]["userId"]), (&json!("ROOM_NOT_FOUND"), &json!("ben")));
+    for user in [&mut ana, &mut ben] {
+        let heard = user.hears("message").await;
+        assert_eq!((&heard["userId"], &heard["userName"]), (&json!("weather"), &json!("Weather")));
+        assert_eq!((&heard["content"], &heard["data"]), (&json!("Rain"), &json!({ "mm": 3 })));
+        user.hears_nothing().await;
+    }
+    // A repeat after a crash, before the answer was kept, writes nothing twice.
+    world.loses_answer("k1").await;
+    let repeated = world.admin_with_key("k1", "POST", "/admin/messages", message).await;
+    assert_eq!(
+        (&repeated.body["results"][0]["seq"], &repeated.body["results"][0]["duplicate"]),
+        (&json!(2), &json!(true))
+    );
+    let blocked = json!({ "as": "spammer", "users": ["ben"], "content": "Buy" });
+    let answer = world.admin("POST", "/admin/messages", blocked).await;
+    assert_eq!(answer.body["results"][0]["code"], "BLOCKED");
+    let from_the_chat = world.admin("POST", "/admin/messages", json!({ "rooms": ["lobby"], "content": "Hi" })).await;
+    assert_eq!(from_the_chat.body["results"][0]["seq"], 1, "{}", from_the_chat.body);
+    // The repeat was published again.
+    assert_eq!(ben.hears("message").await["userId"], "weather");
+    assert_eq!(ben.hears("message").await["userId"], "switchboard");
+}
+
+#[tokio::test]
+async fn a_message_of_a_backend_has_1_to_25_targets() {
+    let world = World::start().await;
+    let many: Vec<_> = (0..26).map(|number| format!("room-{number}")).collect();
+    for rooms in [json!([]), json!(many)] {
+        let answer = world.admin("POST", "/admin/messages", json!({ "rooms": rooms, "content": "Rain" })).await;
+        assert_eq!(answer.refusal(), (400, "INVALID_FIELD", "rooms"));
+    }
+}
+
+#[tokio::test]
+async fn a_backend_adds_and_removes_members_without_asking() {
+    let world = World::with(&[("ADD_MEMBERS", "invite")]).await;
+    let (mut ana, mut ben) = (world.connect("ana").await, world.connect("ben").await);
+    let tea = ana.creates_room(&[]).await;
+    let path = format!("/admin/rooms/{tea}/members/ben");
+
+    for _ in 0..2 {
+        assert_eq!(world.admin("PUT", &path, Value::Null).await.status, 200);
+    }
+
+    assert_eq!((ana.hears("joined").await["userId"].clone(), world.member_count(&tea).await), (json!("ben"), 2));
+    ana.says(&tea, "welcome").await;
+    assert_eq!(ben.hears("message").await["content"], "welcome");
+    for _ in 0..2 {
+        assert_eq!(world.admin("DELETE", &path, Value::Null).await.status, 200);
+    }
+    assert_eq!(ben.hears("left").await["reason"], "removed");
+    assert_eq!(world.member_count(&tea).await, 1);
+    for (room, user, code) in [("nowhere", "ben", "ROOM_NOT_FOUND"), ("lobby", "ben", "ROOM_NOT_FOUND")] {
+        let answer = world.admin("PUT", &format!("/admin/rooms/{room}/members/{user}"), Value::Null).await;
+        assert_eq!(answer.body["code"], code);
+    }
+    ana.ask(json!({ "action": "banMember", "roomId": tea, "userId": "cho" })).await;
+    let banned = world.admin("PUT", &format!("/admin/rooms/{tea}/members/cho"), Value::Null).await;
+    assert_eq!(banned.body["code"], "BANNED");
+}
+
+#[tokio::test]
+async fn a_backend_looks_up_connections_reports_and_the_record() {
+    let world = World::start().await;
+    let (mut ana, mut ben): (User, User) = (world.connect("ana").await, world.connect("ben").await);
+    let tea = ana.creates_room(&["ben"]).await;
+    ana.says(&tea, "Buy now").await;
+    ben.ask(json!({ "action": "reportMessage", "roomId": tea, "seq": 1, "reason": "spam" })).await;
+    ana.ask(json!({ "action": "removeMember", "roomId": tea, "userId": "ben" })).await;
+
+    let connections = world.admin("GET", "/admin/users/ana/connections", Value::Null).await;
+    let reports = world.admin("GET", &format!("/admin/reports?roomId={tea}"), Value::Null).await;
+    let record = world.admin("GET", "/admin/audit", Value::Null).await;
+
+    let hello = ana.ask(json!({ "action": "hello" })).await;
+    assert_eq!(connections.body["items"][0]["connectionId"], hello["connectionId"]);
+    let report = &reports.body["items"][0];
+    assert_eq!((&report["by"], &report["reason"], &report["seq"]), (&json!("ben"), &json!("spam"), &json!(1)));
+    assert_eq!((&report["userId"], &report["content"]), (&json!("ana"), &json!("Buy now")));
+    let acts: Vec<_> = record.body["items"].as_array().unwrap().iter().map(|act| &act["action"]).collect();
+    let expected = ["GET /admin/audit", "GET /admin/reports", "GET /admin/users/{userId}/connections", "removeMember"];
+    assert_eq!(acts, expected);
+    let removal = &record.body["items"][3];
+    assert_eq!((&removal["by"], &removal["userId"], &removal["roomId"]), (&json!("ana"), &json!("ben"), &json!(tea)));
+    let nothing = world.admin("GET", "/admin/audit?day=2020-01-01", Value::Null).await;
+    assert_eq!(nothing.body, json!({ "day": "2020-01-01", "items": [] }));
+    let wrong = world.admin("GET", "/admin/audit?day=today", Value::Null).await;
+    assert_eq!(wrong.refusal(), (400, "INVALID_FIELD", "day"));
+    // The record is in pages.
+    for _ in 0..50 {
+        world.admin("GET", "/admin/users/ana/connections", Value::Null).await;
+    }
+    let first = world.admin("GET", "/admin/audit", Value::Null).await;
+    let cursor = form_urlencoded::byte_serialize(first.body["nextCursor"].as_str().unwrap().as_bytes());
+    let path = format!("/admin/audit?cursor={}", cursor.collect::<String>());
+    let second = world.admin("GET", &path, Value::Null).await;
+    assert_eq!((first.body["items"].as_array().unwrap().len(), &second.body["nextCursor"]), (50, &Value::Null));
+    // The four of before, two that found nothing, and one of the fifty-one since.
+    assert_eq!(second.body["items"].as_array().unwrap().len(), 7);
+}
