@@ -68,7 +68,8 @@ fn user(names: &ClaimNames, claims: &Members) -> Result<UserId, Error> {
         return Err(Error::Unauthorized("the token's `email` is not verified; verify it and get a new token"));
     }
     let user = claims.text(&names.user)?.unwrap_or_default().to_owned();
-    user.try_into().map_err(|_| Error::Unauthorized("the token must name a user id of 1 to 128 characters"))
+    let user = UserId::try_from(user).ok().filter(UserId::is_for_a_user);
+    user.ok_or(Error::Unauthorized("the token must name a user id of 1 to 128 characters, and no room"))
 }
 
 /// Whether the roles have the one that counts here: a list of texts, or the texts of `scope`.

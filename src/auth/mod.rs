@@ -50,6 +50,8 @@ pub const AT_HANDSHAKE: &str = "a token is needed: as `Authorization: Bearer <to
     chat, <token>`, as `?token=`, or a ticket for it as `?ticket=`";
 /// How an HTTP request carries a token.
 pub const OVER_HTTP: &str = "a token is needed: as `Authorization: Bearer <token>`";
+/// What is wrong with an id that no user can have.
+const NOT_FOR_A_USER: &str = "must have a visible character, and is neither `lobby` nor begins with `dm-`: rooms do";
 
 /// Whether a request has a header with a token.
 pub fn shows_token(headers: &HeaderMap) -> bool {
@@ -59,8 +61,8 @@ pub fn shows_token(headers: &HeaderMap) -> bool {
 /// Authenticates a request.
 ///
 /// # Errors
-/// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's; `UNAVAILABLE` if the keys
-/// of the token's issuer cannot be fetched.
+/// `UNAUTHORIZED` without a valid token; `FORBIDDEN` with a `userId` that is not the token's; `INVALID_FIELD` for one
+/// that nobody can have; `UNAVAILABLE` if the keys of the token's issuer cannot be fetched.
 pub async fn identify(
     auth: &Auth,
     issuers: &Issuers,
@@ -70,6 +72,9 @@ pub async fn identify(
     match auth {
         Auth::Open => {
             let user = shown.user.unwrap_or_else(UserId::anonymous);
+            if !user.is_for_a_user() {
+                return Err(Error::invalid("userId", NOT_FOR_A_USER));
+            }
             Ok(Identity { user, name: None, is_admin: false, issued_at: None, session_ends_at: None })
         }
         Auth::Jwt(rules) => {

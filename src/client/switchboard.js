@@ -919,7 +919,6 @@ export class Switchboard extends Emitter {
   #failures = 0;
   #refusals = 0;
   #token;
-  #hasRefresh = true;
   #connected = deferred();
   #wasLive = false;
   #timers = new Map();
@@ -1173,13 +1172,11 @@ export class Switchboard extends Emitter {
     try {
       this.#token = undefined;
       const token = await this.#getToken();
-      if (!this.#hasRefresh) return this.#open(link);
       await this._request('refreshToken', { token }, { link });
       return await this.#greet(link);
     } catch (error) {
       if (link !== this.#link) return undefined;
-      this.#hasRefresh &&= error.code !== 'UNKNOWN_ACTION';
-      return this.#hasRefresh ? this.#after('renew', RENEW_MS / 6, () => this.#renew(link)) : this.#open(link);
+      return this.#after('renew', RENEW_MS / 6, () => this.#renew(link));
     }
   }
 

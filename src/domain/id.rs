@@ -36,11 +36,6 @@ fn room_id(text: String) -> Result<String, Invalid> {
     if looks_reserved(&text) && !is_reserved { Err(Invalid) } else { id(text) }
 }
 
-/// Refuses the ids of rooms, since a message may name either, and ids with nothing visible.
-fn user_id(text: String) -> Result<String, Invalid> {
-    if looks_reserved(&text) || !text::has_visible(&text::cleaned(&text)) { Err(Invalid) } else { id(text) }
-}
-
 /// An emoji, also one of several code points: 1 to 64 bytes.
 fn emoji(text: String) -> Result<String, Invalid> {
     if text.len() <= MAX_EMOJI_BYTES { id(text) } else { Err(Invalid) }
@@ -71,11 +66,9 @@ fn reason(text: String) -> Result<String, Invalid> {
 }
 
 checked::texts! {
-    /// A user, as named by the query or the token: 1 to 128 characters, at least one of them visible.
-    /// Ids that are reserved for rooms (`lobby`, `dm-...`) are refused, in capital letters too.
-    UserId by user_id, up to MAX_CHARS,
-        ID "must be a user id: a string of 1 to 128 characters, at least one of them visible, \
-        without control characters, and neither `lobby` nor beginning with `dm-`";
+    /// A user, as named by the query or the token: 1 to 128 characters.
+    UserId by id, up to MAX_CHARS,
+        ID "must be a user id: a string of 1 to 128 characters without control characters";
     /// A room, a direct conversation (`dm-...`) or the lobby: 1 to 128 characters. Ids that differ
     /// from a reserved one only in case or width, such as `Lobby`, are refused.
     RoomId by room_id, up to MAX_CHARS,
@@ -113,6 +106,12 @@ impl UserId {
     pub fn anonymous() -> Self {
         let random = Uuid::new_v4().simple().to_string();
         Self(format!("anon-{}", &random[..12]))
+    }
+
+    /// Whether a user can be called so: something of the id is visible, and it is none that is reserved for rooms, in
+    /// whatever letters, since a message may name either.
+    pub fn is_for_a_user(&self) -> bool {
+        !looks_reserved(&self.0) && text::has_visible(&text::cleaned(&self.0))
     }
 
     /// The creator of what the system creates, such as the lobby.

@@ -51,7 +51,7 @@ const BREAKS = {
   ],
   'hole ignored': [
     'this.#hole ??= this.chat._clock.setTimeout(() => (this.#endHole(), this.chat._resumeSoon(this)), HOLE_MS);',
-    'this._cursor.seq = Math.min(...this.#ahead.keys(), Infinity) - 1; this.#drain();',
+    'if (this.#ahead.size > 0) { this._cursor.seq = Math.min(...this.#ahead.keys()) - 1; this.#drain(); }',
   ],
   'outbox out of order': ['batch.push(entry);', 'batch.unshift(entry);'],
 };
