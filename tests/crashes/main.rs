@@ -12,7 +12,7 @@
 //! 5. every row that should has a `ttl`;
 //! 6. the repeat is answered.
 //!
-//! `cargo test --test crashes -- --all`
+//! `cargo test --release --test crashes -- --all`
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -265,8 +265,8 @@ COMMANDS = {
         'cargo test --release --test consistency -- --seeds 20 --before "$(tests/consistency/build-before)"': NotRun(
             "it builds an earlier release and takes hours; the check `consistency` runs one seed"
         ),
-        "cargo test --test crashes -- --all": NotRun(
-            "it takes most of an hour; the check `crashes` runs a few routes"
+        "cargo test --release --test crashes -- --all": NotRun(
+            "it takes a quarter of an hour; the check `crashes` runs a few routes"
         ),
         "node tests/client/faults.mjs --clients 20 --operations 100 --seeds 50": NotRun(
             "it takes hours; the check `client` runs one seed with fewer clients"

@@ -21,8 +21,9 @@ pub struct Cors {
 impl Cors {
     /// Allows these origins; `*` allows all.
     pub fn new(origins: Vec<String>) -> Self {
-        let methods: BTreeSet<_> = HttpRoute::ALL.iter().filter_map(|route| route.key().split_once(' ')).collect();
-        let methods: BTreeSet<_> = methods.into_iter().map(|(method, _)| method).chain(["OPTIONS"]).collect();
+        let for_pages = HttpRoute::ALL.iter().filter(|route| !route.is_for_backends());
+        let methods = for_pages.filter_map(|route| Some(route.key().split_once(' ')?.0));
+        let methods: BTreeSet<_> = methods.chain(["OPTIONS"]).collect();
         let methods = methods.into_iter().collect::<Vec<_>>().join(",");
         Self { origins, methods: HeaderValue::from_str(&methods).unwrap_or(HeaderValue::from_static(ANY)) }
     }
