@@ -179,8 +179,11 @@ class AppliedResources(unittest.TestCase):
         function = self.function()
         self.assertEqual((function["Runtime"], function["Architectures"]), ("provided.al2023", ["x86_64"]))
         self.assertEqual((function["Timeout"], function["TracingConfig"]["Mode"]), (29, "Active"))
+        variables = function["Environment"]["Variables"]
+        # Two random UUIDs.
+        self.assertRegex(variables.pop("TICKET_SECRET"), r"^[0-9a-f-]{72}$")
         self.assertEqual(
-            function["Environment"]["Variables"],
+            variables,
             outputs["table_names"]
             | {
                 "WEBSOCKET_ENDPOINT": outputs["websocket_endpoint"],
