@@ -36,7 +36,7 @@ export interface AuditFrame {
   items: Array<{
     /** The action or route. */
     action: string;
-    /** The time, and the id of the request. */
+    /** When, in ISO 8601. */
     at: string;
     /** The user, or the ARN of a backend. */
     by: string;

@@ -99,10 +99,14 @@ impl Store {
         let start = before.map(|at| AUDIT.key_of(day, at));
         let query = self.query(&AUDIT, &statement).set_exclusive_start_key(start).scan_index_forward(false).limit(PAGE);
         let page = query.send().await.map_err(failed)?;
-        let has_more = page.last_evaluated_key.is_some();
-        let acts = page.items.unwrap_or_default().into_iter().map(row_of).collect::<Result<Vec<RecordedAct>, _>>()?;
-        let next = acts.last().filter(|_| has_more).map(|act| act.at.clone());
-        Ok((acts, next))
+        let next = page.last_evaluated_key.and_then(|key| key.get("at")?.as_s().ok().cloned());
+        let acts = page.items.unwrap_or_default().into_iter().map(|row| {
+            let mut act: RecordedAct = row_of(row)?;
+            // Without the id of the request.
+            act.at.truncate(act.at.find('#').unwrap_or(act.at.len()));
+            Ok::<_, Error>(act)
+        });
+        Ok((acts.collect::<Result<_, _>>()?, next))
     }
 
     /// A page of the reports of a room's messages, in the order of the messages, and where the next one begins.

@@ -107,6 +107,8 @@ async fn a_backend_looks_up_connections_reports_and_the_record() {
     let expected = ["GET /admin/audit", "GET /admin/reports", "GET /admin/users/{userId}/connections", "removeMember"];
     assert_eq!(acts, expected);
     let removal = &record.body["items"][3];
+    let at = removal["at"].as_str().unwrap();
+    assert!(at.len() == "2026-11-27T13:03:25.727Z".len() && at.ends_with('Z'), "{at}");
     assert_eq!((&removal["by"], &removal["userId"], &removal["roomId"]), (&json!("ana"), &json!("ben"), &json!(tea)));
     let nothing = world.admin("GET", "/admin/audit?day=2020-01-01", Value::Null).await;
     assert_eq!(nothing.body, json!({ "day": "2020-01-01", "items": [] }));

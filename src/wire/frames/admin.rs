@@ -69,7 +69,7 @@ pub struct Acts {
 /// What somebody did.
 #[apply(sent)]
 pub struct RecordedAct {
-    /// The time, and the id of the request.
+    /// When, in ISO 8601.
     pub at: String,
     /// The action or route.
     pub action: String,
