@@ -166,7 +166,8 @@ async fn recover(stack: &Stack, place: &Arc<Place>, clients: Vec<Client>, (seed,
 
 /// Lets everybody write again, and posts to all connections of the private room, which nobody else can.
 async fn opens_rooms(owner: &mut Client, place: &Place) {
-    let opened = json!({ "action": "setRoomMode", "roomId": MODED_ROOM, "write": "members", "slowSeconds": 0 });
+    let opened = json!({ "action": "setRoomMode", "roomId": MODED_ROOM, "write": "members", "slowSeconds": 0,
+        "maxPerSecond": 100 });
     owner.asks_until_answered(opened).await;
     let said = json!({ "action": "sendMessage", "roomId": place.private_room, "content": "to the private room" });
     if !place.is_mixed {
