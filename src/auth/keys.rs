@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::members::Members;
 use super::token::{INVALID, Token};
-use crate::aws;
 use crate::config::{Algorithm, Jwt};
 use crate::error::Error;
 
@@ -36,7 +35,6 @@ pub fn verify(rules: &Jwt, token: &Token<'_>) -> Result<Members, Error> {
 }
 
 fn is_signed_with_secret(token: &Token<'_>, secret: &[u8]) -> bool {
-    aws::jwt_crypto::install();
     token.is_signed_with(&DecodingKey::from_secret(secret), jsonwebtoken::Algorithm::HS256)
 }
 
@@ -117,7 +115,6 @@ impl PublicKey {
 
     /// Whether a token is signed with this key.
     pub fn has_signed(&self, token: &Token<'_>) -> bool {
-        aws::jwt_crypto::install();
         token.is_signed_with(&self.key, self.algorithm.into())
     }
 }
@@ -155,6 +152,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::aws;
 
     const SECRET: &str = "a secret of thirty-two bytes, ok";
     const NOW_SECS: i64 = 1_800_000_000;

@@ -1025,7 +1025,7 @@ export class Switchboard extends Emitter {
         this.#link = link;
         this.#setState('resuming');
       }
-      if (!isOver()) await this.#greet(link);
+      if (!isOver()) await this.#greet(link, await this._request('hello', {}, { link }));
       if (isOver()) return link.end();
       this.#link = link;
       await this._resume(this.rooms.filter((room) => room._cursor && !['left', 'refused'].includes(room.status)));
@@ -1097,10 +1097,9 @@ export class Switchboard extends Emitter {
     return this.#token;
   }
 
-  /** Says hello on a new connection. */
-  async #greet(link) {
-    const answer = await this._request('hello', {}, { link });
-    const { userId, userName, roles, limits, serverTime, authUntil } = answer;
+  /** Learns of a new connection, or a new session, whose it is, and when to renew it. */
+  async #greet(link, hello) {
+    const { userId, userName, roles, limits, serverTime, authUntil } = hello;
     this.user = { userId, userName, roles };
     this.limits = { ...DEFAULT_LIMITS, ...limits };
     this.#clockOffset = Date.parse(serverTime) - this._clock.now();
@@ -1167,13 +1166,12 @@ export class Switchboard extends Emitter {
     this.#after('wait', retryInMs, () => this.#open());
   }
 
-  /** Extends the session with a new token; a server without `refreshToken` gets a new connection. */
+  /** Extends the session with a new token. */
   async #renew(link) {
     try {
       this.#token = undefined;
       const token = await this.#getToken();
-      await this._request('refreshToken', { token }, { link });
-      return await this.#greet(link);
+      return await this.#greet(link, await this._request('refreshToken', { token }, { link }));
     } catch (error) {
       if (link !== this.#link) return undefined;
       return this.#after('renew', RENEW_MS / 6, () => this.#renew(link));

@@ -11,6 +11,7 @@ mod recipients;
 
 use std::sync::Arc;
 
+use futures_util::stream::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use crate::domain::Timestamp;
@@ -50,6 +51,18 @@ impl std::ops::AddAssign for Delivered {
         self.recipients += more.recipients;
         self.gone += more.gone;
         self.handed_on += more.handed_on;
+    }
+}
+
+impl Delivered {
+    /// What was delivered in all.
+    pub async fn total(parts: impl Stream<Item = Self>) -> Self {
+        let mut parts = std::pin::pin!(parts);
+        let mut all = Self::default();
+        while let Some(part) = parts.next().await {
+            all += part;
+        }
+        all
     }
 }
 

@@ -42,14 +42,8 @@ impl Delivery {
             return Delivered::default();
         }
         let Some(blocked) = &self.blocked_by(&connection.user_id).await else { return Delivered::default() };
-        stream::iter(rooms)
-            .map(|room| self.announce_in(room, connection, blocked, request))
-            .buffer_unordered(ROOMS_AT_ONCE)
-            .fold(Delivered::default(), |mut all, one| async move {
-                all += one;
-                all
-            })
-            .await
+        let announced = stream::iter(rooms).map(|room| self.announce_in(room, connection, blocked, request));
+        Delivered::total(announced.buffer_unordered(ROOMS_AT_ONCE)).await
     }
 
     async fn announce_in(

@@ -189,12 +189,12 @@ impl InviteCode {
     }
 }
 
-/// The SHA-256 of texts in hexadecimal. Lengths are hashed too, so ("ab", "c") and ("a", "bc") differ.
-pub(super) fn hash(texts: &[&str]) -> String {
+/// The SHA-256 of texts or bytes in hexadecimal. Lengths are hashed too, so ("ab", "c") and ("a", "bc") differ.
+pub fn hash<T: AsRef<[u8]>>(parts: &[T]) -> String {
     let mut hash = Sha256::new();
-    for text in texts {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
+    for part in parts.iter().map(AsRef::as_ref) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,7 +5,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
 use percent_encoding::percent_decode_str;
-use ring::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::actions::{self, HttpRoute};
 use crate::delivery::{Cleanup, Continuation};
-use crate::domain::{ConnectionId, ObjectKey, Timestamp};
+use crate::domain::{self, ConnectionId, ObjectKey, Timestamp};
 use crate::error::BoxError;
 use crate::wire::{ClientFrame, Fields};
 
@@ -115,21 +114,11 @@ fn signed(event: &ApiGatewayV2httpRequest, route: HttpRoute, body: &[u8]) -> Opt
         arn,
         key: event.headers.get(IDEMPOTENCY_KEY).map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()),
         needs_key: context.http.method == Method::POST,
-        digest: digest(&[route.key().as_bytes(), path.as_bytes(), query.as_bytes(), body]),
+        digest: domain::hash(&[route.key().as_bytes(), path.as_bytes(), query.as_bytes(), body]),
         room: named("roomId"),
         user: named("userId"),
         made_at: None,
     })
-}
-
-/// A digest of several texts.
-fn digest(parts: &[&[u8]]) -> String {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&part.len().to_be_bytes());
-        context.update(part);
-    }
-    BASE64_STANDARD.encode(context.finish())
 }
 
 /// # Errors

@@ -76,51 +76,49 @@ pub async fn add_directly(ctx: &Context, room: &Room, user: &UserId) -> Result<(
     if room.status == RoomStatus::Closed {
         return Err(Error::RoomClosed);
     }
-    match ctx.store.standing(user, &room.id, ctx.now).await?.within(room) {
-        Membership::Banned { .. } => return Err(Error::Banned),
-        Membership::Member(member) if member.is_unannounced => return membership::welcome(ctx, &member).await,
-        Membership::Member(_) => return Ok(()),
-        Membership::Stranger | Membership::Former => {}
-    }
-    if ctx.store.count_added_rooms(user, ctx.now).await? >= MAX_ADDED_ROOMS {
-        return Err(Error::TooManyInvitations);
-    }
-    let member = Member::new(user.clone(), user.as_name(), room.id.clone(), Role::Member, ctx.now);
-    let member = Member { is_added: true, ..member };
-    match ctx.store.admit(member, room, Pass::Open, ctx.now).await? {
-        Admission::Joined(member) => membership::welcome(ctx, &member).await,
-        Admission::AlreadyIn(_) => Ok(()),
-    }
+    if add_at_once(ctx, room, user, true).await? { Ok(()) } else { Err(Error::TooManyInvitations) }
 }
 
 async fn add_one(ctx: &Context, inviter: &Inviter, room: &Room, user: &UserId) -> Result<Outcome, Error> {
+    match add_at_once(ctx, room, user, ctx.config.adds_directly).await {
+        Ok(true) => Ok(Outcome::Added),
+        Ok(false) => invite(ctx, inviter, room, user).await,
+        Err(error) if error.status() < 500 => Ok(Outcome::Refused(error.code())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a user a member, unless they are one. `false` for one who has to be asked: always where others are not added
+/// directly, and where others have added the user to too many rooms.
+///
+/// # Errors
+/// `BANNED`, `ROOM_CLOSED`, `ROOM_FULL`
+async fn add_at_once(ctx: &Context, room: &Room, user: &UserId, adds_directly: bool) -> Result<bool, Error> {
     match ctx.store.standing(user, &room.id, ctx.now).await?.within(room) {
-        Membership::Banned { .. } => return Ok(Outcome::Refused(Error::Banned.code())),
+        Membership::Banned { .. } => return Err(Error::Banned),
         Membership::Member(member) => {
             // The request that added the user may have ended before it told anybody.
             if member.is_unannounced {
                 membership::welcome(ctx, &member).await?;
             }
-            return Ok(Outcome::Added);
+            return Ok(true);
         }
         Membership::Stranger | Membership::Former => {}
     }
-    if !may_add(ctx, user).await? {
-        return invite(ctx, inviter, room, user).await;
+    if !adds_directly || !has_places(ctx, user).await? {
+        return Ok(false);
     }
     let member = Member::new(user.clone(), user.as_name(), room.id.clone(), Role::Member, ctx.now);
     let member = Member { is_added: true, ..member };
-    match ctx.store.admit(member, room, Pass::Open, ctx.now).await {
-        Ok(Admission::Joined(member)) => membership::welcome(ctx, &member).await?,
-        Ok(Admission::AlreadyIn(_)) => {}
-        Err(error) if error.status() < 500 => return Ok(Outcome::Refused(error.code())),
-        Err(error) => return Err(error),
+    if let Admission::Joined(member) = ctx.store.admit(member, room, Pass::Open, ctx.now).await? {
+        membership::welcome(ctx, &member).await?;
     }
-    Ok(Outcome::Added)
+    Ok(true)
 }
 
-async fn may_add(ctx: &Context, user: &UserId) -> Result<bool, Error> {
-    Ok(ctx.config.adds_directly && ctx.store.count_added_rooms(user, ctx.now).await? < MAX_ADDED_ROOMS)
+/// Whether others can add a user to one more room.
+async fn has_places(ctx: &Context, user: &UserId) -> Result<bool, Error> {
+    Ok(ctx.store.count_added_rooms(user, ctx.now).await? < MAX_ADDED_ROOMS)
 }
 
 /// Divides the first members of a room into those who are added at once and those who are invited. Who has blocked the
@@ -131,7 +129,7 @@ pub async fn divide(ctx: &Context, caller: &Caller, users: Vec<UserId>) -> Resul
         return Ok((Vec::new(), willing));
     }
     let divided: Vec<_> = stream::iter(willing)
-        .map(|user| async move { Ok::<_, Error>((may_add(ctx, &user).await?, user)) })
+        .map(|user| async move { Ok::<_, Error>((has_places(ctx, &user).await?, user)) })
         .buffered(USERS_AT_ONCE)
         .try_collect()
         .await?;

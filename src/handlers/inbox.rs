@@ -58,16 +58,16 @@ pub async fn mark_read(ctx: &Context, mut sender: Sender, request: MarkRead) -> 
 /// windows: anybody can begin one, and so many would make the list slow.
 pub async fn list(ctx: &Context, me: Connection, request: ListRooms) -> Result<Rooms, Error> {
     let from = request.cursor.as_ref().map(Place::parse).transpose()?.unwrap_or_default();
-    let ((rooms, next_window), waiting) =
-        try_join!(window(ctx, &me.user_id, &from), Waiting::of(ctx, &me.user_id, &from))?;
+    let window = window(ctx, &me.user_id, &from);
+    let waiting = Waiting::of(ctx, &me.user_id, &from);
+    let ((rooms, next_window), waiting, hidden) = try_join!(window, waiting, ctx.store.hiding_from(&me.user_id))?;
     let Waiting { invitations, requests } = waiting.without(&rooms);
     let skipped = from.position.map_or(0, |behind| rooms.partition_point(|listed| listed.position() <= behind));
     let positions: Vec<_> = rooms.iter().map(Listed::position).skip(skipped).collect();
     let budget = &ReadBudget::new(COUNT_UNITS);
-    let hidden = &ctx.store.hiding_from(&me.user_id).await?;
 
     let mut items: Vec<_> = stream::iter(rooms.into_iter().skip(skipped).take(PAGE))
-        .map(|listed| listed.describe(ctx, budget, hidden))
+        .map(|listed| listed.describe(ctx, budget, &hidden))
         .buffered(DESCRIBED_AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?

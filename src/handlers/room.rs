@@ -158,19 +158,15 @@ pub async fn existing(ctx: &Context, id: &RoomId) -> Result<domain::Room, Error>
 /// Tells each first member of a room that they are in it. They learn of each other by `roomInfo`: telling all of all
 /// would cost the square of their number.
 async fn announce_members(ctx: &Context, added: &[UserId], room: &RoomId) -> Delivered {
-    stream::iter(added)
+    let announced = stream::iter(added)
         .map(|user| async move {
             let frame =
                 Joined { room_id: room.clone(), user_id: user.clone(), user_name: user.as_name(), copies: None };
             let frame = OutboundFrame::new(&frame.into(), ctx.others());
             ctx.delivery.publish(&[Channel::of_user(user)], &frame, ctx.request()).await
         })
-        .buffer_unordered(MEMBERS_AT_ONCE)
-        .fold(Delivered::default(), |mut all, one| async move {
-            all += one;
-            all
-        })
-        .await
+        .buffer_unordered(MEMBERS_AT_ONCE);
+    Delivered::total(announced).await
 }
 
 /// What a room is, where its log ends, who is in it and who is online; participants from behind `after`. The index of

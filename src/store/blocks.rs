@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Key, Statement, Store, failed, item_of, row_of};
+use super::{FIRST_OF_IDS, Key, Statement, Store, failed, item_of, row_of};
 use crate::domain::{Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::BLOCKS;
@@ -16,8 +16,9 @@ const PAGE: i32 = 100;
 const MOST_HIDDEN: i32 = 1_000;
 /// In front of who has blocked the user: ids begin with no control character, so these rows sort before all others.
 const BLOCKED_BY: char = '\t';
-/// The first character that an id can have.
-const FIRST_OF_IDS: &str = " ";
+/// The rows of those whom a user has blocked, and of those who have blocked the user.
+const WHOM: &str = "userId = :user AND blockedId >= :first";
+const BY_WHOM: &str = "userId = :user AND blockedId < :first";
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +33,10 @@ impl BlockRow {
     fn other(self) -> UserId {
         UserId::stored(self.blocked_id.trim_start_matches(BLOCKED_BY).to_owned())
     }
+}
+
+fn blocks(user: &UserId, which: &str) -> Statement {
+    Statement::query(which).bind(":user", user.as_str()).bind(":first", FIRST_OF_IDS)
 }
 
 /// The sort key of the other row of a block, which the blocked user has.
@@ -57,26 +62,23 @@ impl Store {
 
     /// The users to whom it is not told whether `user` is online.
     pub async fn hidden_from(&self, user: &UserId) -> Result<BTreeSet<UserId>, Error> {
-        self.some_blocks(user, "userId = :user AND blockedId >= :first").await
+        self.some_blocks(blocks(user, WHOM)).await
     }
 
     /// The users of whom `user` does not learn whether they are online.
     pub async fn hiding_from(&self, user: &UserId) -> Result<BTreeSet<UserId>, Error> {
-        self.some_blocks(user, "userId = :user AND blockedId < :first").await
+        self.some_blocks(blocks(user, BY_WHOM)).await
     }
 
     /// Not consistent: presence may be told for a moment after a block, and nobody pays twice for it.
-    async fn some_blocks(&self, user: &UserId, which: &str) -> Result<BTreeSet<UserId>, Error> {
-        let statement = Statement::query(which).bind(":user", user.as_str()).bind(":first", FIRST_OF_IDS);
-        let page = self.query(&BLOCKS, &statement).limit(MOST_HIDDEN).send().await.map_err(failed)?;
+    async fn some_blocks(&self, which: Statement) -> Result<BTreeSet<UserId>, Error> {
+        let page = self.query(&BLOCKS, &which).limit(MOST_HIDDEN).send().await.map_err(failed)?;
         page.items.unwrap_or_default().into_iter().map(|item| Ok(row_of::<BlockRow>(item)?.other())).collect()
     }
 
     /// A page of the users whom a user has blocked, in the order of their ids, and whether there are more.
     pub async fn blocked_by(&self, user: &UserId, after: Option<&UserId>) -> Result<(Vec<UserId>, bool), Error> {
-        let statement = Statement::query("userId = :user AND blockedId >= :first")
-            .bind(":user", user.as_str())
-            .bind(":first", FIRST_OF_IDS);
+        let statement = blocks(user, WHOM);
         let start = after.map(|other| BLOCKS.key_of(user.as_str(), other.as_str()));
         let query = self.query(&BLOCKS, &statement).consistent_read(true).set_exclusive_start_key(start).limit(PAGE);
         let page = query.send().await.map_err(failed)?;

@@ -60,6 +60,9 @@ use statement::Statement;
 pub use subscriptions::{Channel, KeyRange, Subscription};
 pub use tickets::Ticket;
 
+/// The first character that an id can have: sort keys with a control character in front come before those of ids.
+const FIRST_OF_IDS: &str = " ";
+
 /// The key of a row.
 pub(crate) type Key = HashMap<String, AttributeValue>;
 

@@ -3,15 +3,13 @@
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
-use super::{Item, Key, Statement, Store, failed, item_of, row_of};
+use super::{FIRST_OF_IDS, Item, Key, Statement, Store, failed, item_of, row_of};
 use crate::domain::{Name, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::PENDING;
 
 /// How long a user has to decide (seconds).
 const LIFETIME_SECS: i64 = 30 * 86_400;
-/// The first character that an id can have: requests sort before it, invitations behind it.
-const FIRST_OF_IDS: &str = " ";
 
 /// An invitation or a request.
 #[derive(Clone, Debug)]
