@@ -16,6 +16,11 @@ export interface Options {
   /** The token, or a function that gets one. It is called again when a token ends or is refused. */
   token?: string | (() => Promise<string>);
   /**
+   * Gets a ticket for each handshake, which then has no token in it: for networks that log the headers of handshakes,
+   * or do not let subprotocols through. Needs `httpUrl`.
+   */
+  tickets?: boolean;
+  /**
    * Where the outbox is kept: `localStorage`, React Native's `AsyncStorage`, or the like. Without it: IndexedDB where
    * there is one, else memory.
    */

@@ -1042,7 +1042,8 @@ export class Switchboard extends Emitter {
 
   /** Opens a socket. Its `asked` are the requests without an answer, by their ids. */
   async #dial(token) {
-    const socket = new this.#options.WebSocket(this._url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL]);
+    const refused = (error) => this.#inspectRefusal(token).then(() => { throw error; });
+    const socket = new this.#options.WebSocket(...(await this.#handshake(token).catch(refused)));
     const opened = deferred();
     const link = { isOpen: false, asked: new Map(), send: (frame) => socket.send(JSON.stringify(frame)) };
     // Does not wait for the network, which may be gone.
@@ -1062,12 +1063,19 @@ export class Switchboard extends Emitter {
     try {
       await opened.promise;
     } catch (error) {
-      await this.#inspectRefusal(token);
-      throw error;
+      await refused(error);
     } finally {
       this._clock.clearTimeout(timer);
     }
     return link;
+  }
+
+  /** The address and the subprotocols. With `tickets` neither has the token: proxies log what a handshake has. */
+  async #handshake(token) {
+    if (!token || !this.#options.tickets) return [this._url, token ? [SUBPROTOCOL, token] : [SUBPROTOCOL]];
+    const signal = globalThis.AbortSignal?.timeout?.(HANDSHAKE_MS);
+    const { ticket } = await this.#call('/tickets', { method: 'POST', token, signal });
+    return [`${this._url}${this._url.includes('?') ? '&' : '?'}ticket=${ticket}`, [SUBPROTOCOL]];
   }
 
   /** A browser hides why a handshake fails. `GET /me` fails for the same reasons. Where CORS blocks it nobody knows. */

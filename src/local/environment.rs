@@ -14,6 +14,8 @@ pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &Access
             || std::env::var_os(name).is_some_and(|value| !value.is_empty())
     };
     let mut environment = Vec::new();
+    // As a deployment has one: links to files work in pages.
+    let ticket_secret = AccessKey::random().secret;
     let issuers = urls.issuer.as_ref().map(|url| {
         json!([{ "issuer": url, "audience": issuer::AUDIENCE, "algorithms": issuer::ALGORITHMS }]).to_string()
     });
@@ -21,6 +23,7 @@ pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &Access
         ("AUTH_MODE", Some(if issuers.is_some() { "jwt" } else { "open" })),
         ("UPLOADS_BUCKET", Some(BUCKET)),
         ("JWT_ISSUERS", issuers.as_deref()),
+        ("TICKET_SECRET", Some(&ticket_secret)),
     ];
     for (name, value) in defaults {
         if let Some(value) = value.filter(|_| !is_set(name)) {

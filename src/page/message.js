@@ -79,7 +79,7 @@ function bodyOf(view, message) {
 }
 
 /** A picture is shown; another file can be saved. */
-function fileOf(chat, { fileId, fileName, contentType, size }) {
+function fileOf(chat, { fileId, fileUrl, fileName, contentType, size }) {
   const save = () =>
     attempt(async () => {
       const link = h('a', { href: await chat.fileUrl(fileId), download: fileName });
@@ -92,10 +92,14 @@ function fileOf(chat, { fileId, fileName, contentType, size }) {
   );
   if (!/^image\/(png|jpeg|gif|webp|avif)$/.test(contentType)) return h('p', {}, button);
   const picture = h('img', { alt: fileName, loading: 'lazy' });
-  chat.fileUrl(fileId, { inline: true }).then(
-    (url) => (picture.src = url),
-    () => picture.remove(),
-  );
+  const renew = () => {
+    picture.onerror = () => picture.remove();
+    chat.fileUrl(fileId, { inline: true }).then((url) => (picture.src = url), picture.onerror);
+  };
+  // The link of the message has a ticket, which ends after a day. Without tickets it is asked for.
+  picture.onerror = renew;
+  if (fileUrl?.includes('?t=')) picture.src = `${fileUrl}&inline=1`;
+  else renew();
   return h('figure', {}, picture, h('figcaption', {}, button));
 }
 

@@ -132,7 +132,8 @@ async fn a_file_is_uploaded_and_downloaded_without_headers() {
         false => format!("?userId={user}&roomId=tea"),
     };
     for jwt in [false, true] {
-        let world = if jwt { World::with_tokens().await } else { World::start().await };
+        let unset = ("TICKET_SECRET", "");
+        let world = if jwt { World::with_tokens_and(&[unset]).await } else { World::with(&[unset]).await };
         let mut ana = opened(&world, &query(jwt, "ana")).await;
         let mut ben = opened(&world, &query(jwt, "ben")).await;
 

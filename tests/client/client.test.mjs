@@ -208,6 +208,29 @@ test('a refused token is asked for once more, then the client gives up', async (
   await assert.rejects(fixed.connect(), { code: 'UNAUTHORIZED' });
 });
 
+test('with tickets no handshake has a token', async () => {
+  const handshakes = [];
+  class Recorded extends WebSocket {
+    constructor(url, protocols) {
+      super(url, protocols);
+      handshakes.push({ socket: this, url, protocols });
+    }
+  }
+  const options = { url: tokens.websocket, httpUrl: tokens.http, tickets: true, WebSocket: Recorded };
+  const client = track(new Switchboard({ ...options, token: async () => token('ana') }));
+  await client.connect();
+  assert.equal(client.user.userId, 'ana');
+  const again = event(client, 'hello');
+  handshakes[0].socket.terminate();
+  await again;
+  const addresses = handshakes.map(({ url, protocols }) => [url.split(/=/)[0], ...protocols]);
+  assert.deepEqual(addresses, Array(2).fill([`${tokens.websocket}?ticket`, 'switchboard.v1']));
+  assert.notEqual(handshakes[0].url, handshakes[1].url);
+
+  const refused = track(new Switchboard({ ...options, token: 'wrong' }));
+  await assert.rejects(refused.connect(), { code: 'UNAUTHORIZED', status: 401 });
+});
+
 test('without an answer of GET /me a refused handshake is tried again', async () => {
   let asked = 0;
   const options = { url: tokens.websocket, WebSocket, clock: fastClock(20) };

@@ -12,6 +12,7 @@ async function connecting(): Promise<Switchboard> {
     url: 'wss://chat.example.com/prod',
     httpUrl: 'https://api.example.com',
     token: async () => 'a token',
+    tickets: true,
     store,
     WebSocket,
     autoFollow: false,

@@ -99,6 +99,7 @@ scenario('files: a picture is shown, another file can be saved', async (open) =>
   await picture.waitFor();
   const isShown = () => picture.evaluate(({ complete, naturalWidth }) => complete && naturalWidth === 1);
   await until(isShown, () => 'the picture is not shown');
+  assert.match(await picture.getAttribute('src'), /\/files\/[^?]+\?t=/, 'not by the link of the message');
   const saved = ben.page.waitForEvent('download');
   await ben.root.getByRole('button', { name: /^Save note.txt/ }).click();
   assert.equal((await saved).suggestedFilename(), 'note.txt');
