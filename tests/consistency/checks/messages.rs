@@ -60,7 +60,7 @@ fn acknowledged_are_kept(evidence: &Evidence<'_>) -> Vec<String> {
                 violations.push(format!("1: {} was acknowledged at {acked}, and is {found:?}", sent.id));
             }
             (None, Some((room, seq, _))) if matches!(sent.outcome, crate::record::Outcome::Refused(_)) => {
-                violations.push(format!("6: {} was refused, and is at {seq} of {room}", sent.id));
+                violations.push(format!("6: at {seq} of {room} is what was refused: {sent:?}"));
             }
             (_, Some((room, seq, entry))) if !is_content_of(evidence, room, *seq, &sent.content, &entry.shown) => {
                 violations.push(format!("6: {} is stored as {:?}", sent.id, entry.shown));

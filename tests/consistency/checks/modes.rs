@@ -179,7 +179,8 @@ fn reactions_obey(evidence: &Evidence<'_>) -> Vec<String> {
             && covered(certain(evidence, room, is(true), is(false), false))
             && covered(no_admin(evidence, room, user))
         {
-            violations.push(format!("14: {user} is no admin in {room}, and this was granted: {change:?}"));
+            let modes: Vec<_> = evidence.modes().filter(|mode| mode.room == room).collect();
+            violations.push(format!("14: {user} is no admin, and was granted {change:?} in the modes {modes:?}"));
         }
         if change.outcome.is_refused("READ_ONLY")
             && (covered(certain(evidence, room, is(false), is(true), true)) || covered(admin(evidence, room, user)))
