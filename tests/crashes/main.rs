@@ -44,7 +44,7 @@ const MOST_REQUESTS: u32 = 60;
 /// Stacks that run at once: the cases wait for each other's processes, and for responses that are held back.
 const STACKS: usize = 8;
 /// The routes of the small size.
-const FEW: [&str; 4] = ["joinRoom", "closeRoom", "removeMember", "sendMessage"];
+const FEW: [&str; 5] = ["joinRoom", "closeRoom", "removeMember", "sendMessage", "stream"];
 
 /// Checks the promises at every crash point.
 #[derive(Parser)]
