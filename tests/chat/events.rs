@@ -215,9 +215,6 @@ async fn who_has_no_connection_is_notified_as_they_want() {
     let mut ana = world.connect("ana").await;
     let members = ["ben", "cleo", "dora", "emil", "fred"];
     let tea = ana.creates_room(&members).await;
-    let set = |level: &str, until: Option<&str>| {
-        json!({ "action": "setNotify", "roomId": tea, "level": level, "mutedUntil": until })
-    };
     for (user, level, until) in [
         ("ben", "all", None),
         ("cleo", "mentions", None),
@@ -225,7 +222,8 @@ async fn who_has_no_connection_is_notified_as_they_want() {
         ("emil", "all", Some("2999-01-01T00:00:00Z")),
     ] {
         let mut user = world.connect(user).await;
-        user.ask(set(level, until)).await;
+        let frame = json!({ "action": "setNotify", "roomId": tea, "level": level, "mutedUntil": until });
+        user.ask(frame).await;
         user.goes().await;
     }
     let mut fred = world.connect("fred").await;

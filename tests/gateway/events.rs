@@ -116,7 +116,8 @@ async fn the_bus_takes_signed_events_and_refuses_single_ones_that_are_malformed(
     let codes: Vec<_> = answer.body["Entries"].as_array().unwrap().iter().map(codes).collect();
     assert_eq!(codes, [Value::Null, json!("MalformedDetail"), json!("MalformedDetail"), Value::Null]);
     let events = world.stack().bus().unwrap().events();
-    let shown: Vec<_> = events.iter().map(|event| (&event["detail-type"], &event["source"], &event["detail"])).collect();
+    let shown: Vec<_> =
+        events.iter().map(|event| (&event["detail-type"], &event["source"], &event["detail"])).collect();
     let test = json!("test");
     assert_eq!(shown, [(&test, &test, &json!({ "a": 1 })), (&test, &test, &json!({ "b": 2 }))]);
     let url = format!("{}/", world.urls().events.as_ref().unwrap());
