@@ -196,8 +196,8 @@ impl StreamView {
     }
 }
 
-/// The tables whose streams are read where there is an event bus. Not with the old rows of messages: those may have what
-/// was deleted.
+/// The tables whose streams are read where there is an event bus. Not with the old rows of messages: those may have
+/// what was deleted.
 pub const STREAMED: &[(&Table, StreamView)] = &[
     (&MESSAGES, StreamView::New),
     (&MEMBERS, StreamView::NewAndOld),

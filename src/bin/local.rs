@@ -69,7 +69,7 @@ struct Arguments {
     /// Port of an issuer of tokens, whose tokens the function then requires (see src/local/README.md)
     #[arg(long, value_name = "PORT")]
     issuer_port: Option<u16>,
-    /// Port of an event bus, EventBridge's PutEvents, where the function puts what was written (see src/local/README.md)
+    /// Port of an event bus (EventBridge), where the function puts what was written (see src/local/README.md)
     #[arg(long, value_name = "PORT")]
     events_port: Option<u16>,
     /// Send each event to this URL, signed as Standard Webhooks say; can be repeated. Without --events-port the bus has

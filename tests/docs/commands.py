@@ -259,9 +259,6 @@ COMMANDS = {
         "cargo test --release --test consistency -- --seed 1 --seeds 200": NotRun(
             "it takes hours; the check `consistency` runs one seed"
         ),
-        "cargo test --release --test consistency -- --operations 2084": NotRun(
-            "it takes too long; the check `consistency` runs fewer operations"
-        ),
         "INDEX_LAG_MS=300 cargo test --test chat": NotRun(
             "it takes too long; the indexes are as far behind in the check `consistency`"
         ),
