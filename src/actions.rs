@@ -262,8 +262,11 @@ pub const FAN_OUT: &str = "fan-out";
 /// Remove stale connections: called by the function itself only.
 pub const CLEANUP: &str = "cleanup";
 
+/// Put what was written on the event bus: called by the streams of the tables only.
+pub const STREAM: &str = "stream";
+
 /// The routes that neither an action nor a request to the HTTP API names.
-pub const BACKGROUND: [&str; 7] = [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP];
+pub const BACKGROUND: [&str; 8] = [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP, STREAM];
 
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
 /// the answer to the sender.
@@ -336,6 +339,7 @@ mod tests {
             "schedule",
             "fan-out",
             "cleanup",
+            "stream",
             "ObjectCreated",
             "",
         ];

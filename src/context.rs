@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::auth::Issuers;
 use crate::aws::Clients;
 use crate::aws::transport::Transport;
+use crate::bus::Bus;
 use crate::config::Config;
 use crate::delivery::{Delivered, Delivery, Except, OutboundFrame, RequestContext};
 use crate::domain::{ConnectionId, Format, Limit, Limited, RoomId, Timestamp, UserId};
@@ -27,6 +28,7 @@ pub struct Services {
     pub files: Files,
     pub links: Arc<FileLinks>,
     pub delivery: Delivery,
+    pub bus: Bus,
 }
 
 impl Services {
@@ -37,14 +39,15 @@ impl Services {
     pub fn new(config: Config) -> Result<Self, BoxError> {
         let config = Arc::new(config);
         let transport = Transport::new(&config.authorities)?;
-        let Clients { dynamodb, s3, connections, lambda } = Clients::new(&config, &transport)?;
+        let Clients { dynamodb, s3, connections, lambda, events } = Clients::new(&config, &transport)?;
         let issuers = Issuers::new(&config.auth, &transport);
         let store = Store::new(dynamodb, Arc::clone(&config));
         let links = Arc::new(FileLinks::new(&config));
         let delivery =
             Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
         let files = Files::new(s3, &config.uploads);
-        Ok(Self { config, issuers, store, files, links, delivery })
+        let bus = Bus::new(events, &config.events);
+        Ok(Self { config, issuers, store, files, links, delivery, bus })
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! The path of a request: API Gateway sends an event to the function ([`serve`]); [`event`] decodes it; [`router`]
 //! finds its row in the catalogue ([`actions`]), resolves who may call it (`access`) and calls the handler. Handlers
-//! use [`store`] (DynamoDB), [`files`] (S3) and [`delivery`] (`@connections`). The router writes the response and one
-//! log line, which carries the [`metrics`]. [`wire`] holds requests and frames, [`domain`] what depends on neither
-//! protocol nor storage. `local` is AWS on a laptop. `src/README.md` says more.
+//! use [`store`] (DynamoDB), [`files`] (S3), [`delivery`] (`@connections`) and [`bus`] (EventBridge). The router writes
+//! the response and one log line, which carries the [`metrics`]. [`wire`] holds requests and frames, [`domain`] what
+//! depends on neither protocol nor storage. `local` is AWS on a laptop. `src/README.md` says more.
 
 mod access;
 pub mod actions;
 pub mod auth;
 pub mod aws;
+pub mod bus;
 pub mod config;
 pub mod context;
 pub mod delivery;

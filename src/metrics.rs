@@ -48,6 +48,8 @@ metrics! {
     RoomsClosed in "Count",
     /// Files that were uploaded as announced.
     Uploads in "Count",
+    /// Events that were put on the event bus: repeats count too.
+    Events in "Count",
     /// Requests that a rate limit refused.
     RateLimited in "Count",
     /// Requests that were let through because the table of rate limits failed.

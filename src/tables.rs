@@ -177,8 +177,36 @@ pub const ALL: &[&Table] = &[
     &REQUESTS,
 ];
 
+/// What the records of a stream have of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamView {
+    /// The row as it is now.
+    New,
+    /// Also as it was before.
+    NewAndOld,
+}
+
+impl StreamView {
+    /// The name in DynamoDB.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "NEW_IMAGE",
+            Self::NewAndOld => "NEW_AND_OLD_IMAGES",
+        }
+    }
+}
+
+/// The tables whose streams are read where there is an event bus. Not with the old rows of messages: those may have
+/// what was deleted.
+pub const STREAMED: &[(&Table, StreamView)] = &[
+    (&MESSAGES, StreamView::New),
+    (&MEMBERS, StreamView::NewAndOld),
+    (&ROOMS, StreamView::NewAndOld),
+    (&REPORTS, StreamView::New),
+];
+
 /// The names of the tables in this deployment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TableNames(BTreeMap<&'static str, String>);
 
 impl TableNames {

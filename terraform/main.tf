@@ -21,6 +21,9 @@ locals {
       ALLOWED_CONTENT_TYPES = join(",", var.chat.allowed_content_types)
       LOG_LEVEL             = var.function.log_level
       METRICS_NAMESPACE     = local.metrics_namespace
+      EVENT_BUS             = local.has_events ? var.name : null
+      EVENT_BODIES          = local.has_events ? (var.events.bodies ? "on" : "off") : null
+      EVENT_NOTIFICATIONS   = local.has_events ? (var.events.notifications ? "on" : "off") : null
     },
   ) : name => value if value != null && value != "" }
 
@@ -50,6 +53,7 @@ locals {
   )
 
   metrics_namespace = "Switchboard/${var.name}"
+  has_events        = var.events != null
 }
 
 # The secret that signs links to files: generated once, and kept in the state.
@@ -66,6 +70,7 @@ module "tables" {
 
   name    = var.name
   tables  = var.contract.tables
+  streams = local.has_events
   protect = var.protect
 }
 
@@ -128,6 +133,25 @@ module "schedule" {
 
   name     = var.name
   function = module.function.function
+}
+
+module "events" {
+  source = "./modules/events"
+  count  = local.has_events ? 1 : 0
+
+  name          = var.name
+  streams       = module.tables.streams
+  failure_queue = module.function.failure_queue
+  archive_days  = var.events.archive_days
+  webhooks      = var.events.webhooks
+
+  function = {
+    arn  = module.function.function.arn
+    name = module.function.function.name
+    role = module.function.role
+  }
+
+  alarm_topic_arns = var.alarm_topic_arns
 }
 
 module "observability" {

@@ -33,6 +33,17 @@ output "dashboard_url" {
   value       = module.observability.dashboard_url
 }
 
+output "event_bus" {
+  description = "Name and ARN of the event bus, for rules of your own; null without events."
+  value       = one(module.events[*].bus)
+}
+
+output "webhook_secrets" {
+  description = "The secret of each webhook, by its URL."
+  value       = one(module.events[*].webhook_secrets)
+  sensitive   = true
+}
+
 output "dns_targets" {
   description = "With custom domains: the target of each name's DNS alias or CNAME record."
   value       = merge(module.websocket_api.dns_target, module.http_api.dns_target)

@@ -8,6 +8,7 @@ variable "contract" {
       partition_key = string
       sort_key      = optional(string)
       ttl           = string
+      stream        = optional(string)
       indexes = map(object({
         partition_key = string
         sort_key      = string
@@ -320,6 +321,41 @@ variable "gateway" {
   validation {
     condition     = var.gateway.domains == null ? true : var.gateway.domains.websocket != var.gateway.domains.http
     error_message = "gateway.domains must be two different names: the WebSocket API and the HTTP API cannot share one."
+  }
+}
+
+variable "events" {
+  description = <<-EOT
+    Events for backends: everything that is written is put on an EventBridge bus. Null, the default, makes neither a bus
+    nor streams.
+    - bodies: whether events have what users wrote
+    - notifications: whether there is an event for each user without a connection who is to be notified of a message
+    - archive_days: how long an archive keeps the events, for replays; null for no archive
+    - webhooks: where events are sent: an https URL, and the types of the events, such as "message.created"
+  EOT
+  type = object({
+    bodies        = optional(bool, false)
+    notifications = optional(bool, true)
+    archive_days  = optional(number)
+    webhooks      = optional(list(object({ url = string, events = list(string) })), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.events == null ? true : coalesce(var.events.archive_days, 1) >= 1
+    error_message = "events.archive_days must be 1 or more, or null for no archive."
+  }
+  validation {
+    condition = var.events == null ? true : alltrue([
+      for webhook in var.events.webhooks : startswith(webhook.url, "https://") && length(webhook.events) > 0
+    ])
+    error_message = "Each of events.webhooks needs an https url, and at least one type of event."
+  }
+  validation {
+    condition = var.events == null ? true : (
+      length(distinct(var.events.webhooks[*].url)) == length(var.events.webhooks)
+    )
+    error_message = "Each url of events.webhooks must be listed once."
   }
 }
 

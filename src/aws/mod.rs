@@ -1,5 +1,6 @@
 //! The clients of AWS services, and how their requests are signed and sent.
 
+pub mod events;
 pub mod jwt_crypto;
 mod signing;
 pub mod transport;
@@ -26,6 +27,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 
 use crate::config::Config;
 
+use events::EventBridge;
 use signing::Signer;
 use transport::Transport;
 
@@ -35,6 +37,7 @@ pub struct Clients {
     pub s3: aws_sdk_s3::Client,
     pub connections: aws_sdk_apigatewaymanagement::Client,
     pub lambda: aws_sdk_lambda::Client,
+    pub events: EventBridge,
 }
 
 impl Clients {
@@ -49,6 +52,7 @@ impl Clients {
             s3: s3(&aws, config),
             connections: connections(&aws, config),
             lambda: lambda(&aws, config),
+            events: EventBridge::new(config, transport, credentials()?),
         })
     }
 }

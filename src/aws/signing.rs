@@ -42,6 +42,15 @@ impl Signer {
         Self { service, region: region.to_owned(), key: Mutex::default(), of_the_sdk: SigV4Signer::new() }
     }
 
+    /// Signs a request that no SDK makes.
+    ///
+    /// # Errors
+    /// It has a query or a streaming body.
+    pub(super) fn sign_now(&self, request: &mut HttpRequest, credentials: &Credentials) -> Result<(), BoxError> {
+        let time = OffsetDateTime::now_utc().format(TIME)?;
+        if self.sign(request, credentials, &time)? { Ok(()) } else { Err("the request cannot be signed".into()) }
+    }
+
     /// `false` for a request with a query or with a streaming body, which is not signed here.
     fn sign(&self, request: &mut HttpRequest, credentials: &Credentials, time: &str) -> Result<bool, BoxError> {
         let uri: Uri = request.uri().parse()?;

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use switchboard::config;
 use switchboard::local::console::{Banner, Console, Format};
 use switchboard::local::faults::{Faults, Plan};
-use switchboard::local::{AccessKey, Options, Stack, open_files, token};
+use switchboard::local::{AccessKey, BusOptions, Options, Secret, Stack, open_files, token};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The argument with which this program runs as the function.
@@ -49,7 +49,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     allow_host: Vec<String>,
     /// First of five consecutive ports: HTTP N, WebSocket N+1, DynamoDB N+2, S3 N+3, Lambda N+4; 0 uses any free ports
-    #[arg(long, value_name = "N", default_value_t = 7070, value_parser = clap::value_parser!(u16).range(0..=65_531))]
+    #[arg(long, value_name = "N", default_value_t = 7070, value_parser = clap::value_parser!(u16).range(0..=65_529))]
     port_base: u16,
     /// Port of the HTTP API, overrides --port-base; 0 uses any free port, also for the flags below
     #[arg(long, value_name = "PORT")]
@@ -69,6 +69,16 @@ struct Arguments {
     /// Port of an issuer of tokens, whose tokens the function then requires (see src/local/README.md)
     #[arg(long, value_name = "PORT")]
     issuer_port: Option<u16>,
+    /// Port of an event bus (EventBridge), where the function puts what was written (see src/local/README.md)
+    #[arg(long, value_name = "PORT")]
+    events_port: Option<u16>,
+    /// Send each event to this URL, signed as Standard Webhooks say; can be repeated. Without --events-port the bus has
+    /// the port --port-base + 6
+    #[arg(long, value_name = "URL")]
+    webhook: Vec<String>,
+    /// Secret that signs what is sent to --webhook [default: a new one at each start, printed in the banner]
+    #[arg(long, value_name = "whsec_...")]
+    webhook_secret: Option<Secret>,
     /// Stage of the WebSocket API: the path of its URL
     #[arg(long, default_value = "dev")]
     stage: String,
@@ -197,12 +207,15 @@ async fn run(arguments: Arguments, console: Console) -> Result<ExitCode, String>
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let json = arguments.json;
     let is_open_to_network = !arguments.host.is_loopback();
+    let options = options(arguments, console)?;
+    let webhook_secret = options.bus.as_ref().filter(|bus| !bus.webhooks.is_empty()).map(|bus| bus.secret.to_text());
     let stack = tokio::select! {
-        stack = Stack::start(options(arguments, console)?) => stack.map_err(|error| error.to_string())?,
+        stack = Stack::start(options) => stack.map_err(|error| error.to_string())?,
         _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
         _ = terminate.recv() => return Ok(ExitCode::FAILURE),
     };
-    let banner = Banner { urls: stack.urls(), access_key: stack.access_key(), is_open_to_network };
+    let (urls, access_key) = (stack.urls(), stack.access_key());
+    let banner = Banner { urls, access_key, webhook_secret: webhook_secret.as_deref(), is_open_to_network };
     print(&if json { banner.for_programs() } else { banner.for_people().map_err(|error| error.to_string())? });
 
     let by_ctrl_c = tokio::select! {
@@ -270,6 +283,11 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
     let port = |number: Option<u16>, offset| {
         number.unwrap_or(if arguments.port_base == 0 { 0 } else { arguments.port_base + offset })
     };
+    let events_port = arguments.events_port.or((!arguments.webhook.is_empty()).then(|| port(None, 6)));
+    let bus = events_port.map(|port| {
+        let options = BusOptions { port, webhooks: arguments.webhook, ..BusOptions::default() };
+        BusOptions { secret: arguments.webhook_secret.unwrap_or(options.secret.clone()), ..options }
+    });
     Ok(Options {
         host: arguments.host,
         http_port: port(arguments.http_port, 0),
@@ -278,6 +296,7 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
         s3_port: port(arguments.s3_port, 3),
         lambda_port: port(arguments.lambda_port, 4),
         issuer_port: arguments.issuer_port,
+        bus,
         stage: arguments.stage,
         has_default_route: true,
         data: arguments.data,

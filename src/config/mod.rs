@@ -57,6 +57,20 @@ pub struct Config {
     /// `METRICS_NAMESPACE`: the CloudWatch namespace. Deployments that share one are added up.
     pub metrics_namespace: String,
     pub tables: TableNames,
+    pub events: Events,
+}
+
+/// Events for backends.
+#[derive(Debug)]
+pub struct Events {
+    /// `EVENT_BUS`: the name of the EventBridge bus. Without it there are no events.
+    pub bus: Option<String>,
+    /// `EVENT_BODIES`: whether events have what users wrote.
+    pub has_bodies: bool,
+    /// `EVENT_NOTIFICATIONS`: whether there are events of whom to notify of a message.
+    pub has_notifications: bool,
+    /// `AWS_ENDPOINT_URL_EVENTBRIDGE`. Default: the endpoint of the region.
+    pub endpoint: Option<String>,
 }
 
 /// File uploads.
@@ -197,6 +211,7 @@ impl Config {
             log_level: reader.log_level(),
             metrics_namespace: reader.metrics_namespace(),
             tables: reader.table_names(),
+            events: reader.events(),
             region: reader.region(),
             function_name: reader.function_name(),
         };
@@ -271,6 +286,9 @@ mod tests {
             ("LIMITS", "on"),
             ("LIMITS", "message=fast"),
             ("LOG_LEVEL", "trace"),
+            ("EVENT_BUS", "a bus"),
+            ("EVENT_BODIES", "yes"),
+            ("EVENT_NOTIFICATIONS", "yes"),
             ("METRICS_NAMESPACE", "AWS/Lambda"),
             ("METRICS_NAMESPACE", ":chat"),
             ("METRICS_NAMESPACE", " "),
@@ -315,6 +333,7 @@ mod tests {
         assert_eq!((config.message_ttl_days, config.room_idle_seconds), (30, 1_800));
         assert_eq!((config.uploads.bucket, config.uploads.max_bytes), (None, 25 * 1024 * 1024));
         assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");
+        assert!(config.events.bus.is_none() && !config.events.has_bodies && config.events.has_notifications);
         assert_eq!((config.log_level, config.metrics_namespace.as_str()), (LevelFilter::INFO, "Switchboard"));
         assert!(matches!(config.auth, Auth::Jwt(Jwt { max_age_seconds: 86_400, .. })));
     }

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
-use super::{Auth, ConfigError, Issuer, Jwt, Limits, Uploads, issuers};
+use super::{Auth, ConfigError, Events, Issuer, Jwt, Limits, Uploads, issuers};
 use crate::domain::AllowedTypes;
 use crate::tables::TableNames;
 
@@ -85,6 +85,22 @@ impl<'a> Reader<'a> {
             self.invalid(name, format_args!("a whole number from {least} to {most}"), &value);
             default
         })
+    }
+
+    /// `EVENT_BUS` and what belongs to it. The default bus of an account is called `default`.
+    pub fn events(&mut self) -> Events {
+        const NAME: &str = "EVENT_BUS";
+        let bus = self.text(NAME);
+        let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"._-/".contains(&letter);
+        if let Some(bus) = bus.as_ref().filter(|bus| bus.len() > 256 || !bus.bytes().all(is_letter)) {
+            self.invalid(NAME, "the name of an EventBridge bus (1 to 256 letters, digits, '.', '_', '-' or '/')", bus);
+        }
+        Events {
+            bus,
+            has_bodies: self.choice("EVENT_BODIES", &["off", "on"]) == Some("on"),
+            has_notifications: self.choice("EVENT_NOTIFICATIONS", &["on", "off"]) == Some("on"),
+            endpoint: self.text("AWS_ENDPOINT_URL_EVENTBRIDGE"),
+        }
     }
 
     /// `CHAT_ROOMS_TABLE` and the like.

@@ -204,6 +204,11 @@ pub fn hash<T: AsRef<[u8]>>(parts: &[T]) -> String {
 pub struct MessageId(pub(super) String);
 
 impl MessageId {
+    /// From a row.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -13,6 +13,8 @@ use super::{
 
 /// Most bytes of UTF-8 in the content of one message.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024;
+/// Most characters of an excerpt.
+const EXCERPT_CHARS: usize = 140;
 /// Most bytes of a message's `data`, as compact JSON.
 const MAX_DATA_BYTES: usize = 1024;
 
@@ -47,6 +49,11 @@ impl Content {
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Its beginning: at most 140 characters.
+    pub fn excerpt(&self) -> String {
+        self.0.chars().take(EXCERPT_CHARS).collect()
     }
 }
 

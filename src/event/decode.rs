@@ -15,6 +15,7 @@ use crate::actions::{self, HttpRoute};
 use crate::delivery::{Cleanup, Continuation};
 use crate::domain::{self, ConnectionId, ObjectKey, Timestamp};
 use crate::error::BoxError;
+use crate::store::StreamRecord;
 use crate::wire::{ClientFrame, Fields};
 
 /// The members by which the sources are told apart.
@@ -44,6 +45,13 @@ struct EnvelopeContext<'a> {
 struct EnvelopeRecord<'a> {
     #[serde(rename = "eventSource", alias = "EventSource")]
     event_source: Option<&'a str>,
+}
+
+/// Records of the stream of a table.
+#[derive(Deserialize)]
+struct StreamEvent {
+    #[serde(rename = "Records")]
+    records: Vec<StreamRecord>,
 }
 
 /// A scheduled event of EventBridge.
@@ -99,6 +107,8 @@ const CREATED: &str = "ObjectCreated:";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// `eventSource` of S3's records.
 const S3: &str = "aws:s3";
+/// `eventSource` of records of streams.
+const STREAM: &str = "aws:dynamodb";
 /// `Event` of what S3 sends when notifications are configured.
 const S3_TEST: &str = "s3:TestEvent";
 /// `source` of EventBridge's rules and of its scheduler.
@@ -151,9 +161,13 @@ impl Invocation {
 
     /// An event of a service that expects no answer.
     fn of_service(envelope: &Envelope<'_>, event: &RawValue) -> Result<Self, BoxError> {
-        let is_s3 = |record: &EnvelopeRecord<'_>| record.event_source == Some(S3);
+        let is_of = |source: &str| {
+            let mut sources = envelope.records.iter().map(|record| record.event_source);
+            !envelope.records.is_empty() && sources.all(|of| of == Some(source))
+        };
         match envelope.source {
-            _ if !envelope.records.is_empty() && envelope.records.iter().all(is_s3) => Self::of_bucket(parsed(event)?),
+            _ if is_of(S3) => Self::of_bucket(parsed(event)?),
+            _ if is_of(STREAM) => Ok(Self::of_stream(parsed(event)?)),
             _ if envelope.event == Some(S3_TEST) => Self::of_bucket(BucketEvent { records: Vec::new() }),
             Some(source) if SCHEDULES.contains(&source) => Self::of_schedule(parsed(event)?),
             Some(Continuation::SOURCE) => {
@@ -188,6 +202,13 @@ impl Invocation {
         let created = event.records.into_iter().filter(|record| record.event_name.starts_with(CREATED));
         let created = Event::ObjectsCreated(created.map(object).collect());
         Ok(Self::of_aws(request_id.unwrap_or_default(), at.unwrap_or(Timestamp::from_millis(0)), created))
+    }
+
+    /// The time of the event is that of its newest record.
+    fn of_stream(StreamEvent { records }: StreamEvent) -> Self {
+        let at = records.iter().map(StreamRecord::at).max().unwrap_or(Timestamp::from_millis(0));
+        let first = records.first().map(StreamRecord::sequence_number).unwrap_or_default();
+        Self::of_aws(first.to_owned(), at, Event::Stream(records))
     }
 
     fn of_schedule(event: Scheduled) -> Result<Self, BoxError> {

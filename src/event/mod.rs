@@ -10,6 +10,7 @@ use crate::actions::{self, HttpRoute, Limit};
 use crate::delivery::{Cleanup, Continuation};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp, UserId};
 use crate::error::{BoxError, Error};
+use crate::store::StreamRecord;
 use crate::wire::{ClientFrame, Fields};
 
 /// One invocation: what happened, and when.
@@ -41,6 +42,8 @@ pub enum Event {
     FanOut(Box<Continuation>),
     /// The cleanup of stale connections that another invocation found.
     Cleanup(Cleanup),
+    /// Rows were written, in the order of the stream of their table.
+    Stream(Vec<StreamRecord>),
 }
 
 /// The handshake of a WebSocket.
@@ -110,6 +113,7 @@ impl Event {
             Self::Sweep => actions::SWEEP,
             Self::FanOut(_) => actions::FAN_OUT,
             Self::Cleanup(_) => actions::CLEANUP,
+            Self::Stream(_) => actions::STREAM,
         }
     }
 
@@ -138,7 +142,7 @@ impl Event {
 
 /// The event cannot be read: a mistake in the deployment, not of a client.
 #[derive(Debug, thiserror::Error)]
-#[error("not an event of the WebSocket API, the HTTP API, the bucket, the schedule or the function itself")]
+#[error("not an event of the WebSocket API, the HTTP API, the bucket, the schedule, a stream or the function itself")]
 pub struct UnknownEvent {
     #[source]
     cause: BoxError,
@@ -191,6 +195,7 @@ mod tests {
         for source in [
             r#""eventSource":"aws:sqs","body":"{}""#,
             r#""EventSource":"aws:sns","Sns":{}"#,
+            r#""eventSource":"aws:kinesis","kinesis":{}"#,
             r#""eventSource":"aws:dynamodb","dynamodb":{}"#,
             r#""other":1"#,
         ] {

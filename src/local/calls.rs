@@ -16,13 +16,13 @@ use crate::tables::TableNames;
 /// An operation and its resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct AwsCall {
-    /// `dynamodb`, `s3`, `execute-api` or `lambda`.
+    /// `dynamodb`, `s3`, `execute-api`, `lambda` or `events`.
     pub service: &'static str,
     /// The operation's name in the API: `Query`, `GetObject`. Each item of a transaction is a separate call, such as
     /// `TransactWriteItems.Put`.
     pub call: String,
     /// For a table its variable, `MEMBERS_TABLE`; for an index `MEMBERS_TABLE/byRoom`; for objects the first segment of
-    /// the key, `rooms/*`; for the bucket itself an empty string; otherwise `@connections/*` or `function`.
+    /// the key, `rooms/*`; for the bucket itself an empty string; otherwise `@connections/*`, `function` or `bus`.
     pub resource: String,
 }
 
@@ -138,6 +138,13 @@ impl AwsCalls {
     pub fn record_lambda(&self, headers: &HeaderMap, function: &str) {
         if self.is_from_function(headers, "") {
             self.record("lambda", "Invoke", if function == FUNCTION_NAME { "function" } else { function });
+        }
+    }
+
+    /// Records a request to EventBridge, if the function sent it.
+    pub fn record_events(&self, headers: &HeaderMap) {
+        if self.is_from_function(headers, "") {
+            self.record("events", "PutEvents", "bus");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::bus::BUS;
 use super::keys::AccessKey;
 use super::lambda::FUNCTION_NAME;
 use super::network::Network;
@@ -24,6 +25,7 @@ pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &Access
         ("UPLOADS_BUCKET", Some(BUCKET)),
         ("JWT_ISSUERS", issuers.as_deref()),
         ("TICKET_SECRET", Some(&ticket_secret)),
+        ("EVENT_BUS", urls.events.as_ref().map(|_| BUS)),
     ];
     for (name, value) in defaults {
         if let Some(value) = value.filter(|_| !is_set(name)) {
@@ -50,5 +52,6 @@ pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &Access
         ("no_proxy", &no_proxy),
     ];
     environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    environment.extend(urls.events.iter().map(|url| ("AWS_ENDPOINT_URL_EVENTBRIDGE".to_owned(), url.clone())));
     environment
 }

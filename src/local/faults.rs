@@ -77,6 +77,18 @@ pub struct Plan {
     /// An asynchronous event is delayed by up to two seconds, and reordered.
     #[serde(deserialize_with = "of_a_thousand")]
     pub event_late: u32,
+    /// A batch of a stream is delivered again although it was handled.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub stream_repeated: u32,
+    /// The event bus answers 500 and takes nothing.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub bus_failed: u32,
+    /// The event bus does not take one of the events of a request.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub bus_entry_failed: u32,
+    /// The event bus takes events and answers 500.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub bus_answer_lost: u32,
     /// The `$disconnect` event is lost.
     #[serde(deserialize_with = "of_a_thousand")]
     pub disconnect_lost: u32,

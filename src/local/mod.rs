@@ -1,8 +1,9 @@
-//! The local stack: API Gateway, Lambda, DynamoDB and S3 in one process.
+//! The local stack: API Gateway, Lambda, DynamoDB, S3 and EventBridge in one process.
 //!
 //! The function runs in child processes, as on Lambda, and uses the services through the AWS SDK over sockets: nothing
 //! in it knows that it runs locally. See [`Stack`], and README.md in this folder for how faithful the stack is to AWS.
 
+mod bus;
 mod calls;
 pub mod clients;
 mod clock;
@@ -25,10 +26,12 @@ mod schedule;
 mod services;
 mod sigv4;
 mod stack;
+mod streams;
 pub mod token;
 
 use std::sync::Arc;
 
+pub use bus::{Bus, BusOptions, Secret};
 pub use calls::AwsCall;
 pub use clock::Clock;
 pub use dynamodb::StoreCall;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::faults::Faults;
-use super::{AccessKey, LogSink};
+use super::{AccessKey, BusOptions, LogSink};
 
 /// The settings of a stack.
 pub struct Options {
@@ -23,6 +23,8 @@ pub struct Options {
     pub lambda_port: u16,
     /// The port of an issuer of tokens on 127.0.0.1, which the function then requires. `None`: there is none.
     pub issuer_port: Option<u16>,
+    /// The event bus on 127.0.0.1, where the function puts events then. `None`: there are neither events nor streams.
+    pub bus: Option<BusOptions>,
     pub stage: String,
     /// Whether there is a `$default` route. Without it, frames without a route get the error `Forbidden`.
     pub has_default_route: bool,
@@ -73,6 +75,7 @@ impl Options {
             s3_port: 0,
             lambda_port: 0,
             issuer_port: None,
+            bus: None,
             stage: "dev".to_owned(),
             has_default_route: true,
             data: None,

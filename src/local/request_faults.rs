@@ -270,6 +270,7 @@ fn route_of(event: &str) -> String {
         return key.to_owned();
     }
     match event["source"].as_str() {
+        _ if event["Records"][0]["eventSource"] == "aws:dynamodb" => actions::STREAM.to_owned(),
         _ if event["Records"].is_array() => actions::OBJECT_CREATED.to_owned(),
         Some("aws.events" | "aws.scheduler") => actions::SWEEP.to_owned(),
         // The function's own events: `switchboard.fan-out`.

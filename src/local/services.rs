@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::bus::{Bus, BusOptions};
 use super::calls::AwsCalls;
 use super::data_folder::DataFolder;
 use super::dynamodb::{self, DynamoDb};
@@ -17,6 +18,7 @@ use super::issuer::Issuer;
 use super::keys::Keys;
 use super::lambda::{self, Function, Pool};
 use super::network::{Network, Port};
+use super::streams::{self, Streams};
 use super::{BUCKET, Clock, Options, StartError, Urls, s3, schedule};
 use crate::config::{self, Config};
 use crate::tables::TableNames;
@@ -29,6 +31,7 @@ pub struct Listeners {
     pub s3: TcpListener,
     pub lambda: TcpListener,
     pub issuer: Option<TcpListener>,
+    pub bus: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -45,14 +48,13 @@ impl Listeners {
                 port("--lambda-port", options.lambda_port, false),
             ])
             .await?;
-        let issuer = match options.issuer_port {
-            Some(number) => {
-                let [issuer] = network.bind([port("--issuer-port", number, false)]).await?;
-                Some(issuer)
-            }
-            None => None,
+        let optional = async |flag, number| match number {
+            Some(number) => network.bind([port(flag, number, false)]).await.map(|[listener]| Some(listener)),
+            None => Ok(None),
         };
-        Ok(Self { http, websocket, dynamodb, s3, lambda, issuer })
+        let issuer = optional("--issuer-port", options.issuer_port).await?;
+        let bus = optional("--events-port", options.bus.as_ref().map(|bus| bus.port)).await?;
+        Ok(Self { http, websocket, dynamodb, s3, lambda, issuer, bus })
     }
 
     /// # Errors
@@ -67,12 +69,15 @@ impl Listeners {
             // The public host, because the function presigns URLs for clients with it.
             s3: format!("http://{public}:{}", self.s3.local_addr()?.port()),
             lambda: format!("http://{}", self.lambda.local_addr()?),
-            issuer: match &self.issuer {
-                Some(issuer) => Some(format!("http://{}", issuer.local_addr()?)),
-                None => None,
-            },
+            issuer: url_of(self.issuer.as_ref())?,
+            events: url_of(self.bus.as_ref())?,
         })
     }
+}
+
+/// The URL of a port that there may be.
+fn url_of(listener: Option<&TcpListener>) -> io::Result<Option<String>> {
+    listener.map(|listener| Ok(format!("http://{}", listener.local_addr()?))).transpose()
 }
 
 /// The part of the function's configuration that the stack needs.
@@ -121,9 +126,11 @@ impl Shared {
         listener: TcpListener,
         data: Option<&DataFolder>,
         tables: &TableNames,
+        has_streams: bool,
     ) -> Result<DynamoDb, StartError> {
         let guard = self.guard(&listener, Pages::Refused)?;
-        let setup = dynamodb::Setup { data: data.map(DataFolder::path), keys: Arc::clone(&self.keys), guard };
+        let data_path = data.map(DataFolder::path);
+        let setup = dynamodb::Setup { data: data_path, keys: Arc::clone(&self.keys), guard, has_streams };
         let started = DynamoDb::start(listener, setup, tables, self.calls.clone(), self.faults.clone()).await;
         let dynamodb = started.map_err(|failure| match (failure, data) {
             (dynamodb::Failure::OtherKeys(problem), Some(folder)) => folder.incompatible(problem).into(),
@@ -213,6 +220,30 @@ impl Shared {
     pub fn start_lambda(&self, listener: TcpListener, pool: &Arc<Pool>) -> io::Result<JoinHandle<()>> {
         let guard = self.guard(&listener, Pages::Refused)?;
         Ok(lambda::invoke::serve(listener, guard, Arc::clone(&self.keys), self.calls.clone(), Arc::clone(pool)))
+    }
+
+    /// Starts the event bus, and the event source mappings that feed it.
+    ///
+    /// # Errors
+    /// The address of a webhook is invalid, or the folder cannot be used.
+    pub fn start_events(
+        &self,
+        (listener, options): (TcpListener, &BusOptions),
+        dynamodb: &DynamoDb,
+        data: Option<&DataFolder>,
+        names: &TableNames,
+        pool: &Arc<Pool>,
+    ) -> Result<(Bus, Streams, Vec<JoinHandle<()>>), StartError> {
+        let guard = self.guard(&listener, Pages::Refused)?;
+        let (clock, faults) = (self.clock.clone(), self.faults.clone());
+        let bus = Bus::new(options, &self.keys, clock.clone(), self.calls.clone(), faults.clone());
+        let bus = bus.map_err(StartError::Webhook)?;
+        let folder = data.map(|data| data.path().join("streams"));
+        let (database, folder, pool) = (dynamodb.database(), folder.as_deref(), Arc::clone(pool));
+        let setup = streams::Setup { database, names, folder, clock, faults, pool };
+        let (streams, mut tasks) = Streams::start(&setup)?;
+        tasks.push(bus.serve(listener, guard));
+        Ok((bus, streams, tasks))
     }
 
     /// Starts the issuer of tokens.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::bus::Bus;
 use super::calls::{AwsCall, AwsCalls};
 use super::data_folder::{DataFolder, DataFolderError};
 use super::dynamodb::{DynamoDb, StoreCall};
@@ -19,6 +20,7 @@ use super::keys::{AccessKey, Keys};
 use super::lambda::{self, Pool};
 use super::network::Network;
 use super::services::{Listeners, Settings, Shared};
+use super::streams::Streams;
 use super::{Clock, Options, environment, s3, schedule};
 use crate::config::ConfigError;
 
@@ -39,6 +41,9 @@ pub struct Urls {
     /// The issuer of tokens, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// The event bus, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
 }
 
 /// A stack did not start: the message is for the person who started it.
@@ -63,6 +68,8 @@ pub enum StartError {
     S3(String),
     #[error("the issuer of tokens did not start: {0}")]
     Issuer(String),
+    #[error("--webhook: {0}")]
+    Webhook(String),
     #[error("a listener did not start: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -79,6 +86,7 @@ pub struct Stack {
     dynamodb: DynamoDb,
     lifecycle: s3::Lifecycle,
     issuer: Option<Issuer>,
+    events: Option<(Bus, Streams)>,
     tasks: Vec<JoinHandle<()>>,
     _s3: s3::Folder,
     /// Dropped last: the folder is released when nothing writes to it any more.
@@ -129,7 +137,8 @@ impl Stack {
         data: Option<DataFolder>,
     ) -> Result<Self, StartError> {
         let folder = s3::Folder::new(options.data.as_deref()).map_err(StartError::S3)?;
-        let dynamodb = shared.start_dynamodb(listeners.dynamodb, data.as_ref(), &settings.tables).await?;
+        let (tables, has_streams) = (settings.tables.clone(), options.bus.is_some());
+        let dynamodb = shared.start_dynamodb(listeners.dynamodb, data.as_ref(), &tables, has_streams).await?;
         // The chat page uploads too.
         let origins = [options.cors_origins.as_slice(), std::slice::from_ref(&urls.http)].concat();
         let (lifecycle, mut tasks) = shared.start_s3(listeners.s3, &folder, settings, origins, &pool)?;
@@ -141,6 +150,14 @@ impl Stack {
                 let (issuer, task) = shared.start_issuer(listener, url)?;
                 tasks.push(task);
                 Some(issuer)
+            }
+            None => None,
+        };
+        let events = match listeners.bus.zip(options.bus.as_ref()) {
+            Some(bus) => {
+                let (bus, streams, running) = shared.start_events(bus, &dynamodb, data.as_ref(), &tables, &pool)?;
+                tasks.extend(running);
+                Some((bus, streams))
             }
             None => None,
         };
@@ -159,6 +176,7 @@ impl Stack {
             dynamodb,
             lifecycle,
             issuer,
+            events,
             tasks,
             _s3: folder,
             _data: data,
@@ -196,6 +214,18 @@ impl Stack {
     /// The issuer of tokens, if there is one.
     pub fn issuer(&self) -> Option<&Issuer> {
         self.issuer.as_ref()
+    }
+
+    /// The event bus, if there is one.
+    pub fn bus(&self) -> Option<&Bus> {
+        self.events.as_ref().map(|(bus, _)| bus)
+    }
+
+    /// Returns when the function has put everything that was written so far on the event bus.
+    pub async fn events_put(&self) {
+        if let Some((_, streams)) = &self.events {
+            streams.drained().await;
+        }
     }
 
     /// The injected faults.

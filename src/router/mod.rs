@@ -17,13 +17,14 @@ use crate::error::{BoxError, Error, chain};
 use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
 use crate::handlers::{
     additions, admin, blocks, change, closing, connection, history, inbox, invites, message, moderation, nearby, room,
-    search, settings, sweep, typing, unread, upload,
+    search, settings, stream, sweep, typing, unread, upload,
 };
 use crate::log;
 use crate::metrics::{Embedded, Metric};
 use crate::wire::frames::{self, Answer, Failure, Frame};
 use crate::wire::{ClientFrame, Fields, requests};
 
+use response::BatchResponse;
 pub use response::Response;
 
 /// The route in the log line of an event that cannot be read.
@@ -88,6 +89,10 @@ async fn dispatch(ctx: &Context, event: Event) -> (Response, Result<u16, Error>)
         Event::Sweep => done(sweep::run(ctx).await),
         Event::FanOut(rest) => done(message::continue_fan_out(ctx, &rest).await),
         Event::Cleanup(cleanup) => done(connection::clean_up(ctx, &cleanup).await),
+        Event::Stream(records) => match stream::publish(ctx, records).await {
+            Ok(()) => (Response::Batch(BatchResponse::default()), Ok(200)),
+            Err(stream::Unfinished { from, error }) => (Response::Batch(BatchResponse::retry_from(from)), Err(error)),
+        },
     }
 }
 

@@ -16,8 +16,32 @@ use crate::wire::Frame;
 pub enum Response {
     WebSocket(Box<ApiGatewayProxyResponse>),
     Http(Box<ApiGatewayV2httpResponse>),
+    /// For a stream.
+    Batch(BatchResponse),
     /// For a source that expects no answer.
     Done,
+}
+
+/// What Lambda gets back for a batch of records of a stream (`ReportBatchItemFailures`): all are handled, or those
+/// before the one that it names. Lambda retries from there.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    batch_item_failures: Vec<FailedItem>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FailedItem {
+    /// The sequence number of the record.
+    item_identifier: String,
+}
+
+impl BatchResponse {
+    /// The record with this sequence number and those behind it are not handled.
+    pub fn retry_from(sequence_number: String) -> Self {
+        Self { batch_item_failures: vec![FailedItem { item_identifier: sequence_number }] }
+    }
 }
 
 impl Response {

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::access;
 use crate::actions::{Action, HttpRoute, Limit, actions, http_routes};
+use crate::wire::events::{EventKey, Fact};
 use crate::wire::frames::{self, Answer, Frame};
 use crate::wire::requests;
 
@@ -87,6 +88,18 @@ pub fn http_routes() -> Vec<Operation> {
 pub fn frames() -> Schema {
     let mut generator = SchemaGenerator::new(settings().with(|settings| settings.contract = Contract::Serialize));
     Frame::json_schema(&mut generator)
+}
+
+/// All events of the event bus: one alternative for each type.
+pub fn events() -> Schema {
+    let mut generator = SchemaGenerator::new(settings().with(|settings| settings.contract = Contract::Serialize));
+    Fact::json_schema(&mut generator)
+}
+
+/// What all events have besides.
+pub fn event_key() -> Schema {
+    let mut generator = SchemaGenerator::new(settings().with(|settings| settings.contract = Contract::Serialize));
+    EventKey::json_schema(&mut generator)
 }
 
 /// The query of a handshake.

@@ -22,6 +22,7 @@ mod rooms;
 mod statement;
 mod subscriptions;
 mod tickets;
+mod written;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -43,7 +44,7 @@ use crate::error::Error;
 use crate::tables::Table;
 pub use audit::{Act, RecordedAct, ReportedMessage, StoredReport};
 use backoff::Backoff;
-pub use changes::{Edit, Removal};
+pub use changes::{Change, ChangeKind, Edit, Removal};
 pub use connections::Connection;
 pub use direct::Consent;
 pub use files::{Announcement, FileStatus, StoredFile};
@@ -59,6 +60,7 @@ pub use rooms::MAX_FOUNDERS;
 use statement::Statement;
 pub use subscriptions::{Channel, KeyRange, Subscription};
 pub use tickets::Ticket;
+pub use written::{StreamRecord, Written};
 
 /// The first character that an id can have: sort keys with a control character in front come before those of ids.
 const FIRST_OF_IDS: &str = " ";

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures_util::stream::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Statement, Store, TRANSACTION_ITEMS, item_of, pages};
+use super::{Item, Statement, Store, TRANSACTION_ITEMS, Written, item_of, pages, row_of};
 use crate::domain::{
     Epoch, Location, Member, Metres, Mode, Name, Place, Rev, Room, RoomId, RoomStatus, RoomType, Seq, Timestamp, UserId,
 };
@@ -308,4 +308,20 @@ impl Store {
             .bind(":seq", seq.as_i64());
         self.update(&ROOMS, ROOMS.key(room.as_str()), &statement).await.map(drop)
     }
+}
+
+/// Attributes of a room that no entry of its log tells of when they change.
+const SETTINGS: [&str; 7] = ["autoClose", "creator", "location", "maxParticipants", "radius", "roadName", "roomType"];
+
+/// Whether a room was created or changed, by its row before and after it was written. Its log tells of the rest.
+pub(super) fn written(old: Option<Item>, new: Option<Item>, at: Timestamp) -> Result<Option<Written>, Error> {
+    let Some(new) = new else { return Ok(None) };
+    let is_same = |name: &str| old.as_ref().is_some_and(|old| old.get(name) == new.get(name));
+    if SETTINGS.into_iter().chain(["createdAt"]).all(is_same) {
+        return Ok(None);
+    }
+    // A room that is made again under an old id is younger than the one before.
+    let is_new = !is_same("createdAt");
+    let room = Box::new(Room::from(row_of::<RoomRow>(new)?));
+    Ok(Some(if is_new { Written::RoomCreated(room) } else { Written::RoomChanged { room, at } }))
 }

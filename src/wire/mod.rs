@@ -23,6 +23,7 @@ macro_rules! received {
 
 mod client_frame;
 mod deserialize;
+pub mod events;
 mod fields;
 pub mod formats;
 pub mod frames;

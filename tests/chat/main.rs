@@ -15,6 +15,7 @@ mod consent;
 mod cost;
 mod crowds;
 mod direct;
+mod events;
 mod fan_out;
 mod faults;
 mod formats;

@@ -22,7 +22,9 @@
 //! 14. no message is in the log behind a mode of the room that forbids it, no mode is lost, and the muted do not write;
 //! 15. a message mentions those who are there and have not blocked its author;
 //! 16. `unreads` counts what the log has behind the read mark, without own and deleted messages, and the mark is kept;
-//! 17. a file is told of once, by nobody who has left before the upload, and is gone with its message.
+//! 17. a file is told of once, by nobody who has left before the upload, and is gone with its message;
+//! 18. each entry, change, join, leave and ban is on the event bus, entries and changes of a room in their order, and
+//!     nothing that is not in the tables.
 //!
 //! `cargo test --release --test consistency -- --seed 1 --seeds 200`
 

@@ -63,8 +63,13 @@ impl Place {
     /// The environment of the function.
     pub fn environment() -> Vec<(String, String)> {
         let session = SHORT_SESSION.to_string();
-        let variables =
-            [("LIMITS", "off"), ("AUTH_MODE", "jwt"), ("JWT_SECRET", SECRET), ("SESSION_MIN_SECONDS", &session)];
+        let variables = [
+            ("LIMITS", "off"),
+            ("AUTH_MODE", "jwt"),
+            ("JWT_SECRET", SECRET),
+            ("SESSION_MIN_SECONDS", &session),
+            ("EVENT_NOTIFICATIONS", "off"),
+        ];
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 }

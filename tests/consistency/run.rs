@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use switchboard::local::faults::{Faults, Latency, Plan};
-use switchboard::local::{Options, Stack};
+use switchboard::local::{BusOptions, Options, Stack};
 
 use crate::checks::{self, Evidence, Tables};
 use crate::client::Client;
@@ -56,6 +56,10 @@ fn plan() -> Plan {
         disconnect_lost: 300,
         socket_dropped: 30,
         post_gone_but_delivered: 5,
+        stream_repeated: 50,
+        bus_failed: 50,
+        bus_entry_failed: 20,
+        bus_answer_lost: 20,
         clock_skew_ms: 2_000,
         index_lag_ms: 300,
         ..Plan::default()
@@ -87,7 +91,8 @@ pub async fn seed(seed: u64, size: &Size) -> Outcome {
     let options = Options::on_free_ports(env!("CARGO_BIN_EXE_bootstrap").into(), sink);
     let previous_function = size.before.as_ref().map(|program| vec![program.into()]);
     let is_mixed = previous_function.is_some();
-    let options = Options { faults, environment: Place::environment(), previous_function, ..options };
+    let bus = Some(BusOptions { kept: usize::MAX, ..BusOptions::default() });
+    let options = Options { faults, environment: Place::environment(), previous_function, bus, ..options };
     let stack = Stack::start(options).await.unwrap();
     let place = Place::new(&stack.urls().websocket, stack.clock().clone(), size.clients, is_mixed).open().await;
 
@@ -100,10 +105,13 @@ pub async fn seed(seed: u64, size: &Size) -> Outcome {
     let mut clients = all(clients, Client::counts).await;
     let rooms = clients[0].asks_rooms().await;
 
+    stack.events_put().await;
+    let events: Vec<_> = stack.bus().unwrap().events().iter_mut().map(|event| event["detail"].take()).collect();
     let tables = Tables::read(&stack).await;
     let log = lines.lock().unwrap().clone();
     let records: Vec<&Record> = clients.iter().map(|client| &client.record).collect();
-    let evidence = Evidence { records, tables: &tables, log: &log, sessions_ended, is_mixed, rooms: &rooms };
+    let (tables, events, rooms) = (&tables, &events, &rooms);
+    let evidence = Evidence { records, tables, events, log: &log, sessions_ended, is_mixed, rooms };
     violations.extend(checks::of(&evidence));
     violations.extend(checks::after_late_retries(&evidence, since));
     let operations = clients.iter().map(|client| client.record.operations).sum();

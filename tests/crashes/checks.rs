@@ -118,7 +118,24 @@ pub async fn of(case: &mut Case<'_>) -> Vec<String> {
     violations.extend(resumed_are_complete(case, &rows));
     violations.extend(disconnected_are_out(case).await);
     violations.extend(members_catch_up(case, &rows, last).await);
+    violations.extend(entries_are_on_the_bus(case, &rows).await);
     violations
+}
+
+/// Backends are told of each entry, and of the entries of a room in their order.
+async fn entries_are_on_the_bus(case: &Case<'_>, rows: &Rows) -> Option<String> {
+    if !case.scenario.requires_bus() {
+        return None;
+    }
+    const ENTRIES: [&str; 3] = ["message.created", "room.changed", "room.closed"];
+    let events = case.world.events().await;
+    let of_room = events.iter().filter(|event| event["key"]["roomId"] == case.room);
+    let entries = of_room.filter(|event| ENTRIES.iter().any(|kind| event["type"] == *kind));
+    let mut told: Vec<_> = entries.filter_map(|event| event["key"]["seq"].as_u64()).collect();
+    // Repeats do no harm.
+    let mut seen = BTreeSet::new();
+    told.retain(|seq| seen.insert(*seq));
+    (!told.iter().eq(rows.log.keys())).then(|| format!("the bus has {told:?}, the log {:?}", rows.log.keys()))
 }
 
 /// What a removal promises, right after the fault: later the removed may have joined again.

@@ -10,7 +10,8 @@
 //! 3. a room's `participantCount` equals its member rows;
 //! 4. everybody who is still in the room was told, or learns it by `resume`;
 //! 5. every row that should has a `ttl`;
-//! 6. the repeat is answered.
+//! 6. the repeat is answered;
+//! 7. where there is an event bus, each entry of the log is on it, in the order of the log.
 //!
 //! `cargo test --release --test crashes -- --all`
 
@@ -31,8 +32,8 @@ use std::time::Instant;
 
 use clap::Parser;
 use futures_util::stream::{self, StreamExt};
-use switchboard::local::Options;
 use switchboard::local::faults::{Faults, Moment};
+use switchboard::local::{BusOptions, Options};
 
 use case::{Case, Mode, Stage, Who};
 use harness::World;
@@ -43,7 +44,7 @@ const MOST_REQUESTS: u32 = 60;
 /// Stacks that run at once: the cases wait for each other's processes, and for responses that are held back.
 const STACKS: usize = 8;
 /// The routes of the small size.
-const FEW: [&str; 4] = ["joinRoom", "closeRoom", "removeMember", "sendMessage"];
+const FEW: [&str; 5] = ["joinRoom", "closeRoom", "removeMember", "sendMessage", "stream"];
 
 /// Checks the promises at every crash point.
 #[derive(Parser)]
@@ -154,7 +155,8 @@ async fn stage(scenario: Scenario) -> Stage {
         true => &[("AUTH_MODE", "jwt"), ("JWT_SECRET", harness::SECRET), ("ADD_MEMBERS", "direct")],
         false => &[],
     };
-    let world = World::changed(environment, |options| Options { faults: faults.clone(), ..options }).await;
+    let bus = scenario.requires_bus().then(|| BusOptions { kept: usize::MAX, ..BusOptions::default() });
+    let world = World::changed(environment, |options| Options { faults: faults.clone(), bus, ..options }).await;
     let tables = world.dynamodb();
     Stage { world, faults, tables }
 }

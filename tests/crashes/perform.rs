@@ -88,6 +88,10 @@ impl Case<'_> {
                 self.adopts(opened).await;
                 None
             }
+            Request::Written => {
+                self.carl_says("for the stream").await;
+                None
+            }
             other => in_background(self.world, other).await,
         };
         self.seen.answers.extend(answer);
@@ -126,6 +130,10 @@ impl Case<'_> {
                 let (opened, outcome) = tokio::join!(Client::open(world, &user, query), acts);
                 self.adopts(opened).await;
                 outcome
+            }
+            Request::Written => {
+                self.carl_says("for the stream").await;
+                self.acts_when_held(asked, adversary).await
             }
             other => {
                 let world = self.world;
@@ -194,7 +202,7 @@ impl Case<'_> {
                 self.client(*who).send(frame).await;
                 None
             }
-            Request::Connect(_) | Request::Disconnect => None,
+            Request::Connect(_) | Request::Disconnect | Request::Written => None,
             Request::ObjectCreated(key) => {
                 self.world.repeats_object_event(BUCKET, key).await;
                 None
@@ -229,6 +237,8 @@ impl Case<'_> {
             }
             Request::Connect(_) | Request::Disconnect => {}
             Request::ObjectCreated(key) => self.world.repeats_object_event(BUCKET, key).await,
+            // Lambda repeats the batch.
+            Request::Written => {}
             Request::Quiet(..) | Request::Sweep | Request::OwnEvent(_) => self.performs(asked).await,
         }
         self.uploads_what_was_announced().await;
@@ -288,7 +298,7 @@ async fn in_background(world: &World, asked: &Request) -> Option<Value> {
             world.sends_event(event.clone()).await;
             None
         }
-        Request::Frame(..) | Request::Quiet(..) | Request::Connect(_) | Request::Disconnect => None,
+        Request::Frame(..) | Request::Quiet(..) | Request::Connect(_) | Request::Disconnect | Request::Written => None,
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Request {
     Sweep,
     /// An event that the function sends to itself.
     OwnEvent(Value),
+    /// Carl writes, which the stream of the table tells.
+    Written,
 }
 
 /// A route, with the request that is sent to it.
@@ -61,6 +63,11 @@ impl Scenario {
     /// Whether an event of the room's own starts it, which nobody answers.
     pub fn is_event(self) -> bool {
         actions::BACKGROUND.contains(&self.route) && self.route != actions::DEFAULT
+    }
+
+    /// Whether it is about events for backends, so that there is a bus.
+    pub fn requires_bus(self) -> bool {
+        self.route == actions::STREAM
     }
 
     /// Whether it is about tokens, so that users show them.
@@ -110,6 +117,11 @@ impl Scenario {
                 "part": { "channel": format!("room#{room}"), "first": null, "last": null },
                 "publication": case.publication(),
             })),
+            actions::STREAM => {
+                // The next batch is that of the message.
+                case.world.events().await;
+                Request::Written
+            }
             actions::CLEANUP => Request::OwnEvent(json!({
                 "source": "switchboard.cleanup",
                 "requestId": "a request",

@@ -278,6 +278,9 @@ COMMANDS = {
         "scripts/bench": NotRun("it takes half an hour and needs an idle machine"),
     },
     "src/local/README.md": {
+        "EVENT_BODIES=on cargo run -- --webhook http://127.0.0.1:8080/events": NotRun(
+            "tests/chat/events.rs starts a stack with a webhook"
+        ),
         "cargo run -- --issuer-port 7075": NotRun("tests/chat/program.rs starts a stack with an issuer"),
         'npx -y wscat@6.1.0 -c "ws://127.0.0.1:7071/dev?roomId=tea&token=$(scripts/token --rs256 --sub ana --name Ana)"': (
             NotRun("tests/chat/program.rs connects with such a token")

@@ -95,10 +95,23 @@ def admin(urls, *arguments):
     return json.loads(done.stdout)
 
 
+def first_event(urls, kind):
+    """The first event of a type that is on the bus."""
+    until = time.monotonic() + LIMIT_SECONDS
+    while True:
+        details = [event["detail"] for event in json.loads(request("GET", urls["events"])[1])]
+        found = [detail for detail in details if detail["type"] == kind]
+        if found:
+            return found[0]
+        assert time.monotonic() < until, f"no event {kind} is on the bus"
+        time.sleep(0.05)
+
+
 def examples_are_sent(document):
     """Runs a conversation that uses every example of the document."""
     examples = Examples(document)
-    with running(settings={"ADD_MEMBERS": "invite"}) as urls:
+    settings = {"ADD_MEMBERS": "invite", "EVENT_BODIES": "on"}
+    with running(None, "--events-port", "0", settings=settings) as urls:
         websocket, http = urls["websocket"], urls["http"]
         ana = Client(websocket, "switchboard.v1", userId="ana", username="Ana", userColor="#c33", roomId="tea")
         ben = Client(websocket, "switchboard.v1", userId="ben", username="Ben", roomId="tea")
@@ -222,6 +235,7 @@ def examples_are_sent(document):
         acts = {"day": "2026-11-26", "items": acts["items"][:1]}
         examples.is_sent(acts, "audit")
         examples.is_sent(admin(urls, "disconnect", "eli", "--block-until", "2999-01-01T00:00:00Z"), "disconnected")
+        examples.is_sent(first_event(urls, "message.created"), "event")
         # The second example of an `ack` is the answer to the message in the lobby.
         assert not examples.left, f"examples that were neither sent nor received: {examples.left}"
 

@@ -11,6 +11,7 @@ mod harness;
 mod support;
 
 mod connections;
+mod events;
 mod faults;
 mod frames;
 mod handshakes;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 const README: &str = "src/local/README.md";
 const BEGIN: &str = "| behavior | source |\n|---|---|\n";
-const CHECKS: [(&str, &str); 8] = [
+const CHECKS: [(&str, &str); 9] = [
     ("Handshakes", include_str!("handshakes.rs")),
     ("Frames of a WebSocket", include_str!("frames.rs")),
     ("Limits", include_str!("limits.rs")),
@@ -12,6 +12,7 @@ const CHECKS: [(&str, &str); 8] = [
     ("HTTP API", include_str!("http_api.rs")),
     ("Lambda", include_str!("lambda.rs")),
     ("DynamoDB and S3", include_str!("stores.rs")),
+    ("Streams and events", include_str!("events.rs")),
     ("Signatures", include_str!("signatures.rs")),
 ];
 

@@ -27,6 +27,7 @@ struct Request {
 
 struct Contract {
     frames: HashMap<String, Validator>,
+    events: HashMap<String, Validator>,
     /// By action, and by each alias that is documented.
     requests: HashMap<String, Request>,
     routes: Vec<Route>,
@@ -36,7 +37,8 @@ struct Contract {
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let openapi = read("openapi.json");
     let schemas = &openapi["components"]["schemas"];
-    Contract { frames: frames(), requests: requests(), routes: routes(&openapi), error: validator(&schemas["error"]) }
+    let error = validator(&schemas["error"]);
+    Contract { frames: frames(), events: events(), requests: requests(), routes: routes(&openapi), error }
 });
 
 fn folder() -> std::path::PathBuf {
@@ -60,6 +62,10 @@ fn schemas(kind: &str) -> impl Iterator<Item = (String, Value)> {
 
 fn frames() -> HashMap<String, Validator> {
     schemas("frames").map(|(name, schema)| (name, validator(&schema))).collect()
+}
+
+fn events() -> HashMap<String, Validator> {
+    schemas("events").map(|(name, schema)| (name, validator(&schema))).collect()
 }
 
 fn requests() -> HashMap<String, Request> {
@@ -126,6 +132,13 @@ pub fn heard_frame(text: &str) {
     let schema =
         CONTRACT.frames.get(kind).unwrap_or_else(|| panic!("no frame of the type {kind} is documented: {frame}"));
     check(schema, &frame, &format!("the frame {kind}"));
+}
+
+/// Validates an event of the event bus.
+pub fn heard_event(event: &Value) {
+    let kind = event["type"].as_str().unwrap_or_else(|| panic!("an event without a type: {event}"));
+    let schema = CONTRACT.events.get(kind).unwrap_or_else(|| panic!("no event {kind} is documented: {event}"));
+    check(schema, event, &format!("the event {kind}"));
 }
 
 /// The text of a frame that a client sends. It must be valid unless it is marked.

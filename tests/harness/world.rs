@@ -12,7 +12,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::Value;
 use switchboard::local::faults::Plan;
 use switchboard::local::issuer::Issuer;
-use switchboard::local::{AccessKey, AwsCall, Options, Stack, StoreCall, clients};
+use switchboard::local::{AccessKey, AwsCall, BusOptions, Options, Stack, StoreCall, clients};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::http::HeaderMap;
@@ -61,6 +61,12 @@ impl World {
     /// A world that requires tokens of its issuer, with these environment variables.
     pub async fn with_issuer(environment: &[(&str, &str)]) -> Self {
         Self::changed(environment, |options| Options { issuer_port: Some(0), ..options }).await
+    }
+
+    /// A world with an event bus, and these environment variables.
+    pub async fn with_events(environment: &[(&str, &str)]) -> Self {
+        let bus = BusOptions { kept: usize::MAX, ..BusOptions::default() };
+        Self::changed(environment, |options| Options { bus: Some(bus), ..options }).await
     }
 
     /// A world with these environment variables.
@@ -154,6 +160,13 @@ impl World {
         while self.rows_with("Connections", "userId", user).await == 0 {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The events on the bus so far, in the order in which they were put: once everything that was written is there.
+    pub async fn events(&self) -> Vec<Value> {
+        self.stack.events_put().await;
+        let mut events = self.stack.bus().unwrap().events();
+        events.iter_mut().map(|event| event["detail"].take()).inspect(super::contract::heard_event).collect()
     }
 
     /// Advances the clock of the stack.

@@ -41,12 +41,22 @@ pub fn document() -> Value {
             "messages": DELIVERED.map(|name| message(&frame(name))),
         }),
     );
+    let events = events();
+    operations.insert(
+        "publish".to_owned(),
+        json!({
+            "action": "send",
+            "summary": "What backends receive by the event bus.",
+            "channel": { "$ref": "#/channels/events" },
+            "messages": schemas::events().keys().map(|name| json!({ "$ref": event_message(name) })).collect::<Vec<_>>(),
+        }),
+    );
     json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": "Switchboard",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The WebSocket API of a Switchboard deployment.",
+            "description": "The WebSocket API of a Switchboard deployment, and the events that backends receive.",
             "license": { "name": "MIT" },
         },
         "defaultContentType": "application/json",
@@ -57,10 +67,23 @@ pub fn document() -> Value {
                 "protocol": "wss",
                 "variables": { "api": { "default": "abc123" }, "region": { "default": "us-east-1" } },
             },
+            "events": {
+                "host": "events.{region}.amazonaws.com",
+                "protocol": "https",
+                "description": "Amazon EventBridge: the detail of each event, by its detail type.",
+                "variables": { "region": { "default": "us-east-1" } },
+            },
         },
         "channels": {
+            "events": {
+                "address": "switchboard",
+                "description": "The event bus, and the body of each webhook.",
+                "servers": [{ "$ref": "#/servers/events" }],
+                "messages": events,
+            },
             "socket": {
                 "address": "/",
+                "servers": [{ "$ref": "#/servers/deployment" }],
                 "messages": messages,
                 "bindings": { "ws": { "method": "GET", "query": schemas::handshake() } },
             },
@@ -76,4 +99,17 @@ fn frame(name: &str) -> String {
 
 fn message(name: &str) -> Value {
     json!({ "$ref": format!("#/channels/socket/messages/{name}") })
+}
+
+/// The messages of the event bus.
+fn events() -> Map<String, Value> {
+    let message = |(name, payload): (String, Value)| {
+        let sent = json!({ "name": name, "summary": payload["description"], "payload": payload });
+        (name, sent)
+    };
+    schemas::events().into_iter().map(message).collect()
+}
+
+fn event_message(name: &str) -> String {
+    format!("#/channels/events/messages/{name}")
 }

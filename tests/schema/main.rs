@@ -35,6 +35,9 @@ fn generated() -> Vec<(PathBuf, String)> {
     for (name, schema) in schemas::frames() {
         files.push((format!("tests/schema/frames/{name}.json").into(), json(&schema)));
     }
+    for (name, schema) in schemas::events() {
+        files.push((format!("tests/schema/events/{name}.json").into(), json(&schema)));
+    }
     files
 }
 
@@ -59,10 +62,10 @@ fn every_generated_file_equals_what_the_code_declares() {
 #[test]
 fn no_schema_is_left_of_what_the_code_no_longer_declares() {
     let declared: BTreeSet<_> = generated().into_iter().map(|(path, _)| path).collect();
-    for folder in ["tests/schema/requests", "tests/schema/frames"] {
+    for folder in ["tests/schema/requests", "tests/schema/frames", "tests/schema/events"] {
         for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
             let path = Path::new(folder).join(entry.unwrap().file_name());
-            assert!(declared.contains(&path), "{} belongs to no action or frame; delete it", path.display());
+            assert!(declared.contains(&path), "{} belongs to no action, frame or event; delete it", path.display());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use switchboard::schema::{self, Operation};
+use switchboard::wire::events::VERSION;
 
 /// The schema of `requestId`.
 fn request_id() -> Value {
@@ -49,6 +50,26 @@ pub fn frames() -> BTreeMap<String, Value> {
         if !["near", "invite", "health"].contains(&name.as_str()) {
             schema["properties"]["requestId"] = request_id();
         }
+        (name, schema)
+    };
+    alternatives.iter().map(named).collect()
+}
+
+/// Each event of the event bus, by its type.
+pub fn events() -> BTreeMap<String, Value> {
+    let all = schema::events();
+    let alternatives = all.as_value()["oneOf"].as_array().unwrap();
+    let key = closed(without_null(schema::event_key().as_value().clone()));
+    let named = |schema: &Value| {
+        let name = schema["properties"]["type"]["const"].as_str().unwrap().to_owned();
+        let mut schema = closed(without_null(schema.clone()));
+        let about = "The same for each repeat of the event.";
+        schema["properties"]["id"] = json!({ "type": "string", "description": about });
+        schema["properties"]["version"] = json!({ "const": VERSION, "description": "Of the format." });
+        let about = "When it happened: ISO 8601 in UTC.";
+        schema["properties"]["timestamp"] = json!({ "type": "string", "format": "date-time", "description": about });
+        schema["properties"]["key"] = key.clone();
+        schema["required"] = json!(["id", "version", "timestamp", "key", "type", "data"]);
         (name, schema)
     };
     alternatives.iter().map(named).collect()

@@ -52,6 +52,11 @@ SETTINGS = {
         "message_ttl_days": 7,
     },
     "gateway": {"requests_per_second": 50, "requests_at_once": 100, "access_log_retention_days": 7},
+    "events": {
+        "bodies": True,
+        "archive_days": 30,
+        "webhooks": [{"url": "https://backend.example.com/events", "events": ["message.created", "member.joined"]}],
+    },
     "alarm_topic_arns": ["arn:aws:sns:us-east-1:123456789012:alarms"],
 }
 

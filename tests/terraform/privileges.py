@@ -4,7 +4,7 @@ Usage: python3 tests/terraform/privileges.py POLICY.json RESOURCES.json target/t
 
 POLICY.json is the policy document of the function's role. RESOURCES.json maps names to ARNs: tables have the names of
 their variables (MESSAGES_TABLE), the others are "bucket", "connections" (the stage of the WebSocket API), "function",
-"log_group" and "failures" (the queue). The folder contains the records of the tests. Prints a sentence for each
+"log_group", "failures" (the queue) and "bus". The folder contains the records of the tests. Prints a sentence for each
 difference, and exits with 1 if there is one.
 """
 
@@ -40,6 +40,7 @@ CALLS: dict[str, Grant] = {
     "PostToConnection": ("execute-api:ManageConnections", "connections/POST/{}"),
     "GetConnection": ("execute-api:ManageConnections", "connections/GET/{}"),
     "Invoke": ("lambda:InvokeFunction", "{}"),
+    "PutEvents": ("events:PutEvents", "{}"),
     "DeleteConnection": ("execute-api:ManageConnections", "connections/DELETE/{}"),
 }
 
@@ -50,6 +51,15 @@ UNRECORDED: dict[Grant, str] = {
     ("xray:PutTraceSegments", "*"): "Lambda sends the traces with the function's role; X-Ray has no resources",
     ("xray:PutTelemetryRecords", "*"): "Lambda sends the telemetry of the traces with the function's role",
     ("sqs:SendMessage", "failures"): "Lambda sends failed events to the queue with the function's role",
+} | {
+    grant: "Lambda reads the streams of the tables with the function's role"
+    for table in ("CHAT_ROOMS_TABLE", "MEMBERS_TABLE", "MESSAGES_TABLE", "REPORTS_TABLE")
+    for grant in [
+        ("dynamodb:DescribeStream", f"{table}/stream"),
+        ("dynamodb:GetRecords", f"{table}/stream"),
+        ("dynamodb:GetShardIterator", f"{table}/stream"),
+        ("dynamodb:ListStreams", f"{table}/stream"),
+    ]
 }
 
 
@@ -147,7 +157,8 @@ def named(arn: str, names: dict[str, str]) -> str:
     for name, known in names.items():
         rest = arn.removeprefix(known)
         if arn.startswith(known) and rest[:1] in ("", "/", ":"):
-            return name + rest
+            # The label of a stream is the time at which it was made: a table has one stream at a time.
+            return name + ("/stream" if rest.startswith("/stream/") else rest)
     return arn
 
 

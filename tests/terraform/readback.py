@@ -201,6 +201,9 @@ class AppliedResources(unittest.TestCase):
                 "SESSION_MIN_SECONDS": "900",
                 "LOG_LEVEL": "info",
                 "METRICS_NAMESPACE": f"Switchboard/{NAME}",
+                "EVENT_BUS": NAME,
+                "EVENT_BODIES": "on",
+                "EVENT_NOTIFICATIONS": "on",
             },
         )
         self.assertRegex(outputs["websocket_endpoint"], r"^[a-z0-9]+\.execute-api\.us-east-1\.amazonaws\.com/prod$")
@@ -212,6 +215,37 @@ class AppliedResources(unittest.TestCase):
         configuration = client("lambda").get_function_event_invoke_config(FunctionName=NAME)
         self.assertEqual(configuration["DestinationConfig"]["OnFailure"]["Destination"], arn)
         self.assertEqual(configuration["MaximumRetryAttempts"], 2)
+
+    def test_streams_of_the_declared_tables_invoke_the_function(self):
+        dynamodb, declared = client("dynamodb"), {}
+        for variable, table in contract["tables"].items():
+            described = dynamodb.describe_table(TableName=outputs["table_names"][variable])["Table"]
+            stream = described.get("StreamSpecification", {})
+            view = stream.get("StreamViewType") if stream.get("StreamEnabled") else None
+            self.assertEqual(view, table["stream"], variable)
+            if view:
+                declared[described["LatestStreamArn"]] = variable
+        mappings = client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        self.assertEqual({mapping["EventSourceArn"] for mapping in mappings}, set(declared))
+        for mapping in mappings:
+            self.assertEqual((mapping["BatchSize"], mapping["FunctionArn"]), (100, self.function()["FunctionArn"]))
+
+    def test_the_bus_has_an_archive_and_sends_events_to_webhooks(self):
+        events, name = client("events"), outputs["event_bus"]["name"]
+        self.assertEqual(events.describe_event_bus(Name=name)["Arn"], outputs["event_bus"]["arn"])
+        archive = events.describe_archive(ArchiveName=NAME)
+        self.assertEqual((archive["EventSourceArn"], archive["RetentionDays"]), (outputs["event_bus"]["arn"], 30))
+        [webhook] = settings["events"]["webhooks"]
+        # An archive has a rule of its own.
+        [rule] = events.list_rules(EventBusName=name, NamePrefix=f"{NAME}-")["Rules"]
+        self.assertEqual(
+            json.loads(rule["EventPattern"]), {"source": ["switchboard"], "detail-type": webhook["events"]}
+        )
+        [target] = events.list_targets_by_rule(Rule=rule["Name"], EventBusName=name)["Targets"]
+        [destination] = events.list_api_destinations()["ApiDestinations"]
+        self.assertEqual(target["Arn"], destination["ApiDestinationArn"])
+        self.assertEqual((target["InputPath"], destination["InvocationEndpoint"]), ("$.detail", webhook["url"]))
+        self.assertRegex(outputs["webhook_secrets"][webhook["url"]], r"^[0-9a-f-]{72}$")
 
     def test_the_dashboard_and_the_alarms_use_existing_metrics(self):
         cloudwatch, namespace = client("cloudwatch"), f"Switchboard/{NAME}"
@@ -232,6 +266,7 @@ class AppliedResources(unittest.TestCase):
         expected = {
             "Errors": ("AWS/Lambda", {"FunctionName": NAME}),
             "Throttles": ("AWS/Lambda", {"FunctionName": NAME}),
+            "IteratorAge": ("AWS/Lambda", {"FunctionName": NAME}),
             "Duration": ("AWS/Lambda", {"FunctionName": NAME}),
             "Failures": (namespace, {}),
             "ExecutionError": ("AWS/ApiGateway", {"ApiId": apis()["WEBSOCKET"]["ApiId"], "Stage": STAGE}),
@@ -252,8 +287,11 @@ class AppliedResources(unittest.TestCase):
         role = self.function()["Role"].rsplit("/", 1)[1]
         iam = client("iam")
         self.assertEqual(iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"], [])
-        [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
-        policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        self.assertEqual(sorted(names), ["events", "what-the-router-calls"])
+        policies = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+        statements = [statement for policy in policies for statement in policy["Statement"]]
+        policy = {"Version": "2012-10-17", "Statement": statements}
         (output_folder / "policy.json").write_text(json.dumps(policy, indent=2))
 
         table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table"
@@ -264,6 +302,7 @@ class AppliedResources(unittest.TestCase):
             "function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{NAME}",
             "log_group": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{outputs['log_group']}",
             "failures": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{NAME}-failures",
+            "bus": outputs["event_bus"]["arn"],
         }
         (output_folder / "resources.json").write_text(json.dumps(resources, indent=2))
 
@@ -286,6 +325,7 @@ def remaining():
         "APIs": [api["Name"] for api in client("apigatewayv2").get_apis()["Items"]],
         "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"]],
         "queues": client("sqs").list_queues().get("QueueUrls", []),
+        "buses": [bus["Name"] for bus in client("events").list_event_buses()["EventBuses"] if bus["Name"] != "default"],
         "rules": [rule["Name"] for rule in client("events").list_rules()["Rules"]],
         "log groups": [group["logGroupName"] for group in client("logs").describe_log_groups()["logGroups"]],
         "alarms": [alarm["AlarmName"] for alarm in client("cloudwatch").describe_alarms()["MetricAlarms"]],

@@ -11,6 +11,8 @@ import privileges
 
 ACCOUNT = "us-east-1:123456789012"
 NAMES = {
+    "CHAT_ROOMS_TABLE": f"arn:aws:dynamodb:{ACCOUNT}:table/switchboard-ChatRooms",
+    "REPORTS_TABLE": f"arn:aws:dynamodb:{ACCOUNT}:table/switchboard-Reports",
     "MEMBERS_TABLE": f"arn:aws:dynamodb:{ACCOUNT}:table/switchboard-Members",
     "MESSAGES_TABLE": f"arn:aws:dynamodb:{ACCOUNT}:table/switchboard-Messages",
     "bucket": "arn:aws:s3:::switchboard-uploads-x",
@@ -31,6 +33,10 @@ CALLS = [
 ]
 
 
+def streams(label):
+    return [f"{NAMES[table]}/stream/{label}" for table in NAMES if table.endswith("_TABLE")]
+
+
 def statement(actions, resources, **more):
     return {"Effect": "Allow", "Action": actions, "Resource": resources} | more
 
@@ -47,6 +53,8 @@ def policy(*more):
         statement(["logs:CreateLogStream", "logs:PutLogEvents"], f"{NAMES['log_group']}:*"),
         statement(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
         statement("sqs:SendMessage", NAMES["failures"]),
+        statement(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], streams("2026")),
+        statement("dynamodb:ListStreams", streams("*")),
     ]
     return {"Version": "2012-10-17", "Statement": statements + list(more)}
 

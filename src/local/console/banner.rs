@@ -13,6 +13,8 @@ use crate::tables;
 pub struct Banner<'a> {
     pub urls: &'a Urls,
     pub access_key: &'a AccessKey,
+    /// What signs events for webhooks, if there are webhooks.
+    pub webhook_secret: Option<&'a str>,
     /// Whether the stack is reachable over the network.
     pub is_open_to_network: bool,
 }
@@ -26,13 +28,17 @@ struct StartedLine<'a> {
     region: &'a str,
     access_key_id: &'a str,
     secret_access_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_secret: Option<&'a str>,
 }
 
 impl Banner<'_> {
     /// The URLs and the access key as one line of JSON.
     pub fn for_programs(&self) -> String {
         let AccessKey { id, secret } = self.access_key;
-        let started = StartedLine { urls: self.urls, region: REGION, access_key_id: id, secret_access_key: secret };
+        let Self { urls, webhook_secret, .. } = *self;
+        let (access_key_id, secret_access_key, region) = (id, secret, REGION);
+        let started = StartedLine { urls, region, access_key_id, secret_access_key, webhook_secret };
         serde_json::to_string(&started).map(|line| line + "\n").unwrap_or_default()
     }
 
@@ -41,7 +47,7 @@ impl Banner<'_> {
     pub fn for_people(&self) -> Result<String, ConfigError> {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let has_tokens = variable("AUTH_MODE").map_or(self.urls.issuer.is_some(), |mode| mode == "jwt");
-        let Urls { websocket, http, connections, dynamodb, s3, lambda, issuer } = self.urls;
+        let Urls { websocket, http, connections, dynamodb, s3, lambda, issuer, events } = self.urls;
         let mut banner =
             format!("Switchboard is running. Ctrl-C stops it.\n\nOpen the chat page in a browser:\n\n  {http}/\n\n");
         let urls = [
@@ -52,8 +58,13 @@ impl Banner<'_> {
             ("S3", s3),
             ("Lambda", lambda),
         ];
-        for (name, url) in urls.into_iter().chain(issuer.iter().map(|url| ("Issuer", url))) {
+        let optional = [("Issuer", issuer), ("EventBridge", events)];
+        let optional = optional.into_iter().filter_map(|(name, url)| Some((name, url.as_ref()?)));
+        for (name, url) in urls.into_iter().chain(optional) {
             let _ = writeln!(banner, "  {name:<13}  {url}");
+        }
+        if let Some(secret) = self.webhook_secret {
+            let _ = writeln!(banner, "\nThe events for the webhooks are signed with this secret:\n\n  {secret}");
         }
         if self.is_open_to_network {
             let who = if has_tokens { "with a token" } else { "as any user (AUTH_MODE=open)" };

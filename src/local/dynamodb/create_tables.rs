@@ -6,12 +6,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, DisplayErrorContext};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, TableDescription, TimeToLiveSpecification,
+    ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
 };
 
 use crate::local::clients;
 use crate::local::keys::AccessKey;
-use crate::tables::{self, Table, TableNames};
+use crate::tables::{self, StreamView, Table, TableNames};
 
 /// The tables of live connections.
 const OF_CONNECTIONS: [&Table; 2] = [&tables::CONNECTIONS, &tables::SUBSCRIPTIONS];
@@ -26,11 +26,12 @@ pub enum Failure {
     Other(String),
 }
 
-/// Creates missing tables, through the API, and empties those of connections.
+/// Creates missing tables, through the API, and empties those of connections. If `has_streams`, those that are streamed
+/// have a stream.
 ///
 /// # Errors
 /// A table has other keys: then nothing is changed. Or a table cannot be created.
-pub async fn prepare(endpoint: &str, key: &AccessKey, names: &TableNames) -> Result<(), Failure> {
+pub async fn prepare(endpoint: &str, key: &AccessKey, names: &TableNames, has_streams: bool) -> Result<(), Failure> {
     let client = clients::dynamodb(endpoint, key).map_err(|error| Failure::Other(error.to_string()))?;
     let mut missing = Vec::new();
     for table in tables::ALL {
@@ -56,6 +57,21 @@ pub async fn prepare(endpoint: &str, key: &AccessKey, names: &TableNames) -> Res
             create_table(&client, table, name).await.map_err(|error| failed(name, error))?;
         }
     }
+    for (table, view) in tables::STREAMED.iter().filter(|_| has_streams) {
+        let name = names.of(table);
+        enable_stream(&client, name, *view).await.map_err(|error| failed(name, error))?;
+    }
+    Ok(())
+}
+
+async fn enable_stream(client: &Client, name: &str, view: StreamView) -> Result<(), aws_sdk_dynamodb::Error> {
+    let known = describe(client, name).await?.and_then(|table| table.stream_specification);
+    if known.is_some_and(|stream| stream.stream_enabled) {
+        return Ok(());
+    }
+    let view = StreamViewType::from(view.name());
+    let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build()?;
+    client.update_table().table_name(name).stream_specification(stream).send().await?;
     Ok(())
 }
 

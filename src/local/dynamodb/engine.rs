@@ -16,17 +16,18 @@ const TTL_INTERVAL: Duration = Duration::from_secs(10 * 60);
 ///
 /// # Errors
 /// The database cannot be opened, or no port or thread is available.
-pub async fn start(data: Option<&Path>) -> Result<(SocketAddr, oneshot::Sender<()>), String> {
+pub async fn start(data: Option<&Path>) -> Result<(SocketAddr, Database, oneshot::Sender<()>), String> {
     let database = open(data)?;
     let listener = bind().await.map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let listener = listener.into_std().map_err(|error| error.to_string())?;
     let (stop, stopped) = oneshot::channel::<()>();
+    let served = database.clone();
     std::thread::Builder::new()
         .name("dynamodb".to_owned())
-        .spawn(move || run(listener, database, stopped))
+        .spawn(move || run(listener, served, stopped))
         .map_err(|error| error.to_string())?;
-    Ok((address, stop))
+    Ok((address, database, stop))
 }
 
 /// The engine accepts unsigned requests, so it listens on a random loopback address (127.0.0.0/8) that a web page

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
+use dynoxide::Database;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -56,10 +57,13 @@ pub struct Setup<'a> {
     pub data: Option<&'a Path>,
     pub keys: Arc<Keys>,
     pub guard: Guard,
+    /// Whether the tables have streams.
+    pub has_streams: bool,
 }
 
 /// The embedded DynamoDB. Dropping it stops the engine.
 pub struct DynamoDb {
+    database: Database,
     calls: RecordedCalls,
     proxy: JoinHandle<()>,
     /// Set before shutdown: requests that fail during it are not logged as errors.
@@ -88,7 +92,7 @@ impl DynamoDb {
         faults: Faults,
     ) -> Result<Self, Failure> {
         let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
-        let (engine_address, stop) = engine::start(setup.data).await.map_err(Failure::Other)?;
+        let (engine_address, database, stop) = engine::start(setup.data).await.map_err(Failure::Other)?;
         let (calls, is_stopping) = (RecordedCalls::default(), Arc::<AtomicBool>::default());
         let verifier = Verifier::new("dynamodb", "Request is missing Authentication Token", Arc::clone(&setup.keys));
         let proxy = Proxy::new(engine_address, verifier, calls.clone(), aws_calls, faults, Arc::clone(&is_stopping));
@@ -101,10 +105,16 @@ impl DynamoDb {
             // Runs until the stack stops.
             let _ = axum::serve(listener, router).await;
         });
-        let started = Self { calls, proxy, is_stopping, _stop: stop };
-        create_tables::prepare(&format!("http://{address}"), &setup.keys.operator, names).await?;
+        let started = Self { database, calls, proxy, is_stopping, _stop: stop };
+        let (endpoint, key) = (format!("http://{address}"), &setup.keys.operator);
+        create_tables::prepare(&endpoint, key, names, setup.has_streams).await?;
         started.take_calls();
         Ok(started)
+    }
+
+    /// The engine.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// The recorded requests since the last call of this method.

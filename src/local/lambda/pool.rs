@@ -67,7 +67,11 @@ impl Pool {
         self.invoke_when_free(event).await
     }
 
-    async fn invoke_when_free(&self, event: String) -> Result<Bytes, InvokeError> {
+    /// As [`Pool::invoke`]; where that is throttled, this waits.
+    ///
+    /// # Errors
+    /// The function failed.
+    pub async fn invoke_when_free(&self, event: String) -> Result<Bytes, InvokeError> {
         let permit = self.permits.acquire().await.map_err(|_| InvokeError::Stopped)?;
         self.run(event, permit).await
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::super::{FileStatus, Key, Statement, Store, TRANSACTION_ITEMS, failed, item_of, row_of};
-use super::{Plan, Seen, Write};
+use super::{DELETE, Plan, Seen, Write};
 use crate::domain::{Deletion, Entry, Event, FileId, Iso, ObjectKey, Reason, Rev, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{FILES, MESSAGES};
@@ -93,8 +93,7 @@ impl Store {
         files: &[(Seq, FileId, ObjectKey)],
         seen: &Seen<'_>,
     ) -> Result<(Write, Deleted), Error> {
-        let mut write =
-            Write { what: "delete", seqs: Vec::new(), pins: seen.pins(), updates: Vec::new(), others: Vec::new() };
+        let mut write = Write::new(DELETE, Vec::new(), seen.pins());
         let (mut removals, mut reacted) = (Vec::new(), Vec::new());
         for &seq in seqs {
             let (entry, item) = seen.message(seq)?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::super::{Statement, Store, item_of};
-use super::{Plan, ROOM_ROW, Seen, Write, expiry_of};
+use super::{EDIT, Plan, ROOM_ROW, Seen, Write, expiry_of};
 use crate::domain::{
     Body, ClientMessageId, Content, Entry, Event, IdempotencyKey, Iso, Rev, RoomId, Seq, Timestamp, UserId,
 };
@@ -83,7 +83,8 @@ impl Store {
             let is_new = Statement::default().when("attribute_not_exists(roomId)");
             others.push(self.put_part(&MESSAGES, item_of(&row)?, &is_new)?);
         }
-        Ok(Write { what: "edit", seqs: vec![edit.seq], pins: seen.pins(), updates: vec![(edit.seq, update)], others })
+        let updates = vec![(edit.seq, update)];
+        Ok(Write { updates, others, ..Write::new(EDIT, vec![edit.seq], seen.pins()) })
     }
 }
 

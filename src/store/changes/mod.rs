@@ -20,7 +20,7 @@ use tokio::try_join;
 
 use super::log::{MESSAGE, entry_of, expiry_of, mode_in};
 use super::{Backoff, Item, Statement, Store, failed, item_of, row_of};
-use crate::domain::{Entry, Mode, RESTART_GAP, Rev, Room, RoomId, Seq, Timestamp, UserId};
+use crate::domain::{Emoji, Entry, Mode, RESTART_GAP, Rev, Room, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{MESSAGES, ROOMS};
 
@@ -46,6 +46,12 @@ struct ChangeRow {
     by: UserId,
     /// ISO 8601.
     at: String,
+    /// Of a reaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    emoji: Option<Emoji>,
+    /// Of a reaction that was taken back: `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<bool>,
     /// The pinned messages after the change, the first one pinned first: every change takes them over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pins: Vec<Seq>,
@@ -58,15 +64,70 @@ fn sort_key(rev: Rev) -> String {
     format!("chg#{:020}", rev.0)
 }
 
+/// A change of messages, as the log of changes has it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub room: RoomId,
+    pub rev: Rev,
+    pub seqs: Vec<Seq>,
+    pub kind: ChangeKind,
+    pub by: UserId,
+    pub at: Timestamp,
+}
+
+/// What was done to messages.
+#[derive(Clone, Debug)]
+pub enum ChangeKind {
+    Edit,
+    Delete,
+    /// The emoji, which versions before this one did not write; and whether it was added, not taken back.
+    React(Option<Emoji>, bool),
+    Pin,
+    Unpin,
+}
+
+impl Change {
+    /// # Errors
+    /// The row is not one of the log of changes, or tells of a kind that only a later version knows.
+    pub(super) fn of(item: Item) -> Result<Self, Error> {
+        let ChangeRow { room_id, rev, seqs, what, by, at, emoji, on, .. } = row_of(item)?;
+        let kind = match what.as_str() {
+            EDIT => ChangeKind::Edit,
+            DELETE => ChangeKind::Delete,
+            REACT => ChangeKind::React(emoji, on.unwrap_or(true)),
+            PIN => ChangeKind::Pin,
+            UNPIN => ChangeKind::Unpin,
+            _ => return Err(Error::internal("a change of an unknown kind")),
+        };
+        let at = Timestamp::from_iso(&at).ok_or_else(|| Error::internal("the time of a change is not ISO 8601"))?;
+        Ok(Self { room: room_id, rev, seqs, kind, by, at })
+    }
+}
+
+/// The kinds of changes, as rows have them.
+const EDIT: &str = "edit";
+const DELETE: &str = "delete";
+const REACT: &str = "react";
+const PIN: &str = "pin";
+const UNPIN: &str = "unpin";
+
 /// What is to be written: the change itself, and what becomes of each message.
 struct Write {
     what: &'static str,
     seqs: Vec<Seq>,
+    /// Of a reaction: the emoji, and whether it is added.
+    reaction: Option<(Emoji, bool)>,
     /// The pinned messages after it.
     pins: Vec<Seq>,
     /// The updates of the messages, without their condition. `rev` is set besides.
     updates: Vec<(Seq, Statement)>,
     others: Vec<TransactWriteItem>,
+}
+
+impl Write {
+    fn new(what: &'static str, seqs: Vec<Seq>, pins: Vec<Seq>) -> Self {
+        Self { what, seqs, reaction: None, pins, updates: Vec::new(), others: Vec::new() }
+    }
 }
 
 /// What a change comes to, as its author reads the messages.
@@ -171,7 +232,10 @@ impl Store {
         seen: &Seen<'_>,
         write: Write,
     ) -> Result<Vec<(Part, TransactWriteItem)>, Error> {
+        let (emoji, on) = write.reaction.map(|(emoji, on)| (emoji, (!on).then_some(false))).unzip();
         let row = ChangeRow {
+            emoji,
+            on: on.flatten(),
             room_id: room.clone(),
             message_id: sort_key(rev),
             rev,

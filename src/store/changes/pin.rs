@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::super::{Statement, Store};
-use super::{Plan, Seen, Write};
+use super::{PIN, Plan, Seen, UNPIN, Write};
 use crate::domain::{Rev, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 
@@ -39,8 +39,8 @@ impl Store {
             } else {
                 Statement::update("SET rev = :rev REMOVE pinned")
             };
-            let what = if pinned { "pin" } else { "unpin" };
-            let write = Write { what, seqs: vec![seq], pins, updates: vec![(seq, update)], others: Vec::new() };
+            let what = if pinned { PIN } else { UNPIN };
+            let write = Write { updates: vec![(seq, update)], ..Write::new(what, vec![seq], pins) };
             Ok(Plan::Write(write, None))
         };
         let (known, rev) = self.change(room, user, &keys, (now, deadline), plan).await?;

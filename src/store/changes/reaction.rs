@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::super::{Item, Key, Statement, Store, delete_request, failed, pages, row_of};
-use super::{Plan, ROOM_ROW, Seen, Write};
+use super::{Plan, REACT, ROOM_ROW, Seen, Write};
 use crate::domain::{Emoji, Rev, RoomId, Seq, Timestamp, UserId, Who};
 use crate::error::Error;
 use crate::tables::MESSAGES;
@@ -79,15 +79,14 @@ impl Store {
             }
             let count = count(&mut counts, emoji, on)?;
             let write = Write {
-                what: "react",
-                seqs: vec![seq],
-                pins: seen.pins(),
+                reaction: Some((emoji.clone(), on)),
                 updates: vec![(seq, counted(emoji, count))],
                 others: vec![self.update_part(
                     &MESSAGES,
                     MESSAGES.key_of(room.as_str(), &own),
                     &reacted(emoji, on, super::expiry_of(item)),
                 )?],
+                ..Write::new(REACT, vec![seq], seen.pins())
             };
             Ok(Plan::Write(write, (counts, None)))
         };

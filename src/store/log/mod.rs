@@ -20,7 +20,9 @@ use tokio::time::Instant;
 use super::changes::counts_of;
 use super::{Item, Store, item_of, row_of};
 use crate::config::Config;
-use crate::domain::{Body, Changes, Entry, Epoch, Event, MessageId, RoomId, Seq, Style, System, Timestamp, UserId};
+use crate::domain::{
+    Body, Changes, CloseReason, Entry, Epoch, Event, MessageId, RoomId, Seq, Style, System, Timestamp, UserId,
+};
 use crate::error::Error;
 
 pub use append::Appended;
@@ -193,6 +195,13 @@ impl EntryRow {
         item.insert(CARRY.to_owned(), carry.value());
         Ok(item)
     }
+}
+
+/// Why a room was closed, if the item is the entry that closed it.
+pub(super) fn closing_in(item: &Item) -> Option<CloseReason> {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+    let is_idle = text(TEXT) == Some(CloseReason::Idle.as_str());
+    (text("kind") == Some(CLOSED)).then_some(if is_idle { CloseReason::Idle } else { CloseReason::Closed })
 }
 
 /// When an entry expires (epoch seconds).

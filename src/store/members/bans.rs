@@ -33,6 +33,22 @@ impl BanRow {
         MEMBERS.key_of(&Self::partition(room), &format!("user\t{user}"))
     }
 
+    /// Whether it is the partition of a room's bans.
+    pub(super) fn is_in(partition: &str) -> bool {
+        partition.starts_with("ban\t")
+    }
+
+    /// Who is banned, and from which room.
+    pub(super) fn subject(&self) -> (UserId, RoomId) {
+        let id = |key: &str| key.split_once('\t').map_or(key, |(_, id)| id).to_owned();
+        (UserId::stored(id(&self.room_id)), RoomId::stored(id(&self.user_id)))
+    }
+
+    /// When the user was banned.
+    pub(super) fn at(&self) -> Timestamp {
+        self.joined_at
+    }
+
     /// The key of a row of the partition.
     pub(super) fn own_key(&self) -> Key {
         MEMBERS.key_of(&self.user_id, &self.room_id)

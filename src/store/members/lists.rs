@@ -116,13 +116,22 @@ impl Store {
 
     /// Those of at most 100 users who are members of a room, by one request.
     pub async fn members_among(&self, users: Vec<UserId>, room: &RoomId, now: Timestamp) -> Result<Vec<UserId>, Error> {
+        let members = self.memberships_among(users, room, now).await?;
+        Ok(members.into_iter().map(|member| member.user).collect())
+    }
+
+    /// As [`Store::members_among`], with all that is known of each.
+    pub async fn memberships_among(
+        &self,
+        users: Vec<UserId>,
+        room: &RoomId,
+        now: Timestamp,
+    ) -> Result<Vec<Member>, Error> {
         let keys: Vec<_> = users.iter().map(|user| (&MEMBERS, key(user, room))).collect();
         let mut members = Vec::with_capacity(users.len());
-        for (user, row) in users.into_iter().zip(self.items(&keys).await?) {
+        for row in self.items(&keys).await? {
             let row: Option<MemberRow> = row.map(row_of).transpose()?;
-            if Membership::of(row.filter(|row| !row.has_expired(now))).member().is_some() {
-                members.push(user);
-            }
+            members.extend(Membership::of(row.filter(|row| !row.has_expired(now))).member());
         }
         Ok(members)
     }

@@ -8,6 +8,7 @@ mod count;
 mod end;
 mod join;
 mod lists;
+mod written;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use bans::Standing;
 pub(super) use count::COUNTERS;
 pub use join::Pass;
 pub use lists::PARTICIPANTS_PAGE;
+pub(super) use written::written;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -88,9 +88,6 @@ impl From<Entry> for Message {
     }
 }
 
-/// Most characters of the content of a message in a reply to it.
-const EXCERPT_CHARS: usize = 140;
-
 /// The message that another one replies to, as it is now.
 #[apply(sent)]
 pub struct Parent {
@@ -110,7 +107,7 @@ impl From<Entry> for Parent {
             seq: position.seq,
             user_id: body.user_id,
             user_name: body.user_name,
-            excerpt: body.content.as_str().chars().take(EXCERPT_CHARS).collect(),
+            excerpt: body.content.excerpt(),
             deleted: changes.deleted.is_some(),
         }
     }

@@ -17,9 +17,15 @@ output "log_group" {
 }
 
 output "failure_queue" {
-  description = "Name and ARN of the dead-letter queue."
+  description = "Name, ARN and URL of the dead-letter queue."
   value = {
     name = aws_sqs_queue.failures.name
     arn  = aws_sqs_queue.failures.arn
+    url  = aws_sqs_queue.failures.url
   }
+}
+
+output "role" {
+  description = "Name of the function's role."
+  value       = aws_iam_role.router.name
 }

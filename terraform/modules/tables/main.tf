@@ -6,6 +6,8 @@ resource "aws_dynamodb_table" "catalogue" {
   hash_key                    = each.value.partition_key
   range_key                   = each.value.sort_key
   deletion_protection_enabled = var.protect
+  stream_enabled              = var.streams && each.value.stream != null
+  stream_view_type            = var.streams ? each.value.stream : null
 
   dynamic "attribute" {
     for_each = toset(compact(concat(

@@ -25,7 +25,19 @@ mock_resource "aws_s3_bucket" {
   defaults = { arn = "arn:aws:s3:::switchboard-uploads-1", bucket = "switchboard-uploads-1" }
 }
 mock_resource "aws_dynamodb_table" {
-  defaults = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/any" }
+  defaults = {
+    arn        = "arn:aws:dynamodb:eu-west-1:123456789012:table/any"
+    stream_arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/any/stream/2026-11-27T00:00:00.000"
+  }
+}
+mock_resource "aws_cloudwatch_event_bus" {
+  defaults = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/switchboard" }
+}
+mock_resource "aws_cloudwatch_event_connection" {
+  defaults = { arn = "arn:aws:events:eu-west-1:123456789012:connection/switchboard/1" }
+}
+mock_resource "aws_cloudwatch_event_api_destination" {
+  defaults = { arn = "arn:aws:events:eu-west-1:123456789012:api-destination/switchboard/1" }
 }
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/switchboard-sweep" }

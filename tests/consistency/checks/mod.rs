@@ -2,6 +2,7 @@
 
 mod changes;
 mod content;
+mod events;
 mod files;
 mod mentions;
 mod messages;
@@ -23,6 +24,8 @@ pub use rows::{Tables, of_rows};
 pub struct Evidence<'a> {
     pub records: Vec<&'a Record>,
     pub tables: &'a Tables,
+    /// What is on the event bus.
+    pub events: &'a [Value],
     /// The lines that the function has logged.
     pub log: &'a [String],
     /// When the sessions of the short connections ended.
@@ -106,5 +109,6 @@ pub fn of(evidence: &Evidence<'_>) -> Vec<String> {
     violations.extend(mentions::of(evidence));
     violations.extend(unread::of(evidence));
     violations.extend(files::of(evidence));
+    violations.extend(events::of(evidence));
     violations
 }
