@@ -159,12 +159,14 @@ macro_rules! http_routes {
                 admin::disconnect(Backend, DisconnectUser) -> Disconnected, 200, Frames;
             /// Send a message to rooms and users, as the chat itself, a bot or a user.
             PostAdminMessages = "POST /admin/messages", admin::post(Backend, PostMessage) -> Posted, 200, Frames;
-            /// Add a user to a room, without asking.
+            /// Make a room, or change one.
+            PutRoom = "PUT /admin/rooms/{roomId}", admin_rooms::put(Backend, PutRoom) -> Room, 200, Frames;
+            /// Add a user to a room, without asking, and give them a role.
             PutMember = "PUT /admin/rooms/{roomId}/members/{userId}",
-                admin::add_member(Backend, AboutMember) -> Ack, 200, Frames;
+                admin_rooms::put_member(Backend, PutMember) -> Ack, 200, Frames;
             /// Remove a user from a room.
             DeleteMember = "DELETE /admin/rooms/{roomId}/members/{userId}",
-                admin::remove_member(Backend, AboutMember) -> Ack, 200, Frames;
+                admin_rooms::remove_member(Backend, AboutMember) -> Ack, 200, Frames;
             /// List the live connections of a user.
             GetConnections = "GET /admin/users/{userId}/connections",
                 admin::connections(Backend, AboutUser) -> UserConnections, 200, Frames;

@@ -17,6 +17,7 @@ use crate::event::Invocation;
 use crate::file_links::FileLinks;
 use crate::files::Files;
 use crate::metrics::{Counts, Metric};
+use crate::review::Reviews;
 use crate::store::{Channel, Store, Timing};
 
 /// Shared by all invocations: the clients reuse their connections to AWS.
@@ -27,6 +28,7 @@ pub struct Services {
     pub files: Files,
     pub links: Arc<FileLinks>,
     pub delivery: Delivery,
+    pub reviews: Reviews,
 }
 
 impl Services {
@@ -37,14 +39,15 @@ impl Services {
     pub fn new(config: Config) -> Result<Self, BoxError> {
         let config = Arc::new(config);
         let transport = Transport::new(&config.authorities)?;
-        let Clients { dynamodb, s3, connections, lambda } = Clients::new(&config, &transport)?;
+        let Clients { dynamodb, s3, connections, lambda, review } = Clients::new(&config, &transport)?;
         let issuers = Issuers::new(&config.auth, &transport);
         let store = Store::new(dynamodb, Arc::clone(&config));
         let links = Arc::new(FileLinks::new(&config));
         let delivery =
             Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
         let files = Files::new(s3, &config.uploads);
-        Ok(Self { config, issuers, store, files, links, delivery })
+        let reviews = Reviews::new(review, Arc::clone(&config));
+        Ok(Self { config, issuers, store, files, links, delivery, reviews })
     }
 }
 

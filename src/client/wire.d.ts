@@ -198,6 +198,8 @@ export interface ErrorFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -227,6 +229,8 @@ export interface ErrorFrame {
   /** The message at fault, of several: its place in `messages`, from 0. */
   index?: number;
   message: string;
+  /** Why the review did not accept a text. */
+  reason?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   /** When the same request can succeed, in milliseconds from now. */
@@ -323,6 +327,8 @@ export interface FoundFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -531,6 +537,8 @@ export interface MessageFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
+      /** Whether texts are reviewed before they are accepted; absent: they are not. */
+      review?: "on" | "off" | null;
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -627,6 +635,8 @@ export interface MessagesFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -702,6 +712,8 @@ export interface NearFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
+      /** Whether texts are reviewed before they are accepted; absent: they are not. */
+      review?: "on" | "off" | null;
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -830,6 +842,8 @@ export interface PinsFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -1065,6 +1079,8 @@ export interface ResumedFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
+          /** Whether texts are reviewed before they are accepted; absent: they are not. */
+          review?: "on" | "off" | null;
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1163,6 +1179,8 @@ export interface ResumedFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
+          /** Whether texts are reviewed before they are accepted; absent: they are not. */
+          review?: "on" | "off" | null;
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1243,6 +1261,8 @@ export interface RoomFrame {
     maxPerSecond?: number;
     /** Who may do something in a room. */
     react?: "members" | "admins";
+    /** Whether texts are reviewed before they are accepted; absent: they are not. */
+    review?: "on" | "off" | null;
     /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
     slowSeconds?: number;
     /** Who may do something in a room. */
@@ -1376,6 +1396,8 @@ export interface RoomsFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
+          /** Whether texts are reviewed before they are accepted; absent: they are not. */
+          review?: "on" | "off" | null;
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1425,6 +1447,8 @@ export interface RoomsFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
+      /** Whether texts are reviewed before they are accepted; absent: they are not. */
+      review?: "on" | "off" | null;
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -1781,6 +1805,8 @@ export interface SetRoomModeRequest {
   react?: "members" | "admins" | null;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** Whether texts are reviewed before they are accepted. */
+  review?: "on" | "off" | null;
   roomId: string;
   /** How many seconds a member waits after a message before the next one: 0 to 21,600. */
   slowSeconds?: number | null;

@@ -28,7 +28,7 @@ pub use id::{
 pub use idempotency::IdempotencyKey;
 pub use limit::{Grant, Limit, Limited, Rate, micros};
 pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style, System};
-pub use mode::{Mode, NotifyLevel, Who};
+pub use mode::{Mode, NotifyLevel, Switch, Who};
 pub use room::{CloseReason, Member, Notify, Place, Role, Room, RoomStatus, RoomType};
 pub use seq::{Page, RESTART_GAP, Seq};
 pub use text::searchable;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::review;
 use crate::access::{self, Moderator, Sender, audit};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
@@ -29,11 +30,16 @@ async fn speaker(ctx: &Context, sender: Sender) -> Result<Sender, Error> {
 /// Gives a message of the caller's own another content.
 pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result<Edited, Error> {
     let EditMessage { room_id, seq, content, version, client_message_id } = request;
-    let edit =
-        Edit { seq, content: &content, version: version.map(|version| version.0), id: client_message_id.as_ref() };
+    let (version, id) = (version.map(|version| version.0), client_message_id.as_ref());
+    let edit = Edit { seq, content: &content, version, id, is_reviewed: false };
     let sender = speaker(ctx, sender).await?;
-    let fits = |body: &_| Message::fits(&sender.room, body);
-    let (entry, is_changed) = ctx.store.edit(&sender.room, &sender.user, &edit, fits, (ctx.now, ctx.deadline)).await?;
+    let (entry, is_changed) = match write_edit(ctx, &sender, &edit).await {
+        Err(Error::Unreviewed) => {
+            let content = &review::edit(ctx, &sender, &edit).await?;
+            write_edit(ctx, &sender, &Edit { content, is_reviewed: true, ..edit }).await?
+        }
+        edited => edited?,
+    };
     let Entry { event, changes, .. } = entry;
     let body = event.into_body();
     let edited = Edited {
@@ -53,6 +59,11 @@ pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result
         publish(ctx, &sender.channels, edited.clone().into()).await;
     }
     Ok(edited)
+}
+
+async fn write_edit(ctx: &Context, sender: &Sender, edit: &Edit<'_>) -> Result<(Entry, bool), Error> {
+    let fits = |body: &_| Message::fits(&sender.room, body);
+    ctx.store.edit(&sender.room, &sender.user, edit, fits, (ctx.now, ctx.deadline)).await
 }
 
 /// Deletes messages. Repeating it is answered with an ack.

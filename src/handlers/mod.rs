@@ -2,6 +2,7 @@
 
 pub mod additions;
 pub mod admin;
+pub mod admin_rooms;
 pub mod blocks;
 pub mod change;
 pub mod closing;
@@ -16,6 +17,7 @@ pub mod message;
 pub mod moderation;
 pub mod nearby;
 pub mod reply;
+mod review;
 pub mod room;
 pub mod search;
 pub mod settings;

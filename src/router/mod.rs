@@ -16,8 +16,8 @@ use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
 use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
 use crate::handlers::{
-    additions, admin, blocks, change, closing, connection, history, inbox, invites, message, moderation, nearby, room,
-    search, settings, sweep, typing, unread, upload,
+    additions, admin, admin_rooms, blocks, change, closing, connection, history, inbox, invites, message, moderation,
+    nearby, room, search, settings, sweep, typing, unread, upload,
 };
 use crate::log;
 use crate::metrics::{Embedded, Metric};

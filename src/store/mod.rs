@@ -50,7 +50,7 @@ pub use files::{Announcement, FileStatus, StoredFile};
 use gone::Gone;
 pub use invites::Invite;
 use limits::LocalCounts;
-pub use log::{Appended, EntryPage, IsModerator, Part, ReadBudget, RoomEnds, Setting, Tail, Timing};
+pub use log::{Appended, Author, EntryPage, IsModerator, Part, ReadBudget, RoomEnds, Setting, Tail, Timing};
 pub use members::{Admission, Membership, PARTICIPANTS_PAGE, Pass, Standing};
 pub use nearby::NearbyRow;
 pub use pending::Pending;

@@ -41,6 +41,7 @@ mod private_rooms;
 mod program;
 mod restarts;
 mod resume;
+mod review;
 mod revocation;
 mod search;
 mod sessions;

@@ -214,6 +214,8 @@ def examples_are_sent(document):
         status, body = request("POST", f"{http}/tickets", {"userId": "eli"})
         assert status == 201, body
         examples.is_sent(json.loads(body), "ticket")
+        made = admin(urls, "room", "office", "roomName=Office", "owner=eli", "slowSeconds=5")
+        assert (made["roomName"], made["participants"], made["mode"]) == ("Office", ["eli"], {"slowSeconds": 5}), made
         message = {"as": "weather", "rooms": ["nowhere"], "users": ["eli"], "content": "Rain at noon"}
         examples.is_sent(admin(urls, "POST", "/admin/messages", json.dumps(message)), "posted")
         examples.is_sent(admin(urls, "GET", "/admin/users/eli/connections"), "connections")

@@ -189,6 +189,7 @@ class AppliedResources(unittest.TestCase):
                 "WEBSOCKET_ENDPOINT": outputs["websocket_endpoint"],
                 "HTTP_ENDPOINT": outputs["http_url"],
                 "UPLOADS_BUCKET": outputs["uploads_bucket"],
+                "ALLOWED_ORIGINS": ",".join(settings["chat"]["allowed_origins"]),
                 "AUTH_MODE": "jwt",
                 "JWT_SECRET": settings["jwt_secret"],
                 "JWT_SECRET_PREVIOUS": settings["jwt_secret_previous"],
@@ -197,6 +198,7 @@ class AppliedResources(unittest.TestCase):
                 "JWT_MAX_AGE_SECONDS": "86400",
                 "LOBBY": "on",
                 "MESSAGE_TTL_DAYS": "7",
+                "REVIEW_FUNCTION": settings["chat"]["review_function"],
                 "ROOM_IDLE_SECONDS": "1800",
                 "SESSION_MIN_SECONDS": "900",
                 "LOG_LEVEL": "info",
@@ -262,6 +264,7 @@ class AppliedResources(unittest.TestCase):
             "bucket": f"arn:aws:s3:::{outputs['uploads_bucket']}",
             "connections": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{apis()['WEBSOCKET']['ApiId']}/{STAGE}",
             "function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{NAME}",
+            "review": settings["chat"]["review_function"],
             "log_group": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{outputs['log_group']}",
             "failures": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{NAME}-failures",
         }

@@ -27,7 +27,7 @@ pub use append::Appended;
 pub(super) use carry::mode_in;
 use carry::{CARRY, Carry};
 pub use ends::RoomEnds;
-pub use permit::IsModerator;
+pub use permit::{Author, IsModerator};
 pub use read::{EntryPage, ReadBudget};
 pub use scan::Part;
 pub use settings::Setting;

@@ -264,6 +264,8 @@ pub struct Failure {
     pub index: Option<usize>,
     /// The message as it is now, where a change was made to an earlier state of it.
     pub current: Option<Box<Message>>,
+    /// Why the review did not accept a text.
+    pub reason: Option<String>,
     /// The rate limit that refuses the request.
     pub scope: Option<&'static str>,
     /// When the same request can succeed, in milliseconds from now.
@@ -289,6 +291,7 @@ impl Failure {
             field: error.field(),
             index: error.index(),
             current: error.current().cloned().map(|entry| Box::new(Message::from(entry).seen_by_others())),
+            reason: error.reason().map(str::to_owned),
             scope: error.scope(),
             retry_after_ms: error.retry_after_ms(),
             actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),

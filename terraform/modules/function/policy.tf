@@ -81,6 +81,12 @@ locals {
     Resource = [for table in tables : var.resources.tables[table]]
   }]
 
+  review_statements = [for function in compact([var.resources.review_function]) : {
+    Effect   = "Allow"
+    Action   = "lambda:InvokeFunction"
+    Resource = function
+  }]
+
   other_statements = [
     {
       Effect = "Allow"
@@ -157,7 +163,10 @@ resource "aws_iam_role" "router" {
 }
 
 resource "aws_iam_role_policy" "router" {
-  name   = "what-the-router-calls"
-  role   = aws_iam_role.router.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.data_statements, local.other_statements) })
+  name = "what-the-router-calls"
+  role = aws_iam_role.router.id
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local.data_statements, local.other_statements, local.review_statements)
+  })
 }
