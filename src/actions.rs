@@ -167,6 +167,10 @@ macro_rules! http_routes {
             /// Remove a user from a room.
             DeleteMember = "DELETE /admin/rooms/{roomId}/members/{userId}",
                 admin_rooms::remove_member(Backend, AboutMember) -> Ack, 200, Frames;
+            /// Shut a user out for good, and erase what they wrote and their names.
+            PostErase = "POST /admin/users/{userId}/erase", erase::begin(Backend, AboutUser) -> Erasure, 202, Frames;
+            /// Look up how far the erasure of a user is, and what went.
+            GetErasure = "GET /admin/users/{userId}/erasure", erase::show(Backend, AboutUser) -> Erasure, 200, Frames;
             /// List the live connections of a user.
             GetConnections = "GET /admin/users/{userId}/connections",
                 admin::connections(Backend, AboutUser) -> UserConnections, 200, Frames;
@@ -264,8 +268,11 @@ pub const FAN_OUT: &str = "fan-out";
 /// Remove stale connections: called by the function itself only.
 pub const CLEANUP: &str = "cleanup";
 
+/// Go on with the erasure of a user: called by the function itself only.
+pub const ERASE: &str = "erase";
+
 /// The routes that neither an action nor a request to the HTTP API names.
-pub const BACKGROUND: [&str; 7] = [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP];
+pub const BACKGROUND: [&str; 8] = [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP, ERASE];
 
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
 /// the answer to the sender.
@@ -338,6 +345,7 @@ mod tests {
             "schedule",
             "fan-out",
             "cleanup",
+            "erase",
             "ObjectCreated",
             "",
         ];

@@ -133,8 +133,8 @@ variable "chat" {
     (the default with open) does not, for clients that cannot accept invitations.
     max_file_bytes and allowed_content_types limit uploads. allowed_origins: exact origins of web pages, for CORS of the
     HTTP API and the bucket, and for handshakes of WebSockets. review_function: the ARN of a Lambda function that
-    reviews texts in rooms with `review`, waited for up to review_timeout_ms; without an answer review_fallback is "deny" or
-    "allow".
+    reviews texts in rooms with `review`, waited for up to review_timeout_ms; without an answer review_fallback is
+    "deny" or "allow".
   EOT
   type = object({
     auth_mode = optional(string, "jwt")
@@ -186,7 +186,9 @@ variable "chat" {
   validation {
     condition = (
       (var.chat.review_fallback == null ? true : contains(["deny", "allow"], var.chat.review_fallback))
-      && (var.chat.review_timeout_ms == null ? true : var.chat.review_timeout_ms >= 1 && var.chat.review_timeout_ms <= 10000)
+      && (var.chat.review_timeout_ms == null ? true : (
+        var.chat.review_timeout_ms >= 1 && var.chat.review_timeout_ms <= 10000
+      ))
     )
     error_message = "chat.review_fallback must be deny or allow, and chat.review_timeout_ms 1 to 10000."
   }

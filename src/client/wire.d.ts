@@ -124,6 +124,21 @@ export interface EditedFrame {
   version: number;
 }
 
+/** How far the erasure of a user is. Over HTTP only. */
+export interface ErasureFrame {
+  /** How many of each kind went: `messages`, `files`, `reactions`, `mentions`, `memberships`, `invitations`,
+`invites`, `blocks`, `reports` and `acts` of moderation, whose addresses went. */
+  erased: Record<string, number>;
+  finishedAt?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  startedAt?: string;
+  /** Whether the erasure of a user is done. */
+  status: "running" | "done" | "none";
+  type: "erasure";
+  userId: string;
+}
+
 /** A request or an upload failed. */
 export interface ErrorFrame {
   action?: string;
@@ -1628,6 +1643,7 @@ export type Frame =
   | DeletedFrame
   | DisconnectedFrame
   | EditedFrame
+  | ErasureFrame
   | ErrorFrame
   | FileFrame
   | FoundFrame

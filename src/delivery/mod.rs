@@ -3,6 +3,7 @@
 
 mod cleanup;
 mod encoded;
+mod erasure;
 mod fan_out;
 mod outbound;
 mod post;
@@ -19,6 +20,7 @@ use crate::file_links::FileLinks;
 use crate::store::Store;
 
 pub use cleanup::Cleanup;
+pub use erasure::ErasureStep;
 pub use fan_out::Continuation;
 pub use outbound::{Except, OutboundFrame};
 

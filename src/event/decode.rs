@@ -12,7 +12,7 @@ use super::{
     Connect, Event, Frame, HttpCredentials, HttpRequest, Invocation, NewObject, Signed, UnknownEvent, WaitingClient,
 };
 use crate::actions::{self, HttpRoute};
-use crate::delivery::{Cleanup, Continuation};
+use crate::delivery::{Cleanup, Continuation, ErasureStep};
 use crate::domain::{self, ConnectionId, ObjectKey, Timestamp};
 use crate::error::BoxError;
 use crate::wire::{ClientFrame, Fields};
@@ -163,6 +163,10 @@ impl Invocation {
             Some(Cleanup::SOURCE) => {
                 let cleanup: Cleanup = parsed(event)?;
                 Ok(Self::of_aws(cleanup.request_id.clone(), cleanup.at, Event::Cleanup(cleanup)))
+            }
+            Some(ErasureStep::SOURCE) => {
+                let step: ErasureStep = parsed(event)?;
+                Ok(Self::of_aws(step.request_id.clone(), step.at, Event::Erase(step)))
             }
             _ => Err("an unknown source".into()),
         }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 
 use crate::actions::{self, HttpRoute, Limit};
-use crate::delivery::{Cleanup, Continuation};
+use crate::delivery::{Cleanup, Continuation, ErasureStep};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp, UserId};
 use crate::error::{BoxError, Error};
 use crate::wire::{ClientFrame, Fields};
@@ -41,6 +41,8 @@ pub enum Event {
     FanOut(Box<Continuation>),
     /// The cleanup of stale connections that another invocation found.
     Cleanup(Cleanup),
+    /// The next step of the erasure of a user.
+    Erase(ErasureStep),
 }
 
 /// The handshake of a WebSocket.
@@ -110,6 +112,7 @@ impl Event {
             Self::Sweep => actions::SWEEP,
             Self::FanOut(_) => actions::FAN_OUT,
             Self::Cleanup(_) => actions::CLEANUP,
+            Self::Erase(_) => actions::ERASE,
         }
     }
 

@@ -55,6 +55,10 @@ async fn post_to(
     let posted = async {
         let writer = Writer::for_backend(ctx, backend, speaker, &recipient).await?;
         let room = writer.sender.room.clone();
+        if !room.is_direct() && !room.is_lobby() && *speaker.0 != UserId::system() {
+            // Who need not be a member leaves no other trace of having written here.
+            ctx.store.note_writing(speaker.0, &room, ctx.now).await?;
+        }
         let draft = |sender: &Sender| body(sender, request, client_message_id);
         let sent = message::post(ctx, writer, &request.introduction, draft).await?;
         Ok::<_, Error>((room, sent))

@@ -8,6 +8,7 @@ pub mod change;
 pub mod closing;
 pub mod connection;
 pub mod direct;
+pub mod erase;
 pub mod history;
 pub mod inbox;
 pub mod invites;

@@ -111,7 +111,12 @@ pub async fn created(ctx: &Context, objects: Vec<NewObject>) -> Result<(), Error
 async fn accept(ctx: &Context, object: &NewObject) -> Result<(), Error> {
     let key = &object.key;
     let announced = match key.file().filter(|_| ctx.config.uploads.bucket.as_ref() == Some(&object.bucket)) {
-        Some(id) => ctx.store.file(&id, ctx.now).await?.filter(|file| file.object_key == *key),
+        // The row of a deleted file does not have the key any more.
+        Some(id) => ctx
+            .store
+            .file(&id, ctx.now)
+            .await?
+            .filter(|file| file.object_key == *key || file.status == FileStatus::Unwanted),
         None => None,
     };
     let Some(file) = announced else {
@@ -124,7 +129,9 @@ async fn accept(ctx: &Context, object: &NewObject) -> Result<(), Error> {
         FileStatus::Pending => inspect(ctx, file).await,
         FileStatus::Ready if was_replaced(ctx, &file).await? => remove_replaced(ctx, &file).await,
         FileStatus::Ready => publish_if_unpublished(ctx, file).await,
-        FileStatus::Mismatched | FileStatus::Unwanted => discard(ctx, &file).await,
+        FileStatus::Mismatched | FileStatus::Unwanted => {
+            discard(ctx, &StoredFile { object_key: key.clone(), ..file }).await
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod consent;
 mod cost;
 mod crowds;
 mod direct;
+mod erasure;
 mod fan_out;
 mod faults;
 mod formats;

@@ -45,15 +45,15 @@ impl Status {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MemberRow {
+pub(super) struct MemberRow {
     user_id: UserId,
-    room_id: RoomId,
+    pub(super) room_id: RoomId,
     role: Role,
     status: Status,
     joined_at: Timestamp,
     name: Name,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    peer: Option<UserId>,
+    pub(super) peer: Option<UserId>,
     #[serde(default)]
     last_read_seq: Seq,
     /// As [`Member::read_version`].
@@ -168,7 +168,7 @@ pub enum Membership {
 }
 
 impl Membership {
-    fn of(row: Option<MemberRow>) -> Self {
+    pub(super) fn of(row: Option<MemberRow>) -> Self {
         match row {
             Some(row) if row.status == Status::Banned => Self::Banned { at: row.joined_at },
             Some(row) if row.status == Status::Member => Self::Member(row.into()),

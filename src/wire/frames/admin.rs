@@ -1,5 +1,6 @@
 //! Answers to backends.
 
+use std::collections::BTreeMap;
 use std::ops::Not;
 
 use macro_rules_attribute::apply;
@@ -39,6 +40,29 @@ pub struct PostedResult {
     /// Why it is not there.
     #[serde(flatten)]
     pub refusal: Option<Refusal>,
+}
+
+/// How far the erasure of a user is.
+#[apply(sent)]
+pub struct Erasure {
+    pub user_id: UserId,
+    pub status: ErasureStatus,
+    pub started_at: Option<Iso>,
+    pub finished_at: Option<Iso>,
+    /// How many of each kind went: `messages`, `files`, `reactions`, `mentions`, `memberships`, `invitations`,
+    /// `invites`, `blocks`, `reports` and `acts` of moderation, whose addresses went.
+    pub erased: BTreeMap<String, u64>,
+}
+
+/// Whether the erasure of a user is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ErasureStatus {
+    /// There is none.
+    None,
+    Running,
+    Done,
 }
 
 /// The live connections of a user.

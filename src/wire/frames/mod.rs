@@ -19,7 +19,8 @@ use crate::error::Error;
 
 pub use crate::domain::Iso;
 pub use admin::{
-    Acts, Disconnected, LiveConnection, Posted, PostedResult, RecordedAct, Report, Reports, UserConnections,
+    Acts, Disconnected, Erasure, ErasureStatus, LiveConnection, Posted, PostedResult, RecordedAct, Report, Reports,
+    UserConnections,
 };
 pub use change::{
     DeletedMessages, DeletionAnswer, Edited, Pinned, Pins, ReactedUser, ReactedUsers, Reaction, Reactions, Unpinned,
@@ -141,6 +142,8 @@ frames! {
     Disconnected = "disconnected",
     /// What became of a backend's message. Over HTTP only.
     Posted = "posted",
+    /// How far the erasure of a user is. Over HTTP only.
+    Erasure = "erasure",
     /// The live connections of a user. Over HTTP only.
     UserConnections = "connections",
     /// A page of the record of a day. Over HTTP only.

@@ -47,6 +47,7 @@ locals {
       "TICKETS_TABLE",
     ]
     "dynamodb:UpdateItem" = [
+      "AUDIT_TABLE",
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
       "FILES_TABLE",
@@ -68,7 +69,16 @@ locals {
       "PENDING_TABLE",
       "TICKETS_TABLE",
     ]
-    "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:BatchWriteItem" = [
+      "CONNECTIONS_TABLE",
+      "INVITES_TABLE",
+      "MEMBERS_TABLE",
+      "MENTIONS_TABLE",
+      "MESSAGES_TABLE",
+      "PENDING_TABLE",
+      "REPORTS_TABLE",
+      "SUBSCRIPTIONS_TABLE",
+    ]
   }
   queried_indexes = {
     CHAT_ROOMS_TABLE = ["byPlace", "byActivity"]

@@ -40,7 +40,7 @@ variable "secrets" {
 }
 
 variable "resources" {
-  description = "ARNs that the function may use: tables by environment variable, bucket, WebSocket API stage, review function."
+  description = "ARNs that the function may use: tables by variable, bucket, WebSocket API stage and review function."
   type = object({
     tables          = map(string)
     bucket          = string
