@@ -171,6 +171,11 @@ macro_rules! http_routes {
             PostErase = "POST /admin/users/{userId}/erase", erase::begin(Backend, AboutUser) -> Erasure, 202, Frames;
             /// Look up how far the erasure of a user is, and what went.
             GetErasure = "GET /admin/users/{userId}/erasure", erase::show(Backend, AboutUser) -> Erasure, 200, Frames;
+            /// Export what a user wrote, and their memberships and settings.
+            PostExport = "POST /admin/users/{userId}/export", export::begin(Backend, AboutUser) -> Export, 202, Frames;
+            /// Look up how far an export is, and where it can be downloaded.
+            GetExport = "GET /admin/users/{userId}/exports/{exportId}",
+                export::show(Backend, GetExport) -> Export, 200, Frames;
             /// List the live connections of a user.
             GetConnections = "GET /admin/users/{userId}/connections",
                 admin::connections(Backend, AboutUser) -> UserConnections, 200, Frames;
@@ -271,8 +276,12 @@ pub const CLEANUP: &str = "cleanup";
 /// Go on with the erasure of a user: called by the function itself only.
 pub const ERASE: &str = "erase";
 
+/// Go on with an export of a user: called by the function itself only.
+pub const EXPORT: &str = "export";
+
 /// The routes that neither an action nor a request to the HTTP API names.
-pub const BACKGROUND: [&str; 8] = [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP, ERASE];
+pub const BACKGROUND: [&str; 9] =
+    [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP, ERASE, EXPORT];
 
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
 /// the answer to the sender.
@@ -346,6 +355,7 @@ mod tests {
             "fan-out",
             "cleanup",
             "erase",
+            "export",
             "ObjectCreated",
             "",
         ];

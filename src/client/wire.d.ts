@@ -127,13 +127,13 @@ export interface EditedFrame {
 /** How far the erasure of a user is. Over HTTP only. */
 export interface ErasureFrame {
   /** How many of each kind went: `messages`, `files`, `reactions`, `mentions`, `memberships`, `invitations`,
-`invites`, `blocks`, `reports` and `acts` of moderation, whose addresses went. */
+`invites`, `blocks`, `exports`, `reports` and `acts` of moderation, whose addresses went. */
   erased: Record<string, number>;
   finishedAt?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   startedAt?: string;
-  /** Whether the erasure of a user is done. */
+  /** Whether a work that takes several invocations is done. */
   status: "running" | "done" | "none";
   type: "erasure";
   userId: string;
@@ -254,6 +254,25 @@ export interface ErrorFrame {
   scope?: string;
   status: number;
   type: "error";
+}
+
+/** How far an export of a user is, and where it is. Over HTTP only. */
+export interface ExportFrame {
+  /** Until when these can be used. */
+  expiresAt?: string;
+  exportId: string;
+  finishedAt?: string;
+  /** How many lines of each type it has. */
+  lines: Record<string, number>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  startedAt?: string;
+  /** Whether a work that takes several invocations is done. */
+  status: "running" | "done" | "none";
+  type: "export";
+  /** Signed addresses of its parts, once it is done: together they are one file of JSON lines. */
+  urls?: Array<string>;
+  userId: string;
 }
 
 /** A presigned URL to download a file. */
@@ -1645,6 +1664,7 @@ export type Frame =
   | EditedFrame
   | ErasureFrame
   | ErrorFrame
+  | ExportFrame
   | FileFrame
   | FoundFrame
   | HealthFrame

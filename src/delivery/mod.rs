@@ -4,6 +4,7 @@
 mod cleanup;
 mod encoded;
 mod erasure;
+mod export;
 mod fan_out;
 mod outbound;
 mod post;
@@ -21,6 +22,7 @@ use crate::store::Store;
 
 pub use cleanup::Cleanup;
 pub use erasure::ErasureStep;
+pub use export::ExportStep;
 pub use fan_out::Continuation;
 pub use outbound::{Except, OutboundFrame};
 

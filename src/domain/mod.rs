@@ -22,8 +22,8 @@ pub use content_type::{AllowedTypes, ContentType};
 pub use format::Format;
 pub use geo::{CellRange, GeoKey, Location, Metres};
 pub use id::{
-    ClientMessageId, ConnectionId, Emoji, Epoch, FileId, Invalid, InviteCode, MessageId, Name, Reason, RoomId, UserId,
-    hash,
+    ClientMessageId, ConnectionId, Emoji, Epoch, ExportId, FileId, Invalid, InviteCode, MessageId, Name, Reason,
+    RoomId, UserId, hash,
 };
 pub use idempotency::IdempotencyKey;
 pub use limit::{Grant, Limit, Limited, Rate, micros};

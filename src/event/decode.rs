@@ -12,7 +12,7 @@ use super::{
     Connect, Event, Frame, HttpCredentials, HttpRequest, Invocation, NewObject, Signed, UnknownEvent, WaitingClient,
 };
 use crate::actions::{self, HttpRoute};
-use crate::delivery::{Cleanup, Continuation, ErasureStep};
+use crate::delivery::{Cleanup, Continuation, ErasureStep, ExportStep};
 use crate::domain::{self, ConnectionId, ObjectKey, Timestamp};
 use crate::error::BoxError;
 use crate::wire::{ClientFrame, Fields};
@@ -167,6 +167,10 @@ impl Invocation {
             Some(ErasureStep::SOURCE) => {
                 let step: ErasureStep = parsed(event)?;
                 Ok(Self::of_aws(step.request_id.clone(), step.at, Event::Erase(step)))
+            }
+            Some(ExportStep::SOURCE) => {
+                let step: ExportStep = parsed(event)?;
+                Ok(Self::of_aws(step.request_id.clone(), step.at, Event::Export(step)))
             }
             _ => Err("an unknown source".into()),
         }

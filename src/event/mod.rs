@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 
 use crate::actions::{self, HttpRoute, Limit};
-use crate::delivery::{Cleanup, Continuation, ErasureStep};
+use crate::delivery::{Cleanup, Continuation, ErasureStep, ExportStep};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp, UserId};
 use crate::error::{BoxError, Error};
 use crate::wire::{ClientFrame, Fields};
@@ -43,6 +43,8 @@ pub enum Event {
     Cleanup(Cleanup),
     /// The next step of the erasure of a user.
     Erase(ErasureStep),
+    /// The next step of an export of a user.
+    Export(ExportStep),
 }
 
 /// The handshake of a WebSocket.
@@ -113,6 +115,7 @@ impl Event {
             Self::FanOut(_) => actions::FAN_OUT,
             Self::Cleanup(_) => actions::CLEANUP,
             Self::Erase(_) => actions::ERASE,
+            Self::Export(_) => actions::EXPORT,
         }
     }
 

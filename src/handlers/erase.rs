@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::domain::{Emoji, Member, RoomId, Seq, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::{self, Channel, Membership, Stage};
-use crate::wire::frames::{Erasure, ErasureStatus, LeaveReason, Reaction, Reactions};
+use crate::wire::frames::{Erasure, LeaveReason, Reaction, Reactions, WorkStatus};
 use crate::wire::requests::AboutUser;
 
 /// No further step begins when less time than this is left.
@@ -110,7 +110,7 @@ async fn step(ctx: &Context, user: &UserId, erasure: &mut store::Erasure) -> Res
     match erasure.stage {
         Stage::Memberships => end_memberships(ctx, user, erasure).await?,
         Stage::Rooms => match ctx.store.all_rooms(user, after.as_deref(), 1).await?.pop() {
-            Some((room, peer, _)) => erase_in(ctx, (user, peer.as_ref()), &room, erasure).await?,
+            Some((known, _)) => erase_in(ctx, (user, known.peer.as_ref()), &known.room, erasure).await?,
             None => advance(erasure),
         },
         Stage::OtherRooms => match ctx.store.other_room(user, after.as_deref()).await? {
@@ -160,15 +160,16 @@ async fn end_memberships(ctx: &Context, user: &UserId, erasure: &mut store::Eras
         shut_out(ctx, user).await?;
     }
     let rooms = ctx.store.all_rooms(user, erasure.after.as_deref(), MEMBERSHIPS_AT_ONCE).await?;
-    let Some((last, ..)) = rooms.last() else {
+    let Some((last, _)) = rooms.last() else {
         advance(erasure);
         return Ok(());
     };
-    erasure.after = Some(last.to_string());
-    for (room, peer, member) in rooms {
-        match peer {
-            Some(peer) => ctx.store.end_pending(&peer, &room).await.map(drop)?,
-            None => end_membership(ctx, user, &room, member).await?,
+    erasure.after = Some(last.room.to_string());
+    for (known, is_member) in rooms {
+        let room = known.room.clone();
+        match &known.peer {
+            Some(peer) => ctx.store.end_pending(peer, &room).await.map(drop)?,
+            None => end_membership(ctx, user, &room, Some(known).filter(|_| is_member)).await?,
         }
     }
     Ok(())
@@ -258,8 +259,16 @@ async fn take_back(
     Ok(())
 }
 
-/// Erases what concerns the user alone: mentions of them, what waits for their consent, and whom they have blocked.
+/// Erases what concerns the user alone: exports, mentions of them, what waits for their consent, and whom they have
+/// blocked.
 async fn erase_own(ctx: &Context, user: &UserId, erasure: &mut store::Erasure) -> Result<(), Error> {
+    for export in ctx.store.stop_exports(user).await? {
+        for object in export.objects() {
+            ctx.files.remove(&object).await?;
+        }
+        ctx.store.delete_export(&export).await?;
+        erasure.count("exports", 1);
+    }
     for (kind, count) in ctx.store.delete_own_rows(user).await? {
         erasure.count(kind, count);
     }
@@ -293,11 +302,7 @@ async fn erase_acts(ctx: &Context, user: &UserId, erasure: &mut store::Erasure) 
 
 impl Erasure {
     fn of(user_id: UserId, known: Option<store::Erasure>) -> Self {
-        let status = match &known {
-            None => ErasureStatus::None,
-            Some(known) if known.finished_at.is_some() => ErasureStatus::Done,
-            Some(_) => ErasureStatus::Running,
-        };
+        let status = WorkStatus::of(known.as_ref().map(|known| known.finished_at.is_some()));
         let (started_at, finished_at, erased) =
             known.map(|known| (Some(known.started_at), known.finished_at, known.erased)).unwrap_or_default();
         Self {

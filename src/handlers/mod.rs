@@ -9,6 +9,7 @@ pub mod closing;
 pub mod connection;
 pub mod direct;
 pub mod erase;
+pub mod export;
 pub mod history;
 pub mod inbox;
 pub mod invites;

@@ -110,6 +110,9 @@ pub async fn created(ctx: &Context, objects: Vec<NewObject>) -> Result<(), Error
 
 async fn accept(ctx: &Context, object: &NewObject) -> Result<(), Error> {
     let key = &object.key;
+    if key.is_of_export() {
+        return Ok(());
+    }
     let announced = match key.file().filter(|_| ctx.config.uploads.bucket.as_ref() == Some(&object.bucket)) {
         // The row of a deleted file does not have the key any more.
         Some(id) => ctx

@@ -16,8 +16,8 @@ use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
 use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
 use crate::handlers::{
-    additions, admin, admin_rooms, blocks, change, closing, connection, erase, history, inbox, invites, message,
-    moderation, nearby, room, search, settings, sweep, typing, unread, upload,
+    additions, admin, admin_rooms, blocks, change, closing, connection, erase, export, history, inbox, invites,
+    message, moderation, nearby, room, search, settings, sweep, typing, unread, upload,
 };
 use crate::log;
 use crate::metrics::{Embedded, Metric};
@@ -89,6 +89,7 @@ async fn dispatch(ctx: &Context, event: Event) -> (Response, Result<u16, Error>)
         Event::FanOut(rest) => done(message::continue_fan_out(ctx, &rest).await),
         Event::Cleanup(cleanup) => done(connection::clean_up(ctx, &cleanup).await),
         Event::Erase(step) => done(erase::go_on(ctx, &step.user_id).await),
+        Event::Export(step) => done(export::go_on(ctx, &step.user_id, &step.export_id).await),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::changes::reaction_of;
 use super::log::{MESSAGE, SYSTEM, expiry_of};
 use super::members::MemberRow;
-use super::{Item, Key, Membership, Statement, Store, delete_request, failed, item_of, pages, row_of};
+use super::{Item, Key, Statement, Store, delete_request, failed, item_of, pages, row_of};
 use crate::domain::{Member, RoomId, Seq, System, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::{AUDIT, INVITES, MEMBERS, MENTIONS, MESSAGES, PENDING, REPORTS, Table};
@@ -221,18 +221,17 @@ impl Store {
         self.put(&MEMBERS, item_of(&row)?, &Statement::default()).await.map(drop)
     }
 
-    /// Up to `limit` rooms of a user behind `after`: those that they are or were in, with the other user of a direct
-    /// conversation, and the membership where it lasts.
+    /// Up to `limit` rooms of a user behind `after`: those that they are or were in, and whether the membership lasts.
     pub async fn all_rooms(
         &self,
         user: &UserId,
         after: Option<&str>,
         limit: i32,
-    ) -> Result<Vec<(RoomId, Option<UserId>, Option<Member>)>, Error> {
+    ) -> Result<Vec<(Member, bool)>, Error> {
         let room = |row: Item| {
             let row: MemberRow = row_of(row)?;
-            let (room, peer) = (row.room_id.clone(), row.peer.clone());
-            Ok((room, peer, Membership::of(Some(row)).member()))
+            let is_member = row.is_member();
+            Ok((Member::from(row), is_member))
         };
         self.members_page(user.as_str(), after, limit).await?.into_iter().map(room).collect()
     }

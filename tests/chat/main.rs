@@ -16,6 +16,7 @@ mod cost;
 mod crowds;
 mod direct;
 mod erasure;
+mod export;
 mod fan_out;
 mod faults;
 mod formats;

@@ -67,8 +67,8 @@ impl Mode {
 
     /// Whether it is of interest for a route: who is blocked cannot repeat what they asked.
     pub fn concerns(self, route: &str) -> bool {
-        // It makes hundreds of requests, and nobody waits for it.
-        if route == switchboard::actions::ERASE {
+        // They make many requests, and nobody waits for them.
+        if [switchboard::actions::ERASE, switchboard::actions::EXPORT].contains(&route) {
             return matches!(self, Self::Killed(_) | Self::Held(Adversary::Copy));
         }
         self != Self::Held(Adversary::Revoke) || route == switchboard::actions::CONNECT
@@ -241,9 +241,21 @@ impl<'a> Case<'a> {
         put.item("startedAt", number(self.now())).item("leasedUntil", number(0)).send().await.unwrap();
     }
 
-    /// Waits until Ben is erased; what is cut off the sweep finds.
-    pub async fn is_erased(&self) -> bool {
-        let path = format!("/admin/users/{}/erasure", self.names.ben);
+    /// The row that says that Ben's data is to be exported.
+    pub async fn begins_export(&self) {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let (ben, now) = (&self.names.ben, self.now());
+        let key = format!("{}#an-export", switchboard::domain::hash(&[ben]));
+        let put = self.tables.put_item().table_name("Messages");
+        let put = put.item("roomId", text("\u{1}exports")).item("messageId", text(&key));
+        let put = put.item("userId", text(ben)).item("exportId", text("an-export")).item("startedAt", number(now));
+        put.item("leasedUntil", number(0)).item("ttl", number(now / 1000 + 86_400)).send().await.unwrap();
+    }
+
+    /// Waits until Ben is erased, or exported; what is cut off the sweep finds.
+    pub async fn is_done(&self, what: &str) -> bool {
+        let path = format!("/admin/users/{}/{what}", self.names.ben);
         for _ in 0..3 {
             let until = Instant::now() + Duration::from_secs(20);
             while Instant::now() < until {

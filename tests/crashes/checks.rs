@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use switchboard::actions::{DISCONNECT, FAN_OUT};
+use switchboard::actions::{DISCONNECT, EXPORT, FAN_OUT};
 
 use crate::case::{Adversary, Case, Names, Who};
 
@@ -103,7 +103,10 @@ fn text<'a>(row: &'a Row, name: &str) -> &'a str {
 /// All promises that a case has broken.
 pub async fn of(case: &mut Case<'_>) -> Vec<String> {
     let mut violations = std::mem::take(&mut case.seen.violations);
-    if case.scenario.erases() && !case.is_erased().await {
+    if case.scenario.route == EXPORT && !case.is_done("exports/an-export").await {
+        violations.push("the export is never done".to_owned());
+    }
+    if case.scenario.erases() && !case.is_done("erasure").await {
         violations.push("the erasure is never done".to_owned());
     }
     let before = Rows::of(case).await;

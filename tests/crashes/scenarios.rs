@@ -133,6 +133,17 @@ impl Scenario {
                     "userId": case.names.ben,
                 }))
             }
+            actions::EXPORT => {
+                case.says(Who::Ben).await;
+                case.begins_export().await;
+                Request::OwnEvent(json!({
+                    "source": "switchboard.export",
+                    "requestId": "a request",
+                    "at": case.now(),
+                    "userId": case.names.ben,
+                    "exportId": "an-export",
+                }))
+            }
             ERASE_USER => {
                 let ben = case.says(Who::Ben).await;
                 assert!(ben.is_u64(), "{ben}");

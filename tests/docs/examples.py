@@ -224,6 +224,7 @@ def examples_are_sent(document):
         acts = {"day": "2026-11-26", "items": acts["items"][:1]}
         examples.is_sent(acts, "audit")
         examples.is_sent(admin(urls, "disconnect", "eli", "--block-until", "2999-01-01T00:00:00Z"), "disconnected")
+        examples.is_sent(admin(urls, "export", "eli"), "export")
         examples.is_sent(admin(urls, "erase", "eli"), "erasure")
         # The second example of an `ack` is the answer to the message in the lobby.
         assert not examples.left, f"examples that were neither sent nor received: {examples.left}"

@@ -137,7 +137,10 @@ class AppliedResources(unittest.TestCase):
         self.assertEqual((statement["Effect"], statement["Principal"], statement["Action"]), ("Deny", "*", "s3:*"))
         self.assertEqual(statement["Condition"], {"Bool": {"aws:SecureTransport": "false"}})
         self.assertEqual(statement["Resource"], [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"])
-        [rule] = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        [exports] = [rule for rule in rules if rule["ID"] == "exports-of-users"]
+        self.assertEqual((exports["Filter"]["Prefix"], exports["Expiration"]["Days"]), ("exports/", 7))
+        [rule] = [rule for rule in rules if rule["ID"] != "exports-of-users"]
         self.assertEqual(
             (rule["Status"], rule["Expiration"]["Days"]), ("Enabled", settings["chat"]["message_ttl_days"])
         )

@@ -47,13 +47,13 @@ impl Status {
 #[serde(rename_all = "camelCase")]
 pub(super) struct MemberRow {
     user_id: UserId,
-    pub(super) room_id: RoomId,
+    room_id: RoomId,
     role: Role,
     status: Status,
     joined_at: Timestamp,
     name: Name,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) peer: Option<UserId>,
+    peer: Option<UserId>,
     #[serde(default)]
     last_read_seq: Seq,
     /// As [`Member::read_version`].
@@ -94,6 +94,10 @@ fn is_zero(version: &u64) -> bool {
 }
 
 impl MemberRow {
+    pub(super) fn is_member(&self) -> bool {
+        self.status == Status::Member
+    }
+
     fn has_expired(&self, now: Timestamp) -> bool {
         self.ttl.is_some_and(|ttl| now.has_passed(ttl))
     }
@@ -168,7 +172,7 @@ pub enum Membership {
 }
 
 impl Membership {
-    pub(super) fn of(row: Option<MemberRow>) -> Self {
+    fn of(row: Option<MemberRow>) -> Self {
         match row {
             Some(row) if row.status == Status::Banned => Self::Banned { at: row.joined_at },
             Some(row) if row.status == Status::Member => Self::Member(row.into()),

@@ -19,8 +19,8 @@ use crate::error::Error;
 
 pub use crate::domain::Iso;
 pub use admin::{
-    Acts, Disconnected, Erasure, ErasureStatus, LiveConnection, Posted, PostedResult, RecordedAct, Report, Reports,
-    UserConnections,
+    Acts, Disconnected, Erasure, Export, ExportLine, LiveConnection, Posted, PostedResult, RecordedAct, Report,
+    Reports, UserConnections, WorkStatus,
 };
 pub use change::{
     DeletedMessages, DeletionAnswer, Edited, Pinned, Pins, ReactedUser, ReactedUsers, Reaction, Reactions, Unpinned,
@@ -142,6 +142,8 @@ frames! {
     Disconnected = "disconnected",
     /// What became of a backend's message. Over HTTP only.
     Posted = "posted",
+    /// How far an export of a user is, and where it is. Over HTTP only.
+    Export = "export",
     /// How far the erasure of a user is. Over HTTP only.
     Erasure = "erasure",
     /// The live connections of a user. Over HTTP only.

@@ -4,7 +4,7 @@ use macro_rules_attribute::apply;
 
 use super::room::{self, CreateRoomAt, ModeChange};
 use super::{Introduction, Recipient, Request};
-use crate::domain::{Content, Data, Mode, Name, Place, Role, RoomId, UserId};
+use crate::domain::{Content, Data, ExportId, Mode, Name, Place, Role, RoomId, UserId};
 use crate::error::Error;
 use crate::wire::types::{Capacity, Cursor, Day, Latitude, Longitude, Moment, RoomRadius, Rooms, Users, Visibility};
 
@@ -118,6 +118,13 @@ pub struct PutMember {
     pub user_id: UserId,
     /// By default a new member is a `member`, and who is one already keeps their role.
     pub role: Option<Role>,
+}
+
+/// An export of a user.
+#[apply(received)]
+pub struct GetExport {
+    pub user_id: UserId,
+    pub export_id: ExportId,
 }
 
 /// A day of the record.

@@ -110,7 +110,7 @@ locals {
       # The function presigns uploads and downloads, so they run with its permissions.
       Effect   = "Allow"
       Action   = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
-      Resource = "${var.resources.bucket}/rooms/*"
+      Resource = [for folder in ["rooms", "exports"] : "${var.resources.bucket}/${folder}/*"]
     },
     {
       # Without it S3 responds with 403 instead of 404 for an object that does not exist.
