@@ -159,12 +159,23 @@ macro_rules! http_routes {
                 admin::disconnect(Backend, DisconnectUser) -> Disconnected, 200, Frames;
             /// Send a message to rooms and users, as the chat itself, a bot or a user.
             PostAdminMessages = "POST /admin/messages", admin::post(Backend, PostMessage) -> Posted, 200, Frames;
-            /// Add a user to a room, without asking.
+            /// Make a room, or change one.
+            PutRoom = "PUT /admin/rooms/{roomId}", admin_rooms::put(Backend, PutRoom) -> Room, 200, Frames;
+            /// Add a user to a room, without asking, and give them a role.
             PutMember = "PUT /admin/rooms/{roomId}/members/{userId}",
-                admin::add_member(Backend, AboutMember) -> Ack, 200, Frames;
+                admin_rooms::put_member(Backend, PutMember) -> Ack, 200, Frames;
             /// Remove a user from a room.
             DeleteMember = "DELETE /admin/rooms/{roomId}/members/{userId}",
-                admin::remove_member(Backend, AboutMember) -> Ack, 200, Frames;
+                admin_rooms::remove_member(Backend, AboutMember) -> Ack, 200, Frames;
+            /// Shut a user out for good, and erase what they wrote and their names.
+            PostErase = "POST /admin/users/{userId}/erase", erase::begin(Backend, AboutUser) -> Erasure, 202, Frames;
+            /// Look up how far the erasure of a user is, and what went.
+            GetErasure = "GET /admin/users/{userId}/erasure", erase::show(Backend, AboutUser) -> Erasure, 200, Frames;
+            /// Export what a user wrote, and their memberships and settings.
+            PostExport = "POST /admin/users/{userId}/export", export::begin(Backend, AboutUser) -> Export, 202, Frames;
+            /// Look up how far an export is, and where it can be downloaded.
+            GetExport = "GET /admin/users/{userId}/exports/{exportId}",
+                export::show(Backend, GetExport) -> Export, 200, Frames;
             /// List the live connections of a user.
             GetConnections = "GET /admin/users/{userId}/connections",
                 admin::connections(Backend, AboutUser) -> UserConnections, 200, Frames;
@@ -265,8 +276,15 @@ pub const CLEANUP: &str = "cleanup";
 /// Put what was written on the event bus: called by the streams of the tables only.
 pub const STREAM: &str = "stream";
 
+/// Go on with the erasure of a user: called by the function itself only.
+pub const ERASE: &str = "erase";
+
+/// Go on with an export of a user: called by the function itself only.
+pub const EXPORT: &str = "export";
+
 /// The routes that neither an action nor a request to the HTTP API names.
-pub const BACKGROUND: [&str; 8] = [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP, STREAM];
+pub const BACKGROUND: [&str; 10] =
+    [CONNECT, DISCONNECT, DEFAULT, OBJECT_CREATED, SWEEP, FAN_OUT, CLEANUP, ERASE, EXPORT, STREAM];
 
 /// The keys of the WebSocket API's routes, and whether each has a route response: then the Lambda's response body is
 /// the answer to the sender.
@@ -340,6 +358,8 @@ mod tests {
             "fan-out",
             "cleanup",
             "stream",
+            "erase",
+            "export",
             "ObjectCreated",
             "",
         ];

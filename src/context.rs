@@ -18,6 +18,7 @@ use crate::event::Invocation;
 use crate::file_links::FileLinks;
 use crate::files::Files;
 use crate::metrics::{Counts, Metric};
+use crate::review::Reviews;
 use crate::store::{Channel, Store, Timing};
 
 /// Shared by all invocations: the clients reuse their connections to AWS.
@@ -29,6 +30,7 @@ pub struct Services {
     pub links: Arc<FileLinks>,
     pub delivery: Delivery,
     pub bus: Bus,
+    pub reviews: Reviews,
 }
 
 impl Services {
@@ -39,7 +41,7 @@ impl Services {
     pub fn new(config: Config) -> Result<Self, BoxError> {
         let config = Arc::new(config);
         let transport = Transport::new(&config.authorities)?;
-        let Clients { dynamodb, s3, connections, lambda, events } = Clients::new(&config, &transport)?;
+        let Clients { dynamodb, s3, connections, lambda, review, events } = Clients::new(&config, &transport)?;
         let issuers = Issuers::new(&config.auth, &transport);
         let store = Store::new(dynamodb, Arc::clone(&config));
         let links = Arc::new(FileLinks::new(&config));
@@ -47,7 +49,8 @@ impl Services {
             Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
         let files = Files::new(s3, &config.uploads);
         let bus = Bus::new(events, &config.events);
-        Ok(Self { config, issuers, store, files, links, delivery, bus })
+        let reviews = Reviews::new(review, Arc::clone(&config));
+        Ok(Self { config, issuers, store, files, links, delivery, bus, reviews })
     }
 }
 

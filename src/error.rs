@@ -126,6 +126,11 @@ errors! {
     RoomRate { retry_after_ms: u64 } => (429, "ROOM_RATE"),
     #[error("the upload differs from what was announced and was deleted; request another upload")]
     UploadMismatch => (422, "UPLOAD_MISMATCH"),
+    #[error("{}", denial(reason))]
+    MessageDenied { reason: String } => (422, "MESSAGE_DENIED"),
+    /// A handler has it reviewed and tries again.
+    #[error("texts are reviewed here since just now; retry")]
+    Unreviewed => (503, "ROOM_BUSY"),
     #[error("too many concurrent writes to this room; retry")]
     RoomBusy => (503, "ROOM_BUSY"),
     /// A dependency did not answer.
@@ -134,6 +139,11 @@ errors! {
     /// A bug or a misconfiguration: logged in full, never shown to clients.
     #[error("internal error; the request id identifies it in the log")]
     Internal(#[source] BoxError) => (500, "INTERNAL"),
+}
+
+fn denial(reason: &str) -> String {
+    let reason = if reason.is_empty() { "" } else { &format!(": {reason}") };
+    format!("the review of this chat did not accept it{reason}")
 }
 
 impl From<Limited> for Error {
@@ -183,6 +193,15 @@ impl Error {
     /// The limit that refuses the request, by its name.
     pub fn scope(&self) -> Option<&'static str> {
         if let Self::RateLimited { scope, .. } = self { Some(scope) } else { None }
+    }
+
+    /// Why the review did not accept a text, if it says so.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::MessageDenied { reason } => Some(reason.as_str()).filter(|reason| !reason.is_empty()),
+            Self::InMessage { error, .. } => error.reason(),
+            _ => None,
+        }
     }
 
     /// When the same request can succeed, in milliseconds from now, where that is known.

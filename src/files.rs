@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -17,6 +18,8 @@ use crate::error::Error;
 const UPLOAD_SECS: i64 = 300;
 /// Lifetime of a presigned download.
 const DOWNLOAD_SECS: i64 = 60;
+/// Lifetime of a presigned download of an export.
+const EXPORT_SECS: i64 = 3_600;
 /// Characters that need no encoding in the extended form of a file name (RFC 8187).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -134,6 +137,20 @@ impl Files {
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Writes a part of an export, over one that is there.
+    pub async fn write_export(&self, key: &ObjectKey, lines: String) -> Result<(), Error> {
+        let put = self.client.put_object().bucket(self.bucket()?).key(key.as_str());
+        let put = put.content_type("application/jsonl").body(ByteStream::from(lines.into_bytes()));
+        put.send().await.map_err(failed).map(drop)
+    }
+
+    /// Presigns the download of a part of an export.
+    pub async fn sign_export(&self, key: &ObjectKey, now: Timestamp) -> Result<Signed, Error> {
+        let get = self.client.get_object().bucket(self.bucket()?).key(key.as_str());
+        let signed = get.presigned(lifetime(now, EXPORT_SECS)?).await.map_err(failed)?;
+        Ok(Signed::new(&signed, now.plus_secs(EXPORT_SECS)))
     }
 
     /// Deletes an object, whether it exists or not.

@@ -24,6 +24,7 @@ mod handlers;
 pub mod local;
 mod log;
 pub mod metrics;
+pub mod review;
 pub mod router;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -54,6 +54,8 @@ metrics! {
     RateLimited in "Count",
     /// Requests that were let through because the table of rate limits failed.
     LimitsFailed in "Count",
+    /// Texts of which the review function said nothing: what became of them is in `REVIEW_FALLBACK`.
+    ReviewsFailed in "Count",
     /// Invocations that ended with status 500 or above. Lambda counts no error for a response with such a status.
     Failures in "Count",
     /// How long the handler took.

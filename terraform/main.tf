@@ -18,7 +18,11 @@ locals {
       ROOM_IDLE_SECONDS     = tostring(var.chat.room_idle_seconds)
       MAX_FILE_BYTES        = var.chat.max_file_bytes == null ? null : format("%d", var.chat.max_file_bytes)
       LIMITS                = var.chat.limits
+      ALLOWED_ORIGINS       = join(",", var.chat.allowed_origins)
       ALLOWED_CONTENT_TYPES = join(",", var.chat.allowed_content_types)
+      REVIEW_FUNCTION       = var.chat.review_function
+      REVIEW_TIMEOUT_MS     = tostring(var.chat.review_timeout_ms)
+      REVIEW_FALLBACK       = var.chat.review_fallback
       LOG_LEVEL             = var.function.log_level
       METRICS_NAMESPACE     = local.metrics_namespace
       EVENT_BUS             = local.has_events ? var.name : null
@@ -100,6 +104,8 @@ module "function" {
     tables      = { for variable, table in module.tables.tables : variable => table.arn }
     bucket      = module.uploads.bucket.arn
     connections = module.websocket_api.stage_arn
+
+    review_function = var.chat.review_function
   }
 }
 

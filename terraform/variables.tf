@@ -132,8 +132,10 @@ variable "chat" {
     room_idle_seconds: a room with a location closes after this time without a message. lobby: whether the lobby exists.
     add_members: "invite" (the default with jwt) asks users before they are in a room or talk to a stranger; "direct"
     (the default with open) does not, for clients that cannot accept invitations.
-    max_file_bytes and allowed_content_types limit uploads. allowed_origins: exact origins for CORS, for the HTTP API
-    and the bucket.
+    max_file_bytes and allowed_content_types limit uploads. allowed_origins: exact origins of web pages, for CORS of the
+    HTTP API and the bucket, and for handshakes of WebSockets. review_function: the ARN of a Lambda function that
+    reviews texts in rooms with `review`, waited for up to review_timeout_ms; without an answer review_fallback is
+    "deny" or "allow".
   EOT
   type = object({
     auth_mode = optional(string, "jwt")
@@ -161,6 +163,9 @@ variable "chat" {
     max_file_bytes        = optional(number)
     allowed_content_types = optional(list(string), [])
     allowed_origins       = optional(list(string), [])
+    review_function       = optional(string)
+    review_timeout_ms     = optional(number)
+    review_fallback       = optional(string)
   })
   default = {}
 
@@ -170,6 +175,23 @@ variable "chat" {
       trimspace(part),
     ))])
     error_message = "chat.limits must be off or a list such as \"message=50/s burst 200, live=50\"."
+  }
+
+  validation {
+    condition = var.chat.review_function == null ? true : can(regex(
+      "^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)?$", var.chat.review_function
+    ))
+    error_message = "chat.review_function must be the ARN of a Lambda function, of a version or of an alias."
+  }
+
+  validation {
+    condition = (
+      (var.chat.review_fallback == null ? true : contains(["deny", "allow"], var.chat.review_fallback))
+      && (var.chat.review_timeout_ms == null ? true : (
+        var.chat.review_timeout_ms >= 1 && var.chat.review_timeout_ms <= 10000
+      ))
+    )
+    error_message = "chat.review_fallback must be deny or allow, and chat.review_timeout_ms 1 to 10000."
   }
 
   validation {

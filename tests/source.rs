@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["actions", "error", "tables"],
     &["metrics", "config", "wire"],
     &["log", "aws", "auth", "file_links"],
-    &["store", "files", "bus"],
+    &["store", "files", "bus", "review"],
     &["delivery"],
     &["event"],
     &["context"],

@@ -124,12 +124,16 @@ impl Caller {
         self.name.clone().unwrap_or_else(|| self.user.as_name())
     }
 
+    /// The name that the user chose, if they chose one.
+    pub fn chosen_name(&self) -> Option<&Name> {
+        self.name.as_ref().filter(|_| !self.name_verified)
+    }
+
     /// Takes the name and the style of a request.
     pub fn introduce(&mut self, introduction: &Introduction) {
         self.rename(introduction.user_name.as_ref());
         self.style.adopt(introduction.style());
         if let Some(connection) = &mut self.connection {
-            connection.name.clone_from(&self.name);
             connection.user_icon.clone_from(&self.style.icon);
             connection.user_color.clone_from(&self.style.color);
         }
@@ -139,6 +143,9 @@ impl Caller {
     pub fn rename(&mut self, name: Option<&Name>) {
         if let Some(name) = name.filter(|_| !self.name_verified) {
             self.name = Some(name.clone());
+            if let Some(connection) = &mut self.connection {
+                connection.name = Some(name.clone());
+            }
         }
     }
 }

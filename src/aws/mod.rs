@@ -38,6 +38,8 @@ pub struct Clients {
     pub connections: aws_sdk_apigatewaymanagement::Client,
     pub lambda: aws_sdk_lambda::Client,
     pub events: EventBridge,
+    /// For the review function, which is waited for.
+    pub review: aws_sdk_lambda::Client,
 }
 
 impl Clients {
@@ -51,7 +53,8 @@ impl Clients {
             dynamodb: dynamodb(&aws, config),
             s3: s3(&aws, config),
             connections: connections(&aws, config),
-            lambda: lambda(&aws, config),
+            lambda: lambda(&aws, config, timeouts(Duration::from_millis(500), Duration::from_secs(2))),
+            review: lambda(&aws, config, timeout_of_review(config)),
             events: EventBridge::new(config, transport, credentials()?),
         })
     }
@@ -114,13 +117,17 @@ fn connections(aws: &SdkConfig, config: &Config) -> aws_sdk_apigatewaymanagement
     aws_sdk_apigatewaymanagement::Client::from_conf(settings.build())
 }
 
-/// Lambda accepts or refuses an asynchronous event within milliseconds.
-fn lambda(aws: &SdkConfig, config: &Config) -> aws_sdk_lambda::Client {
-    let mut settings = aws_sdk_lambda::config::Builder::from(aws)
-        .timeout_config(timeouts(Duration::from_millis(500), Duration::from_secs(2)));
+/// Lambda accepts or refuses an asynchronous event within milliseconds; a function that is waited for has its own time.
+fn lambda(aws: &SdkConfig, config: &Config, timeouts: TimeoutConfig) -> aws_sdk_lambda::Client {
+    let mut settings = aws_sdk_lambda::config::Builder::from(aws).timeout_config(timeouts);
     settings.set_endpoint_url(config.lambda_endpoint.clone());
     settings.set_interceptors(each_request_logged());
     aws_sdk_lambda::Client::from_conf(settings.build())
+}
+
+fn timeout_of_review(config: &Config) -> TimeoutConfig {
+    let timeout = config.review.as_ref().map_or(Duration::from_millis(500), |review| review.timeout);
+    timeouts(timeout, timeout)
 }
 
 fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {

@@ -104,7 +104,7 @@ struct Arguments {
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     schedule_seconds: u64,
-    /// CORS origin that may use the HTTP API and upload files; can be repeated
+    /// Origin of web pages that may use both APIs and upload files (CORS, ALLOWED_ORIGINS); can be repeated
     #[arg(long, default_value = "*", value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<String>,
     /// Access key for the tables and the bucket [default: a new key at each start, printed in the banner]
@@ -115,6 +115,11 @@ struct Arguments {
     /// Its environment contains Lambda's variables, and AWS_ENDPOINT_URL_* for the AWS SDKs.
     #[arg(long, value_name = "CMD")]
     function: Option<String>,
+    /// Review the texts of rooms with `review` by a command: it gets each event on standard input and prints the answer
+    ///
+    /// The events and answers are those of a message review handler of Amazon IVS Chat (see src/wire/README.md).
+    #[arg(long, value_name = "CMD")]
+    review: Option<String>,
     /// Print only one JSON line on standard output, with the URLs and the access key
     #[arg(long)]
     json: bool,
@@ -276,6 +281,7 @@ fn host_name(name: &str) -> Result<String, String> {
 
 fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
     let function = function_command(arguments.function.as_deref())?;
+    let review = arguments.review.as_deref().map(|command| words("--review", command)).transpose()?;
     let faults = Faults::default();
     if let Some(plan) = &arguments.faults {
         faults.follow(Plan::parse(plan.as_bytes()).map_err(|error| format!("--faults is not a valid plan: {error}"))?);
@@ -311,6 +317,7 @@ fn options(arguments: Arguments, console: Console) -> Result<Options, String> {
         public_host: arguments.public_host,
         is_own_function: arguments.function.is_none(),
         function,
+        review,
         previous_function: None,
         environment: Vec::new(),
         logs: console.log_sink(),
@@ -325,7 +332,12 @@ fn function_command(command: Option<&str>) -> Result<Vec<OsString>, String> {
         let this = std::env::current_exe().map_err(|error| format!("failed to find this program: {error}"))?;
         return Ok(vec![this.into_os_string(), AS_FUNCTION.into()]);
     };
+    words("--function", command)
+}
+
+/// The words of a command.
+fn words(flag: &str, command: &str) -> Result<Vec<OsString>, String> {
     let words = shlex::split(command).filter(|words| !words.is_empty());
-    let words = words.ok_or("--function is not a valid command: check the quotes")?;
+    let words = words.ok_or(format!("{flag} is not a valid command: check the quotes"))?;
     Ok(words.into_iter().map(Into::into).collect())
 }

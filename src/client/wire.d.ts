@@ -124,6 +124,21 @@ export interface EditedFrame {
   version: number;
 }
 
+/** How far the erasure of a user is. Over HTTP only. */
+export interface ErasureFrame {
+  /** How many of each kind went: `messages`, `files`, `reactions`, `mentions`, `memberships`, `invitations`,
+`invites`, `blocks`, `exports`, `reports` and `acts` of moderation, whose addresses went. */
+  erased: Record<string, number>;
+  finishedAt?: string;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  startedAt?: string;
+  /** Whether a work that takes several invocations is done. */
+  status: "running" | "done" | "none";
+  type: "erasure";
+  userId: string;
+}
+
 /** A request or an upload failed. */
 export interface ErrorFrame {
   action?: string;
@@ -198,6 +213,8 @@ export interface ErrorFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -227,6 +244,8 @@ export interface ErrorFrame {
   /** The message at fault, of several: its place in `messages`, from 0. */
   index?: number;
   message: string;
+  /** Why the review did not accept a text. */
+  reason?: string;
   /** Repeated on the answer to this frame. */
   requestId?: string;
   /** When the same request can succeed, in milliseconds from now. */
@@ -235,6 +254,25 @@ export interface ErrorFrame {
   scope?: string;
   status: number;
   type: "error";
+}
+
+/** How far an export of a user is, and where it is. Over HTTP only. */
+export interface ExportFrame {
+  /** Until when these can be used. */
+  expiresAt?: string;
+  exportId: string;
+  finishedAt?: string;
+  /** How many lines of each type it has. */
+  lines: Record<string, number>;
+  /** Repeated on the answer to this frame. */
+  requestId?: string;
+  startedAt?: string;
+  /** Whether a work that takes several invocations is done. */
+  status: "running" | "done" | "none";
+  type: "export";
+  /** Signed addresses of its parts, once it is done: together they are one file of JSON lines. */
+  urls?: Array<string>;
+  userId: string;
 }
 
 /** A presigned URL to download a file. */
@@ -323,6 +361,8 @@ export interface FoundFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -531,6 +571,8 @@ export interface MessageFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
+      /** Whether texts are reviewed before they are accepted; absent: they are not. */
+      review?: "on" | "off" | null;
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -627,6 +669,8 @@ export interface MessagesFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -702,6 +746,8 @@ export interface NearFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
+      /** Whether texts are reviewed before they are accepted; absent: they are not. */
+      review?: "on" | "off" | null;
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -830,6 +876,8 @@ export interface PinsFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
+        /** Whether texts are reviewed before they are accepted; absent: they are not. */
+        review?: "on" | "off" | null;
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -1065,6 +1113,8 @@ export interface ResumedFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
+          /** Whether texts are reviewed before they are accepted; absent: they are not. */
+          review?: "on" | "off" | null;
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1163,6 +1213,8 @@ export interface ResumedFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
+          /** Whether texts are reviewed before they are accepted; absent: they are not. */
+          review?: "on" | "off" | null;
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1243,6 +1295,8 @@ export interface RoomFrame {
     maxPerSecond?: number;
     /** Who may do something in a room. */
     react?: "members" | "admins";
+    /** Whether texts are reviewed before they are accepted; absent: they are not. */
+    review?: "on" | "off" | null;
     /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
     slowSeconds?: number;
     /** Who may do something in a room. */
@@ -1376,6 +1430,8 @@ export interface RoomsFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
+          /** Whether texts are reviewed before they are accepted; absent: they are not. */
+          review?: "on" | "off" | null;
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1425,6 +1481,8 @@ export interface RoomsFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
+      /** Whether texts are reviewed before they are accepted; absent: they are not. */
+      review?: "on" | "off" | null;
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -1604,7 +1662,9 @@ export type Frame =
   | DeletedFrame
   | DisconnectedFrame
   | EditedFrame
+  | ErasureFrame
   | ErrorFrame
+  | ExportFrame
   | FileFrame
   | FoundFrame
   | HealthFrame
@@ -1781,6 +1841,8 @@ export interface SetRoomModeRequest {
   react?: "members" | "admins" | null;
   /** Repeated on the answer to this frame. */
   requestId?: string;
+  /** Whether texts are reviewed before they are accepted. */
+  review?: "on" | "off" | null;
   roomId: string;
   /** How many seconds a member waits after a message before the next one: 0 to 21,600. */
   slowSeconds?: number | null;

@@ -5,6 +5,7 @@ mod limits;
 mod reader;
 
 use std::fmt;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tracing::level_filters::LevelFilter;
@@ -40,6 +41,8 @@ pub struct Config {
     pub ticket_secret: Option<Secret>,
     /// `ADD_MEMBERS`: whether users are added to rooms, and receive direct messages of strangers, without being asked.
     pub adds_directly: bool,
+    /// `ALLOWED_ORIGINS`: the origins of the pages that may open WebSockets. Empty: all.
+    pub allowed_origins: Vec<String>,
     /// `LOBBY`: whether the room exists that everybody is in.
     pub lobby: bool,
     /// `MESSAGE_TTL_DAYS`.
@@ -50,6 +53,8 @@ pub struct Config {
     pub uploads: Uploads,
     /// `LIMITS`: how much each user may ask for. Absent: as much as they like.
     pub limits: Option<Limits>,
+    /// `REVIEW_FUNCTION`: reviews texts in rooms that want it. Without it no room can.
+    pub review: Option<Review>,
     /// `ROOM_IDLE_SECONDS`: rooms created over HTTP close after this time without a message.
     pub room_idle_seconds: i64,
     /// `LOG_LEVEL`: what is logged besides the line of each invocation.
@@ -82,6 +87,17 @@ pub struct Uploads {
     pub max_bytes: u64,
     /// `ALLOWED_CONTENT_TYPES`.
     pub allowed: AllowedTypes,
+}
+
+/// The review of texts.
+#[derive(Debug)]
+pub struct Review {
+    /// The name or the ARN of the Lambda function.
+    pub function: String,
+    /// `REVIEW_TIMEOUT_MS`: how long it is waited for.
+    pub timeout: Duration,
+    /// `REVIEW_FALLBACK`: whether a text is accepted that the function says nothing of.
+    pub lets_through: bool,
 }
 
 /// `AUTH_MODE`: how users are authenticated.
@@ -202,11 +218,13 @@ impl Config {
             authorities: reader.authorities(),
             auth,
             ticket_secret: reader.secret("TICKET_SECRET").map(Secret),
+            allowed_origins: reader.allowed_origins(),
             lobby: reader.choice("LOBBY", &["on", "off"]) == Some("on"),
             message_ttl_days: reader.number("MESSAGE_TTL_DAYS", 30, 1, 3_650),
             http_endpoint: reader.http_endpoint(),
             uploads: reader.uploads(),
             limits: reader.limits(),
+            review: reader.review(),
             room_idle_seconds: reader.number("ROOM_IDLE_SECONDS", 1_800, 1, 365 * 86_400),
             log_level: reader.log_level(),
             metrics_namespace: reader.metrics_namespace(),
@@ -265,6 +283,9 @@ mod tests {
             ("AUTH_MODE", "none"),
             ("LOBBY", "yes"),
             ("ADD_MEMBERS", "yes"),
+            ("ALLOWED_ORIGINS", "*"),
+            ("ALLOWED_ORIGINS", "https://chat.example/"),
+            ("ALLOWED_ORIGINS", "https://chat.example,chat.example"),
             ("MESSAGE_TTL_DAYS", "0"),
             ("MESSAGE_TTL_DAYS", "a month"),
             ("ROOM_IDLE_SECONDS", "0"),
@@ -285,6 +306,9 @@ mod tests {
             ("ALLOWED_CONTENT_TYPES", "image/png,,audio/*"),
             ("LIMITS", "on"),
             ("LIMITS", "message=fast"),
+            ("REVIEW_FUNCTION", "my review"),
+            ("REVIEW_TIMEOUT_MS", "0"),
+            ("REVIEW_FALLBACK", "maybe"),
             ("LOG_LEVEL", "trace"),
             ("EVENT_BUS", "a bus"),
             ("EVENT_BODIES", "yes"),
@@ -328,12 +352,17 @@ mod tests {
     fn unset_variables_have_defaults() {
         let config = read(&[("HTTP_ENDPOINT", "https://abc.example/")]).unwrap();
         assert_eq!(config.http_endpoint, "https://abc.example");
-        assert!(config.lobby && !config.adds_directly);
+        assert!(config.lobby && !config.adds_directly && config.allowed_origins.is_empty());
         assert!(read(&[("AUTH_MODE", "open")]).unwrap().adds_directly);
         assert_eq!((config.message_ttl_days, config.room_idle_seconds), (30, 1_800));
         assert_eq!((config.uploads.bucket, config.uploads.max_bytes), (None, 25 * 1024 * 1024));
         assert_eq!(config.tables.of(&tables::ROOMS), "ChatRooms");
         assert!(config.events.bus.is_none() && !config.events.has_bodies && config.events.has_notifications);
+        let review =
+            read(&[("REVIEW_FUNCTION", "arn:aws:lambda:eu-west-1:123456789012:function:review:live")]).unwrap();
+        let review = review.review.unwrap();
+        assert_eq!((review.timeout, review.lets_through), (Duration::from_millis(500), false));
+        assert!(config.review.is_none());
         assert_eq!((config.log_level, config.metrics_namespace.as_str()), (LevelFilter::INFO, "Switchboard"));
         assert!(matches!(config.auth, Auth::Jwt(Jwt { max_age_seconds: 86_400, .. })));
     }

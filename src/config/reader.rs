@@ -1,13 +1,14 @@
 //! The environment, variable by variable.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use http::Uri;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tracing::level_filters::LevelFilter;
 
-use super::{Auth, ConfigError, Events, Issuer, Jwt, Limits, Uploads, issuers};
+use super::{Auth, ConfigError, Events, Issuer, Jwt, Limits, Review, Uploads, issuers};
 use crate::domain::AllowedTypes;
 use crate::tables::TableNames;
 
@@ -192,6 +193,25 @@ impl<'a> Reader<'a> {
         self.choice("ADD_MEMBERS", &choices) == Some("direct")
     }
 
+    /// `ALLOWED_ORIGINS`: origins as browsers send them, in small letters and without a path.
+    pub fn allowed_origins(&mut self) -> Vec<String> {
+        const NAME: &str = "ALLOWED_ORIGINS";
+        const FORM: &str =
+            "origins with commas between them, such as https://chat.example.com (unset: every page may connect)";
+
+        let Some(list) = self.text(NAME) else { return Vec::new() };
+        let letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b".-:[]_".contains(&letter);
+        let is_origin = |origin: &str| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            host.is_some_and(|host| !host.is_empty() && host.bytes().all(letter))
+        };
+        let origins: Vec<_> = list.split(',').map(|origin| origin.trim().to_owned()).collect();
+        if let Some(wrong) = origins.iter().find(|origin| !is_origin(origin)) {
+            self.invalid(NAME, FORM, wrong);
+        }
+        origins
+    }
+
     /// `LIMITS`.
     pub fn limits(&mut self) -> Option<Limits> {
         const NAME: &str = "LIMITS";
@@ -207,6 +227,20 @@ impl<'a> Reader<'a> {
                 }
             },
         }
+    }
+
+    /// `REVIEW_FUNCTION`, and what goes with it.
+    pub fn review(&mut self) -> Option<Review> {
+        const NAME: &str = "REVIEW_FUNCTION";
+
+        let timeout = self.number("REVIEW_TIMEOUT_MS", 500, 1, 10_000).unsigned_abs();
+        let lets_through = self.choice("REVIEW_FALLBACK", &["deny", "allow"]) == Some("allow");
+        let function = self.text(NAME)?;
+        if function.len() > 170 || !function.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:$".contains(&byte))
+        {
+            self.invalid(NAME, "the name or the ARN of a Lambda function", &function);
+        }
+        Some(Review { function, timeout: Duration::from_millis(timeout), lets_through })
     }
 
     /// `LOG_LEVEL`.

@@ -3,6 +3,8 @@
 
 mod cleanup;
 mod encoded;
+mod erasure;
+mod export;
 mod fan_out;
 mod outbound;
 mod post;
@@ -19,6 +21,8 @@ use crate::file_links::FileLinks;
 use crate::store::Store;
 
 pub use cleanup::Cleanup;
+pub use erasure::ErasureStep;
+pub use export::ExportStep;
 pub use fan_out::Continuation;
 pub use outbound::{Except, OutboundFrame};
 

@@ -90,6 +90,9 @@ checked::texts! {
     /// An announced file: 1 to 128 characters.
     FileId by id, up to MAX_CHARS,
         ID "must be a file id: a string of 1 to 128 characters without control characters";
+    /// An export of what a user wrote: 1 to 128 characters.
+    ExportId by id, up to MAX_CHARS,
+        ID "must be the `exportId` of the answer that began it";
     /// A reaction to a message: 1 to 64 bytes of UTF-8.
     Emoji by emoji, up to MAX_EMOJI_BYTES,
         TEXT "must be a string of 1 to 64 bytes without control characters";

@@ -171,6 +171,9 @@ pub struct Body {
     pub mention_room: bool,
     /// The object that the sender attached.
     pub data: Option<Data>,
+    /// The content as it was sent, where a review has put another one in its place: a retry has that one.
+    #[serde(skip)]
+    pub sent: Option<Content>,
 }
 
 impl Body {
@@ -188,14 +191,21 @@ impl Body {
             mentions: Vec::new(),
             mention_room: false,
             data: None,
+            sent: None,
         }
+    }
+
+    /// The message with another content, as the review wants it.
+    pub fn replaced(self, content: Content) -> Self {
+        Self { sent: Some(self.content), content, ..self }
     }
 
     /// The idempotency key of the message, if its sender gave one.
     pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
         let data = self.data.as_ref().map(Data::as_str);
         let id = self.client_message_id.as_ref()?;
-        Some(IdempotencyKey::new(&self.user_id, id, &self.content, self.reply_to, data))
+        let content = self.sent.as_ref().unwrap_or(&self.content);
+        Some(IdempotencyKey::new(&self.user_id, id, content, self.reply_to, data))
     }
 }
 

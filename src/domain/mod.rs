@@ -22,13 +22,13 @@ pub use content_type::{AllowedTypes, ContentType};
 pub use format::Format;
 pub use geo::{CellRange, GeoKey, Location, Metres};
 pub use id::{
-    ClientMessageId, ConnectionId, Emoji, Epoch, FileId, Invalid, InviteCode, MessageId, Name, Reason, RoomId, UserId,
-    hash,
+    ClientMessageId, ConnectionId, Emoji, Epoch, ExportId, FileId, Invalid, InviteCode, MessageId, Name, Reason,
+    RoomId, UserId, hash,
 };
 pub use idempotency::IdempotencyKey;
 pub use limit::{Grant, Limit, Limited, Rate, micros};
 pub use message::{Body, Content, Data, Entry, Event, MAX_CONTENT_BYTES, Style, System};
-pub use mode::{Mode, NotifyLevel, Who};
+pub use mode::{Mode, NotifyLevel, Switch, Who};
 pub use room::{CloseReason, Member, Notify, Place, Role, Room, RoomStatus, RoomType};
 pub use seq::{Page, RESTART_GAP, Seq};
 pub use text::searchable;

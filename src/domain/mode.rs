@@ -13,6 +13,15 @@ pub enum Who {
     Admins,
 }
 
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    On,
+    Off,
+}
+
 /// For how long a message can be edited, unless the room says otherwise (seconds).
 const EDIT_WINDOW_SECS: u64 = 86_400;
 
@@ -32,6 +41,8 @@ pub struct Mode {
     pub max_per_second: Option<u64>,
     /// For how many seconds after it was sent a message can be edited; absent: 86,400.
     pub edit_window_seconds: Option<u64>,
+    /// Whether texts are reviewed before they are accepted; absent: they are not.
+    pub review: Option<Switch>,
 }
 
 impl Mode {
@@ -43,6 +54,7 @@ impl Mode {
             slow_seconds: change.slow_seconds.or(self.slow_seconds),
             max_per_second: change.max_per_second.or(self.max_per_second),
             edit_window_seconds: change.edit_window_seconds.or(self.edit_window_seconds),
+            review: change.review.or(self.review),
         }
     }
 
@@ -54,6 +66,11 @@ impl Mode {
     /// Whether only owners and admins may write.
     pub fn is_read_only(&self) -> bool {
         self.write == Some(Who::Admins)
+    }
+
+    /// Whether texts are reviewed before they are accepted.
+    pub fn is_reviewed(&self) -> bool {
+        self.review == Some(Switch::On)
     }
 
     /// How long a member waits between two messages, if at all (milliseconds).
@@ -78,12 +95,17 @@ impl Mode {
             0 => "no wait between messages".to_owned(),
             _ => format!("{seconds} s between messages"),
         };
+        let review = |review: Switch| match review {
+            Switch::On => "messages are reviewed".to_owned(),
+            Switch::Off => "messages are not reviewed".to_owned(),
+        };
         let parts = [
             self.write.map(|write| who(write, "write")),
             self.react.map(|react| who(react, "react")),
             self.slow_seconds.map(slow),
             self.max_per_second.map(|most| format!("at most {most} messages a second")),
             self.edit_window_seconds.map(|seconds| format!("messages can be edited for {seconds} s")),
+            self.review.map(review),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }

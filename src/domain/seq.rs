@@ -81,7 +81,11 @@ impl Seq {
 
     /// The position of a message id; `None` for another sort key.
     pub fn of(id: &MessageId) -> Option<Self> {
-        let digits = id.as_str();
+        Self::of_key(id.as_str())
+    }
+
+    /// As [`Seq::of`], of any sort key.
+    pub fn of_key(digits: &str) -> Option<Self> {
         let padded = digits.len() == Self::DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
         padded.then(|| digits.parse().ok().map(Self)).flatten()
     }

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::id::hash;
-use super::{ContentType, FileId, Invalid, RoomId, checked, text};
+use super::{ContentType, ExportId, FileId, Invalid, RoomId, checked, text};
 
 /// Most bytes of a file's name: as many as file systems take.
 const MAX_NAME_BYTES: usize = 255;
@@ -64,6 +64,9 @@ pub struct File {
 #[serde(transparent)]
 pub struct ObjectKey(String);
 
+/// In front of the keys of exports. The bucket's lifecycle deletes them after a week.
+const EXPORTS: &str = "exports/";
+
 impl ObjectKey {
     /// The key of a new file.
     pub fn new(room: &RoomId, file: &FileId, name: &FileName) -> Self {
@@ -71,6 +74,16 @@ impl ObjectKey {
         // Rooms can be called anything, and a key has 1,024 bytes.
         let room = if room.as_str().bytes().all(plain) { room.to_string() } else { hash(&[room.as_str()]) };
         Self(format!("rooms/{room}/{file}/{}", name.as_str()))
+    }
+
+    /// The key of a part of an export, counted from 1.
+    pub fn of_export(export: &ExportId, part: u32) -> Self {
+        Self(format!("{EXPORTS}{export}/{part:04}.jsonl"))
+    }
+
+    /// Whether the object is a part of an export, which the function itself has put there.
+    pub fn is_of_export(&self) -> bool {
+        self.0.starts_with(EXPORTS)
     }
 
     /// A key from an event of S3, unchanged.

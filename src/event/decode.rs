@@ -12,7 +12,7 @@ use super::{
     Connect, Event, Frame, HttpCredentials, HttpRequest, Invocation, NewObject, Signed, UnknownEvent, WaitingClient,
 };
 use crate::actions::{self, HttpRoute};
-use crate::delivery::{Cleanup, Continuation};
+use crate::delivery::{Cleanup, Continuation, ErasureStep, ExportStep};
 use crate::domain::{self, ConnectionId, ObjectKey, Timestamp};
 use crate::error::BoxError;
 use crate::store::StreamRecord;
@@ -177,6 +177,14 @@ impl Invocation {
             Some(Cleanup::SOURCE) => {
                 let cleanup: Cleanup = parsed(event)?;
                 Ok(Self::of_aws(cleanup.request_id.clone(), cleanup.at, Event::Cleanup(cleanup)))
+            }
+            Some(ErasureStep::SOURCE) => {
+                let step: ErasureStep = parsed(event)?;
+                Ok(Self::of_aws(step.request_id.clone(), step.at, Event::Erase(step)))
+            }
+            Some(ExportStep::SOURCE) => {
+                let step: ExportStep = parsed(event)?;
+                Ok(Self::of_aws(step.request_id.clone(), step.at, Event::Export(step)))
             }
             _ => Err("an unknown source".into()),
         }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 
 use crate::actions::{self, HttpRoute, Limit};
-use crate::delivery::{Cleanup, Continuation};
+use crate::delivery::{Cleanup, Continuation, ErasureStep, ExportStep};
 use crate::domain::{ConnectionId, ObjectKey, Timestamp, UserId};
 use crate::error::{BoxError, Error};
 use crate::store::StreamRecord;
@@ -44,6 +44,10 @@ pub enum Event {
     Cleanup(Cleanup),
     /// Rows were written, in the order of the stream of their table.
     Stream(Vec<StreamRecord>),
+    /// The next step of the erasure of a user.
+    Erase(ErasureStep),
+    /// The next step of an export of a user.
+    Export(ExportStep),
 }
 
 /// The handshake of a WebSocket.
@@ -114,6 +118,8 @@ impl Event {
             Self::FanOut(_) => actions::FAN_OUT,
             Self::Cleanup(_) => actions::CLEANUP,
             Self::Stream(_) => actions::STREAM,
+            Self::Erase(_) => actions::ERASE,
+            Self::Export(_) => actions::EXPORT,
         }
     }
 

@@ -116,6 +116,12 @@ async fn add_at_once(ctx: &Context, room: &Room, user: &UserId, adds_directly: b
     Ok(true)
 }
 
+/// # Errors
+/// `TOO_MANY_INVITATIONS` for a user whom others have added to so many rooms that they have to be asked.
+pub async fn require_places(ctx: &Context, user: &UserId) -> Result<(), Error> {
+    if has_places(ctx, user).await? { Ok(()) } else { Err(Error::TooManyInvitations) }
+}
+
 /// Whether others can add a user to one more room.
 async fn has_places(ctx: &Context, user: &UserId) -> Result<bool, Error> {
     Ok(ctx.store.count_added_rooms(user, ctx.now).await? < MAX_ADDED_ROOMS)

@@ -1,19 +1,18 @@
-//! What backends do. Each of their requests is signed, recorded, and carried out once for each idempotency key.
+//! What backends do; `admin_rooms` has what they do with rooms and their members. Each of their requests is signed,
+//! recorded, and carried out once for each idempotency key.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::try_join;
 
-use super::{additions, membership, message};
+use super::message;
 use crate::access::{Backend, Sender, Writer};
 use crate::context::Context;
-use crate::domain::{Body, ClientMessageId, Name, Room, RoomId, Timestamp, UserId};
+use crate::domain::{Body, ClientMessageId, Name, Timestamp, UserId};
 use crate::error::Error;
-use crate::store::{self, Channel, Membership, Subscription};
+use crate::store::{self, Channel, Subscription};
 use crate::wire::frames::{
-    self, Ack, Acts, Disconnected, LeaveReason, LiveConnection, Position, Posted, PostedResult, Refusal, Reports, Sent,
-    UserConnections,
+    self, Acts, Disconnected, LiveConnection, Position, Posted, PostedResult, Refusal, Reports, Sent, UserConnections,
 };
-use crate::wire::requests::{AboutMember, AboutUser, DisconnectUser, ListActs, ListReports, PostMessage, Recipient};
+use crate::wire::requests::{AboutUser, DisconnectUser, ListActs, ListReports, PostMessage, Recipient};
 
 /// Conversations that a message is written to at once.
 const TARGETS_AT_ONCE: usize = 8;
@@ -56,6 +55,10 @@ async fn post_to(
     let posted = async {
         let writer = Writer::for_backend(ctx, backend, speaker, &recipient).await?;
         let room = writer.sender.room.clone();
+        if !room.is_direct() && !room.is_lobby() && *speaker.0 != UserId::system() {
+            // Who need not be a member leaves no other trace of having written here.
+            ctx.store.note_writing(speaker.0, &room, ctx.now).await?;
+        }
         let draft = |sender: &Sender| body(sender, request, client_message_id);
         let sent = message::post(ctx, writer, &request.introduction, draft).await?;
         Ok::<_, Error>((room, sent))
@@ -83,37 +86,6 @@ fn written(sent: &Sent) -> (Option<Position>, bool) {
         Sent::Message(message) => (Some(message.position.clone()), message.duplicate),
         Sent::Ack(ack) | Sent::AckIfAsked(ack) => (ack.position.clone(), ack.duplicate),
     }
-}
-
-/// Adds a user to a room at once. Who is a member already stays one.
-pub async fn add_member(ctx: &Context, _: Backend, request: AboutMember) -> Result<Ack, Error> {
-    let AboutMember { room_id, user_id } = request;
-    let room = room(ctx, &room_id).await?;
-    additions::add_directly(ctx, &room, &user_id).await?;
-    Ok(Ack::of(ctx.route, room_id))
-}
-
-/// Ends a user's membership, or their invitation. Who is neither member nor invited stays so.
-pub async fn remove_member(ctx: &Context, _: Backend, request: AboutMember) -> Result<Ack, Error> {
-    let AboutMember { room_id, user_id } = request;
-    let (room, known) = try_join!(room(ctx, &room_id), ctx.store.membership(&user_id, &room_id, ctx.now))?;
-    let known = known.within(&room);
-    let is_member = matches!(known, Membership::Member(_));
-    membership::end(ctx, known, &user_id, &room, LeaveReason::Removed).await?;
-    if !is_member {
-        ctx.store.end_pending(&user_id, &room_id).await?;
-    }
-    Ok(Ack::of(ctx.route, room_id))
-}
-
-/// # Errors
-/// `ROOM_NOT_FOUND`, also for the lobby and direct conversations, which have no members.
-async fn room(ctx: &Context, id: &RoomId) -> Result<Room, Error> {
-    ctx.note_room(id);
-    if id.is_lobby() || id.is_direct() {
-        return Err(Error::RoomNotFound);
-    }
-    ctx.store.room(id, ctx.now).await?.ok_or(Error::RoomNotFound)
 }
 
 /// The live connections of a user.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::review;
 use crate::access::{self, Moderator, Sender, audit};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{Entry, Seq};
+use crate::domain::{Entry, Reason, RoomId, Seq, UserId};
 use crate::error::{Error, chain};
-use crate::store::{Channel, Edit, Removal};
+use crate::store::{Channel, Deleted, Edit, Removal};
 use crate::wire::frames::{
     Ack, DeletedMessages, DeletionAnswer, Edited, Frame, Item, Message, Pinned, Pins, ReactedUser, ReactedUsers,
     Reaction, Reactions, Unpinned,
@@ -29,11 +30,16 @@ async fn speaker(ctx: &Context, sender: Sender) -> Result<Sender, Error> {
 /// Gives a message of the caller's own another content.
 pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result<Edited, Error> {
     let EditMessage { room_id, seq, content, version, client_message_id } = request;
-    let edit =
-        Edit { seq, content: &content, version: version.map(|version| version.0), id: client_message_id.as_ref() };
+    let (version, id) = (version.map(|version| version.0), client_message_id.as_ref());
+    let edit = Edit { seq, content: &content, version, id, is_reviewed: false };
     let sender = speaker(ctx, sender).await?;
-    let fits = |body: &_| Message::fits(&sender.room, body);
-    let (entry, is_changed) = ctx.store.edit(&sender.room, &sender.user, &edit, fits, (ctx.now, ctx.deadline)).await?;
+    let (entry, is_changed) = match write_edit(ctx, &sender, &edit).await {
+        Err(Error::Unreviewed) => {
+            let content = &review::edit(ctx, &sender, &edit).await?;
+            write_edit(ctx, &sender, &Edit { content, is_reviewed: true, ..edit }).await?
+        }
+        edited => edited?,
+    };
     let Entry { event, changes, .. } = entry;
     let body = event.into_body();
     let edited = Edited {
@@ -55,6 +61,11 @@ pub async fn edit(ctx: &Context, sender: Sender, request: EditMessage) -> Result
     Ok(edited)
 }
 
+async fn write_edit(ctx: &Context, sender: &Sender, edit: &Edit<'_>) -> Result<(Entry, bool), Error> {
+    let fits = |body: &_| Message::fits(&sender.room, body);
+    ctx.store.edit(&sender.room, &sender.user, edit, fits, (ctx.now, ctx.deadline)).await
+}
+
 /// Deletes messages. Repeating it is answered with an ack.
 pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -> Result<DeletionAnswer, Error> {
     sender.ask_consent(ctx).await?;
@@ -72,26 +83,39 @@ pub async fn delete(ctx: &Context, mut sender: Sender, request: DeleteMessage) -
         }
         deleted => deleted?,
     };
-    let Some(rev) = deleted.rev else { return repeated_deletion(ctx, &sender, &seqs).await };
+    match publish_deletion(ctx, &sender.channels, (&sender.room, &sender.user, reason), deleted).await {
+        Some(frame) => Ok(DeletionAnswer::Deleted(frame)),
+        None => repeated_deletion(ctx, &sender, &seqs).await,
+    }
+}
+
+/// What follows a deletion: it is published, and the objects and the reactions of the messages go. `None` where all of
+/// them had been deleted before.
+pub async fn publish_deletion(
+    ctx: &Context,
+    channels: &[Channel],
+    (room, user, reason): (&RoomId, &UserId, Option<&Reason>),
+    deleted: Deleted,
+) -> Option<DeletedMessages> {
     let frame = DeletedMessages {
-        room_id: sender.room.clone(),
+        room_id: room.clone(),
         seqs: deleted.seqs,
-        rev,
+        rev: deleted.rev?,
         deleted_at: ctx.now.into(),
-        deleted_by: sender.user.clone(),
+        deleted_by: user.clone(),
         reason: reason.map(ToString::to_string),
         unchanged: false,
     };
-    publish(ctx, &sender.channels, frame.clone().into()).await;
+    publish(ctx, channels, frame.clone().into()).await;
     for removal in &deleted.removals {
         finish_removal(ctx, removal).await;
     }
     for seq in deleted.reacted {
-        if let Err(error) = ctx.store.remove_reactions(&sender.room, seq).await {
+        if let Err(error) = ctx.store.remove_reactions(room, seq).await {
             tracing::warn!(error = chain(&error), "failed to remove the reactions to a deleted message");
         }
     }
-    Ok(DeletionAnswer::Deleted(frame))
+    Some(frame)
 }
 
 /// The first request may have ended before it was published: each deletion is published again, with all of its messages
@@ -189,6 +213,7 @@ pub async fn pins(ctx: &Context, sender: Sender, request: ListPins) -> Result<Pi
     Ok(Pins { room_id: request.room_id, items, rev })
 }
 
-async fn publish(ctx: &Context, channels: &[Channel], frame: Frame) {
+/// Tells the others of a change.
+pub async fn publish(ctx: &Context, channels: &[Channel], frame: Frame) {
     ctx.publish(channels, &OutboundFrame::new(&frame, ctx.others())).await;
 }

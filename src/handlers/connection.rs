@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use http::HeaderMap;
 use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use tokio::try_join;
 
-use super::membership;
+use super::{membership, review};
 use crate::access::{self, Anyone, Bearer, Caller, Identified, limits};
 use crate::auth::{self, Credentials, Identity, NATIVE_SUBPROTOCOL};
 use crate::config;
@@ -29,6 +30,7 @@ const MANY_CONNECTIONS: usize = 200;
 /// Opens a connection: for one room, when the client names one; else for all that the user is a member of. Returns the
 /// subprotocol that the client offers and the answer echoes.
 pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>, Error> {
+    require_known_origin(ctx, &event.headers)?;
     let handshake = Handshake::of_query(event.query.clone())?;
     let format = format_of(&handshake, &event);
     let identity = identity(ctx, &handshake, &event).await?;
@@ -51,6 +53,19 @@ pub async fn open(ctx: &Context, event: Connect) -> Result<Option<&'static str>,
         let _ = ctx.store.remove_connection(&me.connection_id, None).await;
     }
     result.map(|()| subprotocol)
+}
+
+/// Browsers open WebSockets for every page and send its origin; programs send none.
+///
+/// # Errors
+/// `FORBIDDEN` for a page of an origin that is not listed, where some are.
+fn require_known_origin(ctx: &Context, headers: &HeaderMap) -> Result<(), Error> {
+    let (allowed, Some(origin)) = (&ctx.config.allowed_origins, headers.get(ORIGIN)) else { return Ok(()) };
+    if allowed.is_empty() || allowed.iter().any(|known| known.as_bytes() == origin.as_bytes()) {
+        return Ok(());
+    }
+    tracing::warn!(origin = %origin.as_bytes().escape_ascii(), "the origin of a page is not in ALLOWED_ORIGINS");
+    Err(Error::Forbidden("pages of this origin may not connect; the operator of this chat can allow it"))
 }
 
 /// Who opens a connection, by a ticket or by a token.
@@ -147,7 +162,9 @@ async fn open_for_one(ctx: &Context, identity: &Identity, me: &Connection, id: &
     }
     // Also before: who is refused joins nothing.
     access::require_unrevoked(ctx, identity).await?;
-    let caller = Caller::from(me.clone());
+    let mut caller = Caller::from(me.clone());
+    review::caller_name(ctx, &mut caller, id).await?;
+    let me = &Connection { name: caller.name.clone(), ..me.clone() };
     let entered = match membership::admit(ctx, &caller, id, None).await {
         Err(Error::RoomNotFound) => membership::create(ctx, &caller, id).await?,
         entered => entered?,
@@ -167,10 +184,7 @@ async fn open_for_all(ctx: &Context, identity: &Identity, me: &Connection) -> Re
     if members.is_empty() {
         return Ok(());
     }
-    let row = |member: &Member| {
-        let name = me.name.as_ref().unwrap_or(&member.name).clone();
-        me.in_room(&member.room, Some(member), name)
-    };
+    let row = |member: &Member| me.in_room(&member.room, Some(member), member.name.clone());
     let rows: Vec<_> = members.iter().map(row).collect();
     let subscribe = async { ctx.store.subscribe(&me.connection_id, &rows).await.map(drop) };
     let lost = membership::subscribe_checked(ctx, &me.user_id, &members, subscribe).await?;
@@ -182,17 +196,25 @@ async fn open_for_all(ctx: &Context, identity: &Identity, me: &Connection) -> Re
 }
 
 /// Those of a user's memberships that are in open rooms. Direct conversations are heard as the user. A name that is
-/// given now is the one that the rooms show from now on.
+/// given now is the one that the rooms show from now on; but where names are reviewed, the one that was.
 async fn open_rooms(ctx: &Context, me: &Connection, mut memberships: Vec<Member>) -> Result<Vec<Member>, Error> {
     memberships.retain(|member| !member.is_over);
-    if let Some(name) = &me.name {
-        let renamed = memberships.iter().filter(|member| member.name != *name);
-        stream::iter(renamed)
-            .map(|member| ctx.store.rename_member(member, name))
-            .buffer_unordered(ROOMS_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+    let Some(name) = &me.name else { return Ok(memberships) };
+    let mut renamed: Vec<_> = memberships.iter_mut().filter(|member| member.name != *name).collect();
+    if ctx.reviews.is_on() && !me.name_verified && !renamed.is_empty() {
+        let mut reviewed = BTreeSet::new();
+        for some in renamed.chunks(ROOMS_AT_ONCE) {
+            let rooms = ctx.store.rooms_of(some.iter().map(|member| &member.room)).await?;
+            reviewed.extend(rooms.into_iter().filter(|room| room.mode.is_reviewed()).map(|room| room.id));
+        }
+        renamed.retain(|member| !reviewed.contains(&member.room));
     }
+    stream::iter(&renamed)
+        .map(|member| ctx.store.rename_member(member, name))
+        .buffer_unordered(ROOMS_AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    renamed.into_iter().for_each(|member| member.name = name.clone());
     Ok(memberships)
 }
 

@@ -44,7 +44,7 @@ pub async fn create(ctx: &Context, caller: &Caller, id: &RoomId) -> Result<Enter
     let room = Room { participant_count: 1, ..Room::new(id.clone(), caller.user.clone(), ctx.now) };
     require_capacity(ctx, &caller.user).await?;
     let owner = Member::new(caller.user.clone(), caller.display_name(), id.clone(), Role::Owner, ctx.now);
-    if let Some(room) = ctx.store.create_chosen_room(room, &owner).await? {
+    if let Some(room) = ctx.store.create_chosen_room(room, Some(&owner)).await? {
         ctx.count(Metric::RoomsOpened, 1);
         let member = Member { joined_at: room.created_at, ..owner };
         return Ok(Entered { room, member, is_new: true });

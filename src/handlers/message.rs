@@ -1,5 +1,8 @@
 //! Messages: to a room, to a user, to the lobby.
 
+use futures_util::stream::{self, StreamExt};
+
+use super::review::{self, Reviewed};
 use super::{direct, mention};
 use crate::access::{self, Held, Sender, Writer};
 use crate::context::Context;
@@ -7,10 +10,13 @@ use crate::delivery::{Continuation, OutboundFrame};
 use crate::domain::{Body, Entry, Event, Format, Seq, UserId};
 use crate::error::Error;
 use crate::metrics::Metric;
-use crate::store::{Appended, Tail, Timing};
+use crate::store::{Appended, Author, Tail, Timing};
 use crate::wire::frames::{Ack, Message, Refusal, Sent, SentMessages, SentResult};
 use crate::wire::requests::{BroadcastMessage, Introduction, OutboxMessage, SendMessage, SendMessages};
 use crate::wire::{ENVELOPE_BYTES, fitting};
+
+/// Messages of an outbox that are reviewed at once.
+const REVIEWS_AT_ONCE: usize = 5;
 
 /// Sends a message to a room, to a user or to the lobby.
 pub async fn send(ctx: &Context, writer: Writer, request: SendMessage) -> Result<Sent, Error> {
@@ -49,8 +55,7 @@ pub async fn post(
         Some(error) => ctx.store.repeat_of(&sender.room, &body).await?.ok_or(error)?,
         None => {
             begin(ctx, &mut sender, tail.is_none()).await?;
-            let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
-            ctx.store.append(&sender.room, &body, tail, &*is_moderator, timing(ctx, &sender)).await?
+            append(ctx, &sender, body, tail).await?
         }
     };
 
@@ -66,6 +71,23 @@ pub async fn post(
     }
     let ack = Ack { position: Some(own.position), duplicate, ..Ack::of(ctx.route, sender.room) };
     Ok(if is_answer_wanted { Sent::Ack(ack) } else { Sent::AckIfAsked(ack) })
+}
+
+/// Appends a message: where the room wants it, once a review has accepted it.
+async fn append(ctx: &Context, sender: &Sender, body: Body, tail: Option<Tail>) -> Result<Appended, Error> {
+    let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
+    let author = Author { is_moderator, is_reviewed: sender.is_backend };
+    match ctx.store.append(&sender.room, &body, tail, &author, timing(ctx, sender)).await {
+        Err(Error::Unreviewed) => {}
+        appended => return appended,
+    }
+    let body = match review::message(ctx, sender, body).await? {
+        Reviewed::Accepted(body) => body,
+        Reviewed::Written(appended) => return Ok(appended),
+    };
+    let author = Author { is_reviewed: true, ..author };
+    let tail = ctx.store.tail(&sender.room).await?;
+    ctx.store.append(&sender.room, &body, tail, &author, ctx.timing()).await
 }
 
 /// A backend's sender need not be a member, however long ago that would have been read.
@@ -97,9 +119,7 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     if most > 0 {
         begin(ctx, &mut sender, tail.is_none()).await?;
     }
-    let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
-    let appended = ctx.store.append_all(&sender.room, (&bodies, most), tail, &*is_moderator, ctx.timing()).await?;
-    drop(is_moderator);
+    let appended = append_all(ctx, &sender, (&bodies, most), tail).await?;
     let held = match held {
         Some(Held { error, .. }) if appended.iter().all(|one| matches!(one, Ok(None))) => return Err(error),
         held => held.map(|held| held.error),
@@ -109,6 +129,47 @@ pub async fn send_all(ctx: &Context, writer: Writer, request: SendMessages) -> R
     publish_in_order(ctx, &sender, written).await;
     direct::request(ctx, &sender).await?;
     Ok(SentMessages { room_id: sender.room, results, not_mentioned })
+}
+
+/// As [`append`], for several messages: those that the review accepts are written together.
+async fn append_all(
+    ctx: &Context,
+    sender: &Sender,
+    (bodies, most): (&[Body], usize),
+    tail: Option<Tail>,
+) -> Result<Vec<Result<Option<Appended>, Error>>, Error> {
+    let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
+    let author = Author { is_moderator, is_reviewed: false };
+    let appended = ctx.store.append_all(&sender.room, (bodies, most), tail, &author, ctx.timing()).await;
+    let mut appended = match appended {
+        Err(Error::Unreviewed) => bodies.iter().map(|_| Err(Error::Unreviewed)).collect(),
+        appended => appended?,
+    };
+    let unreviewed = appended.iter().enumerate().filter(|(_, one)| matches!(one, Err(Error::Unreviewed)));
+    let unreviewed: Vec<_> = unreviewed.map(|(index, _)| index).take(most).collect();
+    let reviews =
+        unreviewed.into_iter().map(async |index| (index, review::message(ctx, sender, bodies[index].clone()).await));
+    let reviewed: Vec<_> = stream::iter(reviews).buffered(REVIEWS_AT_ONCE).collect().await;
+    let (mut places, mut accepted) = (Vec::new(), Vec::new());
+    for (index, outcome) in reviewed {
+        match outcome {
+            Ok(Reviewed::Accepted(body)) => {
+                places.push(index);
+                accepted.push(body);
+            }
+            Ok(Reviewed::Written(written)) => appended[index] = Ok(Some(written)),
+            Err(denied @ Error::MessageDenied { .. }) => appended[index] = Err(denied),
+            Err(error) => return Err(error.in_message(index)),
+        }
+    }
+    if !accepted.is_empty() {
+        let tail = ctx.store.tail(&sender.room).await?;
+        let author = Author { is_reviewed: true, ..author };
+        let all = (&accepted[..], accepted.len());
+        let written = ctx.store.append_all(&sender.room, all, tail, &author, ctx.timing()).await?;
+        places.into_iter().zip(written).for_each(|(index, one)| appended[index] = one);
+    }
+    Ok(appended)
 }
 
 /// Takes those out of messages who cannot be mentioned, and returns them; and the error for who may not mention the

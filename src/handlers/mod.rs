@@ -2,11 +2,14 @@
 
 pub mod additions;
 pub mod admin;
+pub mod admin_rooms;
 pub mod blocks;
 pub mod change;
 pub mod closing;
 pub mod connection;
 pub mod direct;
+pub mod erase;
+pub mod export;
 pub mod history;
 pub mod inbox;
 pub mod invites;
@@ -17,6 +20,7 @@ pub mod moderation;
 pub mod nearby;
 mod notification;
 pub mod reply;
+mod review;
 pub mod room;
 pub mod search;
 pub mod settings;

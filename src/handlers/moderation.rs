@@ -4,7 +4,7 @@ use super::{membership, room};
 use crate::access::{Moderator, Owner, Sender, audit};
 use crate::context::Context;
 use crate::delivery::OutboundFrame;
-use crate::domain::{Member, RoomStatus, Timestamp, UserId};
+use crate::domain::{Member, Role, Room, RoomStatus, Timestamp, UserId};
 use crate::error::Error;
 use crate::store::{Channel, Membership};
 use crate::wire::frames::{Ack, LeaveReason};
@@ -104,11 +104,21 @@ pub async fn set_role(ctx: &Context, owner: Owner, request: SetRole) -> Result<A
         return Err(Error::Forbidden("nobody changes their own role, and the creator's stays as it is"));
     }
     audit::record(ctx, &owner.user, &room_id, Some(&user_id), Some(role.as_str())).await?;
-    if !ctx.store.set_role(&user_id, &room_id, role).await? {
+    give_role(ctx, owner.room, &user_id, role).await?;
+    Ok(Ack::of(ctx.route, room_id))
+}
+
+/// Gives a member a role, and tells the room.
+///
+/// # Errors
+/// `USER_NOT_FOUND` for a user who is no member.
+pub async fn give_role(ctx: &Context, room: Room, user: &UserId, role: Role) -> Result<(), Error> {
+    let id = room.id.clone();
+    if !ctx.store.set_role(user, &id, role).await? {
         return Err(Error::UserNotFound);
     }
-    let member = ctx.store.member(&user_id, &room_id, ctx.now).await?;
-    let frame = room::describe(ctx, owner.room, None, None, member.as_slice()).await?.into();
-    ctx.publish(&[Channel::of_room(&room_id)], &OutboundFrame::new(&frame, ctx.others())).await;
-    Ok(Ack::of(ctx.route, room_id))
+    let member = ctx.store.member(user, &id, ctx.now).await?;
+    let frame = room::describe(ctx, room, None, None, member.as_slice()).await?.into();
+    ctx.publish(&[Channel::of_room(&id)], &OutboundFrame::new(&frame, ctx.others())).await;
+    Ok(())
 }

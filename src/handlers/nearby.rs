@@ -72,6 +72,13 @@ async fn make_place(ctx: &Context, user: &UserId, location: Location) -> Result<
     if closing::close_idle(ctx, &room, tail).await? { Ok(()) } else { Err(Error::PlaceFull) }
 }
 
+/// # Errors
+/// `PLACE_FULL` where the cell around a place has as many rooms as searches read.
+pub async fn require_place(ctx: &Context, location: Location) -> Result<(), Error> {
+    let rows = ctx.store.rooms_in(location.limited_cell().as_slice()).await?;
+    if rows.len() < MAX_ROOMS_IN_CELL { Ok(()) } else { Err(Error::PlaceFull) }
+}
+
 /// A page of the active rooms near a place, nearest first; private ones for their members only.
 pub async fn search(ctx: &Context, Guest(caller): Guest, request: SearchRooms) -> Result<Nearby, Error> {
     let around = request.location()?;

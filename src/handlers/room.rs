@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::try_join;
 
 use super::additions::{self, Inviter};
-use super::{direct, membership};
+use super::{direct, membership, review};
 use crate::access::{self, Caller, Visitor};
 use crate::context::Context;
 use crate::delivery::{Delivered, OutboundFrame};
@@ -88,6 +88,7 @@ pub async fn join(ctx: &Context, mut caller: Caller, request: JoinRoom) -> Resul
         let peer = access::direct_peer(ctx, &caller.user, &id).await?;
         return describe_direct(ctx, &id, &caller.user, &peer).await;
     } else {
+        review::caller_name(ctx, &mut caller, &id).await?;
         let entered = membership::admit(ctx, &caller, &id, invite.as_ref()).await?;
         membership::enter(ctx, &caller, &id, Some(&entered.member)).await?;
         membership::settle(ctx, &caller, &entered).await?;

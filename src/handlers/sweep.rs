@@ -26,6 +26,12 @@ pub async fn run(ctx: &Context) -> Result<(), Error> {
     for removal in ctx.store.overdue_removals(ctx.now).await? {
         change::finish_removal(ctx, &removal).await;
     }
+    for user in ctx.store.overdue_erasures(ctx.now).await? {
+        ctx.delivery.request_erasure(&user, ctx.request()).await;
+    }
+    for (user, export) in ctx.store.overdue_exports(ctx.now).await? {
+        ctx.delivery.request_export(&user, &export, ctx.request()).await;
+    }
     let before = ctx.now.minus_secs(ctx.config.room_idle_seconds);
     let mut pages = ctx.store.seemingly_idle(before);
     while let Some(page) = pages.next().await {

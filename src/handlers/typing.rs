@@ -16,7 +16,10 @@ pub async fn indicate(ctx: &Context, listener: Listener, request: TypingIndicato
     if sender.is_muted {
         return Ok(Silence);
     }
-    sender.introduce(&request.introduction);
+    // Where names are reviewed, those of indicators are the ones that are known.
+    if !ctx.reviews.is_on() {
+        sender.introduce(&request.introduction);
+    }
     let except = Except::User(sender.user.clone());
     let is_typing = request.is_typing.unwrap_or(true);
     let frame = Typing {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryFutureExt;
 use tokio::time::sleep;
 
-use super::message;
+use super::{message, review};
 use crate::access::{self, FileReader, Sender};
 use crate::actions::Action;
 use crate::context::Context;
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::NewObject;
 use crate::files::Object;
 use crate::metrics::Metric;
-use crate::store::{Announcement, Channel, FileStatus, StoredFile, Tail, Timing};
+use crate::store::{Announcement, Author, Channel, FileStatus, StoredFile, Tail, Timing};
 use crate::wire::frames::{Download, Failure, Message, Upload};
 use crate::wire::requests::{GetFile, HandleFileUpload};
 
@@ -36,7 +36,7 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
         return Err(Error::RoomClosed);
     }
     message::begin(ctx, &mut sender, tail.is_none()).await?;
-    require_permit(ctx, &sender, tail.as_ref()).await?;
+    require_accepted(ctx, &sender, &file, tail.as_ref()).await?;
     // Clients of other backends put a file to the address, and send no header that they were not told of.
     let is_strict = ctx.trace().format == Format::Native;
     let announcement = Announcement {
@@ -63,10 +63,23 @@ pub async fn announce(ctx: &Context, sender: Sender, request: HandleFileUpload) 
 }
 
 /// # Errors
-/// `READ_ONLY`, `SLOW_MODE`, `ROOM_RATE` by the mode of the room.
-async fn require_permit(ctx: &Context, sender: &Sender, tail: Option<&Tail>) -> Result<(), Error> {
+/// `READ_ONLY`, `SLOW_MODE`, `ROOM_RATE` by the mode of the room; `MESSAGE_DENIED` where names are reviewed.
+async fn require_accepted(ctx: &Context, sender: &Sender, file: &NewFile, tail: Option<&Tail>) -> Result<(), Error> {
+    match require_permit(ctx, sender, tail, false).await {
+        Err(Error::Unreviewed) => {
+            review::file_name(ctx, sender, file.name.as_str()).await?;
+            require_permit(ctx, sender, tail, true).await
+        }
+        permitted => permitted,
+    }
+}
+
+/// # Errors
+/// As [`require_accepted`]; [`Error::Unreviewed`].
+async fn require_permit(ctx: &Context, sender: &Sender, tail: Option<&Tail>, is_reviewed: bool) -> Result<(), Error> {
     let is_moderator = access::asking_rank(ctx, &sender.user, sender.is_admin, &sender.room);
-    ctx.store.require_permit((&sender.room, &sender.user), tail, ctx.now, &*is_moderator).await
+    let author = Author { is_moderator, is_reviewed };
+    ctx.store.require_permit((&sender.room, &sender.user), tail, ctx.now, &author).await
 }
 
 /// # Errors
@@ -97,8 +110,16 @@ pub async fn created(ctx: &Context, objects: Vec<NewObject>) -> Result<(), Error
 
 async fn accept(ctx: &Context, object: &NewObject) -> Result<(), Error> {
     let key = &object.key;
+    if key.is_of_export() {
+        return Ok(());
+    }
     let announced = match key.file().filter(|_| ctx.config.uploads.bucket.as_ref() == Some(&object.bucket)) {
-        Some(id) => ctx.store.file(&id, ctx.now).await?.filter(|file| file.object_key == *key),
+        // The row of a deleted file does not have the key any more.
+        Some(id) => ctx
+            .store
+            .file(&id, ctx.now)
+            .await?
+            .filter(|file| file.object_key == *key || file.status == FileStatus::Unwanted),
         None => None,
     };
     let Some(file) = announced else {
@@ -111,7 +132,9 @@ async fn accept(ctx: &Context, object: &NewObject) -> Result<(), Error> {
         FileStatus::Pending => inspect(ctx, file).await,
         FileStatus::Ready if was_replaced(ctx, &file).await? => remove_replaced(ctx, &file).await,
         FileStatus::Ready => publish_if_unpublished(ctx, file).await,
-        FileStatus::Mismatched | FileStatus::Unwanted => discard(ctx, &file).await,
+        FileStatus::Mismatched | FileStatus::Unwanted => {
+            discard(ctx, &StoredFile { object_key: key.clone(), ..file }).await
+        }
     }
 }
 
@@ -136,10 +159,12 @@ async fn inspect(ctx: &Context, file: StoredFile) -> Result<(), Error> {
     let ready = (&file.file_id, object.tag.as_str());
     let timing = Timing { now: time_of(ctx, &file), ..ctx.timing() };
     let is_moderator = access::asking_rank(ctx, &file.user_id, file.is_admin, &file.room_id);
+    // Its name was reviewed when it was announced.
+    let author = Author { is_moderator, is_reviewed: true };
     let appended = access::require_voice(ctx, &file.user_id, &file.room_id)
-        .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, &*is_moderator, timing))
+        .and_then(|()| ctx.store.append_file(&file.room_id, &body, ready, &author, timing))
         .await;
-    drop(is_moderator);
+    drop(author);
     match appended {
         Ok(Some(entry)) => {
             ctx.count(Metric::Uploads, 1);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::bus::BUS;
 use super::keys::AccessKey;
-use super::lambda::FUNCTION_NAME;
+use super::lambda::{FUNCTION_NAME, REVIEW_NAME};
 use super::network::Network;
 use super::{BUCKET, Options, REGION, Urls, issuer};
 
@@ -20,7 +20,13 @@ pub fn variables(options: &Options, urls: &Urls, network: &Network, key: &Access
     let issuers = urls.issuer.as_ref().map(|url| {
         json!([{ "issuer": url, "audience": issuer::AUDIENCE, "algorithms": issuer::ALGORITHMS }]).to_string()
     });
+    // As in a deployment, where one list is for both. The chat page connects too.
+    let is_any = options.cors_origins.iter().any(|origin| origin == "*");
+    let origins =
+        (!is_any).then(|| [options.cors_origins.as_slice(), std::slice::from_ref(&urls.http)].concat().join(","));
     let defaults = [
+        ("ALLOWED_ORIGINS", origins.as_deref()),
+        ("REVIEW_FUNCTION", options.review.is_some().then_some(REVIEW_NAME)),
         ("AUTH_MODE", Some(if issuers.is_some() { "jwt" } else { "open" })),
         ("UPLOADS_BUCKET", Some(BUCKET)),
         ("JWT_ISSUERS", issuers.as_deref()),

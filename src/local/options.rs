@@ -50,6 +50,8 @@ pub struct Options {
     pub allowed_hosts: Vec<String>,
     /// The function: a program and its arguments.
     pub function: Vec<OsString>,
+    /// The review function: a program and its arguments, which gets each event on standard input and prints its answer.
+    pub review: Option<Vec<OsString>>,
     /// Another version of the function, which handles the events that the fault `previousVersion` gives it.
     pub previous_function: Option<Vec<OsString>>,
     /// Whether the function is Switchboard's own, so that its configuration can be validated at start.
@@ -88,6 +90,7 @@ impl Options {
             access_key: AccessKey::random(),
             allowed_hosts: Vec::new(),
             function: vec![function],
+            review: None,
             previous_function: None,
             is_own_function: true,
             environment: Vec::new(),

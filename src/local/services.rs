@@ -16,7 +16,7 @@ use super::gateway::{self, Gateway};
 use super::guard::{Guard, Pages};
 use super::issuer::Issuer;
 use super::keys::Keys;
-use super::lambda::{self, Function, Pool};
+use super::lambda::{self, Function, Pool, Review};
 use super::network::{Network, Port};
 use super::streams::{self, Streams};
 use super::{BUCKET, Clock, Options, StartError, Urls, s3, schedule};
@@ -217,9 +217,15 @@ impl Shared {
     ///
     /// # Errors
     /// The listener has no address.
-    pub fn start_lambda(&self, listener: TcpListener, pool: &Arc<Pool>) -> io::Result<JoinHandle<()>> {
+    pub fn start_lambda(
+        &self,
+        listener: TcpListener,
+        pool: &Arc<Pool>,
+        review: Option<Review>,
+    ) -> io::Result<JoinHandle<()>> {
         let guard = self.guard(&listener, Pages::Refused)?;
-        Ok(lambda::invoke::serve(listener, guard, Arc::clone(&self.keys), self.calls.clone(), Arc::clone(pool)))
+        let functions = (Arc::clone(pool), review);
+        Ok(lambda::invoke::serve(listener, guard, Arc::clone(&self.keys), self.calls.clone(), functions))
     }
 
     /// Starts the event bus, and the event source mappings that feed it.

@@ -17,7 +17,7 @@ use super::faults::Faults;
 use super::gateway::Gateway;
 use super::issuer::Issuer;
 use super::keys::{AccessKey, Keys};
-use super::lambda::{self, Pool};
+use super::lambda::{self, Pool, Review};
 use super::network::Network;
 use super::services::{Listeners, Settings, Shared};
 use super::streams::Streams;
@@ -144,7 +144,7 @@ impl Stack {
         let (lifecycle, mut tasks) = shared.start_s3(listeners.s3, &folder, settings, origins, &pool)?;
         let (gateway, apis) = shared.start_gateway(listeners.http, listeners.websocket, &options, &urls, &pool)?;
         tasks.extend(apis);
-        tasks.push(shared.start_lambda(listeners.lambda, &pool)?);
+        tasks.push(shared.start_lambda(listeners.lambda, &pool, options.review.map(Review))?);
         let issuer = match listeners.issuer.zip(urls.issuer.as_ref()) {
             Some((listener, url)) => {
                 let (issuer, task) = shared.start_issuer(listener, url)?;

@@ -16,8 +16,8 @@ use crate::domain::{ConnectionId, RoomId, UserId};
 use crate::error::{BoxError, Error, chain};
 use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
 use crate::handlers::{
-    additions, admin, blocks, change, closing, connection, history, inbox, invites, message, moderation, nearby, room,
-    search, settings, stream, sweep, typing, unread, upload,
+    additions, admin, admin_rooms, blocks, change, closing, connection, erase, export, history, inbox, invites,
+    message, moderation, nearby, room, search, settings, stream, sweep, typing, unread, upload,
 };
 use crate::log;
 use crate::metrics::{Embedded, Metric};
@@ -93,6 +93,8 @@ async fn dispatch(ctx: &Context, event: Event) -> (Response, Result<u16, Error>)
             Ok(()) => (Response::Batch(BatchResponse::default()), Ok(200)),
             Err(stream::Unfinished { from, error }) => (Response::Batch(BatchResponse::retry_from(from)), Err(error)),
         },
+        Event::Erase(step) => done(erase::go_on(ctx, &step.user_id).await),
+        Event::Export(step) => done(export::go_on(ctx, &step.user_id, &step.export_id).await),
     }
 }
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::domain::{
-    ClientMessageId, ConnectionId, Content, ContentType, Data, Emoji, Epoch, FileId, FileName, InviteCode, MessageId,
-    Metres, Name, Reason, Rev, RoomId, Seq, Sha256, Timestamp, UserId,
+    ClientMessageId, ConnectionId, Content, ContentType, Data, Emoji, Epoch, ExportId, FileId, FileName, InviteCode,
+    MessageId, Metres, Name, Reason, Rev, RoomId, Seq, Sha256, Timestamp, UserId,
 };
 use crate::wire::frames::Iso;
 use crate::wire::types::{
@@ -37,8 +37,8 @@ macro_rules! texts {
 }
 
 texts! {
-    ClientMessageId, ConnectionId, ContentType, Emoji, Epoch, FileId, FileName, InviteCode, Name, Reason, RoomId,
-    Sha256, UserId
+    ClientMessageId, ConnectionId, ContentType, Emoji, Epoch, ExportId, FileId, FileName, InviteCode, Name, Reason,
+    RoomId, Sha256, UserId
 }
 
 schemas! {

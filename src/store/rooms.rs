@@ -160,6 +160,14 @@ impl From<RoomRow> for Room {
     }
 }
 
+/// A write over the row of this very room, while it is open.
+pub(super) fn of_open_room(statement: Statement, room: &Room) -> Statement {
+    statement
+        .when("status = :active AND createdAt = :createdAt")
+        .bind(":active", "active")
+        .bind(":createdAt", room.created_at.as_millis())
+}
+
 /// The parts of the transaction that creates a room.
 #[derive(Clone, Copy, Debug)]
 enum Part {
@@ -193,17 +201,40 @@ impl Store {
         Ok(room)
     }
 
+    /// Changes the row of an open room, which was `known` when it was read, into that of `changed`.
+    ///
+    /// # Errors
+    /// `ROOM_NOT_FOUND`, `ROOM_CLOSED`
+    pub async fn update_room(&self, known: &Room, changed: &Room) -> Result<(), Error> {
+        let (before, mut after) = (item_of(&RoomRow::from(known))?, item_of(&RoomRow::from(changed))?);
+        let removed: Vec<_> = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
+        after.retain(|name, value| before.get(name) != Some(value));
+        let set: Vec<_> = after.keys().map(|name| format!("{name} = :{name}")).collect();
+        let clauses = [("SET", set), ("REMOVE", removed)].into_iter().filter(|(_, names)| !names.is_empty());
+        let clauses: Vec<_> = clauses.map(|(clause, names)| format!("{clause} {}", names.join(", "))).collect();
+        if clauses.is_empty() {
+            return Ok(());
+        }
+        let statement = of_open_room(Statement::update(&clauses.join(" ")), known);
+        let bind = |statement: Statement, (name, value)| statement.bind_value(&format!(":{name}"), value);
+        let statement = after.into_iter().fold(statement, bind);
+        if self.update(&ROOMS, ROOMS.key(known.id.as_str()), &statement).await? {
+            return Ok(());
+        }
+        Err(self.why_not_open(&known.id, known.last_activity).await?)
+    }
+
     /// Creates a room with its first members under an id that a client chose. A room that had the id before has
     /// expired: the new one goes on behind its log, and is younger. `None` when a room of that id exists.
-    pub async fn create_chosen_room(&self, mut room: Room, owner: &Member) -> Result<Option<Room>, Error> {
+    pub async fn create_chosen_room(&self, mut room: Room, owner: Option<&Member>) -> Result<Option<Room>, Error> {
         room.has_chosen_id = true;
         if let Some(before) = self.any_room(&room.id).await? {
             (room.last_seq, room.last_rev) = (before.last_seq, before.last_rev);
             room.created_at = room.created_at.max(before.created_at.plus_millis(1));
             room.epoch = Epoch::of(room.created_at);
         }
-        let owner = Member { joined_at: room.created_at, ..owner.clone() };
-        Ok(self.create_room(&room, &[owner]).await?.then_some(room))
+        let owner = owner.map(|owner| Member { joined_at: room.created_at, ..owner.clone() });
+        Ok(self.create_room(&room, owner.as_slice()).await?.then_some(room))
     }
 
     /// Creates a room with its first members, all at once. `false` when a room of that id exists.

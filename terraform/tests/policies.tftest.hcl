@@ -49,7 +49,20 @@ run "the_function_has_least_privilege" {
       ] : table => "arn:aws:dynamodb:eu-west-1:123456789012:table/${table}" }
       bucket      = "arn:aws:s3:::chat-uploads-1"
       connections = "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod"
+
+      review_function = "arn:aws:lambda:eu-west-1:123456789012:function:review"
     }
+  }
+
+  assert {
+    condition = contains(
+      [
+        for statement in jsondecode(aws_iam_role_policy.router.policy).Statement :
+        statement.Resource if statement.Action == "lambda:InvokeFunction"
+      ],
+      "arn:aws:lambda:eu-west-1:123456789012:function:review",
+    )
+    error_message = "The function may not invoke the review function."
   }
 
   assert {

@@ -134,6 +134,10 @@ run "settings_reach_the_function" {
       add_members           = "direct"
       max_file_bytes        = 5368709120
       allowed_content_types = ["image/png", "audio/*"]
+      allowed_origins       = ["https://chat.example.com", "https://app.example.com"]
+      review_function       = "arn:aws:lambda:eu-west-1:123456789012:function:review:live"
+      review_timeout_ms     = 800
+      review_fallback       = "allow"
       message_ttl_days      = 7
     }
   }
@@ -152,7 +156,11 @@ run "settings_reach_the_function" {
       ADD_MEMBERS           = "direct"
       MAX_FILE_BYTES        = "5368709120"
       ALLOWED_CONTENT_TYPES = "image/png,audio/*"
+      ALLOWED_ORIGINS       = "https://chat.example.com,https://app.example.com"
       MESSAGE_TTL_DAYS      = "7"
+      REVIEW_FUNCTION       = "arn:aws:lambda:eu-west-1:123456789012:function:review:live"
+      REVIEW_TIMEOUT_MS     = "800"
+      REVIEW_FALLBACK       = "allow"
     } : local.environment[name] == value])
     error_message = "A setting does not reach the function: ${jsonencode(local.environment)}"
   }

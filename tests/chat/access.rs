@@ -186,6 +186,7 @@ impl Mode {
             "size" => json!(4),
             "latitude" | "longitude" => json!(1),
             "invite" => json!("a-code"),
+            "exportId" => json!("an-export"),
             "fileId" => self.file(room).await,
             "token" => json!(token_of(&Role::Owner.user(), 7_000)),
             other => panic!("say here what the field {other} can be"),

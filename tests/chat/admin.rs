@@ -126,3 +126,71 @@ async fn a_backend_looks_up_connections_reports_and_the_record() {
     // The four of before, two that found nothing, and one of the fifty-one since.
     assert_eq!(second.body["items"].as_array().unwrap().len(), 7);
 }
+
+#[tokio::test]
+async fn a_backend_makes_a_room_once_and_changes_it() {
+    let world = World::with(&[("ADD_MEMBERS", "invite")]).await;
+    let (mut ana, mut ben) = (world.connect("ana").await, world.connect("ben").await);
+    let room = json!({
+        "owner": "ana", "roomName": "Office", "roomType": "private", "maxParticipants": 5, "slowSeconds": 30,
+        "latitude": 1, "longitude": 2, "roadName": "Main Street"
+    });
+
+    let made = world.admin("PUT", "/admin/rooms/office", room.clone()).await;
+
+    assert_eq!((made.status, &made.body["participants"]), (200, &json!(["ana"])), "{}", made.body);
+    assert_eq!((&made.body["roomType"], &made.body["mode"]), (&json!("private"), &json!({ "slowSeconds": 30 })));
+    assert_eq!((&made.body["creator"], &made.body["roadName"]), (&json!("ana"), &json!("Main Street")));
+    assert_eq!(ana.hears("joined").await["roomId"], "office");
+    assert_eq!(ben.is_refused(json!({ "action": "joinRoom", "roomId": "office" })).await.1, "INVITE_REQUIRED");
+    // A repeat changes nothing, and tells again.
+    let again = world.admin("PUT", "/admin/rooms/office", room).await;
+    assert_eq!((&again.body["lastSeq"], &again.body["participantCount"]), (&json!(0), &json!(1)));
+    assert_eq!(ana.hears("room").await["roomName"], "Office");
+    let change = json!({ "roomName": "Kitchen", "roomType": "public", "slowSeconds": 0, "autoClose": true });
+    let changed = world.admin("PUT", "/admin/rooms/office", change).await;
+    assert_eq!((&changed.body["roomName"], &changed.body["autoClose"]), (&json!("Kitchen"), &json!(true)));
+    assert_eq!((&changed.body["roomType"], &changed.body["maxParticipants"]), (&json!("public"), &json!(5)));
+    assert_eq!(ana.hears("message").await["system"], json!({ "what": "renamed", "roomName": "Kitchen" }));
+    assert_eq!(ana.hears("message").await["system"]["mode"], json!({ "slowSeconds": 0 }));
+    ben.joined("office").await;
+    let near = world.get("/rooms?latitude=1&longitude=2&userId=ben").await;
+    assert_eq!(near.body["rooms"][0]["roomId"], "office", "{}", near.body);
+    ana.ask(json!({ "action": "closeRoom", "roomId": "office" })).await;
+    let closed = world.admin("PUT", "/admin/rooms/office", json!({ "roomName": "Attic" })).await;
+    assert_eq!(closed.body["code"], "ROOM_CLOSED");
+    for (id, body, field) in [
+        ("lobby", json!({}), "roomId"),
+        ("attic", json!({ "latitude": 1 }), "latitude"),
+        ("attic", json!({ "roadName": "Main Street" }), "latitude"),
+    ] {
+        let answer = world.admin("PUT", &format!("/admin/rooms/{id}"), body).await;
+        assert_eq!(answer.refusal(), (400, "INVALID_FIELD", field));
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_a_backend_made_has_no_members_until_somebody_is_put_into_it() {
+    let world = World::with(&[("ADD_MEMBERS", "invite")]).await;
+    let mut ana = world.connect("ana").await;
+    let made = world.admin("PUT", "/admin/rooms/hall", json!({})).await;
+    assert_eq!((&made.body["creator"], &made.body["participants"]), (&json!("switchboard"), &json!([])));
+
+    for role in ["admin", "owner"] {
+        let path = "/admin/rooms/hall/members/ana";
+        assert_eq!(world.admin("PUT", path, json!({ "role": role })).await.status, 200);
+        assert_eq!(ana.hears("room").await["participants"][0]["role"], role);
+    }
+
+    let rename = json!({ "action": "setRole", "roomId": "hall", "userId": "ana", "role": "member" });
+    assert_eq!(ana.is_refused(rename).await.1, "FORBIDDEN");
+    assert_eq!(world.admin("PUT", "/admin/rooms/hall/members/ana", Value::Null).await.status, 200);
+    let hall = ana.ask(json!({ "action": "roomInfo", "roomId": "hall" })).await;
+    assert_eq!(hall["participants"][0]["role"], "owner");
+    // A second owner by the room itself, and the creator's role stays.
+    let owned = world.admin("PUT", "/admin/rooms/hall", json!({ "owner": "ben" })).await;
+    assert_eq!(owned.body["members"][1]["role"], "owner", "{}", owned.body);
+    world.admin("PUT", "/admin/rooms/own", json!({ "owner": "ben" })).await;
+    let demoted = world.admin("PUT", "/admin/rooms/own/members/ben", json!({ "role": "member" })).await;
+    assert_eq!(demoted.body["code"], "FORBIDDEN");
+}

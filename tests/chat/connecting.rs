@@ -150,3 +150,20 @@ async fn the_http_api_answers_on_its_port() {
     let (status, body) = crate::program::get(&format!("{}/nowhere", world.urls().http)).await;
     assert_eq!((status, body.as_str()), (404, r#"{"message":"Not Found"}"#));
 }
+
+#[tokio::test]
+async fn pages_of_other_origins_may_not_connect_where_origins_are_listed() {
+    let world = World::with(&[("ALLOWED_ORIGINS", "https://chat.example,https://app.example:8443")]).await;
+    let open = async |origin: &str| world.open_with("?userId=ana", &[("origin", origin)]).await.map(drop);
+
+    assert_eq!(open("https://app.example:8443").await, Ok(()));
+    assert!(world.open("?userId=ana").await.is_ok(), "a program sends no origin");
+    for foreign in ["https://chat.example.evil", "http://chat.example", "https://app.example", "null"] {
+        assert_eq!(open(foreign).await, Err(403), "{foreign}");
+    }
+
+    let line = world.logs(|line| line["origin"] == "http://chat.example").await;
+    assert_eq!(line["level"], "WARN");
+    let unlisted = World::start().await;
+    assert!(unlisted.open_with("?userId=ana", &[("origin", "https://anywhere.example")]).await.is_ok());
+}

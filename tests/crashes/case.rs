@@ -1,10 +1,13 @@
 //! One case: a fresh room with its members, and what goes wrong in it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use serde_json::{Value, json};
 use switchboard::domain::Timestamp;
 use switchboard::local::faults::{Faults, HoldAtRequest, KillAtRequest, Moment, Plan};
+use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::generate;
@@ -64,6 +67,10 @@ impl Mode {
 
     /// Whether it is of interest for a route: who is blocked cannot repeat what they asked.
     pub fn concerns(self, route: &str) -> bool {
+        // They make many requests, and nobody waits for them.
+        if [switchboard::actions::ERASE, switchboard::actions::EXPORT].contains(&route) {
+            return matches!(self, Self::Killed(_) | Self::Held(Adversary::Copy));
+        }
         self != Self::Held(Adversary::Revoke) || route == switchboard::actions::CONNECT
     }
 
@@ -223,6 +230,45 @@ impl<'a> Case<'a> {
         let content = format!("{content}-{}", self.number);
         let frame = json!({ "action": "sendMessage", "roomId": self.room, "content": content });
         self.carl.insist(&frame).await?["seq"].as_u64()
+    }
+
+    /// The row that says that Ben is to be erased.
+    pub async fn begins_erasure(&self) {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let put = self.tables.put_item().table_name("Messages");
+        let put = put.item("roomId", AttributeValue::S("\u{1}erasures".to_owned()));
+        let put = put.item("messageId", AttributeValue::S(self.names.ben.clone()));
+        put.item("startedAt", number(self.now())).item("leasedUntil", number(0)).send().await.unwrap();
+    }
+
+    /// The row that says that Ben's data is to be exported.
+    pub async fn begins_export(&self) {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let (ben, now) = (&self.names.ben, self.now());
+        let key = format!("{}#an-export", switchboard::domain::hash(&[ben]));
+        let put = self.tables.put_item().table_name("Messages");
+        let put = put.item("roomId", text("\u{1}exports")).item("messageId", text(&key));
+        let put = put.item("userId", text(ben)).item("exportId", text("an-export")).item("startedAt", number(now));
+        put.item("leasedUntil", number(0)).item("ttl", number(now / 1000 + 86_400)).send().await.unwrap();
+    }
+
+    /// Waits until Ben is erased, or exported; what is cut off the sweep finds.
+    pub async fn is_done(&self, what: &str) -> bool {
+        let path = format!("/admin/users/{}/{what}", self.names.ben);
+        for _ in 0..3 {
+            let until = Instant::now() + Duration::from_secs(20);
+            while Instant::now() < until {
+                let answer = self.world.admin("GET", &path, Value::Null).await;
+                if answer.body["status"] == "done" {
+                    return true;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+            self.world.time_passes(61);
+            self.world.runs_sweep().await;
+        }
+        false
     }
 
     pub async fn creates_invite(&self) -> String {

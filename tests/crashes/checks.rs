@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use switchboard::actions::{DISCONNECT, FAN_OUT};
+use switchboard::actions::{DISCONNECT, EXPORT, FAN_OUT};
 
 use crate::case::{Adversary, Case, Names, Who};
 
@@ -103,6 +103,12 @@ fn text<'a>(row: &'a Row, name: &str) -> &'a str {
 /// All promises that a case has broken.
 pub async fn of(case: &mut Case<'_>) -> Vec<String> {
     let mut violations = std::mem::take(&mut case.seen.violations);
+    if case.scenario.route == EXPORT && !case.is_done("exports/an-export").await {
+        violations.push("the export is never done".to_owned());
+    }
+    if case.scenario.erases() && !case.is_done("erasure").await {
+        violations.push("the erasure is never done".to_owned());
+    }
     let before = Rows::of(case).await;
     let last = case.ends().await;
     let rows = Rows::at_the_end_of(case).await;
@@ -112,6 +118,7 @@ pub async fn of(case: &mut Case<'_>) -> Vec<String> {
     violations.extend(removed_hear_nothing(case, &before));
     violations.extend(removed_append_nothing(case, &rows));
     violations.extend(acknowledged_are_kept(case, &rows));
+    violations.extend(erased_leave_nothing(case, &rows));
     violations.extend(members_are_counted(&rows));
     violations.extend(rows.endless.iter().map(|row| format!("a row has no end: {row}")));
     violations.extend(members_are_told(case, &rows));
@@ -170,7 +177,7 @@ fn removed_hear_nothing(case: &mut Case<'_>, rows: &Rows) -> Vec<String> {
 /// Whose tokens were revoked hears nothing from then on, and is not heard; who was disconnected has no connection.
 async fn disconnected_are_out(case: &mut Case<'_>) -> Vec<String> {
     let is_revoked = case.seen.answered == Some(Adversary::Revoke);
-    if !is_revoked && case.scenario.route != DISCONNECT_USER {
+    if !is_revoked && !case.scenario.erases() && case.scenario.route != DISCONNECT_USER {
         return Vec::new();
     }
     let number = case.number;
@@ -185,6 +192,19 @@ async fn disconnected_are_out(case: &mut Case<'_>) -> Vec<String> {
         }
     }
     violations
+}
+
+/// Who was erased has left nothing but places in the log.
+fn erased_leave_nothing(case: &Case<'_>, rows: &Rows) -> Vec<String> {
+    let user = &case.names.ben;
+    if !case.scenario.erases() {
+        return Vec::new();
+    }
+    let is_left =
+        |row: &&Row| text(row, "userId") == user && (row.contains_key("text") || text(row, "userName") != user);
+    let entries = rows.log.values().filter(is_left).map(|row| format!("{user} was erased and left {row:?}"));
+    let member = rows.members.contains_key(user) || rows.former.contains(user);
+    entries.chain(member.then(|| format!("{user} was erased and has a row of the room"))).collect()
 }
 
 /// Nobody sends or uploads after their removal was answered, unless they have joined again.
@@ -300,8 +320,9 @@ async fn members_catch_up(case: &mut Case<'_>, rows: &Rows, last: Option<u64>) -
         violations.push("Carl cannot send although the room is open".to_owned());
     }
     let (room, subject) = (case.room.clone(), case.subject());
-    let listens =
-        ![DISCONNECT, DISCONNECT_USER].contains(&case.scenario.route) && case.seen.answered != Some(Adversary::Revoke);
+    let listens = ![DISCONNECT, DISCONNECT_USER].contains(&case.scenario.route)
+        && !case.scenario.erases()
+        && case.seen.answered != Some(Adversary::Revoke);
     let is_in = rows.members.contains_key(&case.client(subject).user) && listens;
     let mut members = vec![&mut case.carl, &mut case.host_device];
     if is_in {

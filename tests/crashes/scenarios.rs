@@ -41,6 +41,8 @@ pub struct Scenario {
 
 /// Requests that take another path than the first one of their route.
 const VARIANTS: [(&str, &str); 2] = [(actions::CONNECT, TO_ALL_ROOMS), ("joinRoom", WITH_INVITE)];
+/// Erases a user.
+const ERASE_USER: &str = "POST /admin/users/{userId}/erase";
 const TO_ALL_ROOMS: &str = "to all rooms";
 const WITH_INVITE: &str = "with an invite";
 
@@ -73,6 +75,11 @@ impl Scenario {
     /// Whether it is about tokens, so that users show them.
     pub fn requires_tokens(self) -> bool {
         self.route == "refreshToken"
+    }
+
+    /// Whether it erases Ben.
+    pub fn erases(self) -> bool {
+        [ERASE_USER, actions::ERASE].contains(&self.route)
     }
 
     /// Who sends the request, where a member may: else an owner does.
@@ -128,6 +135,32 @@ impl Scenario {
                 "at": case.now(),
                 "connections": [{ "connectionId": "GONEGONEGONEGO0=", "channel": format!("room#{room}") }],
             })),
+            actions::ERASE => {
+                case.says(Who::Ben).await;
+                case.begins_erasure().await;
+                Request::OwnEvent(json!({
+                    "source": "switchboard.erase",
+                    "requestId": "a request",
+                    "at": case.now(),
+                    "userId": case.names.ben,
+                }))
+            }
+            actions::EXPORT => {
+                case.says(Who::Ben).await;
+                case.begins_export().await;
+                Request::OwnEvent(json!({
+                    "source": "switchboard.export",
+                    "requestId": "a request",
+                    "at": case.now(),
+                    "userId": case.names.ben,
+                    "exportId": "an-export",
+                }))
+            }
+            ERASE_USER => {
+                let ben = case.says(Who::Ben).await;
+                assert!(ben.is_u64(), "{ben}");
+                Request::Http("POST", format!("/admin/users/{}/erase", case.names.ben), Value::Null)
+            }
             "unbanMember" => {
                 case.host.insist(&of_dora("banMember")).await;
                 Request::Frame(caller, of_dora("unbanMember"))

@@ -227,6 +227,8 @@ def examples_are_sent(document):
         status, body = request("POST", f"{http}/tickets", {"userId": "eli"})
         assert status == 201, body
         examples.is_sent(json.loads(body), "ticket")
+        made = admin(urls, "room", "office", "roomName=Office", "owner=eli", "slowSeconds=5")
+        assert (made["roomName"], made["participants"], made["mode"]) == ("Office", ["eli"], {"slowSeconds": 5}), made
         message = {"as": "weather", "rooms": ["nowhere"], "users": ["eli"], "content": "Rain at noon"}
         examples.is_sent(admin(urls, "POST", "/admin/messages", json.dumps(message)), "posted")
         examples.is_sent(admin(urls, "GET", "/admin/users/eli/connections"), "connections")
@@ -236,6 +238,8 @@ def examples_are_sent(document):
         examples.is_sent(acts, "audit")
         examples.is_sent(admin(urls, "disconnect", "eli", "--block-until", "2999-01-01T00:00:00Z"), "disconnected")
         examples.is_sent(first_event(urls, "message.created"), "event")
+        examples.is_sent(admin(urls, "export", "eli"), "export")
+        examples.is_sent(admin(urls, "erase", "eli"), "erasure")
         # The second example of an `ack` is the answer to the message in the lobby.
         assert not examples.left, f"examples that were neither sent nor received: {examples.left}"
 

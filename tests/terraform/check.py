@@ -50,6 +50,7 @@ SETTINGS = {
         "jwt_issuer": "https://id.example.com",
         "jwt_issuers": [{"preset": "firebase:my-project"}],
         "message_ttl_days": 7,
+        "review_function": "arn:aws:lambda:us-east-1:123456789012:function:review",
     },
     "gateway": {"requests_per_second": 50, "requests_at_once": 100, "access_log_retention_days": 7},
     "events": {

@@ -142,8 +142,8 @@ def too_wide(grants: set[Grant]) -> list[str]:
             found.append(f"{grant}; name the resource")
         if service == "execute-api" and not resource.startswith("connections/"):
             found.append(f"{grant}; name the one stage")
-        if service == "s3" and resource not in ("bucket", "bucket/rooms/*"):
-            found.append(f"{grant}; objects are bucket/rooms/* and nothing else")
+        if service == "s3" and resource not in ("bucket", "bucket/rooms/*", "bucket/exports/*"):
+            found.append(f"{grant}; objects are bucket/rooms/* and bucket/exports/*, and nothing else")
     return found
 
 

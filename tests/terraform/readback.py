@@ -137,7 +137,10 @@ class AppliedResources(unittest.TestCase):
         self.assertEqual((statement["Effect"], statement["Principal"], statement["Action"]), ("Deny", "*", "s3:*"))
         self.assertEqual(statement["Condition"], {"Bool": {"aws:SecureTransport": "false"}})
         self.assertEqual(statement["Resource"], [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"])
-        [rule] = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        [exports] = [rule for rule in rules if rule["ID"] == "exports-of-users"]
+        self.assertEqual((exports["Filter"]["Prefix"], exports["Expiration"]["Days"]), ("exports/", 7))
+        [rule] = [rule for rule in rules if rule["ID"] != "exports-of-users"]
         self.assertEqual(
             (rule["Status"], rule["Expiration"]["Days"]), ("Enabled", settings["chat"]["message_ttl_days"])
         )
@@ -189,6 +192,7 @@ class AppliedResources(unittest.TestCase):
                 "WEBSOCKET_ENDPOINT": outputs["websocket_endpoint"],
                 "HTTP_ENDPOINT": outputs["http_url"],
                 "UPLOADS_BUCKET": outputs["uploads_bucket"],
+                "ALLOWED_ORIGINS": ",".join(settings["chat"]["allowed_origins"]),
                 "AUTH_MODE": "jwt",
                 "JWT_SECRET": settings["jwt_secret"],
                 "JWT_SECRET_PREVIOUS": settings["jwt_secret_previous"],
@@ -197,6 +201,7 @@ class AppliedResources(unittest.TestCase):
                 "JWT_MAX_AGE_SECONDS": "86400",
                 "LOBBY": "on",
                 "MESSAGE_TTL_DAYS": "7",
+                "REVIEW_FUNCTION": settings["chat"]["review_function"],
                 "ROOM_IDLE_SECONDS": "1800",
                 "SESSION_MIN_SECONDS": "900",
                 "LOG_LEVEL": "info",
@@ -300,6 +305,7 @@ class AppliedResources(unittest.TestCase):
             "bucket": f"arn:aws:s3:::{outputs['uploads_bucket']}",
             "connections": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{apis()['WEBSOCKET']['ApiId']}/{STAGE}",
             "function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{NAME}",
+            "review": settings["chat"]["review_function"],
             "log_group": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{outputs['log_group']}",
             "failures": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{NAME}-failures",
             "bus": outputs["event_bus"]["arn"],

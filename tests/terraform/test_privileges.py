@@ -121,7 +121,7 @@ class Privileges(unittest.TestCase):
             ("dynamodb:Get*", MESSAGES, "MESSAGES_TABLE", "name each action"),
             ("dynamodb:Scan", MESSAGES, "MESSAGES_TABLE", "read tables by their keys and indexes"),
             ("dynamodb:Query", "*", "*", "name the resource"),
-            ("s3:GetObject", f"{BUCKET}/*", "bucket/*", "objects are bucket/rooms/* and nothing else"),
+            ("s3:GetObject", f"{BUCKET}/*", "bucket/*", "objects are bucket/rooms/* and bucket/exports/*, and nothing else"),
             *(
                 ("execute-api:ManageConnections", arn, arn, "name the one stage")
                 for arn in (f"{stage}/test/POST/@connections/*", f"{stage}/prod2/POST/@connections/*", f"{stage}/*")

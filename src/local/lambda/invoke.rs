@@ -1,4 +1,4 @@
-//! Lambda's `Invoke` API, with which the function invokes itself.
+//! Lambda's `Invoke` API, with which the function invokes itself and the review function.
 //!
 //! Source: the Lambda API reference, "Invoke".
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{FUNCTION_NAME, InvokeError, PAYLOAD_BYTES, Pool, READ_BYTES};
+use super::{FUNCTION_NAME, InvokeError, PAYLOAD_BYTES, Pool, READ_BYTES, REVIEW_NAME, Review};
 use crate::local::calls::AwsCalls;
 use crate::local::guard::{self, Guard};
 use crate::local::keys::Keys;
@@ -28,15 +28,22 @@ struct Lambda {
     verifier: Verifier,
     calls: AwsCalls,
     pool: Arc<Pool>,
+    review: Option<Review>,
 }
 
 /// Serves the API until the stack ends.
-pub fn serve(listener: TcpListener, guard: Guard, keys: Arc<Keys>, calls: AwsCalls, pool: Arc<Pool>) -> JoinHandle<()> {
+pub fn serve(
+    listener: TcpListener,
+    guard: Guard,
+    keys: Arc<Keys>,
+    calls: AwsCalls,
+    (pool, review): (Arc<Pool>, Option<Review>),
+) -> JoinHandle<()> {
     let verifier = Verifier::new("lambda", "Missing Authentication Token", keys);
     let router = Router::new()
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .layer(DefaultBodyLimit::max(READ_BYTES))
-        .with_state(Arc::new(Lambda { verifier, calls, pool }))
+        .with_state(Arc::new(Lambda { verifier, calls, pool, review }))
         .layer(middleware::from_fn_with_state(guard, guard::check));
     tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
@@ -63,6 +70,9 @@ async fn invoke(
 }
 
 async fn respond(lambda: &Lambda, name: &str, headers: &HeaderMap, event: &Bytes) -> Response {
+    if let Some(review) = lambda.review.as_ref().filter(|_| name == REVIEW_NAME) {
+        return review.invoke(event).await;
+    }
     if name != FUNCTION_NAME {
         return error_response(
             StatusCode::NOT_FOUND,

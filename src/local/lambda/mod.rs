@@ -7,6 +7,7 @@ pub mod invoke;
 mod pool;
 mod process;
 mod program;
+mod review;
 mod runtime_api;
 
 use std::ffi::OsString;
@@ -18,9 +19,12 @@ use super::keys::AccessKey;
 pub use pool::Pool;
 pub use process::{ProcessIdentity, kill_group};
 pub use program::require_program;
+pub use review::Review;
 
 /// The name of the function, as on Lambda.
 pub const FUNCTION_NAME: &str = "switchboard";
+/// The name of the review function.
+pub const REVIEW_NAME: &str = "review";
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:switchboard";
 const MEMORY_MB: &str = "256";
 /// Lambda's limit for events and responses.

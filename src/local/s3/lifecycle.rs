@@ -9,6 +9,10 @@ use crate::local::clock::Clock;
 /// How often expired objects are deleted.
 const INTERVAL: Duration = Duration::from_secs(10 * 60);
 
+/// The folder of exports, which expire sooner, as in a deployment.
+const EXPORTS: &str = "exports";
+const EXPORT_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+
 /// Deletes objects that are older than the lifetime.
 #[derive(Clone)]
 pub struct Lifecycle {
@@ -31,8 +35,10 @@ impl Lifecycle {
     /// Deletes expired objects.
     pub async fn expire_objects(&self) {
         let now = Duration::from_millis(self.clock.now().as_millis().unsigned_abs());
-        let limit = SystemTime::UNIX_EPOCH + now.saturating_sub(self.lifetime);
-        for name in files_before(&self.folder, limit) {
+        let limit = |lifetime| SystemTime::UNIX_EPOCH + now.saturating_sub(lifetime);
+        let exports = files_before(&self.folder.join(EXPORTS), limit(EXPORT_LIFETIME));
+        let exports = exports.into_iter().map(|name| format!("{EXPORTS}/{name}"));
+        for name in files_before(&self.folder, limit(self.lifetime)).into_iter().chain(exports) {
             if let Err(error) = self.objects.delete_file(name).await {
                 tracing::warn!(%error, "failed to delete an expired object");
             }

@@ -145,8 +145,12 @@ impl Store {
 
     /// The parts of a transaction that make a file one that nobody can download, and note that its object has to go.
     fn file_deleted(&self, id: &FileId, removal: &Removal) -> Result<[TransactWriteItem; 2], Error> {
-        let statement = Statement::update("SET status = :unwanted")
+        // The names go as well. The one in the key is in the removal, until that is done.
+        const NAMELESS: &str = "SET status = :unwanted, fileName = :deleted, objectKey = :deleted, userName = userId \
+            REMOVE userIcon, userColor";
+        let statement = Statement::update(NAMELESS)
             .when("attribute_exists(fileId)")
+            .bind(":deleted", "deleted")
             .bind(":unwanted", FileStatus::Unwanted.as_str());
         Ok([
             self.update_part(&FILES, FILES.key(id.as_str()), &statement)?,

@@ -19,6 +19,15 @@ pub struct Edit<'a> {
     pub version: Option<u64>,
     /// The client's id for the edit.
     pub id: Option<&'a ClientMessageId>,
+    /// Whether the content was reviewed.
+    pub is_reviewed: bool,
+}
+
+impl Edit<'_> {
+    /// The sort key of the row that says that the edit has been made, or denied.
+    fn once(&self, user: &UserId) -> Option<String> {
+        self.id.map(|id| format!("edit#{}", IdempotencyKey::new(user, id, self.content, None, None).key))
+    }
 }
 
 impl Store {
@@ -26,7 +35,8 @@ impl Store {
     /// when it had that content before, or when the client has made this very edit before.
     ///
     /// # Errors
-    /// `MESSAGE_NOT_FOUND`, `FORBIDDEN`, `EDIT_WINDOW_OVER`, `VERSION_MISMATCH`, `TOO_LARGE`, `ROOM_BUSY`.
+    /// `MESSAGE_NOT_FOUND`, `FORBIDDEN`, `EDIT_WINDOW_OVER`, `VERSION_MISMATCH`, `TOO_LARGE`, `ROOM_BUSY`;
+    /// `MESSAGE_DENIED` for an edit that was; [`Error::Unreviewed`].
     pub async fn edit(
         &self,
         room: &RoomId,
@@ -35,18 +45,25 @@ impl Store {
         fits: impl Fn(&Body) -> bool,
         (now, deadline): (Timestamp, Instant),
     ) -> Result<(Entry, bool), Error> {
-        let once = edit.id.map(|id| format!("edit#{}", IdempotencyKey::new(user, id, edit.content, None, None).key));
+        let once = edit.once(user);
         let keys: Vec<_> = [Some(edit.seq.message_id().as_str().to_owned()), Some(ROOM_ROW.to_owned()), once.clone()]
             .into_iter()
             .flatten()
             .collect();
         let plan = |seen: &Seen<'_>| {
             let (entry, _) = seen.living(edit.seq)?;
-            let is_repeat = once.as_ref().is_some_and(|once| seen.items.contains_key(once));
+            let known = once.as_ref().and_then(|once| seen.items.get(once));
+            if let Some(reason) = known.and_then(|row| row.get("denied")?.as_s().ok()) {
+                return Err(Error::MessageDenied { reason: reason.clone() });
+            }
+            let is_repeat = known.is_some();
             let window = seen.mode()?.edit_window_millis();
             let Some(edited) = edited(&entry, user, (edit, is_repeat), (now, window))? else {
                 return Ok(Plan::Done(entry));
             };
+            if seen.mode()?.is_reviewed() && !edit.is_reviewed {
+                return Err(Error::Unreviewed);
+            }
             if let Event::Said(body) = &edited.event
                 && !fits(body)
             {
@@ -62,6 +79,22 @@ impl Store {
 }
 
 impl Store {
+    /// Notes that the review did not accept an edit, if the client gave it an id: no retry of it is asked about again.
+    pub async fn deny_edit(
+        &self,
+        (room, user): (&RoomId, &UserId),
+        edit: &Edit<'_>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Some(once) = edit.once(user) else { return Ok(()) };
+        let ttl = now.as_secs() + self.config.message_ttl_seconds();
+        let denied = Some(reason.to_owned());
+        let row = EditRow { room_id: room.clone(), message_id: once, seq: edit.seq, denied, ttl };
+        let is_new = Statement::default().when("attribute_not_exists(roomId)");
+        self.put(&MESSAGES, item_of(&row)?, &is_new).await.map(drop)
+    }
+
     /// What is written for an edit.
     fn edit_of(
         &self,
@@ -79,7 +112,7 @@ impl Store {
         let mut others = Vec::new();
         if let Some(once) = once {
             let ttl = expiry_of(seen.living(edit.seq)?.1);
-            let row = EditRow { room_id: room.clone(), message_id: once.to_owned(), seq: edit.seq, ttl };
+            let row = EditRow { room_id: room.clone(), message_id: once.to_owned(), seq: edit.seq, denied: None, ttl };
             let is_new = Statement::default().when("attribute_not_exists(roomId)");
             others.push(self.put_part(&MESSAGES, item_of(&row)?, &is_new)?);
         }
@@ -95,6 +128,9 @@ struct EditRow {
     room_id: RoomId,
     message_id: String,
     seq: Seq,
+    /// Why the review did not accept the edit, where it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied: Option<String>,
     ttl: i64,
 }
 

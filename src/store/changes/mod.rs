@@ -24,9 +24,9 @@ use crate::domain::{Emoji, Entry, Mode, RESTART_GAP, Rev, Room, RoomId, Seq, Tim
 use crate::error::Error;
 use crate::tables::{MESSAGES, ROOMS};
 
-pub use deletion::Removal;
+pub use deletion::{Deleted, Removal};
 pub use edit::Edit;
-pub(super) use reaction::counts_of;
+pub(super) use reaction::{counts_of, reaction_of};
 
 /// Every so many changes the room's row learns where its log of changes ends.
 const LIFT_EVERY: u64 = 100;

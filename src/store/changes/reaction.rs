@@ -44,6 +44,12 @@ fn prefix(seq: Seq) -> String {
     format!("rx#{}#", seq.message_id().as_str())
 }
 
+/// The message and the user of the row with this sort key, if it is one of reactions.
+pub(in crate::store) fn reaction_of(sort_key: &str) -> Option<(Seq, UserId)> {
+    let (seq, user) = sort_key.strip_prefix("rx#")?.split_once('#')?;
+    Some((Seq::of_key(seq)?, UserId::stored(user.to_owned())))
+}
+
 /// How many users reacted with each emoji, from the row of a message.
 pub(in crate::store) fn counts_of(item: &Item) -> BTreeMap<String, u64> {
     let count = |(name, value): (&String, &AttributeValue)| {

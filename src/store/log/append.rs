@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 
 use super::super::{Backoff, CONFLICT, Item, Statement, Store, failed, item_of, row_of};
 use super::permit::Refusal;
-use super::{Carry, EntryRow, IsModerator, MESSAGE, Next, SYSTEM, Tail, Timing};
+use super::{Author, Carry, EntryRow, MESSAGE, Next, SYSTEM, Tail, Timing};
 use crate::domain::{Body, Changes, Entry, Event, FileId, IdempotencyKey, RoomId, Seq, System, Timestamp};
 use crate::error::Error;
 use crate::tables::MESSAGES;
@@ -82,19 +82,20 @@ impl Store {
     /// # Errors
     /// `ROOM_BUSY` when too many write at once until the deadline; then nothing is written. `ROOM_CLOSED`.
     /// `READ_ONLY`, `SLOW_MODE`, `ROOM_RATE` by the mode of the room. `IDEMPOTENCY_MISMATCH` when the id stands for
-    /// another content. `NOT_A_MEMBER` when the sender was removed in the meantime.
+    /// another content, `MESSAGE_DENIED` when it stands for one that the review did not accept. `NOT_A_MEMBER` when the
+    /// sender was removed in the meantime. [`Error::Unreviewed`] for one that has to be reviewed first.
     pub async fn append(
         &self,
         room: &RoomId,
         body: &Body,
         mut tail: Option<Tail>,
-        is_moderator: &IsModerator<'_>,
+        author: &Author<'_>,
         mut timing: Timing,
     ) -> Result<Appended, Error> {
         let mut backoff = Backoff::until(timing.deadline);
         loop {
             self.confirm_sender(room, &body.user_id, &mut timing).await?;
-            match self.attempt(room, body, tail.as_ref(), is_moderator, timing.now).await? {
+            match self.attempt(room, body, tail.as_ref(), author, timing.now).await? {
                 Attempt::Written(entry) => {
                     self.note_end(room, entry.seq).await;
                     return Ok(Appended { entry, is_duplicate: false });
@@ -117,11 +118,11 @@ impl Store {
         room: &RoomId,
         body: &Body,
         tail: Option<&Tail>,
-        is_moderator: &IsModerator<'_>,
+        author: &Author<'_>,
         now: Timestamp,
     ) -> Result<Attempt, Error> {
         let Some(next) = self.free_seq(room, tail, now).await? else { return Ok(Attempt::Refused(Error::RoomClosed)) };
-        let permit = self.permit(&next, 1, now, is_moderator).await?;
+        let permit = self.permit(&next, 1, now, author).await?;
         if let Some(refusal) = permit.refusal {
             return Ok(Attempt::Refused(refusal.into()));
         }
@@ -158,7 +159,7 @@ impl Store {
         room: &RoomId,
         body: &Body,
         (file, tag): (&FileId, &str),
-        is_moderator: &IsModerator<'_>,
+        author: &Author<'_>,
         mut timing: Timing,
     ) -> Result<Option<Entry>, Error> {
         let now = timing.now;
@@ -168,7 +169,7 @@ impl Store {
             self.confirm_sender(room, &body.user_id, &mut timing).await?;
             let next = self.free_seq(room, tail.as_ref(), now).await?.ok_or(Error::RoomClosed)?;
             let seq = next.seq;
-            if let Some(refusal @ Refusal::ReadOnly) = self.permit(&next, 1, now, is_moderator).await?.refusal {
+            if let Some(refusal @ Refusal::ReadOnly) = self.permit(&next, 1, now, author).await?.refusal {
                 return Err(refusal.into());
             }
             let draft = self.draft(room, next, (MESSAGE, body), tail.as_ref())?;

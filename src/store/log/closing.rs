@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// Why the row of a room is not that of an open one.
-    pub(super) async fn why_not_open(&self, room: &RoomId, now: Timestamp) -> Result<Error, Error> {
+    pub(in crate::store) async fn why_not_open(&self, room: &RoomId, now: Timestamp) -> Result<Error, Error> {
         Ok(self.room(room, now).await?.map_or(Error::RoomNotFound, |_| Error::RoomClosed))
     }
 }

@@ -29,7 +29,7 @@ pub use append::Appended;
 pub(super) use carry::mode_in;
 use carry::{CARRY, Carry};
 pub use ends::RoomEnds;
-pub use permit::IsModerator;
+pub use permit::{Author, IsModerator};
 pub use read::{EntryPage, ReadBudget};
 pub use scan::Part;
 pub use settings::Setting;
@@ -37,7 +37,7 @@ pub use settings::Setting;
 /// A user's message.
 pub(super) const MESSAGE: &str = "message";
 /// What a moderator changed; what that is, is in the attribute of the same name.
-const SYSTEM: &str = "system";
+pub(super) const SYSTEM: &str = "system";
 /// The room was closed: the last entry of its log.
 const CLOSED: &str = "closed";
 /// The content. Readers of the table know it by this name from other chats.

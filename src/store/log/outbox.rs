@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::super::{Backoff, Store};
 use super::append::{Attempt, Part};
 use super::permit::{Permit, Refusal};
-use super::{Appended, IsModerator, MESSAGE, Next, Tail, Timing};
+use super::{Appended, Author, MESSAGE, Next, Tail, Timing};
 use crate::domain::{Body, IdempotencyKey, RoomId, Timestamp};
 use crate::error::Error;
 
@@ -21,6 +21,8 @@ struct Pending<'a> {
     is_held: bool,
     /// Why, if the mode of the room refuses it.
     refusal: Option<Refusal>,
+    /// It was denied before.
+    denied: Option<Error>,
 }
 
 impl Store {
@@ -35,7 +37,7 @@ impl Store {
         room: &RoomId,
         (bodies, most): (&[Body], usize),
         mut tail: Option<Tail>,
-        is_moderator: &IsModerator<'_>,
+        author: &Author<'_>,
         mut timing: Timing,
     ) -> Result<Vec<Result<Option<Appended>, Error>>, Error> {
         let now = timing.now;
@@ -54,7 +56,7 @@ impl Store {
                 self.find_repeats(room, &mut outbox, &open).await?;
                 break;
             };
-            let refused = self.put_open(room, first, tail.as_ref(), &mut outbox, (now, is_moderator)).await?;
+            let refused = self.put_open(room, first, tail.as_ref(), &mut outbox, (now, author)).await?;
             let repeated = |part: &Part| if let Part::Idempotency(index) = part { Some(*index) } else { None };
             let repeated: Vec<_> = refused.iter().filter_map(repeated).collect();
             let are_found = self.find_repeats(room, &mut outbox, &repeated).await?;
@@ -92,10 +94,10 @@ impl Store {
         first: Next,
         tail: Option<&Tail>,
         outbox: &mut [Pending<'_>],
-        (now, is_moderator): (Timestamp, &IsModerator<'_>),
+        (now, author): (Timestamp, &Author<'_>),
     ) -> Result<Vec<Part>, Error> {
         let open = outbox.iter().filter(|pending| pending.is_open()).count();
-        let Permit { most, refusal, slow } = self.permit(&first, open, now, is_moderator).await?;
+        let Permit { most, refusal, slow } = self.permit(&first, open, now, author).await?;
         if refusal.is_some() {
             self.hold_back(room, outbox, most, refusal).await?;
         }
@@ -146,7 +148,8 @@ impl Store {
         for (index, attempt) in attempts {
             match attempt {
                 Attempt::Duplicate(entry) => outbox[index].appended = Some(Appended { entry, is_duplicate: true }),
-                Attempt::Written(_) | Attempt::Taken | Attempt::Refused(_) => are_found = false,
+                Attempt::Refused(denied) => (outbox[index].is_held, outbox[index].denied) = (true, Some(denied)),
+                Attempt::Written(_) | Attempt::Taken => are_found = false,
             }
         }
         Ok(are_found)
@@ -156,14 +159,14 @@ impl Store {
 impl<'a> Pending<'a> {
     fn of(body: &'a Body) -> Result<Self, Error> {
         let key = body.idempotency_key().ok_or_else(|| Error::internal("a message of an outbox has no id"))?;
-        Ok(Self { body, key, appended: None, is_held: false, refusal: None })
+        Ok(Self { body, key, appended: None, is_held: false, refusal: None, denied: None })
     }
 
     fn outcomes(outbox: Vec<Self>) -> Result<Vec<Result<Option<Appended>, Error>>, Error> {
         if outbox.iter().all(Self::is_open) {
             return Err(Error::RoomClosed);
         }
-        if outbox.iter().all(|pending| pending.appended.is_none())
+        if outbox.iter().all(|pending| pending.appended.is_none() && pending.denied.is_none())
             && let Some(refusal) = outbox.iter().find_map(|pending| pending.refusal)
         {
             return Err(refusal.into());
@@ -172,6 +175,9 @@ impl<'a> Pending<'a> {
     }
 
     fn outcome(self) -> Result<Option<Appended>, Error> {
+        if let Some(denied) = self.denied {
+            return Err(denied);
+        }
         match self.refusal {
             _ if self.is_open() => Err(Error::RoomClosed),
             Some(refusal) if self.appended.is_none() => Err(refusal.into()),

@@ -6,12 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Statement, Store, item_of, row_of};
 use super::{Next, Tail};
-use crate::domain::{RoomId, Timestamp, UserId};
+use crate::domain::{Mode, RoomId, Timestamp, UserId};
 use crate::error::Error;
 use crate::tables::MESSAGES;
 
 /// Whether the author moderates the room. It is asked only where the room's mode makes a difference.
 pub type IsModerator<'a> = dyn Fn() -> BoxFuture<'a, Result<bool, Error>> + Send + Sync + 'a;
+
+/// What is known of the author of an entry.
+pub struct Author<'a> {
+    pub is_moderator: Box<IsModerator<'a>>,
+    /// Whether the texts of the entry were reviewed, or need not be.
+    pub is_reviewed: bool,
+}
 
 /// How long after it was written the row of slow mode lives: longer than anybody waits (seconds).
 const SLOW_ROW_SECS: i64 = 21_600 + 3_600;
@@ -23,6 +30,8 @@ pub(super) enum Refusal {
     /// When the next message is taken (milliseconds from now).
     Slow(u64),
     Rate(u64),
+    /// The texts have to be reviewed first.
+    Unreviewed,
 }
 
 impl From<Refusal> for Error {
@@ -31,6 +40,7 @@ impl From<Refusal> for Error {
             Refusal::ReadOnly => Self::ReadOnly,
             Refusal::Slow(retry_after_ms) => Self::SlowMode { retry_after_ms },
             Refusal::Rate(retry_after_ms) => Self::RoomRate { retry_after_ms },
+            Refusal::Unreviewed => Self::Unreviewed,
         }
     }
 }
@@ -66,34 +76,12 @@ impl Store {
         next: &Next,
         wanted: usize,
         now: Timestamp,
-        is_moderator: &IsModerator<'_>,
+        author: &Author<'_>,
     ) -> Result<Permit, Error> {
         let mode = next.carry.mode()?;
-        let mut permit = Permit { most: wanted, refusal: None, slow: None };
-        if let Some(most) = mode.max_per_second {
-            let at = next.created_at;
-            let left = usize::try_from(most.saturating_sub(next.carry.written_in(at))).unwrap_or(usize::MAX);
-            if left < wanted {
-                permit.most = left;
-                let end = at.as_millis().div_euclid(1000) * 1000 + 1000;
-                permit.refusal = Some(Refusal::Rate((end - now.as_millis()).unsigned_abs()));
-            }
-        }
-        let slow = mode.slow_millis();
-        if (!mode.is_read_only() && slow.is_none()) || is_moderator().await? {
-            return Ok(permit);
-        }
-        if mode.is_read_only() {
-            return Ok(Permit { most: 0, refusal: Some(Refusal::ReadOnly), slow: None });
-        }
-        permit.slow = slow;
-        if let Some(slow) = slow
-            && permit.most > 1
-        {
-            permit.most = 1;
-            permit.refusal = Some(Refusal::Slow(slow.unsigned_abs()));
-        }
-        Ok(permit)
+        let permit = permit_by(&mode, next, wanted, now, &*author.is_moderator).await?;
+        let has_to_wait = mode.is_reviewed() && !author.is_reviewed && permit.most > 0;
+        Ok(if has_to_wait { Permit { most: 0, refusal: Some(Refusal::Unreviewed), slow: None } } else { permit })
     }
 
     /// The part of a transaction that notes a message in slow mode, if the author has waited long enough.
@@ -127,19 +115,54 @@ impl Store {
     /// Whether a user may write a message now, as far as the mode of the room goes.
     ///
     /// # Errors
-    /// `READ_ONLY`, `SLOW_MODE`, `ROOM_RATE`.
+    /// `READ_ONLY`, `SLOW_MODE`, `ROOM_RATE`; [`Error::Unreviewed`].
     pub async fn require_permit(
         &self,
         (room, user): (&RoomId, &UserId),
         tail: Option<&Tail>,
         now: Timestamp,
-        is_moderator: &IsModerator<'_>,
+        author: &Author<'_>,
     ) -> Result<(), Error> {
         let Some(next) = self.free_seq(room, tail, now).await? else { return Err(Error::RoomClosed) };
-        let mut permit = self.permit(&next, 1, now, is_moderator).await?;
+        let mut permit = self.permit(&next, 1, now, author).await?;
         if let Some(slow) = permit.slow {
             permit.refusal = self.slow_refusal(room, user, (now, slow)).await?;
         }
         permit.refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
     }
+}
+
+/// What the mode of a room allows, but for the review.
+async fn permit_by(
+    mode: &Mode,
+    next: &Next,
+    wanted: usize,
+    now: Timestamp,
+    is_moderator: &IsModerator<'_>,
+) -> Result<Permit, Error> {
+    let mut permit = Permit { most: wanted, refusal: None, slow: None };
+    if let Some(most) = mode.max_per_second {
+        let at = next.created_at;
+        let left = usize::try_from(most.saturating_sub(next.carry.written_in(at))).unwrap_or(usize::MAX);
+        if left < wanted {
+            permit.most = left;
+            let end = at.as_millis().div_euclid(1000) * 1000 + 1000;
+            permit.refusal = Some(Refusal::Rate((end - now.as_millis()).unsigned_abs()));
+        }
+    }
+    let slow = mode.slow_millis();
+    if (!mode.is_read_only() && slow.is_none()) || is_moderator().await? {
+        return Ok(permit);
+    }
+    if mode.is_read_only() {
+        return Ok(Permit { most: 0, refusal: Some(Refusal::ReadOnly), slow: None });
+    }
+    permit.slow = slow;
+    if let Some(slow) = slow
+        && permit.most > 1
+    {
+        permit.most = 1;
+        permit.refusal = Some(Refusal::Slow(slow.unsigned_abs()));
+    }
+    Ok(permit)
 }

@@ -282,7 +282,7 @@ impl Store {
         Ok((row.kind == MESSAGE && !now.has_passed(row.ttl)).then_some(item))
     }
 
-    pub(super) async fn item_at(&self, room: &RoomId, sort_key: &str) -> Result<Option<Item>, Error> {
+    pub(in crate::store) async fn item_at(&self, room: &RoomId, sort_key: &str) -> Result<Option<Item>, Error> {
         self.item(&MESSAGES, MESSAGES.key_of(room.as_str(), sort_key)).await
     }
 }

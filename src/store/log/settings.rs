@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::super::rooms::of_open_room;
 use super::super::{Backoff, Statement, Store, item_of};
 use super::append::{Part, is_free};
 use super::{SYSTEM, Timing};
@@ -86,12 +87,4 @@ fn changed(setting: &Setting, before: &Mode) -> Result<(System, Statement), Erro
             (System::renamed(name.clone()), update)
         }
     })
-}
-
-/// A write over the row of this very room, while it is open.
-fn of_open_room(statement: Statement, room: &Room) -> Statement {
-    statement
-        .when("status = :active AND createdAt = :createdAt")
-        .bind(":active", "active")
-        .bind(":createdAt", room.created_at.as_millis())
 }

@@ -18,6 +18,10 @@ impl Store {
     /// Ends a membership and counts it; from then on its subscriptions count for nothing. `false` when that membership
     /// had ended before.
     pub async fn dismiss(&self, member: &Member, room: &Room, now: Timestamp) -> Result<bool, Error> {
+        if leaves_no_row(member) {
+            // What they wrote is found by it.
+            self.note_writing(&member.user, &member.room, now).await?;
+        }
         let parts =
             vec![(Part::Membership, self.membership_ends(member, now)?), (Part::Gone, self.gone_part(member, now)?)];
         Ok(self.transact_counted(room, -1, parts, now).await?.is_empty())
@@ -27,7 +31,7 @@ impl Store {
     /// user, who never read anything and is not muted: then it would be a row that others wrote.
     fn membership_ends(&self, member: &Member, now: Timestamp) -> Result<TransactWriteItem, Error> {
         let key = key(&member.user, &member.room);
-        if member.is_added && member.last_read == Seq::ZERO && member.muted_until.is_none() {
+        if leaves_no_row(member) {
             return self.delete_part(&MEMBERS, key, &of_membership(Statement::default(), member));
         }
         let ttl = now.as_secs() + self.config.message_ttl_seconds();
@@ -68,4 +72,9 @@ impl Store {
             .try_collect()
             .await
     }
+}
+
+/// Whether nothing of a membership is kept when it ends.
+fn leaves_no_row(member: &Member) -> bool {
+    member.is_added && member.last_read == Seq::ZERO && member.muted_until.is_none()
 }

@@ -47,7 +47,7 @@ impl Status {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MemberRow {
+pub(super) struct MemberRow {
     user_id: UserId,
     room_id: RoomId,
     role: Role,
@@ -96,6 +96,10 @@ fn is_zero(version: &u64) -> bool {
 }
 
 impl MemberRow {
+    pub(super) fn is_member(&self) -> bool {
+        self.status == Status::Member
+    }
+
     fn has_expired(&self, now: Timestamp) -> bool {
         self.ttl.is_some_and(|ttl| now.has_passed(ttl))
     }

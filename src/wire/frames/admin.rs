@@ -1,11 +1,13 @@
 //! Answers to backends.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Not;
 
 use macro_rules_attribute::apply;
 
 use super::{Iso, Position, Refusal};
-use crate::domain::{ConnectionId, RoomId, UserId};
+use crate::domain::{ConnectionId, ExportId, Name, NotifyLevel, Role, RoomId, Seq, UserId};
+use crate::wire::size::json;
 
 /// A user whose tokens were revoked.
 #[apply(sent)]
@@ -39,6 +41,88 @@ pub struct PostedResult {
     /// Why it is not there.
     #[serde(flatten)]
     pub refusal: Option<Refusal>,
+}
+
+/// How far an export of a user is.
+#[apply(sent)]
+pub struct Export {
+    pub user_id: UserId,
+    pub export_id: ExportId,
+    pub status: WorkStatus,
+    pub started_at: Option<Iso>,
+    pub finished_at: Option<Iso>,
+    /// Signed addresses of its parts, once it is done: together they are one file of JSON lines.
+    pub urls: Option<Vec<String>>,
+    /// Until when these can be used.
+    pub expires_at: Option<Iso>,
+    /// How many lines of each type it has.
+    pub lines: BTreeMap<String, u64>,
+}
+
+/// A line of an export; messages are in it as the frames that they are.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ExportLine<'a> {
+    /// The user is, or was, in a room, or in a direct conversation with `peer`.
+    Membership {
+        room_id: &'a RoomId,
+        /// Whether the membership lasts.
+        is_member: bool,
+        role: Role,
+        joined_at: Iso,
+        user_name: &'a Name,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<&'a UserId>,
+        last_read_seq: Seq,
+        notify: NotifyLevel,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        muted_until: Option<Iso>,
+    },
+    /// The user has blocked another one.
+    Blocked { user_id: &'a UserId },
+    /// How the user reacted to a message.
+    Reacted { room_id: &'a RoomId, seq: Seq, emojis: &'a BTreeSet<String> },
+}
+
+impl ExportLine<'_> {
+    /// The line, without its end.
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+}
+
+/// How far the erasure of a user is.
+#[apply(sent)]
+pub struct Erasure {
+    pub user_id: UserId,
+    pub status: WorkStatus,
+    pub started_at: Option<Iso>,
+    pub finished_at: Option<Iso>,
+    /// How many of each kind went: `messages`, `files`, `reactions`, `mentions`, `memberships`, `invitations`,
+    /// `invites`, `blocks`, `exports`, `reports` and `acts` of moderation, whose addresses went.
+    pub erased: BTreeMap<String, u64>,
+}
+
+/// Whether a work that takes several invocations is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum WorkStatus {
+    /// There is none.
+    None,
+    Running,
+    Done,
+}
+
+impl WorkStatus {
+    /// Of a work that is known, whether it is done.
+    pub fn of(is_done: Option<bool>) -> Self {
+        match is_done {
+            None => Self::None,
+            Some(false) => Self::Running,
+            Some(true) => Self::Done,
+        }
+    }
 }
 
 /// The live connections of a user.

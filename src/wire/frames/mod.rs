@@ -19,7 +19,8 @@ use crate::error::Error;
 
 pub use crate::domain::Iso;
 pub use admin::{
-    Acts, Disconnected, LiveConnection, Posted, PostedResult, RecordedAct, Report, Reports, UserConnections,
+    Acts, Disconnected, Erasure, Export, ExportLine, LiveConnection, Posted, PostedResult, RecordedAct, Report,
+    Reports, UserConnections, WorkStatus,
 };
 pub use change::{
     DeletedMessages, DeletionAnswer, Edited, Pinned, Pins, ReactedUser, ReactedUsers, Reaction, Reactions, Unpinned,
@@ -141,6 +142,10 @@ frames! {
     Disconnected = "disconnected",
     /// What became of a backend's message. Over HTTP only.
     Posted = "posted",
+    /// How far an export of a user is, and where it is. Over HTTP only.
+    Export = "export",
+    /// How far the erasure of a user is. Over HTTP only.
+    Erasure = "erasure",
     /// The live connections of a user. Over HTTP only.
     UserConnections = "connections",
     /// A page of the record of a day. Over HTTP only.
@@ -264,6 +269,8 @@ pub struct Failure {
     pub index: Option<usize>,
     /// The message as it is now, where a change was made to an earlier state of it.
     pub current: Option<Box<Message>>,
+    /// Why the review did not accept a text.
+    pub reason: Option<String>,
     /// The rate limit that refuses the request.
     pub scope: Option<&'static str>,
     /// When the same request can succeed, in milliseconds from now.
@@ -289,6 +296,7 @@ impl Failure {
             field: error.field(),
             index: error.index(),
             current: error.current().cloned().map(|entry| Box::new(Message::from(entry).seen_by_others())),
+            reason: error.reason().map(str::to_owned),
             scope: error.scope(),
             retry_after_ms: error.retry_after_ms(),
             actions: error.wants_actions().then(|| Action::ALL.iter().map(|action| action.key()).collect()),

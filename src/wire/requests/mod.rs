@@ -17,7 +17,7 @@ use super::types::{Color, Flag, Icon, RequestedFormat, Token};
 use crate::domain::{Format, Name, RoomId, Style, UserId};
 use crate::error::Error;
 
-pub use admin::{DisconnectUser, ListActs, ListReports, PostMessage};
+pub use admin::{DisconnectUser, GetExport, ListActs, ListReports, PostMessage, PutMember, PutRoom};
 pub use change::{AboutMessage, DeleteMessage, EditMessage, GetReactions, ListPins, React};
 pub use message::{
     BroadcastMessage, GetFile, GetMessages, HandleFileUpload, MarkRead, OutboxMessage, ReportMessage, Resume,
@@ -50,9 +50,10 @@ macro_rules! plain {
 
 plain! {
     AboutMember, AboutMessage, AboutRoom, AboutUser, Asking, CreateInvite, CreateRoom, CreateRoomAt, DisconnectUser,
-    GetFile, GetReactions, HandleFileUpload, Handshake, JoinRoom, ListActs, ListBlocked, ListInvites, ListPins,
-    ListReports, ListRooms, ListUnreads, MarkRead, MarkUnread, MuteMember, Nothing, React, RefreshToken, RenameRoom,
-    ReportMessage, Resume, RevokeInvite, RoomInfo, SearchMessages, SearchRooms, SetNotify, SetRole, TypingIndicator
+    GetExport, GetFile, GetReactions, HandleFileUpload, Handshake, JoinRoom, ListActs, ListBlocked, ListInvites,
+    ListPins, ListReports, ListRooms, ListUnreads, MarkRead, MarkUnread, MuteMember, Nothing, PutMember, React,
+    RefreshToken, RenameRoom, ReportMessage, Resume, RevokeInvite, RoomInfo, SearchMessages, SearchRooms, SetNotify,
+    SetRole, TypingIndicator
 }
 
 /// No field.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use macro_rules_attribute::apply;
 
 use super::{Introduction, Request};
-use crate::domain::{InviteCode, Location, Metres, Mode, Name, Role, RoomId, UserId, Who};
+use crate::domain::{InviteCode, Location, Metres, Mode, Name, Role, RoomId, Switch, UserId, Who};
 use crate::error::Error;
 use crate::wire::types::{
     Capacity, Cursor, EditWindow, Latitude, Lifetime, Limit, Longitude, MessageRate, Moment, RoomRadius, SearchRadius,
@@ -114,6 +114,13 @@ pub struct SetRole {
 #[apply(received)]
 pub struct SetRoomMode {
     pub room_id: RoomId,
+    #[serde(rename = "$mode")]
+    change: ModeChange,
+}
+
+/// What a request sets of a room's mode.
+#[apply(received)]
+pub struct ModeChange {
     /// Who may send messages and files.
     write: Option<Who>,
     /// Who may react to messages.
@@ -124,9 +131,11 @@ pub struct SetRoomMode {
     max_per_second: Option<MessageRate>,
     /// For how many seconds after it was sent a message can be edited.
     edit_window_seconds: Option<EditWindow>,
+    /// Whether texts are reviewed before they are accepted.
+    review: Option<Switch>,
 }
 
-impl SetRoomMode {
+impl ModeChange {
     /// What is to be set.
     pub fn mode(&self) -> Mode {
         Mode {
@@ -135,7 +144,15 @@ impl SetRoomMode {
             slow_seconds: self.slow_seconds.as_ref().map(|slow| slow.0),
             max_per_second: self.max_per_second.as_ref().map(|most| most.0),
             edit_window_seconds: self.edit_window_seconds.as_ref().map(|window| window.0),
+            review: self.review,
         }
+    }
+}
+
+impl SetRoomMode {
+    /// What is to be set.
+    pub fn mode(&self) -> Mode {
+        self.change.mode()
     }
 }
 
@@ -143,7 +160,7 @@ impl Request for SetRoomMode {
     fn check(&self) -> Result<(), Error> {
         if self.mode().is_empty() {
             const PROBLEM: &str = "or another setting must be given: `react`, `slowSeconds`, `maxPerSecond`, \
-                `editWindowSeconds`";
+                `editWindowSeconds`, `review`";
             return Err(Error::invalid("write", PROBLEM));
         }
         Ok(())
@@ -220,7 +237,8 @@ pub struct CreateRoomAt {
 }
 
 impl CreateRoomAt {
-    fn default_radius() -> RoomRadius {
+    /// The radius of a room that names none.
+    pub fn default_radius() -> RoomRadius {
         RoomRadius(Metres::new(1_000.0))
     }
 
@@ -233,7 +251,9 @@ impl CreateRoomAt {
     }
 }
 
-fn location(latitude: &Latitude, longitude: &Longitude) -> Result<Location, Error> {
+/// # Errors
+/// `INVALID_FIELD` for a place that is not on earth.
+pub(super) fn location(latitude: &Latitude, longitude: &Longitude) -> Result<Location, Error> {
     let location = Location::new(latitude.0, longitude.0);
     location.ok_or_else(|| Error::invalid("latitude", "and `longitude` must be a place on earth"))
 }

@@ -47,6 +47,7 @@ locals {
       "TICKETS_TABLE",
     ]
     "dynamodb:UpdateItem" = [
+      "AUDIT_TABLE",
       "CHAT_ROOMS_TABLE",
       "CONNECTIONS_TABLE",
       "FILES_TABLE",
@@ -68,7 +69,16 @@ locals {
       "PENDING_TABLE",
       "TICKETS_TABLE",
     ]
-    "dynamodb:BatchWriteItem" = ["CONNECTIONS_TABLE", "MESSAGES_TABLE", "SUBSCRIPTIONS_TABLE"]
+    "dynamodb:BatchWriteItem" = [
+      "CONNECTIONS_TABLE",
+      "INVITES_TABLE",
+      "MEMBERS_TABLE",
+      "MENTIONS_TABLE",
+      "MESSAGES_TABLE",
+      "PENDING_TABLE",
+      "REPORTS_TABLE",
+      "SUBSCRIPTIONS_TABLE",
+    ]
   }
   queried_indexes = {
     CHAT_ROOMS_TABLE = ["byPlace", "byActivity"]
@@ -79,6 +89,12 @@ locals {
     Effect   = "Allow"
     Action   = action
     Resource = [for table in tables : var.resources.tables[table]]
+  }]
+
+  review_statements = [for function in compact([var.resources.review_function]) : {
+    Effect   = "Allow"
+    Action   = "lambda:InvokeFunction"
+    Resource = function
   }]
 
   other_statements = [
@@ -94,7 +110,7 @@ locals {
       # The function presigns uploads and downloads, so they run with its permissions.
       Effect   = "Allow"
       Action   = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
-      Resource = "${var.resources.bucket}/rooms/*"
+      Resource = [for folder in ["rooms", "exports"] : "${var.resources.bucket}/${folder}/*"]
     },
     {
       # Without it S3 responds with 403 instead of 404 for an object that does not exist.
@@ -157,7 +173,10 @@ resource "aws_iam_role" "router" {
 }
 
 resource "aws_iam_role_policy" "router" {
-  name   = "what-the-router-calls"
-  role   = aws_iam_role.router.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.data_statements, local.other_statements) })
+  name = "what-the-router-calls"
+  role = aws_iam_role.router.id
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local.data_statements, local.other_statements, local.review_statements)
+  })
 }

@@ -40,10 +40,11 @@ variable "secrets" {
 }
 
 variable "resources" {
-  description = "ARNs that the function may use: tables by environment variable, bucket and WebSocket API stage."
+  description = "ARNs that the function may use: tables by variable, bucket, WebSocket API stage and review function."
   type = object({
-    tables      = map(string)
-    bucket      = string
-    connections = string
+    tables          = map(string)
+    bucket          = string
+    connections     = string
+    review_function = optional(string)
   })
 }

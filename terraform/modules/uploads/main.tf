@@ -79,6 +79,19 @@ resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
       days_after_initiation = 1
     }
   }
+
+  rule {
+    id     = "exports-of-users"
+    status = "Enabled"
+
+    filter {
+      prefix = "exports/"
+    }
+
+    expiration {
+      days = 7
+    }
+  }
 }
 
 resource "aws_s3_bucket_notification" "uploads" {
