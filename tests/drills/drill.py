@@ -1,6 +1,7 @@
 """A local stack with faults, and what CloudWatch would know of it."""
 
 import json
+import os
 import sys
 import time
 import unittest
@@ -15,7 +16,7 @@ from stack import ROOT, TARGET, Client, running  # noqa: E402
 
 NAME = "switchboard"
 LIMIT_SECONDS = 30
-PLAN = ROOT / "target" / "terraform" / "plan.json"
+PLAN = Path(os.environ.get("DRILLS_PLAN") or ROOT / "target" / "terraform" / "plan.json")
 
 # What AWS's services would count and log of what the local stack says of itself. The stack has no CloudWatch of its own:
 # these are its lines, by their message.
@@ -109,7 +110,7 @@ class Drill(unittest.TestCase):
 
     def tells(self, stack, alarms, metric, query=None, line=lambda line: True):
         """Waits until all of `alarms` start. There is the metric, and a matching line that the saved query selects."""
-        until = time.monotonic() + LIMIT_SECONDS
+        until = time.monotonic() + 2 * LIMIT_SECONDS
         while not set(alarms) <= self.alarms(stack) and time.monotonic() < until:
             time.sleep(0.1)
         metrics, lines = stack.knows()

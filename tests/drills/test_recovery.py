@@ -96,7 +96,8 @@ class Recovery(Drill):
         )
         wrapper.chmod(0o755)
         environment = environment | {"PATH": f"{folder.name}:{environment['PATH']}"}
-        done = subprocess.run([ROOT / "scripts" / "redrive"], env=environment, capture_output=True, text=True)
+        command = [sys.executable, ROOT / "scripts" / "redrive"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done
 

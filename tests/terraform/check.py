@@ -352,6 +352,7 @@ PREFIXES = {
     "DynamoDB": "dynamodb",
     "EventBridge": "events",
     "IAM": "iam",
+    "KMS": "kms",
     "Lambda": "lambda",
     "S3": "s3",
     "SQS": "sqs",
