@@ -70,8 +70,9 @@ class Recovery(Drill):
 
             # Lambda writes the event, as it was, into the queue.
             bucket, key = urllib.parse.urlsplit(upload["uploadUrl"]).path[1:].split("/", 1)
-            event = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
-                                  "s3": {"bucket": {"name": bucket}, "object": {"key": key}}}]}
+            record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
+            record |= {"eventTime": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())}
+            event = {"Records": [record | {"s3": {"bucket": {"name": bucket}, "object": {"key": key}}}]}
             environment = os.environ | self.aws(stack) | {"AWS_ENDPOINT_URL_SQS": url}
             keys = {name.lower(): environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
             sqs = boto3.client("sqs", endpoint_url=url, region_name="us-east-1", **keys)
