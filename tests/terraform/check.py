@@ -367,10 +367,11 @@ def deploy_policy_suffices(log):
     allowed = [action for one in statements for action in (
         one["Action"] if isinstance(one["Action"], list) else [one["Action"]])]
     needed = set()
-    for line in log.splitlines():
-        if "HTTP Request Sent" not in line:
+    # An entry has several lines if a body has.
+    for entry in re.split(r"\n(?=\d{4}-\d\d-\d\dT)", log):
+        if "HTTP Request Sent" not in entry:
             continue
-        fields = dict(re.findall(r'(http\.method|rpc\.method|rpc\.service)=("[^"]*"|\S+)', line))
+        fields = dict(re.findall(r'(http\.method|rpc\.method|rpc\.service)=("[^"]*"|\S+)', entry))
         service, method = (fields.get(name, "").strip('"') for name in ("rpc.service", "rpc.method"))
         if service == "ApiGatewayV2":
             needed.add(f"apigateway:{fields['http.method']}")
