@@ -11,7 +11,7 @@ use crate::aws::Clients;
 use crate::aws::transport::Transport;
 use crate::bus::Bus;
 use crate::config::Config;
-use crate::delivery::{Delivered, Delivery, Except, OutboundFrame, RequestContext};
+use crate::delivery::{Delivered, Delivery, Except, Function, OutboundFrame, RequestContext};
 use crate::domain::{ConnectionId, Format, Limit, Limited, RoomId, Timestamp, UserId};
 use crate::error::BoxError;
 use crate::event::Invocation;
@@ -45,13 +45,21 @@ impl Services {
         let issuers = Issuers::new(&config.auth, &transport);
         let store = Store::new(dynamodb, Arc::clone(&config));
         let links = Arc::new(FileLinks::new(&config));
-        let delivery =
-            Delivery::new(connections, store.clone(), lambda, config.function_name.clone(), Arc::clone(&links));
+        let function = Function { name: config.function_name.clone(), version: config.function_version.clone() };
+        let delivery = Delivery::new(connections, store.clone(), lambda, function, Arc::clone(&links));
         let files = Files::new(s3, &config.uploads);
         let bus = Bus::new(events, &config.events);
         let reviews = Reviews::new(review, Arc::clone(&config));
         Ok(Self { config, issuers, store, files, links, delivery, bus, reviews })
     }
+}
+
+/// What Lambda says of an invocation.
+pub struct InvocationContext {
+    /// Lambda's own id: the lines that Lambda itself logs have it.
+    pub request_id: String,
+    /// The time by which the function must have answered.
+    pub deadline: Instant,
 }
 
 /// The context of an invocation: the services, the request, and what its log line will say.
@@ -61,6 +69,8 @@ pub struct Context {
     pub route: &'static str,
     /// API Gateway's id for the request, or that of another source.
     pub request_id: String,
+    /// Lambda's id for the invocation.
+    pub lambda_request_id: String,
     /// The event's own time; the code asks no other clock what time it is.
     pub now: Timestamp,
     /// When the invocation began: nothing that it has read is older.
@@ -100,14 +110,15 @@ impl Deref for Context {
 
 impl Context {
     /// The context of an invocation.
-    pub fn new(services: &Arc<Services>, invocation: &Invocation, deadline: Instant) -> Self {
+    pub fn new(services: &Arc<Services>, invocation: &Invocation, lambda: InvocationContext) -> Self {
         Self {
             services: Arc::clone(services),
             route: invocation.event.route(),
             request_id: invocation.request_id.clone(),
+            lambda_request_id: lambda.request_id,
             now: invocation.at,
             begun: Instant::now(),
-            deadline,
+            deadline: lambda.deadline,
             connection: invocation.event.connection().cloned(),
             source_ip: invocation.source_ip,
             limit: invocation.event.limit(),

@@ -41,7 +41,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use config::Config;
-use context::Services;
+use context::{InvocationContext, Services};
 
 /// Reserved of an invocation's time for returning the answer.
 const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
@@ -76,7 +76,9 @@ pub fn serve() -> ExitCode {
 async fn run(config: Config) -> Result<(), lambda_runtime::Error> {
     let services = &Arc::new(Services::new(config)?);
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-        router::handle(services, &event.payload, deadline(event.context.deadline)).await
+        let LambdaEvent { payload, context } = event;
+        let lambda = InvocationContext { deadline: deadline(context.deadline), request_id: context.request_id };
+        router::handle(services, &payload, lambda).await
     });
     lambda_runtime::run(handler).await
 }

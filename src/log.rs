@@ -50,7 +50,10 @@ pub struct Invocation<'a> {
     pub timestamp: String,
     pub level: &'static str,
     pub message: &'static str,
+    /// API Gateway's id for the request, or that of another source: the access logs have it too.
     pub request_id: &'a str,
+    /// Lambda's id for the invocation: Lambda's own lines and traces have it.
+    pub lambda_request_id: &'a str,
     pub route: &'static str,
     pub connection_id: Option<&'a str>,
     pub room_id: Option<&'a str>,
@@ -64,6 +67,9 @@ pub struct Invocation<'a> {
     pub duration_ms: u64,
     pub recipients: u64,
     pub gone: u64,
+    /// Posts that failed, other than to stale connections.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u64,
     /// Ranges of recipients that were handed on to other invocations.
     #[serde(skip_serializing_if = "is_zero")]
     pub handed_on: u64,

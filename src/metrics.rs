@@ -40,12 +40,18 @@ metrics! {
     Messages in "Count",
     /// Connections that frames were posted to.
     Recipients in "Count",
+    /// Posts that failed other than by 410, and fan-outs that were not finished.
+    PostsFailed in "Count",
     /// Stale connections that were found.
     ConnectionsGone in "Count",
     /// Rooms that were created, without the lobby and direct conversations.
     RoomsOpened in "Count",
     /// Rooms that were closed by a user, or because they were idle.
     RoomsClosed in "Count",
+    /// Requests to send messages that were handled.
+    Sends in "Count",
+    /// Of those, the ones that failed or took longer than [`SEND_OBJECTIVE_MS`].
+    SendsMissed in "Count",
     /// Files that were uploaded as announced.
     Uploads in "Count",
     /// Events that were put on the event bus: repeats count too.
@@ -61,6 +67,9 @@ metrics! {
     /// How long the handler took.
     Duration in "Milliseconds",
 }
+
+/// The objective for sends: 99.9 % of them are answered within this time. `slo.tf` has the share.
+pub const SEND_OBJECTIVE_MS: u64 = 1_000;
 
 impl Metric {
     /// Whether the metric has the dimension `route`. Each route is then a metric that is billed.
@@ -79,10 +88,13 @@ impl Counts {
         self.0[metric as usize] += more;
     }
 
-    /// The values to report: zeros are left out, except of a duration.
+    /// The values to report: zeros are left out, except of a duration, and of the recipients where posts failed, since
+    /// an alarm compares the two.
     fn reported(&self, by_route: bool) -> impl Iterator<Item = (Metric, u64)> {
+        let has_failed = self.0[Metric::PostsFailed as usize] > 0;
+        let is_reported = move |metric, count| by_route || count > 0 || (metric == Metric::Recipients && has_failed);
         let all = Metric::ALL.iter().copied().zip(self.0);
-        all.filter(move |(metric, count)| metric.is_by_route() == by_route && (by_route || *count > 0))
+        all.filter(move |(metric, count)| metric.is_by_route() == by_route && is_reported(*metric, *count))
     }
 }
 

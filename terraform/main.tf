@@ -46,13 +46,15 @@ locals {
     } : name => value if value != null
   }])
 
+  # Each value is sensitive, the map is not: a plan shows all other variables of the function. Whether a secret is set is
+  # no secret.
   secrets = merge(
     { for name, value in {
       JWT_SECRET          = var.jwt_secret
       JWT_SECRET_PREVIOUS = var.jwt_secret_previous
-    } : name => value if value != null && value != "" },
+    } : name => value if nonsensitive(value != null && value != "") },
     {
-      TICKET_SECRET = terraform_data.ticket_secret.output
+      TICKET_SECRET = sensitive(terraform_data.ticket_secret.output)
     },
   )
 
@@ -72,7 +74,7 @@ resource "terraform_data" "ticket_secret" {
 module "tables" {
   source = "./modules/tables"
 
-  name    = var.name
+  name    = var.table_prefix == null ? var.name : var.table_prefix
   tables  = var.contract.tables
   streams = local.has_events
   protect = var.protect
@@ -118,7 +120,6 @@ module "websocket_api" {
   function           = module.function.function
   throttling         = local.throttling
   log_retention_days = var.gateway.access_log_retention_days
-  account_log_role   = var.gateway.account_log_role
   domain             = local.domains.websocket
 }
 
@@ -169,15 +170,21 @@ module "observability" {
   function          = module.function.function
   log_group         = module.function.log_group.name
   failure_queue     = module.function.failure_queue.name
-  websocket_api     = { id = module.websocket_api.id, stage = var.gateway.stage }
-  http_api          = { id = module.http_api.id }
-  alarm_topic_arns  = var.alarm_topic_arns
+  table_names       = [for table in module.tables.tables : table.name]
+  notify            = { topic_arns = var.alarm_topic_arns, monthly_budget_usd = var.monthly_budget_usd }
+
+  websocket_api = {
+    id         = module.websocket_api.id
+    stage      = var.gateway.stage
+    access_log = module.websocket_api.access_log
+  }
+  http_api = { id = module.http_api.id, access_log = module.http_api.access_log }
 }
 
 locals {
   throttling = {
     requests_per_second = var.gateway.requests_per_second
-    requests_at_once    = var.gateway.requests_at_once
+    burst_limit         = var.gateway.burst_limit
   }
 
   domains = { for api in ["websocket", "http"] : api => var.gateway.domains == null ? null : {

@@ -28,6 +28,34 @@ output "log_group" {
   value       = module.function.log_group.name
 }
 
+output "function" {
+  description = "Name, alias and newest version of the function, which scripts/release reads."
+  value = {
+    name    = module.function.function.name
+    alias   = module.function.function.alias
+    version = module.function.version
+  }
+}
+
+output "failure_queue" {
+  description = "Name of the dead-letter queue, which scripts/redrive reads."
+  value       = module.function.failure_queue.name
+}
+
+output "authentication" {
+  description = "Mode, iss and aud of tokens that are signed with jwt_secret: the smoke test signs its own like that."
+  value = {
+    mode     = var.chat.auth_mode
+    issuer   = var.chat.jwt_issuer
+    audience = var.chat.jwt_audience
+  }
+}
+
+output "region" {
+  description = "Region of the deployment."
+  value       = module.observability.region
+}
+
 output "dashboard_url" {
   description = "URL of the dashboard in the AWS console."
   value       = module.observability.dashboard_url

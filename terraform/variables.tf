@@ -303,18 +303,16 @@ variable "chat" {
 variable "gateway" {
   description = <<-EOT
     Settings of both APIs: the WebSocket API's stage, the rate limit (requests_per_second) and burst limit
-    (requests_at_once) of each API's routes, and the retention of access logs. account_log_role: API Gateway writes the
-    access logs of WebSocket APIs with one IAM role for the whole account and region, and the stage cannot be created
-    without it. Set it to false if the account has such a role: otherwise it is replaced, and removed by a destroy.
-    domains: one custom domain name for each API (they cannot share one) and an ACM certificate of this region that
-    covers both.
+    (burst_limit) of each API's routes, and the retention of access logs. The account's quotas limit both APIs together:
+    10,000 requests a second with bursts of 5,000, in some regions 2,500 with bursts of 1,250. stage is part of the
+    WebSocket URL: another name replaces the stage and closes every connection. domains: one custom domain name for each
+    API (they cannot share one) and an ACM certificate of this region that covers both.
   EOT
   type = object({
     stage                     = optional(string, "prod")
     requests_per_second       = optional(number, 1000)
-    requests_at_once          = optional(number, 2000)
+    burst_limit               = optional(number, 1000)
     access_log_retention_days = optional(number, 30)
-    account_log_role          = optional(bool, true)
     domains = optional(object({
       websocket       = string
       http            = string
@@ -329,8 +327,10 @@ variable "gateway" {
   }
 
   validation {
-    condition     = var.gateway.requests_per_second >= 1 && var.gateway.requests_at_once >= 1
-    error_message = "gateway.requests_per_second and gateway.requests_at_once must be at least 1: 0 rejects all."
+    condition = alltrue([
+      for limit in [var.gateway.requests_per_second, var.gateway.burst_limit] : limit >= 1 && floor(limit) == limit
+    ])
+    error_message = "gateway.requests_per_second and gateway.burst_limit must be whole numbers from 1: 0 rejects all."
   }
 
   validation {
@@ -389,6 +389,32 @@ variable "alarm_topic_arns" {
   validation {
     condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:[a-z-]+:sns:", arn))])
     error_message = "Each of alarm_topic_arns must be the ARN of an SNS topic."
+  }
+}
+
+variable "monthly_budget_usd" {
+  description = <<-EOT
+    Cost of a month in US dollars: alarm_topic_arns are notified at 80 % of it, and when 100 % are forecast. The tag
+    Application has to be activated as a cost allocation tag of the account, and the topics have to allow
+    budgets.amazonaws.com to publish. null: no budget.
+  EOT
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.monthly_budget_usd == null ? true : var.monthly_budget_usd >= 1
+    error_message = "monthly_budget_usd must be at least 1, or null for no budget."
+  }
+}
+
+variable "table_prefix" {
+  description = "Prefix of the tables' names, if they are not called after the deployment: after scripts/restore."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.table_prefix == null ? true : can(regex("^[a-z][a-z0-9-]{1,62}$", var.table_prefix))
+    error_message = "table_prefix must have 2 to 63 lowercase letters, digits or '-', and start with a letter."
   }
 }
 

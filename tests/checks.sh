@@ -2,7 +2,7 @@
 
 checks=(
     formatting lints tests consistency crashes load lambda scripts docs schemas workflows smoke seeds client page
-    terraform privileges
+    terraform privileges drills
 )
 
 check_formatting() { cargo fmt --check; }
@@ -82,6 +82,11 @@ check_privileges() {
     python3 tests/terraform/privileges.py target/terraform/{policy,resources}.json "$target/tmp/aws-calls"
 }
 
+# Of each failure a line, a metric, an alarm and a query tell. Needs the plan of the check `terraform`.
+check_drills() {
+    cargo test --quiet --locked --no-run --test chat && scripts/python -m unittest discover -s tests/drills
+}
+
 # Prints the requirements of a check that are not installed, or nothing.
 lacks() {
     case $1 in
@@ -99,7 +104,7 @@ lacks() {
             npm --version >/dev/null 2>&1 || echo 'Node.js 20 or later: https://nodejs.org'
             tests/seeds/chromium >/dev/null || echo 'Chromium: apt-get install chromium'
             ;;
-        terraform | privileges)
+        terraform | privileges | drills)
             python3 -c 'import venv' 2>/dev/null || echo 'Python 3.10 or later with venv'
             command -v terraform >/dev/null || echo 'Terraform 1.11: https://developer.hashicorp.com/terraform/install'
             ;;

@@ -25,6 +25,8 @@ pub struct Config {
     pub region: String,
     /// `AWS_LAMBDA_FUNCTION_NAME`: the function invokes itself to continue a fan-out.
     pub function_name: String,
+    /// `AWS_LAMBDA_FUNCTION_VERSION`: the version that it invokes, its own. Default: `$LATEST`, the unpublished one.
+    pub function_version: String,
     /// Where `@connections` is, as an `http` or `https` URL with the stage: from `WEBSOCKET_ENDPOINT`, unless
     /// `AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI` overrides it.
     pub connections_endpoint: String,
@@ -232,6 +234,7 @@ impl Config {
             events: reader.events(),
             region: reader.region(),
             function_name: reader.function_name(),
+            function_version: reader.text("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned()),
         };
         reader.finish(config)
     }

@@ -131,7 +131,8 @@ impl Delivery {
             }
         })
         .await;
-        (Delivered { handed_on, ..delivered }, all)
+        let failed = delivered.failed + u64::from(all.is_err());
+        (Delivered { handed_on, failed, ..delivered }, all)
     }
 
     /// Hands the remaining recipients on to other invocations, a thousand to each: so none of these hands on much to a
@@ -166,10 +167,11 @@ impl Delivery {
         all
     }
 
-    /// Invokes this function, without waiting for it.
+    /// Invokes this version of this function, without waiting for it: another one may write such an event differently.
     pub(super) async fn invoke(&self, event: &impl Serialize) -> Result<(), Error> {
         let event = serde_json::to_vec(event).map_err(Error::internal)?;
-        let invoke = self.lambda.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
+        let invoke = self.lambda.invoke().function_name(&self.function.name).qualifier(&self.function.version);
+        let invoke = invoke.invocation_type(InvocationType::Event);
         let invoked = invoke.payload(Blob::new(event)).send().await;
         invoked.map(drop).map_err(|error| Error::Unavailable(error.into()))
     }

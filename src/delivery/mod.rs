@@ -46,6 +46,8 @@ pub struct Delivered {
     pub recipients: u64,
     /// Connections that turned out to be gone, and were removed.
     pub gone: u64,
+    /// Posts that failed otherwise: the client catches up by `resume`. A fan-out that was not finished counts as well.
+    pub failed: u64,
     /// Ranges of recipients that were handed on to other invocations.
     pub handed_on: u64,
 }
@@ -54,6 +56,7 @@ impl std::ops::AddAssign for Delivered {
     fn add_assign(&mut self, more: Self) {
         self.recipients += more.recipients;
         self.gone += more.gone;
+        self.failed += more.failed;
         self.handed_on += more.handed_on;
     }
 }
@@ -70,13 +73,19 @@ impl Delivered {
     }
 }
 
+/// The function's own name and version, which it invokes.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: String,
+    pub version: String,
+}
+
 /// Posts frames by API Gateway's `@connections`, and invokes the function again where one invocation is not enough.
 pub struct Delivery {
     client: aws_sdk_apigatewaymanagement::Client,
     store: Store,
     lambda: aws_sdk_lambda::Client,
-    /// The function's own name.
-    function: String,
+    function: Function,
     links: Arc<FileLinks>,
 }
 
@@ -86,7 +95,7 @@ impl Delivery {
         client: aws_sdk_apigatewaymanagement::Client,
         store: Store,
         lambda: aws_sdk_lambda::Client,
-        function: String,
+        function: Function,
         links: Arc<FileLinks>,
     ) -> Self {
         Self { client, store, lambda, function, links }

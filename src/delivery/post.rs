@@ -1,5 +1,7 @@
 //! One frame to one connection, by API Gateway's `@connections`.
 
+use std::pin::pin;
+
 use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use futures_util::future;
@@ -21,9 +23,10 @@ enum Posted {
 }
 
 impl Delivery {
-    /// Posts a text to one connection. A failure is logged.
-    pub async fn post_text(&self, connection: &ConnectionId, text: String) {
-        self.post(connection, Blob::new(text)).await;
+    /// Posts a text, an answer, to one connection: it is not counted as a recipient. A failure is logged and counted.
+    pub async fn post_text(&self, connection: &ConnectionId, text: String) -> Delivered {
+        let posted = self.post(connection, Blob::new(text)).await;
+        Delivered { failed: u64::from(matches!(posted, Posted::Failed)), ..Delivered::default() }
     }
 
     /// Closes a connection, if it exists.
@@ -53,7 +56,9 @@ impl Delivery {
         what: &OutboundFrame,
         now: Timestamp,
     ) -> (Delivered, Vec<Subscription>) {
-        let outcomes: Vec<_> = recipients
+        let mut delivered = Delivered::default();
+        let mut gone = Vec::new();
+        let outcomes = recipients
             .filter_map(|live| {
                 let texts = what.texts_for(&live, &self.links, now).map(|text| Blob::new(text.into_owned()));
                 let texts: Vec<_> = texts.collect();
@@ -67,21 +72,18 @@ impl Delivery {
                 };
                 (posted, live)
             })
-            .buffer_unordered(CONCURRENCY)
-            .filter_map(|(posted, live)| {
-                future::ready(match posted {
-                    Posted::Delivered => Some(None),
-                    Posted::Gone if now.millis_since(live.connected_at) > OPENING_MS => Some(Some(live)),
-                    Posted::SessionEnded => Some(Some(live)),
-                    Posted::Gone | Posted::Failed => None,
-                })
-            })
-            .collect()
-            .await;
-
-        let total = outcomes.len();
-        let gone: Vec<_> = outcomes.into_iter().flatten().collect();
-        let delivered = Delivered { recipients: (total - gone.len()) as u64, gone: gone.len() as u64, handed_on: 0 };
+            .buffer_unordered(CONCURRENCY);
+        let mut outcomes = pin!(outcomes);
+        while let Some((posted, live)) = outcomes.next().await {
+            match posted {
+                Posted::Delivered => delivered.recipients += 1,
+                Posted::Failed => delivered.failed += 1,
+                Posted::SessionEnded => gone.push(live),
+                Posted::Gone if now.millis_since(live.connected_at) > OPENING_MS => gone.push(live),
+                Posted::Gone => {}
+            }
+        }
+        delivered.gone = gone.len() as u64;
         (delivered, gone)
     }
 

@@ -23,6 +23,9 @@ pub struct Plan {
     /// The throttled operations, by their names in the API; all if empty.
     #[serde(deserialize_with = "operations")]
     pub store_throttled_operations: Vec<String>,
+    /// DynamoDB refuses a request, since a permission is missing.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub store_denied: u32,
     /// DynamoDB returns unprocessed items of a batch.
     #[serde(deserialize_with = "of_a_thousand")]
     pub store_unprocessed: u32,
@@ -38,6 +41,12 @@ pub struct Plan {
     pub store_latency: Latency,
     /// Added latency of S3.
     pub file_latency: Latency,
+    /// S3 refuses a request of the function.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub file_refused: u32,
+    /// API Gateway refuses a handshake, a frame or a request: its rate limit or the account's quota is reached.
+    #[serde(deserialize_with = "of_a_thousand")]
+    pub gateway_throttled: u32,
     /// Added latency of a post.
     pub post_latency: Latency,
     /// A post is answered 410 although the connection is open.

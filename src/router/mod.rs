@@ -1,8 +1,8 @@
 //! From an event to a handler and back: the only place that writes responses, and the log line of each invocation.
 
+mod line;
 mod response;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -10,9 +10,8 @@ use tokio::time::Instant;
 
 use crate::access::{self, Access, backend, limits};
 use crate::actions::{Action, HttpRoute, Limit, actions, http_routes};
-use crate::context::{Context, Services, Trace};
-use crate::delivery::Delivered;
-use crate::domain::{ConnectionId, RoomId, UserId};
+use crate::context::{Context, InvocationContext, Services, Trace};
+use crate::domain::ConnectionId;
 use crate::error::{BoxError, Error, chain};
 use crate::event::{self, Event, HttpCredentials, HttpRequest, Invocation, UnknownEvent, WaitingClient};
 use crate::handlers::{
@@ -20,11 +19,11 @@ use crate::handlers::{
     message, moderation, nearby, room, search, settings, stream, sweep, typing, unread, upload,
 };
 use crate::log;
-use crate::metrics::{Embedded, Metric};
 use crate::wire::frames::{self, Answer, Failure, Frame};
 use crate::wire::{ClientFrame, Fields, requests};
 
 use response::BatchResponse;
+use line::{Line, write_line};
 pub use response::Response;
 
 /// The route in the log line of an event that cannot be read.
@@ -35,21 +34,31 @@ const UNKNOWN_ROUTE: &str = "unknown";
 /// # Errors
 /// An event that cannot be read, or one that failed and that no client waits for: Lambda retries it. If a client waits,
 /// every failure is a response.
-pub async fn handle(services: &Arc<Services>, event: &RawValue, deadline: Instant) -> Result<Response, BoxError> {
+pub async fn handle(
+    services: &Arc<Services>,
+    event: &RawValue,
+    lambda: InvocationContext,
+) -> Result<Response, BoxError> {
     let started = Instant::now();
     let invocation = match Invocation::decode(event) {
         Ok(invocation) => invocation,
-        Err(unknown) => return refuse(services, unknown, started),
+        Err(unknown) => return refuse(services, unknown, &lambda.request_id, started),
     };
-    let ctx = Context::new(services, &invocation, deadline);
+    let ctx = Context::new(services, &invocation, lambda);
     let answered = log::about(invocation.request_id, async {
         let connection_id = ctx.connection.as_ref().map(ConnectionId::as_str);
         tracing::debug!(route = ctx.route, connection_id, "an invocation begins");
         let (response, outcome) = dispatch(&ctx, invocation.event).await;
         let status = outcome.as_ref().map_or_else(Error::status, |status| *status);
-        let source_ip = ctx.source_ip;
-        let line =
-            Line { route: ctx.route, request_id: &ctx.request_id, connection_id, source_ip, trace: &ctx.trace() };
+        let line = Line {
+            route: ctx.route,
+            request_id: &ctx.request_id,
+            lambda_request_id: &ctx.lambda_request_id,
+            connection_id,
+            source_ip: ctx.source_ip,
+            is_send: ctx.limit == Some(Limit::Messages),
+            trace: &ctx.trace(),
+        };
         write_line(services, line, started, status, outcome.as_ref().err());
         match (response, outcome) {
             (Response::Done, Err(error)) => Err(error.into()),
@@ -61,15 +70,27 @@ pub async fn handle(services: &Arc<Services>, event: &RawValue, deadline: Instan
 }
 
 /// Answers an event that cannot be read, if a client waits for an answer.
-fn refuse(services: &Services, unknown: UnknownEvent, started: Instant) -> Result<Response, BoxError> {
+fn refuse(
+    services: &Services,
+    unknown: UnknownEvent,
+    lambda_request_id: &str,
+    started: Instant,
+) -> Result<Response, BoxError> {
     let Some(client) = unknown.client else {
         tracing::warn!(error = chain(&unknown), "unknown event");
         return Err(unknown.into());
     };
     let error = Error::internal(chain(&unknown));
     let request_id = unknown.request_id.as_str();
-    let line =
-        Line { route: UNKNOWN_ROUTE, request_id, connection_id: None, source_ip: None, trace: &Trace::default() };
+    let line = Line {
+        route: UNKNOWN_ROUTE,
+        request_id,
+        lambda_request_id,
+        connection_id: None,
+        source_ip: None,
+        is_send: false,
+        trace: &Trace::default(),
+    };
     write_line(services, line, started, error.status(), Some(&error));
     Ok(match client {
         WaitingClient::Handshake => Response::websocket(error.status()),
@@ -163,7 +184,7 @@ async fn answer_frame(ctx: &Context, frame: event::Frame) -> (Response, Result<u
         None => Response::websocket(204),
         Some(text) if has_route_response && !is_closed_after => Response::websocket(200).with_body(text),
         Some(text) => {
-            ctx.delivery.post_text(&connection, text).await;
+            ctx.delivered(ctx.delivery.post_text(&connection, text).await);
             if is_closed_after {
                 ctx.delivery.close(&connection).await;
             }
@@ -238,48 +259,4 @@ fn with_links(ctx: &Context, answer: String) -> String {
         Some(user) if ctx.links.are_in(trace.format) => ctx.links.personalise(&answer, user, ctx.now),
         _ => answer,
     }
-}
-
-/// The subject of an invocation, for its log line.
-struct Line<'a> {
-    route: &'static str,
-    request_id: &'a str,
-    connection_id: Option<&'a str>,
-    source_ip: Option<IpAddr>,
-    trace: &'a Trace,
-}
-
-/// Writes the log line of an invocation, which never has the content of a message.
-fn write_line(services: &Services, about: Line<'_>, started: Instant, status: u16, error: Option<&Error>) {
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let trace = about.trace;
-    let Delivered { recipients, gone, handed_on } = trace.delivered;
-    let mut counts = trace.counts;
-    counts.add(Metric::Recipients, recipients);
-    counts.add(Metric::ConnectionsGone, gone);
-    counts.add(Metric::RateLimited, u64::from(error.is_some_and(|error| error.scope().is_some())));
-    counts.add(Metric::Failures, u64::from(status >= 500));
-    counts.add(Metric::Duration, duration_ms);
-    let at = log::now();
-    log::write(&log::Invocation {
-        timestamp: at.to_iso(),
-        level: if status >= 500 { "ERROR" } else { "INFO" },
-        message: "invocation",
-        request_id: about.request_id,
-        route: about.route,
-        connection_id: about.connection_id,
-        room_id: trace.room.as_ref().map(RoomId::as_str),
-        user_id: trace.user.as_ref().map(UserId::as_str),
-        source_ip: about.source_ip.map(|address| address.to_string()),
-        status,
-        code: error.map_or("OK", Error::code),
-        field: error.and_then(Error::field),
-        duration_ms,
-        recipients,
-        gone,
-        handed_on,
-        error: error.and_then(Error::cause),
-        target: module_path!(),
-        metrics: Embedded { namespace: &services.config.metrics_namespace, at, counts },
-    });
 }

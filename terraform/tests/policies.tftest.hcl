@@ -91,6 +91,10 @@ run "the_function_has_least_privilege" {
     error_message = "A statement other than that of X-Ray applies to all resources."
   }
   assert {
+    condition     = aws_lambda_function.router.dead_letter_config[0].target_arn == aws_sqs_queue.failures.arn
+    error_message = "A version of the function has no dead-letter queue."
+  }
+  assert {
     condition = (
       aws_lambda_function.router.runtime == "provided.al2023"
       && aws_lambda_function.router.architectures == tolist(["arm64"])
@@ -111,7 +115,7 @@ run "the_bucket_requires_tls" {
   }
   variables {
     name            = "chat"
-    function        = { name = "chat", arn = "arn:aws:lambda:eu-west-1:123456789012:function:chat" }
+    function        = { name = "chat", alias = "live", arn = "arn:aws:lambda:eu-west-1:123456789012:function:chat:live" }
     allowed_origins = []
     expiry_days     = 30
     protect         = true

@@ -82,7 +82,17 @@ run "custom_domains_replace_the_urls" {
   }
 }
 
-run "an_existing_account_log_role_is_kept" {
+run "restored_tables_have_a_prefix_of_their_own" {
+  variables {
+    table_prefix = "switchboard-r1"
+  }
+  assert {
+    condition     = local.environment.MESSAGES_TABLE == "switchboard-r1-Messages"
+    error_message = "The function does not use the restored tables."
+  }
+}
+
+run "only_routes_that_answer_have_a_route_response" {
   module {
     source = "./modules/websocket_api"
   }
@@ -90,14 +100,9 @@ run "an_existing_account_log_role_is_kept" {
     name               = "chat"
     stage              = "prod"
     routes             = { "$default" = { answers = true }, "$connect" = { answers = false } }
-    function           = { name = "chat", invoke_arn = "arn:aws:lambda:eu-west-1:123456789012:function:chat" }
-    throttling         = { requests_per_second = 10, requests_at_once = 20 }
+    function           = { name = "chat", alias = "live", invoke_arn = "arn:aws:lambda:eu-west-1:123456789012:function:chat" }
+    throttling         = { requests_per_second = 10, burst_limit = 20 }
     log_retention_days = 7
-    account_log_role   = false
-  }
-  assert {
-    condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.logs) == 0
-    error_message = "The account's role for logs is set, although account_log_role is false."
   }
   assert {
     condition     = keys(aws_apigatewayv2_route_response.answer) == ["$default"]
@@ -176,20 +181,22 @@ run "saved_queries_search_the_log_group_of_the_function" {
   }
   variables {
     name = "chat"
-    metrics = {
-      Failures = { unit = "Count", dimensions = [] }
-      Duration = { unit = "Milliseconds", dimensions = ["route"] }
-    }
+    metrics = merge(
+      { for name in ["ConnectionsGone", "Failures", "LimitsFailed", "PostsFailed", "RateLimited", "Recipients", "Sends",
+      "SendsMissed"] : name => { unit = "Count", dimensions = [] } },
+      { Duration = { unit = "Milliseconds", dimensions = ["route"] } },
+    )
     metrics_namespace = "Switchboard/chat"
     function          = { name = "chat", timeout_seconds = 29 }
     log_group         = "/aws/lambda/chat"
     failure_queue     = "chat-failures"
-    websocket_api     = { id = "abc123", stage = "prod" }
-    http_api          = { id = "def456" }
-    alarm_topic_arns  = []
+    websocket_api     = { id = "abc123", stage = "prod", access_log = "/aws/apigateway/chat-websocket" }
+    http_api          = { id = "def456", access_log = "/aws/apigateway/chat-http" }
+    table_names       = ["chat-Messages", "chat-Files"]
+    notify            = { topic_arns = [], monthly_budget_usd = null }
   }
   assert {
-    condition = length(aws_cloudwatch_query_definition.saved) == 7 && alltrue([
+    condition = length(aws_cloudwatch_query_definition.saved) == 10 && alltrue([
       for query in aws_cloudwatch_query_definition.saved : query.log_group_names == tolist(["/aws/lambda/chat"])
     ])
     error_message = "Saved queries are missing, or search another log group."
@@ -197,5 +204,25 @@ run "saved_queries_search_the_log_group_of_the_function" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.all["function-duration"].threshold == 23200
     error_message = "The threshold of the alarm on duration is not 80 % of the timeout."
+  }
+  assert {
+    condition = one([
+      for query in aws_cloudwatch_metric_alarm.computed["dynamodb-throttles"].metric_query : query.expression
+      ]) == join("", [
+      "SELECT SUM(ThrottledRequests) FROM \"AWS/DynamoDB\" ",
+      "WHERE TableName = 'chat-Files' OR TableName = 'chat-Messages'",
+    ])
+    error_message = "The alarm on throttled tables does not have the tables."
+  }
+  assert {
+    condition     = length(aws_budgets_budget.month) == 0
+    error_message = "There is a budget, although none is set."
+  }
+  assert {
+    condition = alltrue([
+      for alarm in values(aws_cloudwatch_metric_alarm.all) :
+      strcontains(alarm.alarm_description, "terraform/RUNBOOK.md#${trimprefix(alarm.alarm_name, "chat-")}.")
+    ])
+    error_message = "The description of an alarm does not name its entry in the runbook."
   }
 }

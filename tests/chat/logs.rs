@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::body::Bytes;
 use serde_json::json;
 use switchboard::local::Options;
-use switchboard::local::faults::{Faults, Plan};
+use switchboard::local::faults::{Faults, Latency, Plan};
 use switchboard::metrics::Metric;
 
 use crate::harness::{World, token, unchecked};
@@ -59,6 +59,8 @@ async fn each_invocation_logs_one_line_with_user_room_and_status() {
     }
     assert_eq!(line["connection_id"].as_str().unwrap().len(), 16);
     assert!(line["request_id"].is_string() && line["duration_ms"].is_u64());
+    assert!(line["lambda_request_id"].as_str().is_some_and(|id| !id.is_empty()), "{line}");
+    assert_ne!(line["lambda_request_id"], line["request_id"]);
     let lines = world.log();
     assert_eq!(lines.iter().filter(|line| line["route"] == "$connect").count(), 2);
     assert_eq!(lines.len(), 3);
@@ -144,12 +146,58 @@ async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
         // Cleo's coming, the message and its repeat, the file to both, the room that closed, the last message, and to
         // both that the stale connection is offline.
         (Metric::Recipients, 9),
+        (Metric::Sends, 3),
         (Metric::Failures, 1),
     ];
     assert_eq!(counted(&world), wanted.map(|(metric, count)| (metric.name().to_owned(), count)).into());
-    // Nothing was limited. The last one is the duration, by route.
-    let limits = [Metric::RateLimited, Metric::LimitsFailed];
-    assert_eq!(wanted.len() + limits.len(), Metric::ALL.len() - 1);
+    // Nothing was limited or not delivered. The last one is the duration, by route.
+    let others = [Metric::RateLimited, Metric::LimitsFailed, Metric::PostsFailed, Metric::SendsMissed];
+    assert_eq!(wanted.len() + others.len(), Metric::ALL.len() - 1);
+}
+
+#[tokio::test]
+async fn a_post_that_fails_is_counted_and_the_sender_is_answered() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let mut ben = world.connect_to("ben", "tea").await;
+    ana.hears("joined").await;
+
+    faults.follow(Plan { post_failed: 1000, ..Plan::default() });
+    ana.says("tea", "nobody hears it").await;
+    let failed = world.logs(|line| line["route"] == "sendMessage").await;
+    faults.follow(Plan::default());
+    ana.says("tea", "ben hears it").await;
+
+    assert_eq!((&failed["status"], &failed["recipients"]), (&json!(200), &json!(0)));
+    assert_eq!((&failed["failed"], &failed["PostsFailed"]), (&json!(1), &json!(1)));
+    // The alarm on the share of failed posts needs both.
+    assert_eq!((&failed["Recipients"], &failed["Sends"]), (&json!(0), &json!(1)));
+    assert_eq!(ben.hears("message").await["content"], "ben hears it");
+    let delivered = world.logs(|line| line["route"] == "sendMessage" && line["recipients"] == 1).await;
+    assert!(delivered["failed"].is_null() && delivered["PostsFailed"].is_null(), "{delivered}");
+}
+
+#[tokio::test]
+async fn a_send_that_takes_longer_than_a_second_or_fails_misses_the_objective() {
+    let faults = Faults::default();
+    let world = World::changed(&[], |options| Options { faults: faults.clone(), ..options }).await;
+    let mut ana = world.connect_to("ana", "tea").await;
+    let _ben = world.connect_to("ben", "tea").await;
+
+    faults.follow(Plan { post_latency: Latency { median_ms: 1_200.0, sigma: 0.0 }, ..Plan::default() });
+    ana.says("tea", "slow").await;
+    faults.follow(Plan { store_throttled: 1000, ..Plan::default() });
+    ana.is_refused(json!({ "action": "sendMessage", "roomId": "tea", "content": "lost" })).await;
+    faults.follow(Plan::default());
+    ana.says("tea", "fast").await;
+
+    world.has_called("sendMessage", 3).await;
+    let lines = world.log();
+    let lines: Vec<_> = lines.iter().filter(|line| line["route"] == "sendMessage").collect();
+    let missed: Vec<_> = lines.iter().map(|line| line["SendsMissed"].as_u64()).collect();
+    assert_eq!(missed, [Some(1), Some(1), None]);
+    assert!(lines.iter().all(|line| line["Sends"] == 1));
 }
 
 #[tokio::test]

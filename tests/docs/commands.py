@@ -291,14 +291,18 @@ COMMANDS = {
         "export AWS_REGION=eu-west-1 STATE_BUCKET=my-team-terraform-state": TO_AWS,
         "head -c 32 /dev/urandom | base64": NotRun("it installs a Rust target"),
         "export TF_VAR_jwt_secret=...   # the one that you keep": TO_AWS,
-        'JWT_SECRET=$TF_VAR_jwt_secret scripts/smoke "$(terraform -chdir=terraform output -raw websocket_url)" \\': (
-            TO_AWS
-        ),
-        "aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com "
-        "--client-id-list sts.amazonaws.com": TO_AWS,
+        'JWT_SECRET=$TF_VAR_jwt_secret scripts/smoke "$(scripts/terraform output -raw websocket_url)" \\': TO_AWS,
+        "scripts/bootstrap-account --github OWNER/REPOSITORY": TO_AWS,
+        "scripts/release --to 41 --at-once": NotRun("it needs an AWS account; tests/scripts tests it"),
         "scripts/deploy --zip target/lambda/switchboard-1a2b3c4-arm64.zip": TO_AWS,
         "export TF_VAR_jwt_secret_previous=$TF_VAR_jwt_secret": TO_AWS,
         "scripts/deploy -var protect=false": TO_AWS,
+    },
+    "terraform/RUNBOOK.md": {
+        "scripts/release --to 41 --at-once": NotRun("it needs an AWS account; tests/scripts tests it"),
+        "scripts/redrive --list": NotRun("it needs an AWS account; tests/drills runs it"),
+        "scripts/restore 2026-11-27T12:00:00Z switchboard-r1": TO_AWS,
+        "scripts/terraform force-unlock LOCK_ID": NotRun("it needs a locked state"),
     },
 }
 

@@ -26,13 +26,12 @@ def build():
 
 
 @contextmanager
-def running(command=None, *arguments, lines_before=0, limits=None, settings=None):
+def running(command=None, *arguments, lines_before=0, limits=None, settings=None, log=TARGET / "docs.log"):
     """Starts a stack and yields the JSON that it prints: `http`, `websocket`, `dynamodb`, `s3` and others, by name.
 
-    `limits` is the value of `LIMITS`.
+    `limits` is the value of `LIMITS`. The file `log` gets the stack's log.
     """
     ports = [word for name in PORTS for word in (f"--{name}-port", "0")]
-    log = TARGET / "docs.log"
     # Settings in the developer's shell must not affect the test.
     environment = {
         name: value

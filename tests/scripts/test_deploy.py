@@ -1,5 +1,7 @@
-"""The Terraform commands of scripts/deploy and scripts/destroy."""
+"""The Terraform commands of scripts/deploy and scripts/destroy, in a copy of the repository. `terraform` and `aws` are
+stubs."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,11 +11,39 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
-# A stub of Terraform: records its arguments, and has one output.
-STUB = """#!/usr/bin/env bash
+# Records its arguments and its data folder. Has one output, and the plan that the test gives.
+TERRAFORM = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >> "$COMMANDS"
-if [[ $* == *'output -raw protected'* ]]; then [[ ${PROTECTED:-} ]] && echo "$PROTECTED"; fi
+printf '%s\\n' "$TF_DATA_DIR" >> "$COMMANDS.data"
+case $* in
+    *'output -raw protected'*) [[ ${PROTECTED:-} ]] && echo "$PROTECTED" ;;
+    *'output -json function'*) echo '{"version": "2"}' ;;
+    *'show -json'*) echo "$PLAN" ;;
+esac
 """
+AWS = """#!/usr/bin/env bash
+printf '%s\\n' "$*" >> "$COMMANDS.aws"
+[[ $* != *get-alias* ]] || echo 1
+[[ $* != *get-account-settings* ]] || echo "${CONCURRENCY:-}"
+"""
+# A plan in which nothing is worth a note.
+QUIET = {
+    "chat": {"allowed_origins": ["https://chat.example.com"]},
+    "alarm_topic_arns": ["arn:aws:sns:eu-west-1:123456789012:night"],
+}
+
+
+def plan(changes=(), **settings):
+    """Terraform's JSON of a plan."""
+    variables = {name: {"value": value} for name, value in (QUIET | settings).items()}
+    return json.dumps({"variables": variables, "resource_changes": list(changes)})
+
+
+def change(kind, *actions, before=None, after=None):
+    return {"address": f"module.any.{kind}.one", "type": kind, "change": {"actions": actions} | {
+        side: {"environment": [{"variables": {"AUTH_MODE": mode}}]} if mode else None
+        for side, mode in (("before", before), ("after", after))
+    }}
 
 
 class Deployments(unittest.TestCase):
@@ -21,37 +51,85 @@ class Deployments(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="with a space ")
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        (self.folder / "terraform").write_text(STUB)
-        (self.folder / "terraform").chmod(0o755)
+        for name, text in (("terraform", TERRAFORM), ("aws", AWS)):
+            (self.folder / name).write_text(text)
+            (self.folder / name).chmod(0o755)
+        self.copy = self.folder / "repository"
+        shutil.copytree(SCRIPTS, self.copy / "scripts")
+        (self.copy / "terraform").mkdir()
         self.zip = self.folder / "switchboard-1a2b3c4-x86_64.zip"
-        self.zip.touch()
+        self.zip.write_text("a zip")
 
-    def runs(self, script, *arguments, **variables):
+    def runs(self, script, *arguments, answer="yes", **variables):
         path = f"{self.folder}:{os.environ['PATH']}"
-        environment = {"PATH": path, "COMMANDS": str(self.folder / "commands"), "STATE_BUCKET": "states"} | variables
-        done = subprocess.run(
-            [SCRIPTS / script, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True
-        )
         commands = self.folder / "commands"
-        return done, commands.read_text().splitlines() if commands.exists() else []
+        commands.unlink(missing_ok=True)
+        environment = {
+            "PATH": path,
+            "COMMANDS": str(commands),
+            "STATE_BUCKET": "states",
+            "PLAN": plan(),
+            "STEP_SECONDS": "0",
+        } | variables
+        done = subprocess.run(
+            [self.copy / "scripts" / script, *arguments],
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            input=f"{answer}\n",
+        )
+        chdir = f"-chdir={self.copy}/terraform "
+        lines = commands.read_text().splitlines() if commands.exists() else []
+        self.assertTrue(all(line.startswith(chdir) for line in lines), lines)
+        return done, [line.removeprefix(chdir) for line in lines]
 
-    def test_each_deployment_has_its_own_state(self):
+    def notes(self, *changes, **variables):
+        settings = variables.pop("settings", {})
+        done, _ = self.runs(
+            "deploy", "--zip", self.zip.name, "--plan", "plan", PLAN=plan(changes, **settings), **variables
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr.strip()
+
+    def test_each_deployment_has_its_own_state_data_and_settings(self):
+        (self.copy / "terraform" / "environments").mkdir()
+        (self.copy / "terraform" / "environments" / "tea.tfvars").touch()
         _, commands = self.runs("deploy", "--zip", self.zip.name, TF_VAR_name="tea")
         self.assertIn("-backend-config=bucket=states -backend-config=key=tea/terraform.tfstate", commands[0])
-        self.assertIn("-var name=tea ", commands[1])
+        self.assertIn("-var-file=environments/tea.tfvars -var name=tea ", commands[1])
+        data = set((self.folder / "commands.data").read_text().splitlines())
+        self.assertEqual(data, {f"{self.copy}/terraform/.terraform/deployments/tea"})
+        _, commands = self.runs("deploy", "--zip", self.zip.name)
+        self.assertNotIn("-var-file", commands[1])
 
-    def test_a_previous_zip_is_deployed_for_the_architecture_in_its_name(self):
+    def test_the_zip_has_the_same_path_on_every_machine(self):
         done, commands = self.runs("deploy", "--zip", self.zip.name, "-var", "protect=false")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(commands[1].startswith("-chdir=terraform apply "), commands)
-        self.assertIn(f'-var package={{zip="{self.zip}",architecture="x86_64"}} -var protect=false', commands[1])
+        packed = ".terraform/deployments/switchboard/function.zip"
+        self.assertTrue(commands[1].startswith("plan "), commands)
+        self.assertIn(f'-var package={{zip="{packed}",architecture="x86_64"}}', commands[1])
+        self.assertTrue(commands[1].endswith(" -var protect=false"), commands)
+        self.assertEqual((self.copy / "terraform" / packed).read_text(), "a zip")
+
+    def test_a_plan_is_applied_and_released_after_yes_only(self):
+        for options, answer, code in (((), "yes", 0), ((), "y", 1), (("-auto-approve",), "", 0)):
+            aws = self.folder / "commands.aws"
+            aws.unlink(missing_ok=True)
+            done, commands = self.runs("deploy", "--zip", self.zip.name, *options, answer=answer)
+            self.assertEqual(done.returncode, code, done.stderr)
+            applied = [line for line in commands if line.startswith("apply -input=false /")]
+            self.assertEqual(len(applied), 1 if code == 0 else 0, commands)
+            self.assertNotIn("-auto-approve", commands[1])
+            shifted = [line for line in aws.read_text().splitlines() if "--function-version 2" in line]
+            self.assertEqual(len(shifted), len(applied))
 
     def test_a_plan_is_written_and_not_applied(self):
         _, commands = self.runs("deploy", "--zip", self.zip.name, "--plan", "plan")
-        self.assertTrue(commands[1].startswith("-chdir=terraform plan "), commands)
-        self.assertTrue(commands[1].endswith(f"-out {self.folder}/plan"), commands)
+        self.assertIn(f"-out {self.folder}/plan", commands[1])
+        self.assertEqual([line.split()[0] for line in commands], ["init", "plan", "show"])
         _, commands = self.runs("deploy", "--apply", "plan")
-        self.assertEqual(commands[-1], f"-chdir=terraform apply -input=false {self.folder}/plan")
+        self.assertEqual(commands[-1], f"apply -input=false {self.folder}/plan")
 
     def test_without_a_state_bucket_terraform_is_not_run(self):
         done, commands = self.runs("deploy", "--zip", self.zip.name, STATE_BUCKET="")
@@ -59,72 +137,52 @@ class Deployments(unittest.TestCase):
         self.assertIn("STATE_BUCKET", done.stderr)
         self.assertEqual(commands, [])
 
+    def test_a_plan_without_anything_to_note_has_no_notes(self):
+        self.assertEqual(self.notes(change("aws_apigatewayv2_stage", "update"), CONCURRENCY="1000"), "")
+
+    def test_no_allowed_origins_is_noted(self):
+        for chat in ({}, {"allowed_origins": []}, None):
+            self.assertIn("no web page can use the HTTP API or upload files", self.notes(settings={"chat": chat}))
+
+    def test_alarms_that_nobody_hears_are_noted(self):
+        self.assertIn("nobody will be told when an alarm starts", self.notes(settings={"alarm_topic_arns": []}))
+
+    def test_authentication_that_is_switched_off_is_noted(self):
+        switched = change("aws_lambda_function", "update", before="jwt", after="open")
+        self.assertIn("AUTHENTICATION IS SWITCHED OFF", self.notes(switched))
+        self.assertEqual("", self.notes(change("aws_lambda_function", "update", before="jwt", after="jwt")))
+        self.assertIn("without a token", self.notes(settings={"chat": QUIET["chat"] | {"auth_mode": "open"}}))
+
+    def test_a_replacement_that_clients_notice_is_noted(self):
+        noted = self.notes(change("aws_apigatewayv2_stage", "delete", "create"))
+        self.assertIn("module.any.aws_apigatewayv2_stage.one is replaced: the URL ends with another name", noted)
+        noted = self.notes(change("aws_dynamodb_table", "delete"))
+        self.assertIn("is deleted: all of its rows", noted)
+
+    def test_settings_of_earlier_versions_are_noted(self):
+        noted = self.notes(settings={"gateway": {"requests_at_once": 10, "account_log_role": False}})
+        self.assertIn("gateway.requests_at_once is now gateway.burst_limit", noted)
+        self.assertIn("scripts/bootstrap-account", noted)
+
+    def test_too_low_a_quota_of_concurrency_is_noted(self):
+        self.assertIn("allows 10 concurrent invocations, and this deployment wants 100", self.notes(CONCURRENCY="10"))
+        noted = self.notes(settings={"function": {"concurrency": 950}}, CONCURRENCY="1000")
+        self.assertIn("wants 1050", noted)
+        # Without permission to read the quota, nothing is said about it.
+        self.assertEqual("", self.notes())
+
     def test_a_protected_deployment_is_not_destroyed(self):
         for protected in ("true", ""):
             done, commands = self.runs("destroy", PROTECTED=protected)
             self.assertEqual(done.returncode, 1)
             self.assertIn("protect=false", done.stderr)
-            self.assertFalse([line for line in commands if " destroy " in line], commands)
+            self.assertFalse([line for line in commands if line.startswith("destroy ")], commands)
 
     def test_an_unprotected_deployment_is_destroyed_without_a_zip_and_a_secret(self):
         done, commands = self.runs("destroy", PROTECTED="false")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("-chdir=terraform destroy -var name=switchboard -var protect=false", commands[-1])
+        self.assertIn("destroy -var name=switchboard -var protect=false", commands[-1])
         self.assertIn("auth_mode", commands[-1])
-
-    def test_no_allowed_origins_is_reported_before_terraform_plans(self):
-        plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
-        for variables in ({}, {"TF_VAR_chat": '{"allowed_origins": []}'}):
-            done, commands = self.in_copy({}, *plan, **variables)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn("no web page can use the HTTP API or upload files", done.stderr)
-            self.assertIn('chat = { allowed_origins = ["https://chat.example.com"] }', done.stderr)
-            self.assertTrue(commands[-1].startswith("-chdir=terraform plan "), commands)
-
-    def test_allowed_origins_are_found_in_every_source_of_terraform_variables(self):
-        setting = (
-            'chat = {\n  allowed_content_types = ["image/png"] # all\n'
-            '  allowed_origins = [\n    "https://chat.example.com"\n  ]\n}\n'
-        )
-        (self.folder / "own.tfvars").write_text(setting)
-        plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
-        found = [
-            self.runs(*plan, TF_VAR_chat='{allowed_origins=["https://chat.example.com"]}'),
-            self.runs(*plan, "-var", 'chat={allowed_origins=["https://chat.example.com"]}'),
-            self.runs(*plan, '-var=chat={allowed_origins=["https://chat.example.com"]}'),
-            self.runs(*plan, f"-var-file={self.folder}/own.tfvars"),
-            self.runs(*plan, "-var-file", f"{self.folder}/own.tfvars"),
-            self.in_copy({"terraform.tfvars": setting}, *plan),
-            self.in_copy({"terraform.tfvars": "chat = {}", "production.auto.tfvars": setting}, *plan),
-            self.in_copy(
-                {"terraform.tfvars.json": '{"chat": {"allowed_origins": ["https://chat.example.com"]}}'}, *plan
-            ),
-        ]
-        for done, _ in found:
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertNotIn("web page", done.stderr)
-
-    def test_a_later_value_of_chat_replaces_the_one_with_the_origins(self):
-        setting = 'chat = { allowed_origins = ["https://chat.example.com"] }'
-        plan = ("deploy", "--zip", self.zip.name, "--plan", "plan")
-        replaced = [
-            self.runs(
-                *plan, "-var", 'chat={auth_mode="open"}', TF_VAR_chat='{allowed_origins=["https://chat.example.com"]}'
-            ),
-            self.in_copy({"terraform.tfvars": setting, "production.auto.tfvars": "chat = { lobby = false }"}, *plan),
-            self.in_copy({"terraform.tfvars": f"# {setting}"}, *plan),
-        ]
-        for done, _ in replaced:
-            self.assertIn("web page", done.stderr)
-
-    def in_copy(self, files, script, *arguments, **variables):
-        """Runs a script of a copy of the repository with these files in terraform/."""
-        copy = Path(tempfile.mkdtemp(dir=self.folder))
-        shutil.copytree(SCRIPTS, copy / "scripts")
-        (copy / "terraform").mkdir()
-        for name, text in files.items():
-            (copy / "terraform" / name).write_text(text)
-        return self.runs(copy / "scripts" / script, *arguments, **variables)
 
     def test_help_and_a_flag_without_a_value_run_no_commands(self):
         for script in ("deploy", "destroy"):

@@ -12,12 +12,14 @@ TAIL = ["logs", "tail", "/aws/lambda/chat", "--since", "1h", "--format", "short"
 
 
 class Logs(unittest.TestCase):
+    variables = {}
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.programs = Path(folder.name)
         self.commands = self.programs / "commands"
-        for tool in ["bash", "dirname", "sed"]:
+        for tool in ["bash", "dirname", "mkdir", "sed"]:
             (self.programs / tool).symlink_to(shutil.which(tool))
         self.has_aws("aws-cli/2.31.0 Python/3.13.7")
         self.program("terraform", "echo there is no state >&2; exit 1")
@@ -31,7 +33,7 @@ class Logs(unittest.TestCase):
         self.program("aws", f"""[[ $1 == --version ]] && echo '{version}' || printf '%s\\0' "$@" >'{self.commands}'""")
 
     def run_logs(self, *arguments, group="/aws/lambda/chat"):
-        environment = {"PATH": str(self.programs)} | ({"LOG_GROUP": group} if group else {})
+        environment = {"PATH": str(self.programs)} | self.variables | ({"LOG_GROUP": group} if group else {})
         return subprocess.run([LOGS, *arguments], env=environment, capture_output=True, text=True, timeout=30)
 
     def command_of(self, *arguments, **options):
@@ -61,12 +63,19 @@ class Logs(unittest.TestCase):
         commands = self.command_of("--no-follow", "--since", "2d")
         self.assertEqual(commands, ["2d" if word == "1h" else word for word in TAIL])
 
-    def test_the_log_group_defaults_to_the_terraform_output(self):
-        self.program("terraform", '[[ $2,$3,$4 == output,-raw,log_group ]] && echo -n "/aws/lambda/${1##*/}"')
-        self.assertEqual(self.command_of(group=None)[2], "/aws/lambda/terraform")
+    def test_the_log_of_the_named_deployment_is_followed_and_said(self):
+        self.program("terraform", '[[ $2,$3,$4 == output,-raw,log_group ]] && echo -n "/aws/lambda/${TF_DATA_DIR##*/}"')
+        for name in ("switchboard", "tea"):
+            self.variables = {"TF_VAR_name": name}
+            done = self.run_logs(group=None)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(self.commands.read_text().split("\0")[2], f"/aws/lambda/{name}")
+            self.assertIn(f"The log of the deployment {name}:\n/aws/lambda/{name} since 1h", done.stderr)
 
     def test_a_missing_log_group_is_reported(self):
-        self.assertIn("LOG_GROUP", self.error_of(group=None))
+        error = self.error_of(group=None)
+        self.assertIn("The state of the deployment switchboard is not known here", error)
+        self.assertIn("LOG_GROUP", error)
 
     def test_a_missing_or_old_aws_cli_is_reported(self):
         self.has_aws("aws-cli/1.45.11 Python/3.11.7")

@@ -122,6 +122,21 @@ async function step(what, run) {
   return result;
 }
 
+// A deployment that accepts only the tokens of issuers: nobody can sign one here. A handshake without one is refused.
+async function isGuarded() {
+  if (httpUrl) await step('the HTTP API is healthy', () => fetchBody(`${httpUrl.replace(/\/+$/, '')}/health`));
+  await step('a handshake without a token is refused', async () => {
+    const socket = new WebSocket(address('ana', 'smoke'));
+    const status = await new Promise((resolve, reject) => {
+      socket.on('unexpected-response', (_, answer) => resolve(answer.statusCode));
+      socket.on('open', () => resolve(101));
+      socket.on('error', reject);
+    });
+    socket.terminate();
+    if (status !== 401) throw new Error(`expected status 401, got ${status}`);
+  });
+}
+
 async function chat() {
   // Unique ids, because a deployment may have users and rooms with these names.
   const run = randomUUID().slice(0, 8);
@@ -273,6 +288,6 @@ function failed(error) {
   process.exit(1);
 }
 
-await chat()
-  .then(chatThroughClient)
+const hasNoTokens = process.env.AUTH_MODE === 'jwt' && !process.env.JWT_SECRET;
+await (hasNoTokens ? isGuarded() : chat().then(chatThroughClient))
   .then(() => process.exit(0), failed);

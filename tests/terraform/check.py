@@ -3,8 +3,10 @@
 It works on a copy under target/terraform, with the state in a local file and an AWS emulator on a local port.
 """
 
+import fnmatch
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,18 +25,28 @@ import readback
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "terraform"
 WORK = ROOT / "target" / "terraform"
-COPY = WORK / "copy"
+COPY = WORK / "terraform"
+SCRIPTS = WORK / "scripts"
 REGISTRY = "registry.terraform.io"
 
 # A local file holds the state instead of S3.
 BACKEND = ("backend_override.tf", 'terraform {\n  backend "local" {}\n}\n')
-# The emulator does not support saved queries, which `terraform test` covers, nor the reset of the account settings.
+# One exact version of the provider: the one that was tested. The configuration itself allows a range.
+PROVIDER = os.environ.get("AWS_PROVIDER_VERSION", "5.100.0")
+LOCK = (
+    "lock_override.tf",
+    "terraform {\n  required_providers {\n    aws = {\n"
+    f'      source  = "hashicorp/aws"\n      version = "{PROVIDER}"\n    }}\n  }}\n}}\n',
+)
+# The emulator forgets the dead-letter queue of a function, and supports neither saved queries nor composite alarms, nor
+# the tags of budgets: `terraform test` covers these.
 EMULATED = {
     "modules/observability/emulator_override.tf": (
         'resource "aws_cloudwatch_query_definition" "saved" {\n  for_each = {}\n}\n'
+        'resource "aws_cloudwatch_composite_alarm" "sends" {\n  count = 0\n}\n'
     ),
-    "modules/websocket_api/emulator_override.tf": (
-        'resource "aws_api_gateway_account" "logs" {\n  reset_on_delete = false\n}\n'
+    "modules/function/emulator_override.tf": (
+        'resource "aws_lambda_function" "router" {\n  lifecycle {\n    ignore_changes = [dead_letter_config]\n  }\n}\n'
     ),
 }
 
@@ -42,7 +54,7 @@ EMULATED = {
 OWN_SETTINGS = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars")
 
 SETTINGS = {
-    "package": {"zip": str(WORK / "function.zip"), "architecture": "x86_64"},
+    "package": {"zip": "function.zip", "architecture": "x86_64"},
     "jwt_secret": "a secret of thirty-two bytes, ok",
     "jwt_secret_previous": "another secret of thirty-two byte",
     "chat": {
@@ -52,7 +64,7 @@ SETTINGS = {
         "message_ttl_days": 7,
         "review_function": "arn:aws:lambda:us-east-1:123456789012:function:review",
     },
-    "gateway": {"requests_per_second": 50, "requests_at_once": 100, "access_log_retention_days": 7},
+    "gateway": {"requests_per_second": 50, "burst_limit": 100, "access_log_retention_days": 7},
     "events": {
         "bodies": True,
         "archive_days": 30,
@@ -66,10 +78,10 @@ class Failed(Exception):
     pass
 
 
-def run(*command, environment):
+def run(*command, environment, folder=COPY, given=None):
     """Runs a command and returns its output, which is printed only if it fails."""
     shown = " ".join(command[:3])
-    done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment, input=given, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(f"{shown} failed with exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -80,21 +92,17 @@ def terraform_environment():
     # Terraform warns on every run about a TF_CLI_CONFIG_FILE that does not exist.
     if not Path(environment.get("TF_CLI_CONFIG_FILE", "")).is_file():
         environment.pop("TF_CLI_CONFIG_FILE", None)
+    # That of scripts/terraform, so that the scripts of the copy use the same state and provider.
+    data = COPY / ".terraform" / "deployments" / "switchboard"
+    data.mkdir(parents=True)
+    environment |= {"TF_DATA_DIR": str(data), "TF_PLUGIN_CACHE_DIR": "", "WAIT_SECONDS": "0.1"}
     return environment | {"TF_IN_AUTOMATION": "1", "TF_CLI_ARGS": "-no-color", "CHECKPOINT_DISABLE": "1"}
-
-
-def provider_version():
-    pinned = [
-        line.split('"')[1] for line in (SOURCE / "terraform.tf").read_text().splitlines() if " version = " in line
-    ]
-    return pinned[0]
 
 
 def has_provider(directory):
     """Whether the directory is a mirror with the pinned provider, unpacked or packed."""
     provider = Path(directory) / REGISTRY / "hashicorp" / "aws"
-    version = provider_version()
-    return (provider / version).is_dir() or any(provider.glob(f"terraform-provider-aws_{version}_*.zip"))
+    return (provider / PROVIDER).is_dir() or any(provider.glob(f"terraform-provider-aws_{PROVIDER}_*.zip"))
 
 
 def registry_is_reachable():
@@ -129,7 +137,7 @@ def init_arguments(environment):
     if named:
         if not has_provider(named):
             raise Failed(
-                f"TERRAFORM_PROVIDERS is {named}, which does not contain {REGISTRY}/hashicorp/aws {provider_version()}"
+                f"TERRAFORM_PROVIDERS is {named}, which does not contain {REGISTRY}/hashicorp/aws {PROVIDER}"
             )
         return [f"-plugin-dir={named}"]
     if "TF_CLI_CONFIG_FILE" in environment or registry_is_reachable():
@@ -141,8 +149,8 @@ def init_arguments(environment):
         if has_provider(directory):
             return [f"-plugin-dir={directory}"]
     raise Failed(
-        f"the AWS provider {provider_version()} is not available: {REGISTRY} is unreachable, and no mirror was found. "
-        f"Download terraform-provider-aws_{provider_version()} from releases.hashicorp.com into "
+        f"the AWS provider {PROVIDER} is not available: {REGISTRY} is unreachable, and no mirror was found. "
+        f"Download terraform-provider-aws_{PROVIDER} from releases.hashicorp.com into "
         f"DIR/{REGISTRY}/hashicorp/aws/ and set "
         "TERRAFORM_PROVIDERS=DIR"
     )
@@ -180,10 +188,12 @@ def prepare():
     shutil.copytree(
         SOURCE, COPY, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", ".terraform.lock.hcl", *OWN_SETTINGS)
     )
-    (COPY / BACKEND[0]).write_text(BACKEND[1])
+    shutil.copytree(ROOT / "scripts", SCRIPTS)
+    for name, text in (BACKEND, LOCK):
+        (COPY / name).write_text(text)
     # The emulator stores the function, but does not run it.
-    with zipfile.ZipFile(WORK / "function.zip", "w") as package:
-        package.writestr("bootstrap", "#!/bin/sh\n")
+    with zipfile.ZipFile(COPY / "function.zip", "w") as package:
+        package.writestr(zipfile.ZipInfo("bootstrap"), "#!/bin/sh\n")
     (WORK / "settings.tfvars.json").write_text(json.dumps(SETTINGS))
 
 
@@ -228,8 +238,15 @@ def lifecycle(environment, url):
     for name, text in EMULATED.items():
         (COPY / name).write_text(text)
 
+    step("bootstrap of the account, twice")
+    bootstrap = (str(SCRIPTS / "bootstrap-account"), "--github", "somebody/chat")
+    for _ in range(2):
+        run(*bootstrap, environment=environment | {"STATE_BUCKET": readback.STATE_BUCKET})
+
     step("apply")
-    run("terraform", "apply", "-auto-approve", *options, environment=environment)
+    # The provider logs each request.
+    logged = environment | {"TF_LOG_PROVIDER": "DEBUG", "TF_LOG_PATH": str(WORK / "provider.log")}
+    run("terraform", "apply", "-auto-approve", *options, environment=logged)
     state = json.loads(run("terraform", "show", "-json", environment=environment))["values"]
     readback.outputs = {name: output["value"] for name, output in state["outputs"].items()}
     for module in state["root_module"]["child_modules"]:
@@ -239,6 +256,7 @@ def lifecycle(environment, url):
                 readback.route_responses.setdefault(values["route_id"], []).append(values["id"])
     readback.settings = SETTINGS
     readback.contract = json.loads((SOURCE / "contract.auto.tfvars.json").read_text())["contract"]
+    readback.runbook = (SOURCE / "RUNBOOK.md").read_text()
     readback.output_folder = WORK
     step("read back")
     tests = unittest.defaultTestLoader.loadTestsFromTestCase(readback.AppliedResources)
@@ -246,13 +264,134 @@ def lifecycle(environment, url):
         raise Failed("the applied resources are not as configured")
     step("second plan, without changes")
     run("terraform", "plan", "-detailed-exitcode", *options, environment=environment)
+    step("plan without the emulator's gaps, for the drills")
+    for name in EMULATED:
+        (COPY / name).unlink()
+    run("terraform", "plan", f"-out={WORK / 'plan'}", *options, environment=environment)
+    plan = json.loads(run("terraform", "show", "-json", str(WORK / "plan"), environment=environment))
+    (WORK / "plan.json").write_text(json.dumps(plan["planned_values"]))
+    for name, text in EMULATED.items():
+        (COPY / name).write_text(text)
+    step("plan on another machine, without changes")
+    shutil.copytree(COPY, WORK / "elsewhere", symlinks=True)
+    os.utime(WORK / "elsewhere" / "function.zip")
+    run("terraform", "plan", "-detailed-exitcode", *options, environment=environment, folder=WORK / "elsewhere")
+    step("what plans show")
+    plans_show_their_changes(environment, options)
+
+    step("restore the tables, and put them into service")
+    options.append(restored_tables_are_in_service(environment, options))
 
     step("destroy")
-    run("terraform", "apply", "-auto-approve", *options, "-var=protect=false", environment=environment)
-    run("terraform", "apply", "-destroy", "-auto-approve", *options, "-var=protect=false", environment=environment)
+    run("terraform", "apply", "-auto-approve", *options, "-var=protect=false", environment=logged)
+    run("terraform", "apply", "-destroy", "-auto-approve", *options, "-var=protect=false", environment=logged)
+    step("permissions of the deploy role")
+    deploy_policy_suffices((WORK / "provider.log").read_text())
     left = readback.remaining()
     if left:
         raise Failed("resources left after the destroy: " + ", ".join(left))
+
+
+def plans_show_their_changes(environment, options):
+    """A plan shows every setting except the values of secrets, and scripts/plan-notes what is easily missed."""
+
+    def planned(**changes):
+        settings = [f"-var={name}={json.dumps(SETTINGS.get(name, {}) | value)}" for name, value in changes.items()]
+        text = run("terraform", "plan", f"-out={WORK / 'plan'}", *options, *settings, environment=environment)
+        plan = run("terraform", "show", "-json", str(WORK / "plan"), environment=environment)
+        return text, run(str(SCRIPTS / "plan-notes"), "4", environment=environment, given=plan)
+
+    text, notes = planned(chat={"auth_mode": "open"}, gateway={"stage": "live", "requests_at_once": 5})
+    expected = [
+        (r'"AUTH_MODE" += "jwt" -> "open"', text),
+        (r'"JWT_SECRET" += \(sensitive value\)|unchanged', text),
+        ("AUTHENTICATION IS SWITCHED OFF", notes),
+        (r"aws_apigatewayv2_stage\.clients is replaced: the URL ends with another name", notes),
+        ("requests_at_once is now gateway.burst_limit", notes),
+        ("allows 4 concurrent invocations", notes),
+    ]
+    for pattern, found in expected:
+        if not re.search(pattern, found):
+            raise Failed(f"{pattern} is not in:\n{found}")
+    for secret in (SETTINGS["jwt_secret"], SETTINGS["jwt_secret_previous"]):
+        if secret in text or secret in notes:
+            raise Failed("a plan shows a secret")
+
+
+def restored_tables_are_in_service(environment, options):
+    """Follows the runbook with rows of a room. Returns the option for the following applies."""
+    dynamodb, old = readback.client("dynamodb"), readback.outputs["table_names"]
+    message = {"roomId": {"S": "tea"}, "messageId": {"S": "00000000000001"}, "carry": {"M": {"w": {"L": []}}}}
+    dynamodb.put_item(TableName=old["CHAT_ROOMS_TABLE"], Item={"id": {"S": "tea"}, "roomName": {"S": "Tea"}})
+    dynamodb.put_item(TableName=old["MESSAGES_TABLE"], Item=message)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    # Every step can be repeated.
+    for arguments in ([moment, "switchboard-r1"], [moment, "switchboard-r1"], ["--adopt", "switchboard-r1"]):
+        run(str(SCRIPTS / "restore"), *arguments, environment=environment)
+    prefix = "-var=table_prefix=switchboard-r1"
+    # The emulator forgets the encryption of a restored table, so a second plan would not be empty.
+    run("terraform", "apply", "-auto-approve", *options, prefix, environment=environment)
+
+    variables = readback.client("lambda").get_function_configuration(FunctionName=readback.NAME)["Environment"]
+    new = {variable: variables["Variables"][variable] for variable in old}
+    if any(new[variable] != old[variable].replace("switchboard-", "switchboard-r1-") for variable in old):
+        raise Failed(f"the function does not use the restored tables: {new}")
+    room = dynamodb.get_item(TableName=new["CHAT_ROOMS_TABLE"], Key={"id": {"S": "tea"}})["Item"]
+    [entry] = dynamodb.scan(TableName=new["MESSAGES_TABLE"])["Items"]
+    epoch = room.get("epoch")
+    if room["roomName"] != {"S": "Tea"} or not epoch or entry["carry"]["M"] != {"w": {"L": []}, "e": epoch}:
+        raise Failed(f"the epoch of the room's log is not raised: {room}, {entry}")
+    for name in new.values():
+        if not dynamodb.describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"]:
+            raise Failed(f"the restored table {name} is not protected")
+    # The old ones are kept by a restore, and are nobody's now.
+    for name in old.values():
+        dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
+        dynamodb.delete_table(TableName=name)
+    return prefix
+
+
+# The prefix of the actions of each service in IAM, by its name in the log of the provider.
+PREFIXES = {
+    "CloudWatch": "cloudwatch",
+    "CloudWatch Logs": "logs",
+    "DynamoDB": "dynamodb",
+    "EventBridge": "events",
+    "IAM": "iam",
+    "KMS": "kms",
+    "Lambda": "lambda",
+    "S3": "s3",
+    "SQS": "sqs",
+}
+# Calls whose action has another name, or that need no permission.
+ACTIONS = {"s3:HeadBucket": "s3:ListBucket", "iam:GetUser": None}
+
+
+def deploy_policy_suffices(log):
+    """Every request of the provider is allowed by terraform/deploy-policy.json, as far as its action tells."""
+    statements = json.loads((SOURCE / "deploy-policy.json").read_text())["Statement"]
+    allowed = [action for one in statements for action in (
+        one["Action"] if isinstance(one["Action"], list) else [one["Action"]])]
+    needed = set()
+    # An entry has several lines if a body has.
+    for entry in re.split(r"\n(?=\d{4}-\d\d-\d\dT)", log):
+        if "HTTP Request Sent" not in entry:
+            continue
+        fields = dict(re.findall(r'(http\.method|rpc\.method|rpc\.service)=("[^"]*"|\S+)', entry))
+        service, method = (fields.get(name, "").strip('"') for name in ("rpc.service", "rpc.method"))
+        if service == "ApiGatewayV2":
+            needed.add(f"apigateway:{fields['http.method']}")
+        elif service in PREFIXES:
+            action = f"{PREFIXES[service]}:{method}"
+            needed.add(ACTIONS.get(action, action))
+        elif service not in ("STS", ""):
+            raise Failed(f"PREFIXES lacks the service {service}, which Terraform uses")
+    needed.discard(None)
+    if len(needed) < 50:
+        raise Failed(f"the log of the provider is not understood: {sorted(needed)}")
+    missing = [action for action in sorted(needed) if not any(fnmatch.fnmatch(action, one) for one in allowed)]
+    if missing:
+        raise Failed(f"terraform/deploy-policy.json does not allow {', '.join(missing)}")
 
 
 def step(name):

@@ -39,7 +39,8 @@ CALLS: dict[str, Grant] = {
     "HeadObject of an absent key": ("s3:ListBucket", "bucket"),
     "PostToConnection": ("execute-api:ManageConnections", "connections/POST/{}"),
     "GetConnection": ("execute-api:ManageConnections", "connections/GET/{}"),
-    "Invoke": ("lambda:InvokeFunction", "{}"),
+    # By its version.
+    "Invoke": ("lambda:InvokeFunction", "{}:*"),
     "PutEvents": ("events:PutEvents", "{}"),
     "DeleteConnection": ("execute-api:ManageConnections", "connections/DELETE/{}"),
 }

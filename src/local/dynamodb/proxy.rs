@@ -119,7 +119,13 @@ impl Proxy {
     async fn injected_error(&self, operation: &str, body: &[u8]) -> Option<Response> {
         if DATA_OPERATIONS.contains(&operation) {
             self.faults.add_latency(|plan| plan.store_latency).await;
+            if self.faults.strikes(|plan| plan.store_denied) {
+                return Some(errors::error(StatusCode::BAD_REQUEST, "AccessDeniedException"));
+            }
             if self.faults.strikes(|plan| plan.store_throttled(operation)) {
+                let request: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+                let table = request["TableName"].as_str();
+                tracing::warn!(operation, table, "a request to DynamoDB is throttled");
                 return Some(errors::error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
             }
         }

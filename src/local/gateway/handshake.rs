@@ -44,6 +44,7 @@ pub async fn open(gateway: Arc<Gateway>, peer: Peer, mut parts: Parts) -> Respon
         Ok(outcome) => outcome,
         Err(IntegrationError::Failed) => return StatusCode::BAD_GATEWAY.into_response(),
         Err(IntegrationError::TimedOut) => return StatusCode::GATEWAY_TIMEOUT.into_response(),
+        Err(IntegrationError::Throttled) => return StatusCode::TOO_MANY_REQUESTS.into_response(),
     };
     let Some(accepted) = accepted else {
         return response_status(&response).unwrap_or(StatusCode::BAD_GATEWAY).into_response();

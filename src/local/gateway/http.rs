@@ -112,6 +112,7 @@ async fn invoke(gateway: &Gateway, peer: SocketAddr, request: Request<Body>) -> 
         Ok(response) => respond(response),
         Err(IntegrationError::Failed) => error_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         Err(IntegrationError::TimedOut) => error_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        Err(IntegrationError::Throttled) => error_response(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
     }
 }
 

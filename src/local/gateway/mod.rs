@@ -72,6 +72,8 @@ pub struct Gateway {
 enum IntegrationError {
     Failed,
     TimedOut,
+    /// Above the rate limit: the function is not invoked.
+    Throttled,
 }
 
 impl Gateway {
@@ -103,6 +105,13 @@ impl Gateway {
     /// Invokes the function, and waits for its JSON response up to the integration timeout. The invocation continues
     /// after that, up to the function's own timeout.
     async fn integrate(&self, event: &Value, timeout: Duration) -> Result<Value, IntegrationError> {
+        let context = &event["requestContext"];
+        if context["eventType"] != "DISCONNECT" && self.faults.strikes(|plan| plan.gateway_throttled) {
+            let (route, request_id) = (context["routeKey"].as_str(), context["requestId"].as_str());
+            // As in the access log.
+            tracing::warn!(route, request_id, status = "429", integration_status = "-", "throttled by API Gateway");
+            return Err(IntegrationError::Throttled);
+        }
         if event["body"].is_string() && self.faults.strikes(|plan| plan.event_repeated) {
             self.invoke(event);
         }

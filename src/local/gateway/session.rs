@@ -163,6 +163,7 @@ async fn reply(gateway: &Gateway, connection: &Connection, body: &str) -> Option
         }
         Ok(_) | Err(IntegrationError::Failed) => Some(gateway_error("Internal server error", &connection.id)),
         Err(IntegrationError::TimedOut) => Some(gateway_error("Endpoint request timed out", &connection.id)),
+        Err(IntegrationError::Throttled) => Some(gateway_error("Too Many Requests", &connection.id)),
     }
 }
 

@@ -34,7 +34,11 @@ pub async fn check(State(middleware): State<Arc<Middleware>>, request: Request, 
     let process = calls.process(request.headers());
     let what = format!("s3 {}", operation.as_deref().unwrap_or_default());
     let lost = || S3Error::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "an injected fault").into_response();
+    let is_refused = process.is_some() && faults.strikes(|plan| plan.file_refused);
     let answered = async {
+        if is_refused {
+            return S3Error::new(StatusCode::FORBIDDEN, "AccessDenied", "an injected fault").into_response();
+        }
         match signatures.check(request.uri(), request.headers()) {
             Ok(()) => errors::complete(next.run(request).await).await,
             Err(error) => error.into_response(),

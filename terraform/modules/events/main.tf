@@ -90,7 +90,7 @@ resource "aws_iam_role_policy" "events" {
 # How far the function is behind.
 resource "aws_cloudwatch_metric_alarm" "behind" {
   alarm_name          = "${var.name}-events-behind"
-  alarm_description   = "Events are more than five minutes late: search the log for the route stream."
+  alarm_description   = "Events are more than five minutes late. See terraform/RUNBOOK.md#events-behind."
   namespace           = "AWS/Lambda"
   metric_name         = "IteratorAge"
   dimensions          = { FunctionName = var.function.name }

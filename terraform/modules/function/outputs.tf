@@ -1,9 +1,10 @@
 output "function" {
-  description = "Name, ARN, invocation ARN for API Gateway, and timeout in seconds."
+  description = "Name, alias, ARN and invocation ARN (for API Gateway) of the alias, and timeout in seconds."
   value = {
     name            = aws_lambda_function.router.function_name
-    arn             = aws_lambda_function.router.arn
-    invoke_arn      = aws_lambda_function.router.invoke_arn
+    alias           = aws_lambda_alias.live.name
+    arn             = aws_lambda_alias.live.arn
+    invoke_arn      = aws_lambda_alias.live.invoke_arn
     timeout_seconds = local.timeout_seconds
   }
 }
@@ -28,4 +29,9 @@ output "failure_queue" {
 output "role" {
   description = "Name of the function's role."
   value       = aws_iam_role.router.name
+}
+
+output "version" {
+  description = "The newest version, which scripts/release shifts the alias to."
+  value       = aws_lambda_function.router.version
 }

@@ -124,14 +124,15 @@ locals {
       Resource = [for method in ["POST", "GET", "DELETE"] : "${var.resources.connections}/${method}/@connections/*"]
     },
     {
-      # Fan-out to a large room continues in further invocations. The ARN is spelled out to avoid a dependency cycle.
+      # Fan-out to a large room continues in further invocations of the same version. The ARN is spelled out to avoid a
+      # dependency cycle.
       Effect = "Allow"
       Action = "lambda:InvokeFunction"
       Resource = join(":", [
         "arn:${data.aws_partition.current.partition}:lambda",
-        data.aws_region.current.name,
+        data.aws_region.current.id,
         data.aws_caller_identity.current.account_id,
-        "function:${var.name}",
+        "function:${var.name}:*",
       ])
     },
     {

@@ -34,9 +34,8 @@ variable "environment" {
 }
 
 variable "secrets" {
-  description = "Environment variables of the function that are secret. The Terraform state stores them in plain text."
+  description = "Secret environment variables: each value is sensitive. The Terraform state stores them in plain text."
   type        = map(string)
-  sensitive   = true
 }
 
 variable "resources" {

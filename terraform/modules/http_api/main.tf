@@ -39,13 +39,15 @@ resource "aws_apigatewayv2_stage" "clients" {
 
   default_route_settings {
     throttling_rate_limit  = var.throttling.requests_per_second
-    throttling_burst_limit = var.throttling.requests_at_once
+    throttling_burst_limit = var.throttling.burst_limit
   }
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
     format = jsonencode({
       request_id          = "$context.requestId"
+      lambda_request_id   = "$context.integration.requestId"
+      source_ip           = "$context.identity.sourceIp"
       route               = "$context.routeKey"
       status              = "$context.status"
       error               = "$context.error.message"
@@ -69,6 +71,7 @@ resource "aws_lambda_permission" "api" {
   statement_id  = "http-api"
   action        = "lambda:InvokeFunction"
   function_name = var.function.name
+  qualifier     = var.function.alias
   principal     = "apigateway.amazonaws.com"
   source_arn    = "${aws_apigatewayv2_api.http.execution_arn}/*/*"
 }

@@ -1,3 +1,8 @@
+output "access_log" {
+  description = "Name of the log group of the access log."
+  value       = aws_cloudwatch_log_group.access.name
+}
+
 output "id" {
   description = "Id of the API."
   value       = aws_apigatewayv2_api.http.id

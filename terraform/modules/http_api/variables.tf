@@ -12,6 +12,7 @@ variable "function" {
   description = "The function that every route invokes."
   type = object({
     name       = string
+    alias      = string
     invoke_arn = string
   })
 }
@@ -25,7 +26,7 @@ variable "throttling" {
   description = "Rate limit and burst limit of the routes, for all clients together."
   type = object({
     requests_per_second = number
-    requests_at_once    = number
+    burst_limit         = number
   })
 }
 

@@ -4,10 +4,10 @@ locals {
   http_dimensions      = { ApiId = var.http_api.id, Stage = "$default" }
   queue_dimensions     = { QueueName = var.failure_queue }
 
-  # Each alarm starts when its metric exceeds `above` within five minutes.
+  # Each alarm starts when its metric exceeds `above` within five minutes. RUNBOOK.md has an entry for each.
   alarms = {
     function-errors = {
-      about      = "Invocations fail. Look in the log for panics, timeouts and invalid configuration."
+      about      = "Invocations fail: a panic, a timeout or an invalid configuration."
       namespace  = "AWS/Lambda"
       metric     = "Errors"
       dimensions = local.function_dimensions
@@ -15,7 +15,7 @@ locals {
       above      = 0
     }
     function-throttles = {
-      about      = "Invocations are throttled. Raise the concurrency of the function or of the account."
+      about      = "Invocations are throttled: the concurrency of the function or of the account is used up."
       namespace  = "AWS/Lambda"
       metric     = "Throttles"
       dimensions = local.function_dimensions
@@ -23,7 +23,7 @@ locals {
       above      = 0
     }
     function-duration = {
-      about      = "Invocations approach the timeout. Run the saved query slow-routes."
+      about      = "Invocations approach the timeout."
       namespace  = "AWS/Lambda"
       metric     = "Duration"
       dimensions = local.function_dimensions
@@ -31,9 +31,25 @@ locals {
       above      = var.function.timeout_seconds * 1000 * 0.8
     }
     answers-failed = {
-      about      = "Clients receive internal errors. Run the saved query failures."
+      about      = "Clients receive internal errors."
       namespace  = var.metrics_namespace
-      metric     = local.failures
+      metric     = local.metric.Failures
+      dimensions = {}
+      statistic  = "Sum"
+      above      = 0
+    }
+    rate-limited = {
+      about      = "Users exceed their rate limits, more than once a second: a room is flooded, or a client has a bug."
+      namespace  = var.metrics_namespace
+      metric     = local.metric.RateLimited
+      dimensions = {}
+      statistic  = "Sum"
+      above      = 300
+    }
+    rate-limits-failed = {
+      about      = "Requests are let through without a rate limit, because the table of rate limits fails."
+      namespace  = var.metrics_namespace
+      metric     = local.metric.LimitsFailed
       dimensions = {}
       statistic  = "Sum"
       above      = 0
@@ -55,25 +71,58 @@ locals {
       statistic  = "Sum"
       above      = 0
     }
+    gateway-throttled = {
+      about      = "API Gateway answers 429: the stage's rate limit or the account's quota is reached."
+      namespace  = var.metrics_namespace
+      metric     = local.gateway_throttled
+      dimensions = {}
+      statistic  = "Sum"
+      above      = 0
+    }
+    async-events-dropped = {
+      about      = "Lambda drops asynchronous events: S3's, the schedule's or the function's own."
+      namespace  = "AWS/Lambda"
+      metric     = "AsyncEventsDropped"
+      dimensions = local.function_dimensions
+      statistic  = "Sum"
+      above      = 0
+    }
+    dead-letters-lost = {
+      about      = "Lambda cannot write failed events to the failure queue: they are lost."
+      namespace  = "AWS/Lambda"
+      metric     = "DeadLetterErrors"
+      dimensions = local.function_dimensions
+      statistic  = "Sum"
+      above      = 0
+    }
     dead-letters = {
-      about      = "S3 or schedule events failed after all retries. The dead-letter queue keeps them for 14 days."
+      about      = "The failure queue is not empty. It keeps events that failed after all retries for 14 days."
       namespace  = "AWS/SQS"
       metric     = "ApproximateNumberOfMessagesVisible"
       dimensions = local.queue_dimensions
       statistic  = "Maximum"
       above      = 0
     }
+    # The alarm above goes on while the queue is not empty; this one starts again at each new event.
+    dead-letters-new = {
+      about      = "Another event has failed after all retries, and is in the failure queue."
+      namespace  = "AWS/SQS"
+      metric     = "NumberOfMessagesSent"
+      dimensions = local.queue_dimensions
+      statistic  = "Sum"
+      above      = 0
+    }
   }
 
-  # Looked up, so that renaming the metric in the code fails the plan instead of silencing the alarm.
-  failures = one([for name in keys(var.metrics) : name if name == "Failures"])
+  # Looked up, so that renaming a metric in the code fails the plan instead of silencing the alarm.
+  metric = { for name, metric in var.metrics : name => name }
 }
 
 resource "aws_cloudwatch_metric_alarm" "all" {
   for_each = local.alarms
 
   alarm_name          = "${var.name}-${each.key}"
-  alarm_description   = each.value.about
+  alarm_description   = "${each.value.about} See terraform/RUNBOOK.md#${each.key}."
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
@@ -83,6 +132,6 @@ resource "aws_cloudwatch_metric_alarm" "all" {
   period              = 300
   evaluation_periods  = 1
   treat_missing_data  = "notBreaching"
-  alarm_actions       = var.alarm_topic_arns
-  ok_actions          = var.alarm_topic_arns
+  alarm_actions       = var.notify.topic_arns
+  ok_actions          = var.notify.topic_arns
 }

@@ -7,8 +7,21 @@ locals {
       "sort @timestamp desc",
       "limit 100",
     ]
+    failed-deliveries = [
+      "filter failed > 0 or message = \"failed to deliver a frame\" or message = \"fan-out incomplete\"",
+      "fields @timestamp, request_id, route, room_id, failed, recipients, error",
+      "sort @timestamp desc",
+      "limit 100",
+    ]
+    # Lines of Lambda itself: the function wrote none.
+    crashes = [
+      "filter @message like /Runtime exited|Task timed out|panicked/",
+      "fields @timestamp, @requestId, @message",
+      "sort @timestamp desc",
+      "limit 100",
+    ]
     one-request = [
-      "filter request_id = \"PUT THE ID HERE\"",
+      "filter request_id = \"PUT THE ID HERE\" or lambda_request_id = \"PUT THE ID HERE\"",
       "fields @timestamp, @message",
       "sort @timestamp asc",
     ]
@@ -36,6 +49,12 @@ locals {
       "filter status >= 400 and status < 500",
       "stats count() as times by route, code",
       "sort times desc",
+    ]
+    flooded-rooms = [
+      "filter code = \"RATE_LIMITED\"",
+      "stats count() as times by room_id, user_id, source_ip",
+      "sort times desc",
+      "limit 100",
     ]
     gone-connections = [
       "filter gone > 0",

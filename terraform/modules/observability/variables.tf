@@ -35,21 +35,34 @@ variable "failure_queue" {
 }
 
 variable "websocket_api" {
-  description = "Id and stage of the WebSocket API."
+  description = "Id, stage and log group of the access log of the WebSocket API."
   type = object({
-    id    = string
-    stage = string
+    id         = string
+    stage      = string
+    access_log = string
   })
 }
 
 variable "http_api" {
-  description = "Id of the HTTP API."
+  description = "Id and log group of the access log of the HTTP API."
   type = object({
-    id = string
+    id         = string
+    access_log = string
   })
 }
 
-variable "alarm_topic_arns" {
-  description = "ARNs of SNS topics that are notified when an alarm starts and ends."
+variable "table_names" {
+  description = "Names of the tables."
   type        = list(string)
+}
+
+variable "notify" {
+  description = <<-EOT
+    ARNs of SNS topics that are notified when an alarm starts and ends, and of 80 % of the monthly budget in US dollars,
+    if there is one.
+  EOT
+  type = object({
+    topic_arns         = list(string)
+    monthly_budget_usd = number
+  })
 }

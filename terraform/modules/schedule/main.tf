@@ -13,6 +13,7 @@ resource "aws_lambda_permission" "rule" {
   statement_id  = "schedule"
   action        = "lambda:InvokeFunction"
   function_name = var.function.name
+  qualifier     = var.function.alias
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.sweep.arn
 }

@@ -6,7 +6,8 @@ variable "name" {
 variable "function" {
   description = "The function that the rule invokes."
   type = object({
-    name = string
-    arn  = string
+    name  = string
+    alias = string
+    arn   = string
   })
 }

@@ -110,6 +110,7 @@ resource "aws_lambda_permission" "bucket" {
   statement_id   = "bucket"
   action         = "lambda:InvokeFunction"
   function_name  = var.function.name
+  qualifier      = var.function.alias
   principal      = "s3.amazonaws.com"
   source_arn     = aws_s3_bucket.uploads.arn
   source_account = data.aws_caller_identity.current.account_id

@@ -6,8 +6,9 @@ variable "name" {
 variable "function" {
   description = "The function that S3 notifies of new objects."
   type = object({
-    name = string
-    arn  = string
+    name  = string
+    alias = string
+    arn   = string
   })
 }
 

@@ -36,13 +36,15 @@ resource "aws_apigatewayv2_stage" "clients" {
 
   default_route_settings {
     throttling_rate_limit  = var.throttling.requests_per_second
-    throttling_burst_limit = var.throttling.requests_at_once
+    throttling_burst_limit = var.throttling.burst_limit
   }
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
     format = jsonencode({
       request_id          = "$context.requestId"
+      lambda_request_id   = "$context.integration.requestId"
+      source_ip           = "$context.identity.sourceIp"
       connection_id       = "$context.connectionId"
       event               = "$context.eventType"
       route               = "$context.routeKey"
@@ -56,7 +58,7 @@ resource "aws_apigatewayv2_stage" "clients" {
   }
 
   # Automatic deployment fails without routes, and would deploy once per added route.
-  depends_on = [aws_apigatewayv2_route.all, aws_apigatewayv2_route_response.answer, aws_api_gateway_account.logs]
+  depends_on = [aws_apigatewayv2_route.all, aws_apigatewayv2_route_response.answer]
 }
 
 resource "aws_cloudwatch_log_group" "access" {
@@ -68,6 +70,7 @@ resource "aws_lambda_permission" "api" {
   statement_id  = "websocket-api"
   action        = "lambda:InvokeFunction"
   function_name = var.function.name
+  qualifier     = var.function.alias
   principal     = "apigateway.amazonaws.com"
   source_arn    = "${aws_apigatewayv2_api.websocket.execution_arn}/${var.stage}/*"
 }

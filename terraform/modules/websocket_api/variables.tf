@@ -17,6 +17,7 @@ variable "function" {
   description = "The function that every route invokes."
   type = object({
     name       = string
+    alias      = string
     invoke_arn = string
   })
 }
@@ -25,18 +26,13 @@ variable "throttling" {
   description = "Rate limit and burst limit of the routes, for all clients together."
   type = object({
     requests_per_second = number
-    requests_at_once    = number
+    burst_limit         = number
   })
 }
 
 variable "log_retention_days" {
   description = "Retention of access logs, in days."
   type        = number
-}
-
-variable "account_log_role" {
-  description = "Whether to set the account's IAM role for API Gateway's logs. Without one the stage cannot be created."
-  type        = bool
 }
 
 variable "domain" {

@@ -12,6 +12,12 @@ mock_resource "aws_lambda_function" {
     invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/switchboard/invocations"
   }
 }
+mock_resource "aws_lambda_alias" {
+  defaults = {
+    arn        = "arn:aws:lambda:eu-west-1:123456789012:function:switchboard:live"
+    invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/switchboard:live/invocations"
+  }
+}
 mock_resource "aws_iam_role" {
   defaults = { arn = "arn:aws:iam::123456789012:role/switchboard" }
 }
@@ -49,5 +55,5 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 mock_data "aws_region" {
-  defaults = { name = "eu-west-1" }
+  defaults = { id = "eu-west-1" }
 }
