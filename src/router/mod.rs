@@ -22,8 +22,8 @@ use crate::log;
 use crate::wire::frames::{self, Answer, Failure, Frame};
 use crate::wire::{ClientFrame, Fields, requests};
 
-use response::BatchResponse;
 use line::{Line, write_line};
+use response::BatchResponse;
 pub use response::Response;
 
 /// The route in the log line of an event that cannot be read.
