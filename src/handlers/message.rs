@@ -82,8 +82,8 @@ async fn append(ctx: &Context, sender: &Sender, body: Body, tail: Option<Tail>) 
         appended => return appended,
     }
     let body = match review::message(ctx, sender, body).await? {
-        Reviewed::Accepted(body) => body,
-        Reviewed::Written(appended) => return Ok(appended),
+        Reviewed::Accepted(body) => *body,
+        Reviewed::Written(appended) => return Ok(*appended),
     };
     let author = Author { is_reviewed: true, ..author };
     let tail = ctx.store.tail(&sender.room).await?;
@@ -155,9 +155,9 @@ async fn append_all(
         match outcome {
             Ok(Reviewed::Accepted(body)) => {
                 places.push(index);
-                accepted.push(body);
+                accepted.push(*body);
             }
-            Ok(Reviewed::Written(written)) => appended[index] = Ok(Some(written)),
+            Ok(Reviewed::Written(written)) => appended[index] = Ok(Some(*written)),
             Err(denied @ Error::MessageDenied { .. }) => appended[index] = Err(denied),
             Err(error) => return Err(error.in_message(index)),
         }

@@ -12,9 +12,9 @@ use crate::wire::frames::Message;
 /// What became of a message.
 pub enum Reviewed {
     /// It may be written so.
-    Accepted(Body),
+    Accepted(Box<Body>),
     /// It is written: by another request with the same id.
-    Written(Appended),
+    Written(Box<Appended>),
 }
 
 /// Has a message reviewed.
@@ -27,12 +27,18 @@ pub async fn message(ctx: &Context, sender: &Sender, body: Body) -> Result<Revie
     let content = body.content.as_str();
     let of_sender = (&sender.user, &sender.name, Some(&sender.style));
     match ask(ctx, (Kind::Message, &ctx.request_id), &sender.room, of_sender, (content, data)).await? {
-        Verdict::Allowed(None) => Ok(Reviewed::Accepted(body)),
+        Verdict::Allowed(None) => Ok(Reviewed::Accepted(Box::new(body))),
         Verdict::Allowed(Some(content)) => {
             let body = body.replaced(content);
-            if Message::fits(&sender.room, &body) { Ok(Reviewed::Accepted(body)) } else { Err(Error::TooLarge) }
+            if !Message::fits(&sender.room, &body) {
+                return Err(Error::TooLarge);
+            }
+            Ok(Reviewed::Accepted(Box::new(body)))
         }
-        Verdict::Denied { reason } => ctx.store.deny(&sender.room, &body, reason, ctx.now).await.map(Reviewed::Written),
+        Verdict::Denied { reason } => {
+            let written = ctx.store.deny(&sender.room, &body, reason, ctx.now).await?;
+            Ok(Reviewed::Written(Box::new(written)))
+        }
     }
 }
 
