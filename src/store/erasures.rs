@@ -101,6 +101,8 @@ pub struct Traces {
     /// be deleted any more.
     pub entries: Vec<(Seq, bool)>,
     pub reactions: Vec<(Seq, BTreeSet<String>)>,
+    /// The sort keys of changes that tell with what the user reacted.
+    changes: Vec<String>,
     /// The sort keys of rows that are the user's alone.
     others: Vec<String>,
     /// The last row of the page, unless it is the last one of the partition.
@@ -297,8 +299,13 @@ impl Store {
         self.update(&MESSAGES, key(), &is_of_user(statement)).await.map(drop)
     }
 
-    /// Deletes the rows of a room's partition that are the user's alone.
+    /// Deletes the rows of a room's partition that are the user's alone, and takes out of the log of changes with what
+    /// they reacted.
     pub async fn delete_traces(&self, room: &RoomId, traces: &Traces) -> Result<(), Error> {
+        let strip = Statement::update("REMOVE emoji").when("attribute_exists(roomId)");
+        for change in &traces.changes {
+            self.update(&MESSAGES, MESSAGES.key_of(room.as_str(), change), &strip).await?;
+        }
         let rows = traces.others.iter().map(|row| MESSAGES.key_of(room.as_str(), row));
         self.delete_rows(&MESSAGES, rows.collect()).await
     }
@@ -380,6 +387,9 @@ impl Traces {
                     self.others.push(key.to_owned());
                 }
                 _ if key == format!("slow#{user}") => self.others.push(key.to_owned()),
+                _ if item.contains_key("emoji") && text(item, "by") == user.as_str() => {
+                    self.changes.push(key.to_owned());
+                }
                 _ => {}
             }
             return;

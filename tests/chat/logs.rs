@@ -150,8 +150,15 @@ async fn metrics_are_counted_once_in_the_line_of_their_invocation() {
         (Metric::Failures, 1),
     ];
     assert_eq!(counted(&world), wanted.map(|(metric, count)| (metric.name().to_owned(), count)).into());
-    // Nothing was limited or not delivered. The last one is the duration, by route.
-    let others = [Metric::RateLimited, Metric::LimitsFailed, Metric::PostsFailed, Metric::SendsMissed];
+    // Nothing was limited or not delivered; there is no bus and no review. The last one is the duration, by route.
+    let others = [
+        Metric::RateLimited,
+        Metric::LimitsFailed,
+        Metric::PostsFailed,
+        Metric::SendsMissed,
+        Metric::Events,
+        Metric::ReviewsFailed,
+    ];
     assert_eq!(wanted.len() + others.len(), Metric::ALL.len() - 1);
 }
 
