@@ -213,8 +213,8 @@ export interface ErrorFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
-        /** Whether texts are reviewed before they are accepted; absent: they are not. */
-        review?: "on" | "off" | null;
+        /** Whether something is done. */
+        review?: "on" | "off";
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -361,8 +361,8 @@ export interface FoundFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
-        /** Whether texts are reviewed before they are accepted; absent: they are not. */
-        review?: "on" | "off" | null;
+        /** Whether something is done. */
+        review?: "on" | "off";
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -571,8 +571,8 @@ export interface MessageFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
-      /** Whether texts are reviewed before they are accepted; absent: they are not. */
-      review?: "on" | "off" | null;
+      /** Whether something is done. */
+      review?: "on" | "off";
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -669,8 +669,8 @@ export interface MessagesFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
-        /** Whether texts are reviewed before they are accepted; absent: they are not. */
-        review?: "on" | "off" | null;
+        /** Whether something is done. */
+        review?: "on" | "off";
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -746,8 +746,8 @@ export interface NearFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
-      /** Whether texts are reviewed before they are accepted; absent: they are not. */
-      review?: "on" | "off" | null;
+      /** Whether something is done. */
+      review?: "on" | "off";
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */
@@ -876,8 +876,8 @@ export interface PinsFrame {
         maxPerSecond?: number;
         /** Who may do something in a room. */
         react?: "members" | "admins";
-        /** Whether texts are reviewed before they are accepted; absent: they are not. */
-        review?: "on" | "off" | null;
+        /** Whether something is done. */
+        review?: "on" | "off";
         /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
         slowSeconds?: number;
         /** Who may do something in a room. */
@@ -1113,8 +1113,8 @@ export interface ResumedFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
-          /** Whether texts are reviewed before they are accepted; absent: they are not. */
-          review?: "on" | "off" | null;
+          /** Whether something is done. */
+          review?: "on" | "off";
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1213,8 +1213,8 @@ export interface ResumedFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
-          /** Whether texts are reviewed before they are accepted; absent: they are not. */
-          review?: "on" | "off" | null;
+          /** Whether something is done. */
+          review?: "on" | "off";
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1295,8 +1295,8 @@ export interface RoomFrame {
     maxPerSecond?: number;
     /** Who may do something in a room. */
     react?: "members" | "admins";
-    /** Whether texts are reviewed before they are accepted; absent: they are not. */
-    review?: "on" | "off" | null;
+    /** Whether something is done. */
+    review?: "on" | "off";
     /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
     slowSeconds?: number;
     /** Who may do something in a room. */
@@ -1430,8 +1430,8 @@ export interface RoomsFrame {
           maxPerSecond?: number;
           /** Who may do something in a room. */
           react?: "members" | "admins";
-          /** Whether texts are reviewed before they are accepted; absent: they are not. */
-          review?: "on" | "off" | null;
+          /** Whether something is done. */
+          review?: "on" | "off";
           /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
           slowSeconds?: number;
           /** Who may do something in a room. */
@@ -1481,8 +1481,8 @@ export interface RoomsFrame {
       maxPerSecond?: number;
       /** Who may do something in a room. */
       react?: "members" | "admins";
-      /** Whether texts are reviewed before they are accepted; absent: they are not. */
-      review?: "on" | "off" | null;
+      /** Whether something is done. */
+      review?: "on" | "off";
       /** How many seconds a member waits after a message before the next one. Owners and admins do not wait. */
       slowSeconds?: number;
       /** Who may do something in a room. */

@@ -18,7 +18,9 @@ pub enum Who {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
+    /// It is done.
     On,
+    /// It is not done.
     Off,
 }
 

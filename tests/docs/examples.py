@@ -17,6 +17,7 @@ VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "TIME"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\?.*X-Amz-Signature=.*"), "?SIGNED"),
+    (re.compile(r"\?t=.*"), "?TICKET"),
     (re.compile(r"127\.0\.0\.1:\d+"), "HOST"),
     (re.compile(r"[\w-]{15}="), "CONNECTION"),
     (re.compile(r"[0-9a-f]{32}"), "CODE"),
