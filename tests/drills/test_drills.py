@@ -192,6 +192,7 @@ WITHOUT_A_DRILL = {
     'async-events-dropped': "the local stack drops no events",
     'dead-letters-lost': "the local stack has no queue that could refuse one",
     'dynamodb-system-errors': "a lost answer is one, but the stack does not log it as DynamoDB would count it",
+    'events-behind': "Lambda measures it; the stack has no such metric",
     'function-duration': "it takes 24 seconds of an invocation; its expression is that of function-errors",
     'http-integration-errors': "the stack does not say which API an invocation was for; as for the WebSocket API",
 }

@@ -38,8 +38,8 @@ LOCK = (
     "terraform {\n  required_providers {\n    aws = {\n"
     f'      source  = "hashicorp/aws"\n      version = "{PROVIDER}"\n    }}\n  }}\n}}\n',
 )
-# The emulator forgets the dead-letter queue of a function, and supports neither saved queries nor composite alarms, nor
-# the tags of budgets: `terraform test` covers these.
+# The emulator forgets the dead-letter queue of a function, returns the version of an alias for the alias of a mapping,
+# and supports neither saved queries nor composite alarms, nor the tags of budgets: `terraform test` covers these.
 EMULATED = {
     "modules/observability/emulator_override.tf": (
         'resource "aws_cloudwatch_query_definition" "saved" {\n  for_each = {}\n}\n'
@@ -47,6 +47,9 @@ EMULATED = {
     ),
     "modules/function/emulator_override.tf": (
         'resource "aws_lambda_function" "router" {\n  lifecycle {\n    ignore_changes = [dead_letter_config]\n  }\n}\n'
+    ),
+    "modules/events/emulator_override.tf": (
+        'resource "aws_lambda_event_source_mapping" "stream" {\n  lifecycle {\n    ignore_changes = [function_name]\n  }\n}\n'
     ),
 }
 
