@@ -367,7 +367,11 @@ PREFIXES = {
     "SQS": "sqs",
 }
 # Calls whose action has another name, or that need no permission.
-ACTIONS = {"s3:HeadBucket": "s3:ListBucket", "iam:GetUser": None}
+ACTIONS = {
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "iam:GetUser": None,
+}
 
 
 def deploy_policy_suffices(log):
