@@ -217,3 +217,19 @@ async fn the_chat_itself_is_not_erased() {
     let answer = world.admin("POST", "/admin/users/switchboard/erase", Value::Null).await;
     assert_eq!(answer.refusal(), (400, "INVALID_FIELD", "userId"));
 }
+
+#[tokio::test]
+async fn the_invitations_of_an_erased_user_end() {
+    let world = World::with(&[("ADD_MEMBERS", "invite")]).await;
+    let mut ben = world.connect("ben").await;
+    let tea = ben.creates_room(&[]).await;
+    let invited = ben.ask(json!({ "action": "addMembers", "roomId": tea, "members": ["ana"] })).await;
+    assert_eq!(invited["invited"], json!(["ana"]));
+    assert_eq!(world.rows("Pending").await.len(), 1);
+
+    world.admin("POST", ERASE, Value::Null).await;
+    let erasure = is_erased(&world, 1).await;
+
+    assert_eq!(world.rows("Pending").await.len(), 0);
+    assert_eq!(erasure["erased"]["invitations"], 1);
+}
