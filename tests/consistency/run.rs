@@ -92,7 +92,9 @@ pub async fn seed(seed: u64, size: &Size) -> Outcome {
     let previous_function = size.before.as_ref().map(|program| vec![program.into()]);
     let is_mixed = previous_function.is_some();
     let bus = Some(BusOptions { kept: usize::MAX, ..BusOptions::default() });
-    let options = Options { faults, environment: Place::environment(), previous_function, bus, ..options };
+    // Four more than usual: the streams of four tables take one each.
+    let concurrency = options.concurrency + 4;
+    let options = Options { faults, environment: Place::environment(), previous_function, bus, concurrency, ..options };
     let stack = Stack::start(options).await.unwrap();
     let place = Place::new(&stack.urls().websocket, stack.clock().clone(), size.clients, is_mixed).open().await;
 
